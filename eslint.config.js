@@ -1,0 +1,39 @@
+import neostandard from 'neostandard'
+
+const CLOCK = 'Take a Clock: only lib/core/clock.ts reads the time or makes timers.'
+
+export default [
+  ...neostandard({
+    ts: true,
+    ignores: ['dist/', 'coverage/', 'node_modules/']
+  }),
+  {
+    files: ['**/*.ts'],
+    rules: {
+      // Marks a promise that is left to itself on purpose, as oxlint's no-floating-promises asks.
+      'no-void': ['error', { allowAsStatement: true }],
+      // `erasableSyntaxOnly` lets the `declare` forms pass; there is no need for those either.
+      'no-restricted-syntax': ['error',
+        { selector: 'TSEnumDeclaration', message: 'Use an `as const` object.' },
+        { selector: 'TSModuleDeclaration[kind="namespace"]', message: 'Use a module.' }
+      ]
+    }
+  },
+  {
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/core/clock.ts'],
+    rules: {
+      'no-restricted-properties': ['error',
+        { object: 'Date', property: 'now', message: CLOCK },
+        ...['setTimeout', 'setInterval', 'setImmediate'].map((property) => ({ object: 'globalThis', property, message: CLOCK }))
+      ],
+      'no-restricted-globals': ['error',
+        ...['setTimeout', 'setInterval', 'setImmediate', 'performance'].map((name) => ({ name, message: CLOCK }))
+      ],
+      'no-restricted-imports': ['error', {
+        paths: ['node:timers', 'node:timers/promises', 'node:perf_hooks'].map((name) => ({ name, message: CLOCK }))
+      }],
+      'no-console': 'error'
+    }
+  }
+]

@@ -1,0 +1,50 @@
+/**
+ * How long a peer may take to answer a close frame before its raw socket is destroyed.
+ *
+ * RFC 6455 §7.1.1 has the server close TCP once both frames were exchanged, and sets no time. The time runs from when
+ * our frame has left the queue; while it cannot leave, a peer that keeps reading is waited for, one that does not read
+ * for the same time is not.
+ */
+import type { WebSocket } from 'ws'
+import type { ConnectionHost } from './connection-host.ts'
+import { Deadline } from './deadlines.ts'
+
+/** Looks at a frame that cannot leave, within `closeTimeout`. */
+const LOOKS = 4
+
+export class AnswerDeadline {
+  readonly #host: ConnectionHost
+  readonly #socket: WebSocket
+  readonly #deadline = new Deadline(() => this.#look())
+  #left = false
+  #pending = Infinity
+  /** Looks in a row without progress. */
+  #stalls = 0
+
+  constructor (host: ConnectionHost, socket: WebSocket) {
+    this.#host = host
+    this.#socket = socket
+    this.#arm()
+  }
+
+  cancel (): void {
+    this.#host.deadlines.cancel(this.#deadline)
+  }
+
+  #arm (): void {
+    const { deadlines, transport, closeTimeout } = this.#host
+    this.#left = transport.closeFrameLeft(this.#socket)
+    deadlines.set(this.#deadline, this.#left ? closeTimeout : closeTimeout / LOOKS)
+  }
+
+  #look (): void {
+    const { transport } = this.#host
+    if (!this.#left) {
+      const pending = transport.pendingBytes(this.#socket)
+      this.#stalls = pending < this.#pending ? 0 : this.#stalls + 1
+      this.#pending = pending
+      if (this.#stalls < LOOKS) return this.#arm()
+    }
+    transport.terminate(this.#socket)
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The cleanups of one connection: last in, first out, one after the other, each exactly once.
+ *
+ * One that throws stops no other. One that hangs is given up after its time and named; one that is added when the
+ * others run already starts at once. Never throws outward.
+ */
+import { Deadline } from './deadlines.ts'
+import type { Deadlines } from './deadlines.ts'
+import { attempt, isThenable } from './events.ts'
+
+/** A cleanup; what it returns is awaited. */
+export type Cleanup = () => unknown
+
+/** Who is told what became of the cleanups. */
+export interface CleanupObserver {
+  /** A cleanup ran to its end. */
+  cleanupFinished (): void
+  /** A cleanup threw or rejected. */
+  cleanupFailed (error: unknown): void
+  /** A cleanup took longer than its time, or the drain ended over it. */
+  cleanupAbandoned (cleanup: Cleanup): void
+  /** Nothing waits and nothing runs; may be said again after a late cleanup. */
+  cleanupsSettled (): void
+}
+
+interface Running {
+  cleanup: Cleanup
+  deadline: Deadline
+  /** What goes on when it has ended or was given up. */
+  ended: () => void
+}
+
+/** Whose cleanup's synchronous part is on the call stack; the innermost where they nest. */
+let innermost: CleanupStack | null = null
+
+/** Whether the synchronous part of any cleanup is on the call stack. */
+export function insideCleanup (): boolean {
+  return innermost !== null
+}
+
+export class CleanupStack {
+  readonly #deadlines: Deadlines
+  readonly #timeout: number
+  readonly #observer: CleanupObserver
+  readonly #waiting: Cleanup[] = []
+  readonly #running = new Set<Running>()
+  #started = false
+  #inLoop = false
+  #calls = 0
+
+  /** `timeout` is how long one cleanup may take, milliseconds. */
+  constructor (deadlines: Deadlines, timeout: number, observer: CleanupObserver) {
+    this.#deadlines = deadlines
+    this.#timeout = timeout
+    this.#observer = observer
+  }
+
+  /** Whether nothing waits and nothing runs. */
+  get settled (): boolean {
+    return this.#waiting.length === 0 && this.#running.size === 0
+  }
+
+  /** Whether the synchronous part of a cleanup of this stack is on the call stack. */
+  get active (): boolean {
+    return innermost === this
+  }
+
+  /** Adds a cleanup; once the stack runs, it starts at once. */
+  push (cleanup: Cleanup): void {
+    if (!this.#started) this.#waiting.push(cleanup)
+    else this.#start(cleanup, () => this.#checkSettled())
+  }
+
+  /** Starts the stack. */
+  run (): void {
+    this.#started = true
+    this.#next()
+  }
+
+  /** Starts everything that still waits, without waiting for one another. */
+  rush (): void {
+    while (this.#waiting.length > 0) this.#start(this.#waiting.pop()!, () => this.#checkSettled())
+  }
+
+  /** Gives up whatever still runs. */
+  giveUp (): void {
+    this.rush()
+    for (const running of [...this.#running]) this.#abandon(running)
+  }
+
+  #next (): void {
+    // A loop, not recursion: a thousand synchronous cleanups must not become a thousand frames deep.
+    this.#inLoop = true
+    let wait = false
+    while (this.#waiting.length > 0 && !wait) {
+      wait = true
+      this.#start(this.#waiting.pop()!, () => {
+        wait = false
+        if (!this.#inLoop) this.#next()
+      })
+    }
+    this.#inLoop = false
+    this.#checkSettled()
+  }
+
+  #checkSettled (): void {
+    if (this.#started && !this.#inLoop && this.#calls === 0 && this.settled) this.#observer.cleanupsSettled()
+  }
+
+  #start (cleanup: Cleanup, ended: () => void): void {
+    let running: Running | null = null
+    let over = false
+    const settle = (note: () => void) => {
+      if (running === null) over = true
+      else if (this.#running.delete(running)) this.#deadlines.cancel(running.deadline)
+      else return // given up meanwhile
+      note()
+      if (running !== null) ended()
+    }
+    const outer = innermost
+    innermost = this
+    this.#calls++
+    const result = attempt(cleanup, (error) => settle(() => this.#observer.cleanupFailed(error)))
+    this.#calls--
+    innermost = outer
+    if (!over && isThenable(result)) {
+      running = { cleanup, ended, deadline: new Deadline(() => this.#abandon(running!)) }
+      this.#running.add(running)
+      this.#deadlines.set(running.deadline, this.#timeout)
+      result.then(() => settle(() => this.#observer.cleanupFinished()), () => {})
+      return
+    }
+    if (!over) this.#observer.cleanupFinished()
+    ended()
+  }
+
+  #abandon (running: Running): void {
+    if (!this.#running.delete(running)) return
+    this.#deadlines.cancel(running.deadline)
+    this.#observer.cleanupAbandoned(running.cleanup)
+    running.ended()
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Time, in one place.
+ *
+ * Nothing else in lib/ reads a clock or makes a timer, so that core/ and policies/ run on a fake one.
+ * The functions are taken when the module is loaded: a test suite that replaces the global timers
+ * afterwards (sinon, jest, node:test) must not freeze the drain of a server that it closes.
+ */
+
+/** An armed timer; opaque to its holder. */
+export interface Timer {
+  /** Lets the process exit while the timer is pending. */
+  unref(): unknown
+}
+
+/** The source of time for everything in this package. */
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start; never goes back. */
+  now(): number
+  /** Wall time, milliseconds since the epoch; may jump. */
+  wallNow(): number
+  /** Calls `callback` once after `delay` milliseconds. */
+  setTimeout(callback: () => void, delay: number): Timer
+  /** Cancels a timer; a fired or cancelled one is ignored. */
+  clearTimeout(timer: Timer): void
+  /** Calls `callback` after input that has already arrived was read. */
+  setImmediate(callback: () => void): void
+}
+
+const { setTimeout, clearTimeout, setImmediate, performance } = globalThis
+const wallNow = Date.now
+
+/** The real clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => wallNow(),
+  setTimeout: (callback, delay) => setTimeout(callback, delay),
+  clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+  setImmediate: (callback) => { setImmediate(callback) }
+}

@@ -1,0 +1,104 @@
+/**
+ * Close codes, causes and reasons: every number this package puts into a close frame, with its source.
+ *
+ * A cause says who or what ended a connection and is ours; a code is what the peer is told (RFC 6455 §7.4).
+ * Nothing else in lib/ writes a close code as a number.
+ */
+
+/** Close codes sent by this package. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
+export const CloseCode = {
+  /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: clients do not come back. */
+  NormalClosure: 1000,
+  /** RFC 6455 §7.4.1: the server is going down for good; reconnect elsewhere. */
+  GoingAway: 1001,
+  /** RFC 6455 §7.4.1: the peer broke a rule of the application. */
+  PolicyViolation: 1008,
+  /** RFC 6455 §7.4.1: the server failed. */
+  InternalError: 1011,
+  /** IANA WebSocket Close Code Number Registry: reconnect after a delay. */
+  ServiceRestart: 1012,
+  /** IANA WebSocket Close Code Number Registry: overloaded, back off. */
+  TryAgainLater: 1013,
+  /** IANA WebSocket Close Code Number Registry: credentials missing or expired. */
+  Unauthorized: 3000,
+  /** IANA WebSocket Close Code Number Registry: not allowed here. */
+  Forbidden: 3003,
+  /** IANA WebSocket Close Code Number Registry: nothing was received for too long. */
+  Timeout: 3008,
+  /** Private use (RFC 6455 §7.4.2): a newer connection of the same owner took the place. */
+  Replaced: 4001,
+  /** Private use (RFC 6455 §7.4.2): the peer reads too slowly. */
+  SlowReader: 4008
+} as const
+
+/**
+ * The code each cause is told with, or `undefined` where no frame of ours can be sent or the peer's own code stands.
+ * The keys are the closed set of causes; the first cause of a connection wins.
+ */
+export const CAUSE_CODES = {
+  drain: CloseCode.ServiceRestart,
+  leave: CloseCode.GoingAway,
+  lifetime: CloseCode.ServiceRestart,
+  rebalance: CloseCode.ServiceRestart,
+  refused: CloseCode.TryAgainLater,
+  rate: CloseCode.PolicyViolation,
+  error: CloseCode.InternalError,
+  expired: CloseCode.Unauthorized,
+  disconnected: CloseCode.Forbidden,
+  application: CloseCode.NormalClosure,
+  idle: CloseCode.Timeout,
+  replaced: CloseCode.Replaced,
+  slow: CloseCode.SlowReader,
+  protocol: undefined,
+  heartbeat: undefined,
+  client: undefined,
+  network: undefined
+} as const satisfies Record<string, number | undefined>
+
+/** Who or what ended a connection. */
+export type CloseCause = keyof typeof CAUSE_CODES
+
+/** Longest close reason, in bytes of UTF-8: a control frame carries 125, the code takes two (RFC 6455 §5.5). */
+export const MAX_REASON_BYTES = 123
+
+/**
+ * Says whether a code may be put into a close frame: 1000–1003, 1007–1014 and 3000–4999
+ * (RFC 6455 §7.4, IANA registry).
+ */
+export function isSendable (code: unknown): code is number {
+  return Number.isInteger(code) && (
+    ((code as number) >= 1000 && (code as number) <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
+    ((code as number) >= 3000 && (code as number) <= 4999)
+  )
+}
+
+/** Cuts a reason to `maxBytes` bytes of UTF-8 on a character boundary. */
+export function truncateReason (reason: string, maxBytes: number = MAX_REASON_BYTES): string {
+  // Three bytes a UTF-16 unit is the most UTF-8 needs: most reasons need no counting.
+  if (reason.length * 3 <= maxBytes || Buffer.byteLength(reason) <= maxBytes) return reason
+  const bytes = Buffer.from(reason)
+  let end = maxBytes
+  // A byte 10xxxxxx continues a character: step back to where one starts.
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
+/**
+ * Adds a reconnect delay to a reason, in the form people and programs can read: `service restart; retry=4210`
+ * (milliseconds). The delay survives where the text must be cut.
+ */
+export function withRetry (reason: string, delay: number): string {
+  const suffix = `retry=${Math.round(delay)}`
+  if (reason === '') return suffix
+  return `${truncateReason(reason, MAX_REASON_BYTES - suffix.length - 2)}; ${suffix}`
+}
+
+/** Characters of a peer's reason that are kept in logs and in the history. */
+const MAX_SHOWN_REASON = 64
+
+/** Makes a peer's reason safe to log: short, and without characters that forge lines or terminal output. */
+export function escapeReason (reason: string): string {
+  const short = reason.length > MAX_SHOWN_REASON ? `${reason.slice(0, MAX_SHOWN_REASON)}…` : reason
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  return short.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

@@ -1,0 +1,57 @@
+/**
+ * What connections share: the parts they lean on, who watches them, and what is known of one when it opens.
+ */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { Cleanup } from './cleanup.ts'
+import type { Clock } from './clock.ts'
+import type { CloseRecord, Connection, ConnectionData } from './connection.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { Events } from './events.ts'
+import type { ManagedConnection } from './managed-connection.ts'
+import type { Registry } from './registry.ts'
+import type { Transport } from './socket.ts'
+
+/** What all connections of one tracker share. */
+export interface ConnectionHost {
+  readonly clock: Clock
+  readonly transport: Transport
+  readonly deadlines: Deadlines
+  readonly events: Events
+  readonly registry: Registry
+  /** Milliseconds a peer has to answer a close frame, from when the frame has left. */
+  readonly closeTimeout: number
+  /** Milliseconds one cleanup may take. */
+  readonly cleanupTimeout: number
+  /** Close code after a fault. */
+  readonly errorCode: number
+  /** The drain, while there is one. */
+  observer: ConnectionObserver | null
+  /** Makes the child logger of a connection. */
+  childLogger (connection: Connection): FastifyBaseLogger
+  /** Reports what a connection's code threw; must not throw. */
+  report (error: unknown, connection: Connection): void
+  /** Reports what a hook of the application threw (`onDrain`, an event listener …); must not throw. */
+  hookFailed (error: unknown, hook: string): void
+}
+
+/** Whoever must know at once what a connection does; the drain. */
+export interface ConnectionObserver {
+  /** All of its work is done. */
+  idle (connection: ManagedConnection): void
+  /** The peer's close frame is here. */
+  answered (connection: ManagedConnection): void
+  /** Its raw socket is gone; said once. */
+  gone (connection: ManagedConnection): void
+  closed (connection: ManagedConnection, record: CloseRecord): void
+  cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void
+}
+
+/** What is known of a connection when it opens. */
+export interface ConnectionFacts {
+  route: string
+  ip: string
+  requestId: string
+  owner?: string | undefined
+  data?: ConnectionData | undefined
+  request?: FastifyRequest | undefined
+}

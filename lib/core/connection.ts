@@ -1,0 +1,119 @@
+/**
+ * What users see of one accepted WebSocket. The class behind it is in managed-connection.ts.
+ */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { Cleanup } from './cleanup.ts'
+import type { CloseCause } from './close-codes.ts'
+import type { Message } from './messages.ts'
+
+/** States of a connection, in order, never backwards. */
+export const STATES = ['open', 'draining', 'closing', 'closed'] as const
+
+/** `open → draining → closing → closed`. */
+export type ConnectionState = typeof STATES[number]
+
+/**
+ * What you keep with a connection; augment it:
+ * `declare module 'fastify-websocket-lifecycle' { interface ConnectionData { userId: string } }`.
+ */
+export interface ConnectionData {}
+
+/** How a connection ended: a plain record, kept in the history. */
+export interface CloseRecord {
+  id: number
+  route: string
+  cause: CloseCause
+  /** Close code that ended it, ours or the peer's; 1006 where there was none (RFC 6455 §7.1.5). */
+  code: number
+  /** Close reason, ours or the peer's; a peer's is cut and escaped. */
+  reason: string
+  /** Whether both close frames were exchanged (RFC 6455 §7.1.4). */
+  clean: boolean
+  /** Epoch milliseconds. */
+  openedAt: number
+  /** Milliseconds from the handshake to the last cleanup. */
+  duration: number
+  /** Bytes read from the raw socket, frames and handshake. */
+  bytesReceived: number
+  /** Bytes written to the raw socket, frames and handshake. */
+  bytesSent: number
+  /** Messages received. */
+  messages: number
+  /** Messages that arrived and nobody saw: after our close frame, or left over in `messages()`. */
+  dropped: number
+}
+
+/** Options of `messages()`. */
+export interface MessagesOptions {
+  /** Bytes queued before the socket is paused; each message counts 64 more than its length. @default 65536 */
+  highWaterMark?: number
+}
+
+/** One accepted WebSocket, from its handshake to its last cleanup. */
+export interface Connection {
+  /** A number, unique in the process. */
+  readonly id: number
+  /** The `ws` socket. */
+  readonly socket: WebSocket
+  readonly state: ConnectionState
+  /** Epoch milliseconds. */
+  readonly openedAt: number
+  /** Pattern of the route, as `/rooms/:id`; for adopted servers the path of the request, without its query string. */
+  readonly route: string
+  /** Address of the peer as Fastify sees it (`trustProxy` counts). */
+  readonly ip: string
+  /** Fastify's request id; empty for adopted servers. */
+  readonly requestId: string
+  /** Whom it belongs to; undefined until known. */
+  readonly owner: string | undefined
+  /** Labels; a snapshot. */
+  readonly tags: ReadonlySet<string>
+  /** Yours. */
+  data: ConnectionData
+  /** The upgrade request; only on routes with `keepRequest: true`. */
+  readonly request: FastifyRequest | undefined
+  /** Child logger with the connection's id, made when first read. */
+  readonly log: FastifyBaseLogger
+  /** Messages received so far. */
+  readonly messagesReceived: number
+  /** Aborted when the server starts to leave; its reason is an error with code SOCKETS_ERR_DRAINING. Made when first read. */
+  readonly drainSignal: AbortSignal
+  /** Aborted when the connection is closing; its reason is a `ClosedError`. Made when first read. */
+  readonly signal: AbortSignal
+  /**
+   * Resolves with the record when the raw socket is gone and every cleanup has settled or was given up; never rejects,
+   * except with SOCKETS_ERR_CLEANUP_DEADLOCK when it is read inside a cleanup of this connection.
+   */
+  readonly closed: Promise<CloseRecord>
+  /** Sets or moves the owner. Answers whether the connection may stay. */
+  setOwner (owner: string | undefined): boolean
+  /** Adds labels. */
+  tag (...tags: string[]): void
+  /** Takes labels away. */
+  untag (...tags: string[]): void
+  /**
+   * Declares work in flight: a drain waits for it. Returns what it was given; a rejection stays yours and is logged.
+   */
+  track<T extends PromiseLike<unknown>> (promise: T): T
+  /**
+   * Adds a cleanup, run once when the connection closes, whoever closes it: last in, first out, each awaited for up to
+   * `cleanupTimeout`. On a closing or closed connection it runs at once.
+   */
+  defer (cleanup: Cleanup): void
+  /**
+   * Iterates over the messages that arrive from now on, one at a time, with backpressure; a drain waits for the body.
+   * Ends when the server leaves and the queued ones were delivered, or when the connection closes.
+   * Throws SOCKETS_ERR_MESSAGES_CONSUMED on the second call, SOCKETS_ERR_INVALID_ARGUMENT on a wrong mark.
+   */
+  messages (options?: MessagesOptions): AsyncIterableIterator<Message>
+  /**
+   * Sends a close frame and waits for the peer's, up to `closeTimeout`; resolves as `closed` does. Repeated calls do
+   * nothing. Throws SOCKETS_ERR_INVALID_CLOSE_CODE. A reason over 123 bytes is cut (RFC 6455 §5.5).
+   *
+   * @default code 1000
+   */
+  close (code?: number, reason?: string): Promise<CloseRecord>
+  /** Destroys the raw socket; resolves as `closed` does. */
+  terminate (): Promise<CloseRecord>
+}

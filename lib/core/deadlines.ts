@@ -1,0 +1,127 @@
+/**
+ * Every deadline of every connection, on one coarse tick.
+ *
+ * A hashed wheel of intrusive lists: setting, moving and cancelling are O(1) and allocate nothing. The tick exists
+ * only while a deadline does. Many due at once are worked off in slices, and input that has arrived is read first.
+ * A deadline never fires early; it fires late by up to one tick, or by as long as the event loop stood still.
+ */
+import type { Clock, Timer } from './clock.ts'
+
+/** Milliseconds between two looks at the wheel. */
+export const TICK = 50
+
+/** Longest run of callbacks before the event loop gets its turn, milliseconds. */
+const SLICE = 2
+
+const SLOTS = 512
+
+/** One deadline; its holder keeps and reuses it. */
+export class Deadline {
+  readonly callback: () => void
+  /** @internal Tick at which it is due; -1 when not set. */
+  due = -1
+  /** @internal */
+  previous: Deadline | null = null
+  /** @internal */
+  next: Deadline | null = null
+
+  constructor (callback: () => void) {
+    this.callback = callback
+  }
+}
+
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #slots: Array<Deadline | null> = new Array(SLOTS).fill(null)
+  readonly #origin: number
+  readonly #onTick = () => { this.#advance() }
+  #looked = 0
+  #size = 0
+  #timer: Timer | null = null
+  #slicing = false
+
+  constructor (clock: Clock) {
+    this.#clock = clock
+    this.#origin = clock.now()
+  }
+
+  /** How many deadlines are set. */
+  get size (): number {
+    return this.#size
+  }
+
+  /** Sets a deadline `delay` milliseconds from now, or moves it there. */
+  set (deadline: Deadline, delay: number): void {
+    this.cancel(deadline)
+    const now = this.#tick()
+    if (this.#size === 0 && !this.#slicing) this.#looked = now
+    // One more than the quotient: this tick has partly gone by, and a deadline never fires early.
+    deadline.due = Math.max(now, this.#looked) + Math.ceil(delay / TICK) + 1
+    const slot = deadline.due % SLOTS
+    const head = this.#slots[slot]!
+    deadline.next = head
+    if (head !== null) head.previous = deadline
+    this.#slots[slot] = deadline
+    this.#size++
+    if (this.#timer === null && !this.#slicing) this.#arm()
+  }
+
+  /** Takes a deadline back; one that is not set is ignored. */
+  cancel (deadline: Deadline): void {
+    if (deadline.due === -1) return
+    const { previous, next } = deadline
+    if (previous === null) this.#slots[deadline.due % SLOTS] = next
+    else previous.next = next
+    if (next !== null) next.previous = previous
+    deadline.due = -1
+    deadline.previous = deadline.next = null
+    if (--this.#size === 0 && this.#timer !== null) {
+      this.#clock.clearTimeout(this.#timer)
+      this.#timer = null
+    }
+  }
+
+  #tick (): number {
+    return Math.floor((this.#clock.now() - this.#origin) / TICK)
+  }
+
+  #arm (): void {
+    this.#timer = this.#clock.setTimeout(this.#onTick, TICK)
+    this.#timer.unref()
+  }
+
+  #advance (): void {
+    this.#timer = null
+    this.#slicing = true
+    // Timers run before the poll for input: after a stall, what would have moved a deadline may wait there unread.
+    this.#clock.setImmediate(() => this.#slice())
+  }
+
+  #slice (): void {
+    const until = this.#clock.now() + SLICE
+    const now = this.#tick()
+    // A stall longer than one turn of the wheel makes every slot due once, not once a turn.
+    if (now - this.#looked > SLOTS) this.#looked = now - SLOTS
+    while (this.#size > 0 && this.#looked < now) {
+      let deadline = this.#slots[(this.#looked + 1) % SLOTS]!
+      while (deadline !== null) {
+        const next: Deadline | null = deadline.next
+        if (deadline.due <= now) {
+          this.cancel(deadline)
+          deadline.callback()
+          if (this.#clock.now() >= until) {
+            // The list may have changed under us: the same slot is looked at again from its head.
+            this.#clock.setImmediate(() => this.#slice())
+            return
+          }
+          deadline = this.#slots[(this.#looked + 1) % SLOTS]!
+        } else {
+          deadline = next!
+        }
+      }
+      this.#looked++
+    }
+    this.#slicing = false
+    if (this.#size > 0) this.#arm()
+  }
+}

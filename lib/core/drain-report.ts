@@ -1,0 +1,99 @@
+/**
+ * What a drain tells about itself: at its start, on the way and at its end. Plain data, safe to log and to send.
+ */
+import type { CloseCause } from './close-codes.ts'
+
+/** Who asked for the drain: `app.close()`, `app.sockets.drain()`, or a signal by its name. */
+export type DrainTrigger = 'close' | 'drain' | NodeJS.Signals
+
+/** Phases of a drain, in order; each ends early when there is nothing left to wait for. */
+export const DRAIN_PHASES = ['settle', 'notify', 'grace', 'close', 'cleanup', 'done'] as const
+
+/** Where a drain is. */
+export type DrainPhase = typeof DRAIN_PHASES[number]
+
+/** Emitted when a drain starts. */
+export interface DrainStart {
+  trigger: DrainTrigger
+  /** Connections at the start. */
+  connections: number
+  /** Budget of the whole drain, milliseconds. */
+  timeout: number
+}
+
+/** Where a drain is. */
+export interface DrainProgress {
+  phase: DrainPhase
+  /** Milliseconds since the start. */
+  elapsed: number
+  /** Budget of the whole drain, milliseconds. */
+  timeout: number
+  /** Connections not closed yet. */
+  connections: number
+  /** Of these, with work in flight. */
+  working: number
+  /** Close frames still to be sent. */
+  queued: number
+  /** Connections closed since the start. */
+  closed: number
+}
+
+/** A cleanup that was given up. */
+export interface AbandonedCleanup {
+  /** Id of the connection. */
+  connection: number
+  /** Route pattern of the connection. */
+  route: string
+  /** Name of the function, or `anonymous`. */
+  cleanup: string
+}
+
+/** What a drain has done. Every duration is in milliseconds. */
+export interface DrainReport {
+  trigger: DrainTrigger
+  /** Epoch milliseconds. */
+  startedAt: number
+  duration: number
+  /** Budget of the whole drain. */
+  timeout: number
+  /** What is left for HTTP and other plugins' onClose after it. */
+  reserve: number
+  /** Whether a second signal cut it short. */
+  aborted: boolean
+  /** Milliseconds spent in each phase. */
+  phases: Record<Exclude<DrainPhase, 'done'>, number>
+  connections: {
+    /** Open, or still closing, when the drain started. */
+    total: number
+    /** Answered our close frame, or closed in full before we did. */
+    clean: number
+    /** Of the clean ones: the client closed by itself before our frame. */
+    leftByThemselves: number
+    /** Cut off, or vanished without a closing handshake. */
+    terminated: number
+    /** Not closed when the drain ended: the raw socket or a cleanup was still there. */
+    unfinished: number
+    /** How many ended for which cause. */
+    causes: Partial<Record<CloseCause, number>>
+  }
+  work: {
+    /** Connections with work in flight when the drain started. */
+    inFlight: number
+    /** Of these, all their work was done in time. */
+    finished: number
+    /** Of these, closed, or left by their client, over their work. */
+    abandoned: number
+  }
+  cleanups: {
+    /** Cleanups that ran to their end. */
+    finished: number
+    /** Cleanups that threw or rejected. */
+    failed: number
+    /** Cleanups that were given up. */
+    abandoned: AbandonedCleanup[]
+  }
+  /** Handshakes turned away since the drain started. */
+  refused: number
+  /** Reconnect delays given, milliseconds; null when none was. */
+  reconnect: { min: number, max: number } | null
+}

@@ -1,0 +1,63 @@
+/**
+ * How a connection ends: the first cause with its code and reason, the wait for the peer's answer, and the record
+ * that is left. Made when the close starts, so that an open connection does not carry it.
+ */
+import { AnswerDeadline } from './answer-deadline.ts'
+import type { CloseCause } from './close-codes.ts'
+import type { CloseRecord } from './connection.ts'
+import type { ConnectionHost } from './connection-host.ts'
+import { SOCKETS_ERR_CLOSED } from './errors.ts'
+import type { ClosedError } from './errors.ts'
+import type { Identity } from './identity.ts'
+
+/** What an endpoint reports when it received no close frame (RFC 6455 §7.1.5); never sent. */
+export const NO_CLOSE_FRAME = 1006
+
+export class Ending {
+  readonly cause: CloseCause
+  readonly code: number
+  readonly reason: string
+  #answer: AnswerDeadline | null = null
+
+  constructor (cause: CloseCause, code: number, reason: string) {
+    this.cause = cause
+    this.code = code
+    this.reason = reason
+  }
+
+  /** Starts the time the peer has. */
+  awaitAnswer (host: ConnectionHost, connection: Identity): void {
+    this.#answer = new AnswerDeadline(host, connection.socket)
+  }
+
+  /** The raw socket is gone. */
+  answered (): void {
+    this.#answer?.cancel()
+  }
+
+  /** What `connection.signal` is aborted with. */
+  toError (): ClosedError {
+    const error = new SOCKETS_ERR_CLOSED(`${this.cause}, code ${this.code}${this.reason === '' ? '' : `, ${this.reason}`}`)
+    return Object.assign(error, { closeCause: this.cause, closeCode: this.code, closeReason: this.reason }) as unknown as ClosedError
+  }
+
+  toRecord (host: ConnectionHost, connection: Identity, messages: number, dropped: number): CloseRecord {
+    const { clock, transport } = host
+    const { id, route, openedAt, socket } = connection
+    return {
+      id,
+      route,
+      cause: this.cause,
+      code: this.code,
+      reason: this.reason,
+      clean: transport.closedCleanly(socket),
+      openedAt,
+      // Wall time may have been set back meanwhile.
+      duration: Math.max(0, clock.wallNow() - openedAt),
+      bytesReceived: transport.bytesReceived(socket),
+      bytesSent: transport.bytesSent(socket),
+      messages,
+      dropped
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Typed events of the tracker.
+ *
+ * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
+ * Emitting with nobody listening costs one look-up and allocates nothing.
+ */
+import type { CloseRecord, Connection } from './connection.ts'
+import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
+
+/** A handshake that was turned away. */
+export interface Refusal {
+  /** Why, in words that do not change. */
+  reason: 'draining' | 'not a websocket route'
+  /** Path of the request, without its query string. */
+  path: string
+  /** Address of the peer as the raw socket knows it. */
+  ip: string
+}
+
+/** Event name → arguments of its listeners. */
+export interface LifecycleEvents {
+  /** A connection was accepted; its handler has not run yet. */
+  open: [connection: Connection]
+  /** The server is leaving and this connection was told. */
+  draining: [connection: Connection]
+  /** A close frame is out, or the other side is gone. */
+  closing: [connection: Connection]
+  /** The raw socket is gone and the cleanups have settled. */
+  closed: [connection: Connection, record: CloseRecord]
+  /** Code that belongs to a connection threw or rejected. */
+  error: [error: unknown, connection: Connection]
+  /** A handshake was turned away. */
+  refused: [refusal: Refusal]
+  /** A drain has started. */
+  drain: [start: DrainStart]
+  /** Where the drain is: at every change of phase and four times a second. */
+  progress: [progress: DrainProgress]
+  /** The drain has ended. */
+  drained: [report: DrainReport]
+}
+
+/** A listener for one event; it may be async. */
+export type Listener<K extends keyof LifecycleEvents> = (...args: LifecycleEvents[K]) => unknown
+
+type Listeners = { [K in keyof LifecycleEvents]?: Set<Listener<K>> }
+
+export class Events {
+  readonly #listeners: Listeners = {}
+  readonly #report: (error: unknown, event: string) => void
+
+  /** `report` gets what a listener threw or rejected with; it must not throw. */
+  constructor (report: (error: unknown, event: string) => void) {
+    this.#report = report
+  }
+
+  on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
+    const listeners = (this.#listeners[event] ??= new Set() as never) as Set<Listener<K>>
+    listeners.add(listener)
+  }
+
+  off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
+    (this.#listeners[event] as Set<Listener<K>> | undefined)?.delete(listener)
+  }
+
+  has (event: keyof LifecycleEvents): boolean {
+    return (this.#listeners[event]?.size ?? 0) > 0
+  }
+
+  emit<K extends keyof LifecycleEvents> (event: K, ...args: LifecycleEvents[K]): void {
+    const listeners = this.#listeners[event] as Set<Listener<K>> | undefined
+    if (listeners === undefined || listeners.size === 0) return
+    for (const listener of [...listeners]) {
+      attempt(() => listener(...args), (error) => this.#report(error, event))
+    }
+  }
+}
+
+/**
+ * Calls user code so that neither a throw nor a rejection gets out; both go to `failed`.
+ * Returns what was called for, or undefined when it threw.
+ */
+export function attempt<T> (call: () => T, failed: (error: unknown) => void): T | undefined {
+  try {
+    const result = call()
+    if (isThenable(result)) result.then(undefined, failed)
+    return result
+  } catch (error) {
+    failed(error)
+    return undefined
+  }
+}
+
+/** Says whether a value has a `then` method; a getter that throws counts as no. */
+export function isThenable (value: unknown): value is PromiseLike<unknown> {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  try {
+    return typeof (value as PromiseLike<unknown>).then === 'function'
+  } catch {
+    return false
+  }
+}

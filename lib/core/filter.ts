@@ -1,0 +1,44 @@
+/**
+ * Filters: who a query, a disconnect or a broadcast means.
+ *
+ * A mistake must never mean everyone: an empty filter, an unknown key, and a key whose value turned out undefined all
+ * throw; everyone is the literal 'all'.
+ */
+import { STATES } from './connection.ts'
+import type { Connection, ConnectionState } from './connection.ts'
+import { SOCKETS_ERR_INVALID_FILTER } from './errors.ts'
+
+/** Selects connections; several keys must all hold. */
+export type Filter = 'all' | {
+  owner?: string
+  tag?: string
+  /** Pattern of the route, as it was declared. */
+  route?: string
+  state?: ConnectionState
+  where?: (connection: Connection) => boolean
+}
+
+const KEYS = ['owner', 'tag', 'route', 'state', 'where']
+
+/** Checks a filter and makes the test for one connection. Throws SOCKETS_ERR_INVALID_FILTER. */
+export function matcher (filter: Filter): (connection: Connection) => boolean {
+  if (filter === 'all') return () => true
+  if (typeof filter !== 'object' || filter === null) throw new SOCKETS_ERR_INVALID_FILTER(`expected an object, got ${String(filter)}`)
+  const entries = Object.entries(filter)
+  if (entries.length === 0) throw new SOCKETS_ERR_INVALID_FILTER('it is empty')
+  for (const [key, value] of entries) {
+    if (!KEYS.includes(key)) throw new SOCKETS_ERR_INVALID_FILTER(`unknown key "${key}", known are ${KEYS.join(', ')}`)
+    if (value === undefined) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" is undefined`)
+    const type = key === 'where' ? 'function' : 'string'
+    // eslint-disable-next-line valid-typeof -- the type is one of the two above
+    if (typeof value !== type) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" must be a ${type}, got ${String(value)}`)
+  }
+  const { owner, tag, route, state, where } = filter
+  if (state !== undefined && !STATES.includes(state)) throw new SOCKETS_ERR_INVALID_FILTER(`"state" must be one of ${STATES.join(', ')}, got ${state}`)
+  return (connection) =>
+    (owner === undefined || connection.owner === owner) &&
+    (tag === undefined || connection.tags.has(tag)) &&
+    (route === undefined || connection.route === route) &&
+    (state === undefined || connection.state === state) &&
+    (where === undefined || where(connection))
+}

@@ -1,0 +1,78 @@
+/**
+ * Who a connection is: what the handshake told, its owner, its labels and its logger. What happens to it is in
+ * managed-connection.ts.
+ */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { ConnectionData, ConnectionState } from './connection.ts'
+import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
+import type { ManagedConnection } from './managed-connection.ts'
+
+const NO_TAGS: ReadonlySet<string> = new Set()
+
+let lastId = 0
+
+export abstract class Identity {
+  readonly id: number = ++lastId
+  readonly socket: WebSocket
+  readonly openedAt: number
+  readonly route: string
+  readonly ip: string
+  readonly requestId: string
+  readonly request: FastifyRequest | undefined
+  data: ConnectionData
+  protected readonly host: ConnectionHost
+  #owner: string | undefined
+  #tags: Set<string> | null = null
+  #log: FastifyBaseLogger | null = null
+
+  constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
+    this.host = host
+    this.socket = socket
+    this.openedAt = host.clock.wallNow()
+    this.route = facts.route
+    this.ip = facts.ip
+    this.requestId = facts.requestId
+    this.request = facts.request
+    this.data = facts.data ?? {}
+  }
+
+  abstract readonly state: ConnectionState
+
+  protected abstract readonly isEnding: boolean
+
+  get owner (): string | undefined { return this.#owner }
+  get tags (): ReadonlySet<string> { return this.#tags ?? NO_TAGS }
+  get log (): FastifyBaseLogger { return (this.#log ??= this.host.childLogger(this.#self)) }
+
+  get #self (): ManagedConnection { return this as unknown as ManagedConnection }
+
+  setOwner (owner: string | undefined): boolean {
+    if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', owner)
+    if (this.state !== 'closed') this.host.registry.moveOwner(this.#self, this.#owner, owner)
+    this.#owner = owner
+    return !this.isEnding
+  }
+
+  tag (...tags: string[]): void {
+    for (const tag of tags) {
+      if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', tag)
+      if (this.state === 'closed' || this.tags.has(tag)) continue
+      this.#tags ??= new Set()
+      this.#tags.add(tag)
+      this.host.registry.addTag(this.#self, tag)
+    }
+  }
+
+  /** What a logger or JSON.stringify shows: enough to find it, nothing private. */
+  toJSON (): object {
+    return { id: this.id, route: this.route, state: this.state, openedAt: this.openedAt }
+  }
+
+  untag (...tags: string[]): void {
+    for (const tag of tags) {
+      if (this.#tags?.delete(tag)) this.host.registry.removeTag(this.#self, tag)
+    }
+  }
+}

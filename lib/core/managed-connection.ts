@@ -1,0 +1,252 @@
+/**
+ * One connection: its state machine, and everything that must happen exactly once on its way to `closed`.
+ *
+ * Only `#enter` changes the state. Everything rare (signals, cleanups, tags, iterator, logger) is made when it is first
+ * asked for, so that an idle connection stays small. The transport tells it what the socket does; it never listens.
+ */
+import type { WebSocket } from 'ws'
+import { CleanupStack } from './cleanup.ts'
+import type { Cleanup, CleanupObserver } from './cleanup.ts'
+import { CloseCode, escapeReason, isSendable, truncateReason } from './close-codes.ts'
+import type { CloseCause } from './close-codes.ts'
+import { STATES } from './connection.ts'
+import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
+import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import { Deadline } from './deadlines.ts'
+import { deferred, rejected } from './deferred.ts'
+import type { Deferred } from './deferred.ts'
+import { Ending, NO_CLOSE_FRAME } from './ending.ts'
+import {
+  SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_DRAINING, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE,
+  isAbortError
+} from './errors.ts'
+import { LazySignal } from './lazy-signal.ts'
+import { Traffic } from './traffic.ts'
+
+/** What most connections never need. */
+interface Rare {
+  drainSignal?: LazySignal
+  signal?: LazySignal
+  cleanups?: CleanupStack
+  closed?: Deferred<CloseRecord>
+}
+
+export class ManagedConnection extends Traffic implements Connection, CleanupObserver {
+  #state: ConnectionState = 'open'
+  #rare: Rare | null = null
+  #record: CloseRecord | null = null
+  #ending: Ending | null = null
+  /** Was told that the server leaves. */
+  #drained = false
+  #gone = false
+
+  constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
+    super(host, socket, facts)
+    host.registry.add(this)
+    if (facts.owner !== undefined) this.setOwner(facts.owner)
+  }
+
+  // ——— what users read
+
+  get state (): ConnectionState { return this.#state }
+
+  get drainSignal (): AbortSignal {
+    return (this.#extras.drainSignal ??= new LazySignal()).read(this.#drained && drainingError)
+  }
+
+  get signal (): AbortSignal {
+    const ending = this.#ending
+    return (this.#extras.signal ??= new LazySignal()).read(ending !== null && (() => ending.toError()))
+  }
+
+  get closed (): Promise<CloseRecord> {
+    if (this.#rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
+    if (this.#record !== null) return Promise.resolve(this.#record)
+    return (this.#extras.closed ??= deferred()).promise
+  }
+
+  // ——— what users do
+
+  defer (cleanup: Cleanup): void {
+    if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', cleanup)
+    const { deadlines, cleanupTimeout, registry } = this.host
+    let cleanups = this.#rare?.cleanups
+    if (cleanups === undefined) {
+      cleanups = this.#extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
+      if (this.isEnding) cleanups.run()
+    }
+    cleanups.push(cleanup)
+    if (this.#state === 'closed' && !cleanups.settled) registry.late.add(this)
+  }
+
+  close (code: number = CloseCode.NormalClosure, reason: string = ''): Promise<CloseRecord> {
+    this.end('application', code, reason)
+    return this.closed
+  }
+
+  terminate (): Promise<CloseRecord> {
+    this.kill('application')
+    return this.closed
+  }
+
+  // ——— what policies do
+
+  /** Whether the raw socket is gone. */
+  get gone (): boolean { return this.#gone }
+
+  /** Tells it that the server is leaving. */
+  startDraining (): void {
+    if (!this.#enter('draining')) return
+    this.#rare?.drainSignal?.abort(drainingError)
+    this.stopMessages()
+    this.host.events.emit('draining', this)
+  }
+
+  /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
+  end (cause: CloseCause, code: number, reason: string): boolean {
+    if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
+    if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', reason)
+    const text = truncateReason(reason)
+    return this.#startClosing(cause, code, text, () => {
+      const { transport } = this.host
+      this.mute()
+      transport.close(this.socket, code, text)
+      // A stream without a kernel socket (injectWS) answers no close frame for 30 s.
+      if (!transport.hasHandle(this.socket)) transport.terminate(this.socket)
+    })
+  }
+
+  /** Destroys the raw socket, also when it is closing already. */
+  kill (cause: CloseCause): void {
+    const terminate = () => this.host.transport.terminate(this.socket)
+    if (!this.#startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) terminate()
+  }
+
+  /** Starts every cleanup that still waits. */
+  rushCleanups (): void { this.#rare?.cleanups?.rush() }
+
+  /** Gives up every cleanup that still runs. */
+  giveUpCleanups (): void { this.#rare?.cleanups?.giveUp() }
+
+  // ——— what the transport tells
+
+  /** The peer's close frame is here (RFC 6455 §5.5.1). */
+  peerClosing (code: number, reason: string): void {
+    this.#startClosing('client', code, escapeReason(reason))
+    this.host.observer?.answered(this)
+  }
+
+  /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
+  socketClosing (cause: 'application' | 'protocol' | 'refused', code: number, reason: string): void {
+    this.#startClosing(cause, code, reason)
+  }
+
+  /** The raw socket is gone. */
+  socketClosed (): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#startClosing('network', NO_CLOSE_FRAME, '')
+    this.#ending?.answered()
+    this.host.observer?.gone(this)
+    this.#finish()
+  }
+
+  /** The raw socket is gone; `told` says whether 'close' has been emitted on the socket above. */
+  rawClosed (told: boolean): void {
+    if (told) return this.socketClosed()
+    // ws is still inflating what came last, or a listener that threw has broken its receiver, and it never will tell.
+    this.host.deadlines.set(new Deadline(() => this.socketClosed()), this.host.closeTimeout)
+  }
+
+  /** A listener threw or rejected: the connection ends, nobody else notices. */
+  fault (error: unknown): void {
+    if (this.isExpected(error)) return
+    this.mute()
+    this.host.registry.counters.faults++
+    this.host.report(error, this)
+    this.end('error', this.host.errorCode, 'internal error')
+  }
+
+  /** The route's handler threw or rejected. */
+  handlerFailed (error: unknown): void {
+    // Before anything was received it is a failed start, which @fastify/websocket answers by terminating.
+    if (this.messagesReceived > 0 || this.isEnding) return this.fault(error)
+    this.host.registry.counters.faults++
+    this.host.report(error, this)
+    this.kill('error')
+  }
+
+  // ——— what its own parts tell
+
+  cleanupFinished (): void { this.host.registry.counters.cleanups.finished++ }
+
+  cleanupFailed (err: unknown): void {
+    this.host.registry.counters.cleanups.failed++
+    this.log.error({ err }, 'cleanup failed')
+    this.host.events.emit('error', err, this)
+  }
+
+  cleanupAbandoned (cleanup: Cleanup): void {
+    this.host.registry.counters.cleanups.abandoned++
+    this.log.error({ cleanup: cleanup.name || 'anonymous' }, 'cleanup given up: it did not settle in time')
+    this.host.observer?.cleanupAbandoned(this, cleanup)
+  }
+
+  cleanupsSettled (): void {
+    if (this.host.registry.late.delete(this)) this.host.observer?.idle(this)
+    this.#finish()
+  }
+
+  // ——— the state machine
+
+  protected get isEnding (): boolean { return this.#state === 'closing' || this.#state === 'closed' }
+  get #extras (): Rare { return (this.#rare ??= {}) }
+
+  /** The one place where the state changes; late requests are ignored. */
+  #enter (state: ConnectionState): boolean {
+    if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
+    this.#state = state
+    if (state === 'draining') this.#drained = true
+    return true
+  }
+
+  /** Everything that happens when a connection starts to close, once; `act` puts our frame out, or cuts it off. */
+  #startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
+    if (!this.#enter('closing')) return false
+    const ending = this.#ending = new Ending(cause, code, reason)
+    act?.()
+    if (!this.#gone) {
+      // A paused socket hides the peer's close frame.
+      this.host.transport.resume(this.socket)
+      ending.awaitAnswer(this.host, this)
+    }
+    // What a client sent before it closed was received in full; after a close of ours nobody wants it.
+    if (cause === 'client') this.stopMessages()
+    else this.endMessages()
+    this.#rare?.signal?.abort(() => ending.toError())
+    this.host.events.emit('closing', this)
+    this.#rare?.cleanups?.run()
+    this.#finish()
+    return true
+  }
+
+  /** The last step, once the raw socket is gone and the cleanups have settled. */
+  #finish (): void {
+    if (!this.#gone || !(this.#rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
+    const record = this.#record = this.#ending!.toRecord(this.host, this, this.messagesReceived, this.messagesDropped)
+    this.host.registry.remove(this, record)
+    this.#rare?.closed?.resolve(record)
+    this.host.observer?.closed(this, record)
+    this.host.events.emit('closed', this, record)
+  }
+
+  /** While closing, an abort is what user code was told to do, not a failure. */
+  isExpected (error: unknown): boolean {
+    if (!this.isEnding) return false
+    const expected = error === this.#rare?.signal?.reason || isAbortError(error)
+    if (expected) this.log.debug({ err: error }, 'aborted while closing')
+    return expected
+  }
+}
+
+const drainingError = () => new SOCKETS_ERR_DRAINING()

@@ -1,0 +1,135 @@
+/**
+ * The queue behind `connection.messages()`: what arrived, one consumer, backpressure.
+ *
+ * A message in the consumer's hands is work. Over the mark the socket is paused; frames of the chunk being parsed still
+ * come (ws cannot stop in the middle of one), so the real bound is the mark plus one chunk of 64 KiB plus a message.
+ */
+import type { Buffer } from 'node:buffer'
+
+/** A message: text as string, binary as Buffer (RFC 6455 §5.6). */
+export type Message = string | Buffer
+
+/** What a queued message costs beside its bytes, so that many small ones are bounded too. */
+const OVERHEAD = 64
+
+/** What the queue asks of its connection. */
+export interface MessageSource {
+  pause (): void
+  resume (): void
+  /** The consumer took a message and works on it. */
+  workStarted (): void
+  /** The consumer asked for the next message, or left. */
+  workEnded (): void
+  /** Messages that nobody will see. */
+  dropped (count: number): void
+}
+
+export class MessageQueue implements AsyncIterableIterator<Message> {
+  readonly #source: MessageSource
+  readonly #highWaterMark: number
+  #queue: Message[] = []
+  #head = 0
+  #size = 0
+  #paused = false
+  #holding = false
+  #accepting = true
+  #ended = false
+  #waiting: Array<(result: IteratorResult<Message, undefined>) => void> = []
+
+  constructor (source: MessageSource, highWaterMark: number) {
+    this.#source = source
+    this.#highWaterMark = highWaterMark
+  }
+
+  /** A message has arrived. Returns false when it was not taken. */
+  push (message: Message): boolean {
+    if (!this.#accepting) return false
+    const waiting = this.#waiting.shift()
+    if (waiting !== undefined) {
+      this.#hold()
+      waiting({ done: false, value: message })
+      return true
+    }
+    this.#queue.push(message)
+    this.#size += cost(message)
+    if (this.#size >= this.#highWaterMark && !this.#paused) {
+      this.#paused = true
+      this.#source.pause()
+    }
+    return true
+  }
+
+  /** Takes no new messages; what is queued is still delivered. */
+  stop (): void {
+    this.#accepting = false
+    // Over the mark no longer matters, and a paused socket would hide the peer's close frame.
+    this.#unpause()
+    if (this.#size === 0) this.end()
+  }
+
+  /** Ends the iteration now; what is queued is dropped and counted. */
+  end (): void {
+    this.#accepting = false
+    this.#ended = true
+    const left = this.#queue.length - this.#head
+    if (left > 0) this.#source.dropped(left)
+    this.#queue = []
+    this.#head = this.#size = 0
+    this.#unpause()
+    for (const resolve of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
+  }
+
+  next (): Promise<IteratorResult<Message, undefined>> {
+    this.#release()
+    if (this.#head < this.#queue.length) {
+      const value = this.#queue[this.#head]!
+      this.#queue[this.#head++] = ''
+      if (this.#head === this.#queue.length || this.#head >= 1024) {
+        this.#queue.splice(0, this.#head)
+        this.#head = 0
+      }
+      this.#size -= cost(value)
+      if (this.#size < this.#highWaterMark) this.#unpause()
+      this.#hold()
+      return Promise.resolve({ done: false, value })
+    }
+    if (this.#ended || !this.#accepting) {
+      this.end()
+      return Promise.resolve({ done: true, value: undefined })
+    }
+    return new Promise((resolve) => { this.#waiting.push(resolve) })
+  }
+
+  return (): Promise<IteratorResult<Message, undefined>> {
+    this.#release()
+    this.end()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  [Symbol.asyncIterator] (): this {
+    return this
+  }
+
+  #hold (): void {
+    // Two `next()` at once are one consumer: it works, or it does not.
+    if (this.#holding) return
+    this.#holding = true
+    this.#source.workStarted()
+  }
+
+  #release (): void {
+    if (!this.#holding) return
+    this.#holding = false
+    this.#source.workEnded()
+  }
+
+  #unpause (): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#source.resume()
+  }
+}
+
+function cost (message: Message): number {
+  return message.length + OVERHEAD
+}

@@ -1,0 +1,155 @@
+/**
+ * The index behind the tracker: every connection that is not closed, by id, owner and tag, in order of arrival.
+ *
+ * The array stays sorted by id, since ids only grow: finding one is a binary search and costs no map entry a
+ * connection. A removed one leaves a hole; holes are closed when they are half of the array.
+ */
+import type { CloseCause } from './close-codes.ts'
+import type { CloseRecord } from './connection.ts'
+import { matcher } from './filter.ts'
+import type { Filter } from './filter.ts'
+import type { ManagedConnection } from './managed-connection.ts'
+
+/** Below this many entries holes are not worth closing. */
+const COMPACT_FROM = 32
+
+/** What has happened since the start. */
+export interface Counters {
+  /** Connections accepted. */
+  opened: number
+  /** Connections closed, by cause. */
+  closed: Partial<Record<CloseCause, number>>
+  /** Handshakes turned away. */
+  refused: number
+  /** Throws and rejections of code that belongs to a connection. */
+  faults: number
+  cleanups: { finished: number, failed: number, abandoned: number }
+}
+
+export class Registry {
+  readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
+  /** Connections, closed ones too, with work in flight. */
+  working = 0
+  /** Closed connections whose late cleanups still run. */
+  readonly late = new Set<ManagedConnection>()
+  readonly #byOwner = new Map<string, Set<ManagedConnection>>()
+  readonly #byTag = new Map<string, Set<ManagedConnection>>()
+  readonly #history: CloseRecord[] = []
+  readonly #historySize: number
+  #all: Array<ManagedConnection | null> = []
+  #size = 0
+  #historyNext = 0
+
+  /** `historySize` is how many close records are kept. */
+  constructor (historySize: number) {
+    this.#historySize = historySize
+  }
+
+  get size (): number {
+    return this.#size
+  }
+
+  /** Records of the recently closed, oldest first. */
+  get history (): CloseRecord[] {
+    return [...this.#history.slice(this.#historyNext), ...this.#history.slice(0, this.#historyNext)]
+  }
+
+  add (connection: ManagedConnection): void {
+    this.#all.push(connection)
+    this.#size++
+    this.counters.opened++
+  }
+
+  /** Takes a closed connection out of every index. */
+  remove (connection: ManagedConnection, record: CloseRecord): void {
+    const index = this.#indexOf(connection.id)
+    if (index === -1) return
+    this.#all[index] = null
+    this.#size--
+    if (this.#all.length >= COMPACT_FROM && this.#size * 2 <= this.#all.length) {
+      this.#all = this.#all.filter((entry) => entry !== null)
+    }
+    if (connection.owner !== undefined) drop(this.#byOwner, connection.owner, connection)
+    for (const tag of connection.tags) drop(this.#byTag, tag, connection)
+    this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
+    if (this.#historySize > 0) {
+      this.#history[this.#historyNext] = record
+      this.#historyNext = (this.#historyNext + 1) % this.#historySize
+    }
+  }
+
+  get (id: number): ManagedConnection | undefined {
+    const index = this.#indexOf(id)
+    return index === -1 ? undefined : this.#all[index]!
+  }
+
+  /** Moves a connection from one owner to another; undefined is nobody. */
+  moveOwner (connection: ManagedConnection, from: string | undefined, to: string | undefined): void {
+    if (from !== undefined) drop(this.#byOwner, from, connection)
+    if (to !== undefined) put(this.#byOwner, to, connection)
+  }
+
+  addTag (connection: ManagedConnection, tag: string): void {
+    put(this.#byTag, tag, connection)
+  }
+
+  removeTag (connection: ManagedConnection, tag: string): void {
+    drop(this.#byTag, tag, connection)
+  }
+
+  /** Everyone, oldest first: a snapshot, safe to close from. */
+  snapshot (): ManagedConnection[] {
+    return this.#all.filter((entry) => entry !== null)
+  }
+
+  /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
+  select (filter: Filter): ManagedConnection[] {
+    const matches = matcher(filter)
+    return this.#candidates(filter).filter(matches)
+  }
+
+  /** Entries of the indexes, for tests that nothing is left. */
+  get indexSize (): number {
+    return this.#size + this.#byOwner.size + this.#byTag.size + this.late.size
+  }
+
+  #candidates (filter: Filter): ManagedConnection[] {
+    if (filter !== 'all') {
+      if (filter.owner !== undefined) return [...this.#byOwner.get(filter.owner) ?? []]
+      if (filter.tag !== undefined) return [...this.#byTag.get(filter.tag) ?? []]
+    }
+    return this.snapshot()
+  }
+
+  #indexOf (id: number): number {
+    let low = 0
+    let high = this.#all.length - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      // A hole has no id: look at its nearest neighbour to the left that has one.
+      let probe = middle
+      while (probe >= low && this.#all[probe] === null) probe--
+      if (probe < low) {
+        low = middle + 1
+        continue
+      }
+      const found = this.#all[probe]!.id
+      if (found === id) return probe
+      if (found < id) low = middle + 1
+      else high = probe - 1
+    }
+    return -1
+  }
+}
+
+function put (index: Map<string, Set<ManagedConnection>>, key: string, connection: ManagedConnection): void {
+  const entry = index.get(key)
+  if (entry === undefined) index.set(key, new Set([connection]))
+  else entry.add(connection)
+}
+
+function drop (index: Map<string, Set<ManagedConnection>>, key: string, connection: ManagedConnection): void {
+  const entry = index.get(key)
+  entry?.delete(connection)
+  if (entry?.size === 0) index.delete(key)
+}

@@ -1,0 +1,37 @@
+/**
+ * What core/ and policies/ need of a WebSocket, so that they run without ws and without a network.
+ * One shared object serves every connection: nothing is allocated per socket.
+ */
+import type { WebSocket } from 'ws'
+import type { ManagedConnection } from './managed-connection.ts'
+
+/** Where a socket holds its connection: a symbol property costs less than an entry in a map. */
+export const kConnection = Symbol('fastify-websocket-lifecycle.connection')
+
+/** The connection of a socket, if it has one. */
+export function connectionOf (socket: WebSocket): ManagedConnection | undefined {
+  return (socket as { [kConnection]?: ManagedConnection } | null | undefined)?.[kConnection]
+}
+
+export interface Transport {
+  /** Sends a close frame (RFC 6455 §5.5.1) after what is queued already. */
+  close (socket: WebSocket, code: number, reason: string): void
+  /** Destroys the raw socket. */
+  terminate (socket: WebSocket): void
+  /** Stops reading from the raw socket. */
+  pause (socket: WebSocket): void
+  /** Reads from the raw socket again. */
+  resume (socket: WebSocket): void
+  /** Whether our close frame has been taken by the kernel. */
+  closeFrameLeft (socket: WebSocket): boolean
+  /** Whether both close frames were exchanged. */
+  closedCleanly (socket: WebSocket): boolean
+  /** Bytes that wait on our side for the peer to read. */
+  pendingBytes (socket: WebSocket): number
+  /** Bytes received on the raw socket; 0 where a stream cannot tell. */
+  bytesReceived (socket: WebSocket): number
+  /** Bytes handed to the raw socket; 0 where a stream cannot tell. */
+  bytesSent (socket: WebSocket): number
+  /** Whether a kernel socket is below; streams of `injectWS` have none. */
+  hasHandle (socket: WebSocket): boolean
+}

@@ -1,0 +1,110 @@
+/**
+ * What flows through a connection: messages in, work in flight, and who consumes the one as the other.
+ *
+ * A drain waits for work; a connection that is mute delivers nothing more. Closing is managed-connection.ts's.
+ */
+import type { Buffer } from 'node:buffer'
+import type { MessagesOptions } from './connection.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
+import { Identity } from './identity.ts'
+import { MessageQueue } from './messages.ts'
+import type { ManagedConnection } from './managed-connection.ts'
+import type { Message, MessageSource } from './messages.ts'
+
+const DEFAULT_HIGH_WATER_MARK = 65_536
+
+export abstract class Traffic extends Identity implements MessageSource {
+  #queue: MessageQueue | null = null
+  #work = 0
+  #messages = 0
+  #dropped = 0
+  /** What still arrives is not delivered. */
+  #mute = false
+  /** Nothing is read until somebody listens. */
+  #held = false
+
+  /** Whether the raw socket is gone. */
+  abstract readonly gone: boolean
+
+  get messagesReceived (): number { return this.#messages }
+  get messagesDropped (): number { return this.#dropped }
+
+  /** Whether somebody iterates over messages(). */
+  get consumed (): boolean { return this.#queue !== null }
+
+  // ——— work
+
+  /** Whether work is in flight that a drain waits for. */
+  get working (): boolean { return this.#work > 0 }
+
+  track<T extends PromiseLike<unknown>> (promise: T): T {
+    if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', promise)
+    this.hold(promise, (err) => this.log.warn({ err }, 'tracked work failed'))
+    return promise
+  }
+
+  /** Counts a promise as work until it has settled. */
+  hold (promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
+    this.workStarted()
+    promise.then(() => this.workEnded(), (error: unknown) => {
+      this.workEnded()
+      failed?.(error)
+    })
+  }
+
+  // ——— messages
+
+  messages (options: MessagesOptions = {}): AsyncIterableIterator<Message> {
+    const mark = options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK
+    if (!Number.isSafeInteger(mark) || mark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', mark)
+    if (this.#queue !== null) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
+    const queue = this.#queue = new MessageQueue(this, mark)
+    if (this.state !== 'open') queue.end()
+    this.releaseMessages()
+    return queue
+  }
+
+  /** A message has arrived. Returns whether it may be delivered to listeners. */
+  received (data: Buffer, isBinary: boolean): boolean {
+    if (this.#mute) {
+      this.#dropped++
+      return false
+    }
+    this.#messages++
+    if (this.#queue !== null && !this.#queue.push(isBinary ? data : data.toString())) this.#dropped++
+    return true
+  }
+
+  /** Delivers nothing from now on. */
+  mute (): void { this.#mute = true }
+
+  /** Takes no new messages into the iterator; those queued are still delivered. */
+  stopMessages (): void { this.#queue?.stop() }
+
+  /** Ends the iterator. */
+  endMessages (): void { this.#queue?.end() }
+
+  /** Reads nothing until `releaseMessages`. */
+  holdMessages (): void {
+    this.#held = true
+    this.pause()
+  }
+
+  /** Somebody listens now. */
+  releaseMessages (): void {
+    if (this.#held) this.resume()
+    this.#held = false
+  }
+
+  workStarted (): void { if (this.#work++ === 0) this.host.registry.working++ }
+
+  workEnded (): void {
+    if (--this.#work > 0) return
+    this.host.registry.working--
+    this.host.observer?.idle(this as unknown as ManagedConnection)
+  }
+
+  pause (): void { if (!this.isEnding) this.host.transport.pause(this.socket) }
+  resume (): void { if (!this.gone) this.host.transport.resume(this.socket) }
+  dropped (count: number): void { this.#dropped += count }
+}

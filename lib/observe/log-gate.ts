@@ -1,0 +1,46 @@
+/**
+ * Lets the first few lines of a kind through and counts the rest: a noisy peer must not fill the log.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Clock, Timer } from '../core/clock.ts'
+
+/** Lines of one kind that pass in a window. */
+const PASS = 5
+/** Length of a window, milliseconds. */
+const WINDOW = 10_000
+
+export class LogGate {
+  readonly #clock: Clock
+  readonly #log: FastifyBaseLogger
+  readonly #counts = new Map<string, { count: number, timer: Timer }>()
+
+  constructor (clock: Clock, log: FastifyBaseLogger) {
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Logs a warning, or counts it; the count is told when the window is over. */
+  warn (kind: string, fields: object): void {
+    let entry = this.#counts.get(kind)
+    if (entry === undefined) {
+      entry = { count: 0, timer: this.#clock.setTimeout(() => { this.#tell(kind) }, WINDOW) }
+      entry.timer.unref()
+      this.#counts.set(kind, entry)
+    }
+    if (++entry.count <= PASS) this.#log.warn(fields, kind)
+  }
+
+  /** Tells what is still to be told, and leaves no timer behind. */
+  close (): void {
+    for (const [kind, { timer }] of this.#counts) {
+      this.#clock.clearTimeout(timer)
+      this.#tell(kind)
+    }
+  }
+
+  #tell (kind: string): void {
+    const suppressed = this.#counts.get(kind)!.count - PASS
+    this.#counts.delete(kind)
+    if (suppressed > 0) this.#log.warn({ suppressed }, `${kind}: more of the same were not logged`)
+  }
+}

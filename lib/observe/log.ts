@@ -1,0 +1,37 @@
+/**
+ * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug.
+ * Never a query string, a token, an address or an owner.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Tracker } from '../tracker.ts'
+
+/** Milliseconds between two progress lines. */
+const PROGRESS_INTERVAL = 5_000
+
+/** Logs the events of a tracker. */
+export function logEvents (tracker: Tracker, log: FastifyBaseLogger): void {
+  let nextProgress = PROGRESS_INTERVAL
+  let admitting = true
+  // A drain of nobody is no news: suites open and close hundreds of servers.
+  let level: 'info' | 'debug' = 'info'
+  tracker.on('open', (connection) => {
+    if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, route: connection.route }, 'socket open')
+  })
+  tracker.on('closed', (connection, record) => {
+    if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, record }, 'socket closed')
+  })
+  tracker.on('drain', ({ trigger, connections, timeout }) => {
+    level = connections > 0 ? 'info' : 'debug'
+    log[level]({ trigger, connections, timeout }, 'draining sockets')
+  })
+  tracker.on('progress', (progress) => {
+    if (admitting && progress.phase !== 'settle') {
+      admitting = false
+      log[level]({ connections: progress.connections }, 'no new sockets; closing those that are open')
+    }
+    if (progress.elapsed < nextProgress) return
+    nextProgress = progress.elapsed + PROGRESS_INTERVAL
+    log.info({ progress }, 'draining sockets')
+  })
+  tracker.on('drained', (report) => { log[level]({ report }, 'sockets drained') })
+}

@@ -1,0 +1,23 @@
+/**
+ * What the drain leans on, beside what connections share.
+ */
+import type { Connection } from '../../core/connection.ts'
+import type { ConnectionHost } from '../../core/connection-host.ts'
+import type { DrainPlan } from './plan.ts'
+import type { DrainReason, ReconnectOptions } from './reconnect.ts'
+
+/** What the drain needs of the tracker. */
+export interface DrainHost extends ConnectionHost {
+  readonly plan: DrainPlan
+  /** Whether a spread was asked for. */
+  readonly evenly: boolean
+  readonly code: number
+  readonly reason: DrainReason
+  readonly reconnect: ReconnectOptions
+  readonly onDrain: ((connection: Connection) => unknown) | undefined
+  readonly random: () => number
+  /** From now on handshakes are turned away. */
+  stopAdmitting (): void
+  /** Turns away the handshakes that still wait in somebody's hook. */
+  refuseHandshakes (): void
+}

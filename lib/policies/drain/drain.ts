@@ -1,0 +1,294 @@
+/**
+ * The drain: settle → stop admitting → notify → grace → close at a pace → cut off → clean up → report.
+ *
+ * One a tracker, one promise for all callers. It is driven by what connections do; its one timer only bounds the
+ * waiting, so cooperative clients leave without it and a drain of nobody ends before `start` returns. Every moment is
+ * counted back from the end of `timeout`: when late, spread shrinks first, then grace.
+ */
+import type { Cleanup } from '../../core/cleanup.ts'
+import { CloseCode } from '../../core/close-codes.ts'
+import type { Timer } from '../../core/clock.ts'
+import type { CloseRecord } from '../../core/connection.ts'
+import type { ConnectionObserver } from '../../core/connection-host.ts'
+import { deferred } from '../../core/deferred.ts'
+import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
+import { attempt, isThenable } from '../../core/events.ts'
+import type { ManagedConnection } from '../../core/managed-connection.ts'
+import type { DrainHost } from './drain-host.ts'
+import { Pace, SLICE } from './pace.ts'
+import { drainReason, reconnectDelay } from './reconnect.ts'
+import { Tally } from './tally.ts'
+
+/** How often `progress` is emitted, milliseconds. */
+const PROGRESS_INTERVAL = 250
+
+export class Drain implements ConnectionObserver {
+  readonly #host: DrainHost
+  readonly #report = deferred<DrainReport>()
+  readonly #pace: Pace
+  readonly #working = new Set<ManagedConnection>()
+  #tally: Tally | null = null
+  #phase: DrainPhase | null = null
+  #startedAt = 0
+  #alive = 0
+  #progressAt = 0
+  #timer: Timer | null = null
+  #settling: Timer | null = null
+  #stepping = false
+  #giving = false
+  #preClose: (() => unknown) | null = null
+  #holding = false
+
+  constructor (host: DrainHost) {
+    this.#host = host
+    this.#pace = new Pace(host.clock, host.random, (connection, index) => this.#send(connection, index))
+  }
+
+  get phase (): DrainPhase | null { return this.#phase }
+
+  /** Resolves with the report; never rejects. */
+  get finished (): Promise<DrainReport> { return this.#report.promise }
+
+  /** Starts the drain, or joins the one under way; `close` cuts the settling short. */
+  start (trigger: DrainTrigger): Promise<DrainReport> {
+    if (this.#phase === null) {
+      const { clock, registry, events, plan } = this.#host
+      this.#host.observer = this
+      this.#startedAt = clock.now()
+      this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
+      this.#tally = new Tally(this.#host, trigger)
+      this.#enter('settle')
+      events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
+      if (trigger !== 'close' && plan.settleDelay > 0) {
+        this.#settling = clock.setTimeout(() => this.#stop(), plan.settleDelay)
+        this.#progress()
+      } else {
+        this.#stop()
+      }
+    } else if (trigger === 'close') {
+      this.#stop()
+    }
+    return this.finished
+  }
+
+  /** Runs a user's preClose in *notify*: frames wait for it, until grace ends. After that it is only called. */
+  preClose (hook: () => unknown): void {
+    if (this.#phase === null || this.#phase === 'settle') this.#preClose = hook
+    else attempt(hook, (error) => this.#host.hookFailed(error, 'preClose'))
+  }
+
+  /** Cuts everything short: raw sockets are destroyed, cleanups get one turn of the event loop. */
+  abort (): void {
+    if (this.#phase === null || this.#phase === 'done') return
+    if (this.#settling !== null) this.#stop()
+    this.#tally!.aborted = true
+    this.#giveUp()
+  }
+
+  /** A handshake that was under way has opened after all: it is closed with the others. */
+  admitted (connection: ManagedConnection): void {
+    this.#alive++
+    this.#tally!.total++
+    if (this.#phase === 'settle') return
+    if (this.#phase === 'done') return this.#send(connection, this.#tally!.total)
+    connection.startDraining()
+    this.#pace.add([connection])
+    this.#wake()
+  }
+
+  // ——— what connections tell
+
+  idle (connection: ManagedConnection): void {
+    if (this.#working.delete(connection)) {
+      this.#tally!.workFinished++
+      if (!this.#holding) this.#pace.add([connection])
+    }
+    this.#wake()
+  }
+
+  answered (connection: ManagedConnection): void {
+    this.#pace.answered(connection)
+    this.#wake()
+  }
+
+  gone (connection: ManagedConnection): void {
+    this.#alive--
+    this.answered(connection)
+  }
+
+  closed (connection: ManagedConnection, record: CloseRecord): void {
+    this.#working.delete(connection)
+    this.#tally!.closed(record)
+    this.#wake()
+  }
+
+  cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void {
+    this.#tally!.abandoned.push({ connection: connection.id, route: connection.route, cleanup: cleanup.name || 'anonymous' })
+  }
+
+  // ——— phases
+
+  #enter (phase: DrainPhase): void {
+    if (this.#phase === phase) return
+    this.#tally!.phaseEnded(this.#phase)
+    this.#phase = phase
+    if (phase !== 'settle') this.#progress()
+  }
+
+  #stop (): void {
+    if (this.#phase !== 'settle') return
+    if (this.#settling !== null) this.#host.clock.clearTimeout(this.#settling)
+    this.#settling = null
+    this.#host.stopAdmitting()
+    this.#enter('notify')
+    if (this.#preClose !== null) {
+      const result = attempt(this.#preClose, (error) => { this.#host.hookFailed(error, 'preClose'); this.#release() })
+      if (isThenable(result)) {
+        this.#holding = true
+        result.then(() => this.#release(), () => {})
+      }
+    }
+    this.#notify(this.#host.registry.snapshot(), 0)
+  }
+
+  #notify (connections: ManagedConnection[], from: number): void {
+    const { clock, onDrain, registry, plan, evenly } = this.#host
+    const until = clock.now() + SLICE
+    for (let i = from; i < connections.length; i++) {
+      if (i > from && clock.now() >= until) return clock.setImmediate(() => this.#notify(connections, i))
+      const connection = connections[i]!
+      if (connection.state !== 'open') continue
+      connection.startDraining()
+      if (onDrain === undefined) continue
+      const result = attempt(() => onDrain(connection), (error) => {
+        this.#host.hookFailed(error, 'onDrain')
+        this.#host.events.emit('error', error, connection)
+      })
+      if (isThenable(result)) connection.hold(result)
+    }
+    const open = registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
+    for (const connection of open) if (connection.working) this.#working.add(connection)
+    this.#tally!.inFlight = this.#working.size
+    this.#pace.start(open.length, evenly ? plan.spread : 0)
+    this.#enter('grace')
+    if (!this.#holding) this.#release()
+    this.#step()
+  }
+
+  /** Lets the frames of idle connections go. */
+  #release (): void {
+    this.#holding = false
+    if (this.#phase === 'settle' || this.#phase === 'notify') return
+    this.#pace.add(this.#host.registry.snapshot().filter((connection) =>
+      (connection.state === 'open' || connection.state === 'draining') && !this.#working.has(connection)))
+    this.#wake()
+  }
+
+  #wake (): void {
+    if (this.#stepping || this.#phase === 'settle' || this.#phase === 'notify' || this.#phase === 'done') return
+    this.#stepping = true
+    this.#host.clock.setImmediate(() => {
+      this.#stepping = false
+      this.#step()
+    })
+  }
+
+  /** Looks at where things are and does what is due; called whenever something has happened. */
+  #step (): void {
+    if (this.#phase === 'done' || this.#giving) return
+    const { clock, plan, registry } = this.#host
+    const endAt = this.#startedAt + plan.timeout
+    const cutAt = endAt - plan.cleanupReserve
+    const lastFrameAt = cutAt - plan.closeTimeout
+    const graceEnd = lastFrameAt - plan.spread
+    const now = clock.now()
+    if (now >= endAt) return this.#giveUp()
+    if (now >= graceEnd) {
+      if (this.#holding) this.#release()
+      this.#pace.add([...this.#working])
+      this.#working.clear()
+    }
+    if (now >= lastFrameAt) this.#pace.hurry()
+    const wake = this.#pace.pump()
+    const cut = now < cutAt || this.#cutOff()
+    const waiting = this.#holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
+    if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
+    this.#enter(waiting ? 'grace' : this.#alive > 0 ? 'close' : 'cleanup')
+    if (now >= this.#progressAt) this.#progress()
+    if (wake === 'soon' || !cut) return this.#wake()
+    const next = now < graceEnd ? graceEnd : now < lastFrameAt ? lastFrameAt : now < cutAt ? cutAt : endAt
+    this.#arm(Math.min(next, wake ?? Infinity, this.#progressAt) - now)
+  }
+
+  /** Destroys what is still there, a slice at a time; says whether it got through. */
+  #cutOff (): boolean {
+    const { clock, registry } = this.#host
+    const until = clock.now() + SLICE
+    return registry.snapshot().every((connection) => {
+      if (!connection.gone) connection.kill('drain')
+      return clock.now() < until
+    })
+  }
+
+  #arm (delay: number): void {
+    const { clock } = this.#host
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = clock.setTimeout(() => {
+      this.#timer = null
+      // What has arrived meanwhile is read first.
+      this.#wake()
+    }, Math.max(1, Math.ceil(delay)))
+  }
+
+  #send (connection: ManagedConnection, index: number): void {
+    const { clock, reconnect, code, reason } = this.#host
+    const tally = this.#tally!
+    const delay = reconnectDelay(reconnect, Math.min(index, tally.total - 1), tally.total, clock.now() - tally.firstFrameAt())
+    const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
+    tally.delayGiven(delay)
+    connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
+  }
+
+  /** The time is up: everything is cut off, cleanups get one more turn of the event loop, then they are given up. */
+  #giveUp (): void {
+    if (this.#giving) return
+    this.#giving = true
+    const { registry, clock } = this.#host
+    const left = () => [...registry.snapshot(), ...registry.late]
+    for (const connection of left()) {
+      connection.kill('drain')
+      connection.rushCleanups()
+    }
+    clock.setImmediate(() => clock.setImmediate(() => {
+      for (const connection of left()) connection.giveUpCleanups()
+      this.#finish()
+    }))
+  }
+
+  #finish (): void {
+    const { clock, events, refuseHandshakes } = this.#host
+    refuseHandshakes()
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = null
+    this.#enter('done')
+    this.#host.observer = null
+    const report = this.#tally!.toReport()
+    events.emit('drained', report)
+    this.#report.resolve(report)
+  }
+
+  #progress (): void {
+    const { clock, registry, events, plan } = this.#host
+    const now = clock.now()
+    this.#progressAt = now + PROGRESS_INTERVAL
+    events.emit('progress', {
+      phase: this.#phase!,
+      elapsed: now - this.#startedAt,
+      timeout: plan.timeout,
+      connections: registry.size,
+      working: this.#working.size,
+      queued: this.#pace.queued,
+      closed: this.#tally!.count
+    })
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What a drain counts on its way, and the report made of it.
+ */
+import type { CloseCause } from '../../core/close-codes.ts'
+import type { CloseRecord } from '../../core/connection.ts'
+import type { AbandonedCleanup, DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
+import type { DrainHost } from './drain-host.ts'
+
+export class Tally {
+  readonly #host: DrainHost
+  readonly #trigger: DrainTrigger
+  readonly #startedAtWall: number
+  readonly #startedAt: number
+  readonly #before: { finished: number, failed: number, refused: number }
+  readonly #phases: DrainReport['phases'] = { settle: 0, notify: 0, grace: 0, close: 0, cleanup: 0 }
+  readonly #causes: Partial<Record<CloseCause, number>> = {}
+  #phaseStartedAt: number
+  #firstFrameAt = -1
+  #clean = 0
+  #left = 0
+  #reconnect: DrainReport['reconnect'] = null
+  readonly abandoned: AbandonedCleanup[] = []
+  total: number
+  count = 0
+  inFlight = 0
+  workFinished = 0
+  aborted = false
+
+  constructor (host: DrainHost, trigger: DrainTrigger) {
+    this.#host = host
+    this.#trigger = trigger
+    this.#startedAtWall = host.clock.wallNow()
+    this.#startedAt = this.#phaseStartedAt = host.clock.now()
+    const { cleanups, refused } = host.registry.counters
+    this.#before = { finished: cleanups.finished, failed: cleanups.failed, refused }
+    this.total = host.registry.size
+  }
+
+  phaseEnded (phase: DrainPhase | null): void {
+    const now = this.#host.clock.now()
+    if (phase !== null && phase !== 'done') this.#phases[phase] += now - this.#phaseStartedAt
+    this.#phaseStartedAt = now
+  }
+
+  /** The moment of the first close frame, which is now when there was none. */
+  firstFrameAt (): number {
+    if (this.#firstFrameAt === -1) this.#firstFrameAt = this.#host.clock.now()
+    return this.#firstFrameAt
+  }
+
+  delayGiven (delay: number): void {
+    const { min, max } = this.#reconnect ?? { min: delay, max: delay }
+    this.#reconnect = { min: Math.min(min, delay), max: Math.max(max, delay) }
+  }
+
+  closed (record: CloseRecord): void {
+    this.count++
+    this.#causes[record.cause] = (this.#causes[record.cause] ?? 0) + 1
+    if (!record.clean) return
+    this.#clean++
+    if (record.cause === 'client') this.#left++
+  }
+
+  toReport (): DrainReport {
+    const { clock, plan, registry } = this.#host
+    const { cleanups, refused } = registry.counters
+    const unfinished = this.total - this.count
+    return {
+      trigger: this.#trigger,
+      startedAt: this.#startedAtWall,
+      duration: clock.now() - this.#startedAt,
+      timeout: plan.timeout,
+      reserve: plan.reserve,
+      aborted: this.aborted,
+      phases: this.#phases,
+      connections: {
+        total: this.total,
+        clean: this.#clean,
+        leftByThemselves: this.#left,
+        terminated: this.count - this.#clean,
+        unfinished,
+        causes: this.#causes
+      },
+      work: {
+        inFlight: this.inFlight,
+        finished: this.workFinished,
+        abandoned: this.inFlight - this.workFinished
+      },
+      cleanups: {
+        finished: cleanups.finished - this.#before.finished,
+        failed: cleanups.failed - this.#before.failed,
+        abandoned: this.abandoned
+      },
+      refused: refused - this.#before.refused,
+      reconnect: this.#reconnect
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Routes: the options of each, kept where its connections find them, and the wrapper around its handler.
+ *
+ * The wrapper takes the handler's promise instead of @fastify/websocket, whose closure would keep the request alive,
+ * and reports what it throws; the handler itself is called as before.
+ */
+import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { WebSocket } from 'ws'
+import { isThenable } from './core/events.ts'
+import type { ManagedConnection } from './core/managed-connection.ts'
+import { connectionOf } from './core/socket.ts'
+import { resolveRouteOptions } from './options.ts'
+import type { ResolvedRouteOptions } from './options.ts'
+
+const kRoute = Symbol('fastify-websocket-lifecycle.route')
+
+/** What is known of a route; shared by its connections. */
+export interface Route {
+  readonly url: string
+  /** Whether it has a WebSocket handler. */
+  readonly websocket: boolean
+  readonly options: ResolvedRouteOptions
+  /** Kinds of warning given for it. */
+  readonly warned: Set<string>
+}
+
+/** A WebSocket handler, as @fastify/websocket calls it. */
+type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
+
+/** The route of a request, if it was declared where the plugin could see it. */
+export function routeOf (request: FastifyRequest): Route | undefined {
+  return (request.routeOptions.config as { [kRoute]?: Route })[kRoute]
+}
+
+/**
+ * An onRoute hook; it must be added before @fastify/websocket's, which replaces the handler.
+ *
+ * `delegateErrors`: leave what handlers throw to @fastify/websocket, and so to the user's own errorHandler.
+ */
+export function routeHook (delegateErrors: boolean): (options: RouteOptions) => void {
+  return (options) => {
+    const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
+    const websocket = Boolean(given.websocket ?? given.wsHandler)
+    const config = options.config as { sockets?: object } | undefined
+    const route: Route = {
+      url: options.url,
+      websocket,
+      options: resolveRouteOptions(options.url, config?.sockets),
+      warned: new Set()
+    }
+    options.config = { ...config, [kRoute]: route } as never
+    if (!websocket) return
+    const key = given.websocket ? 'handler' : 'wsHandler'
+    const handler: unknown = given[key]
+    // A wrong one is refused by @fastify/websocket, in its own words.
+    if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, delegateErrors) as never
+  }
+}
+
+function wrap (handler: Handler, { options }: Route, delegateErrors: boolean): Handler {
+  return function (socket, request) {
+    const connection = connectionOf(socket)
+    // Closed by `onOpen`, `owner` or `data`: there is nothing left to handle.
+    if (connection?.state === 'closing' || connection?.state === 'closed') return undefined
+    if (connection === undefined) return handler.call(this, socket, request)
+    try {
+      const result = handler.call(this, socket, request)
+      if (!isThenable(result)) return undefined
+      if (options.waitForHandler) connection.hold(result)
+      if (delegateErrors) return unlessExpected(result, connection)
+      result.then(undefined, (error: unknown) => { connection.handlerFailed(error) })
+      return undefined
+    } catch (error) {
+      if (delegateErrors) throw error
+      connection.handlerFailed(error)
+      return undefined
+    }
+  }
+}
+
+/** A handler that ends with the abort it was told to end with has not failed. */
+async function unlessExpected (result: PromiseLike<unknown>, connection: ManagedConnection): Promise<void> {
+  try {
+    await result
+  } catch (error) {
+    if (!connection.isExpected(error)) throw error
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * `app.sockets`: the public face of the tracker, and what the plugin, the signals and the transport do with it.
+ *
+ * It composes the registry, the events and the drain; it knows no Fastify and no ws values.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { WebSocket, WebSocketServer } from 'ws'
+import { CloseCode, isSendable } from './core/close-codes.ts'
+import type { Clock } from './core/clock.ts'
+import type { CloseRecord, Connection } from './core/connection.ts'
+import type { ConnectionFacts } from './core/connection-host.ts'
+import { Deadlines } from './core/deadlines.ts'
+import { rejected } from './core/deferred.ts'
+import type { DrainReport, DrainTrigger } from './core/drain-report.ts'
+import { insideCleanup } from './core/cleanup.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_UNKNOWN_SOCKET } from './core/errors.ts'
+import { attempt, Events } from './core/events.ts'
+import type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
+import type { Filter } from './core/filter.ts'
+import { ManagedConnection } from './core/managed-connection.ts'
+import { Registry } from './core/registry.ts'
+import type { Counters } from './core/registry.ts'
+import { connectionOf } from './core/socket.ts'
+import type { Transport } from './core/socket.ts'
+import type { ResolvedOptions } from './options.ts'
+import { Drain } from './policies/drain/drain.ts'
+import type { DrainHost } from './policies/drain/drain-host.ts'
+import type { DrainPlan } from './policies/drain/plan.ts'
+
+/** What the server is doing with its connections. */
+export type TrackerState = 'running' | 'draining' | 'drained'
+
+/** Code and reason of a close. */
+export interface CloseOptions {
+  /** @default 3003 (forbidden, IANA) */
+  code?: number
+  /** At most 123 bytes of UTF-8; what is over is cut. @default '' */
+  reason?: string
+}
+
+/** A snapshot of numbers. */
+export interface TrackerStats extends Counters {
+  /** Connections now. */
+  connections: number
+  /** Connections with work in flight now; closed ones count until their work is done. */
+  working: number
+  state: TrackerState
+}
+
+/** `app.sockets`. */
+export interface Tracker {
+  /** Connections that are not closed. */
+  readonly size: number
+  /** Whether handshakes are let in. */
+  readonly accepting: boolean
+  readonly state: TrackerState
+  /** Records of the recently closed, oldest first. */
+  readonly history: CloseRecord[]
+  /** The connection of a socket. Throws SOCKETS_ERR_UNKNOWN_SOCKET. */
+  of (socket: WebSocket): Connection
+  /** A connection by its id. */
+  get (id: number): Connection | undefined
+  /** A snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
+  list (filter?: Filter): Connection[]
+  /** How many match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
+  count (filter?: Filter): number
+  /**
+   * Closes whoever matches; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
+   * SOCKETS_ERR_INVALID_CLOSE_CODE.
+   */
+  disconnect (filter: Filter, close?: CloseOptions): number
+  /**
+   * Drains: no new ones, work in flight finishes, everyone is closed and cleaned up, within `drain.timeout`. The
+   * listener stays open. One drain for all callers; rejects with SOCKETS_ERR_CLEANUP_DEADLOCK inside a cleanup only.
+   */
+  drain (): Promise<DrainReport>
+  /** The drain's timeline with its arithmetic; `String(plan)` is the text. */
+  plan (): DrainPlan
+  /** Tracks a ws server made elsewhere. Throws SOCKETS_ERR_CANNOT_ADOPT. */
+  adopt (server: WebSocketServer): void
+  stats (): TrackerStats
+  on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
+  off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
+}
+
+/** What the tracker is built on. */
+export interface TrackerParts {
+  clock: Clock
+  transport: Transport
+  log: FastifyBaseLogger
+  /** Takes a foreign ws server. */
+  adopt (server: WebSocketServer): void
+  /** Ends the handshakes that still wait in a hook. */
+  refuseHandshakes (): void
+  /** Reports what a connection's code threw. */
+  report (error: unknown, connection: Connection): void
+}
+
+export class SocketTracker implements Tracker {
+  readonly events: Events
+  readonly #registry: Registry
+  readonly #parts: TrackerParts
+  readonly #options: ResolvedOptions
+  readonly #host: DrainHost
+  readonly #drain: Drain
+  #accepting = true
+
+  constructor (options: ResolvedOptions, parts: TrackerParts) {
+    this.#options = options
+    this.#parts = parts
+    const hookFailed = (err: unknown, hook: string) => { parts.log.error({ err }, `${hook} failed`) }
+    this.events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
+    this.#registry = new Registry(options.history)
+    this.#host = {
+      clock: parts.clock,
+      transport: parts.transport,
+      deadlines: new Deadlines(parts.clock),
+      events: this.events,
+      registry: this.#registry,
+      closeTimeout: options.closeTimeout,
+      cleanupTimeout: options.cleanupTimeout,
+      errorCode: options.errorCode,
+      observer: null,
+      childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
+      report: (error, connection) => {
+        attempt(() => parts.report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
+        this.events.emit('error', error, connection)
+      },
+      hookFailed,
+      plan: options.plan,
+      evenly: options.drain.evenly,
+      code: options.drain.code,
+      reason: options.drain.reason,
+      reconnect: options.drain.reconnect,
+      onDrain: options.onDrain,
+      random: Math.random,
+      stopAdmitting: () => { this.#accepting = false },
+      refuseHandshakes: () => { parts.refuseHandshakes() }
+    }
+    this.#drain = new Drain(this.#host)
+  }
+
+  get size (): number { return this.#registry.size }
+  get accepting (): boolean { return this.#accepting }
+  get history (): CloseRecord[] { return this.#registry.history }
+
+  get state (): TrackerState {
+    const { phase } = this.#drain
+    return phase === null ? 'running' : phase === 'done' ? 'drained' : 'draining'
+  }
+
+  of (socket: WebSocket): Connection {
+    const connection = connectionOf(socket)
+    if (connection === undefined) throw new SOCKETS_ERR_UNKNOWN_SOCKET()
+    return connection
+  }
+
+  get (id: number): Connection | undefined { return this.#registry.get(id) }
+  list (filter: Filter = 'all'): Connection[] { return this.#registry.select(filter) }
+  count (filter: Filter = 'all'): number { return filter === 'all' ? this.size : this.#registry.select(filter).length }
+
+  disconnect (filter: Filter, { code = CloseCode.Forbidden, reason = '' }: CloseOptions = {}): number {
+    // Before anyone is closed: a bad code must not be found out halfway.
+    if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
+    return this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason)).length
+  }
+
+  drain (): Promise<DrainReport> {
+    if (insideCleanup()) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `drain()`'))
+    return this.startDrain('drain')
+  }
+
+  plan (): DrainPlan { return this.#options.plan }
+  adopt (server: WebSocketServer): void { this.#parts.adopt(server) }
+
+  stats (): TrackerStats {
+    const { counters, working } = this.#registry
+    return structuredClone({ ...counters, connections: this.size, working, state: this.state })
+  }
+
+  on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this {
+    this.events.on(event, listener)
+    return this
+  }
+
+  off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this {
+    this.events.off(event, listener)
+    return this
+  }
+
+  // ——— what the plugin does
+
+  /** Takes charge of an accepted socket; the caller attaches the two, then calls `opened`. */
+  accept (socket: WebSocket, facts: ConnectionFacts): ManagedConnection {
+    return new ManagedConnection(this.#host, socket, facts)
+  }
+
+  /** The connection is in place: tells everyone. */
+  opened (connection: ManagedConnection): void {
+    const { onOpen } = this.#options
+    this.events.emit('open', connection)
+    if (onOpen !== undefined) attempt(() => onOpen(connection), (error) => connection.fault(error))
+    // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
+    if (this.#drain.phase !== null) this.#drain.admitted(connection)
+  }
+
+  /** A handshake was turned away. */
+  refused (refusal: Refusal): void {
+    this.#registry.counters.refused++
+    this.events.emit('refused', refusal)
+  }
+
+  /** Starts the drain or joins it. */
+  startDrain (trigger: DrainTrigger): Promise<DrainReport> { return this.#drain.start(trigger) }
+
+  /** Runs a hook in the drain's *notify*. */
+  preClose (hook: () => unknown): void { this.#drain.preClose(hook) }
+
+  /** Cuts the drain short. */
+  abortDrain (): void { this.#drain.abort() }
+
+  /** Entries, deadlines and works that are left: 0 when nothing is. */
+  get leftovers (): number { return this.#registry.indexSize + this.#host.deadlines.size + this.#registry.working }
+}

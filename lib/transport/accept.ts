@@ -1,0 +1,43 @@
+/**
+ * A ws server under the tracker's charge: its sockets are of the tracked class, each new one becomes a connection.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { WebSocket, WebSocketServer } from 'ws'
+import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
+import { connectionOf } from '../core/socket.ts'
+import { instrument, trackedClass } from './ws-socket.ts'
+import type { SocketPolicy } from './ws-socket.ts'
+
+const kTaken = Symbol('fastify-websocket-lifecycle.taken')
+
+type Server = WebSocketServer & { [kTaken]?: true, options: { WebSocket?: unknown } }
+
+/** What happens to the sockets of a server. */
+export interface Acceptance extends SocketPolicy {
+  /** Milliseconds ws itself waits for an answer; above ours, which knows when the frame has left. */
+  readonly closeTimeout: number
+  /** A socket has opened. */
+  accept (socket: WebSocket, request: IncomingMessage | undefined): void
+}
+
+/** Takes a ws server: what it accepts from now on, and what it holds. Throws SOCKETS_ERR_CANNOT_ADOPT. */
+export function takeServer (server: WebSocketServer, acceptance: Acceptance): void {
+  const taken = server as Server
+  if (typeof server?.on !== 'function' || typeof server.handleUpgrade !== 'function' || typeof taken.options !== 'object') {
+    throw new SOCKETS_ERR_CANNOT_ADOPT('it is not a ws WebSocketServer')
+  }
+  if (taken[kTaken]) throw new SOCKETS_ERR_CANNOT_ADOPT('it is tracked already')
+  taken[kTaken] = true
+  const { options } = taken
+  // Servers of other makes build their sockets themselves: those are instrumented one by one.
+  if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance) as never
+  ;(options as { closeTimeout?: number }).closeTimeout = acceptance.closeTimeout
+  server.prependListener('connection', (socket, request) => { accept(socket, request) })
+  for (const socket of server.clients ?? []) accept(socket, undefined)
+
+  function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
+    if (connectionOf(socket) !== undefined) return
+    if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance)
+    acceptance.accept(socket, request)
+  }
+}

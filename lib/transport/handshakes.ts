@@ -1,0 +1,133 @@
+/**
+ * Handshakes on their way: from the 'upgrade' event to the accepted socket, or to a refusal that closes TCP.
+ *
+ * @fastify/websocket's own 'upgrade' listener is replaced by one that looks at the door first, so that a refused
+ * handshake runs no hook; `handleUpgrade` is guarded too, so that one that spent the time in a hook is looked at again.
+ * Whatever hangs in a hook for ever is known here and can be ended.
+ */
+import type { IncomingMessage, Server } from 'node:http'
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocketServer } from 'ws'
+import { rawSocketOf } from './ws-socket.ts'
+
+/** Name of @fastify/websocket's 'upgrade' listener. */
+const LISTENER = 'onUpgrade'
+
+type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
+
+/** What the gate asks and tells. */
+export interface Door {
+  /** Whether handshakes are let in. */
+  readonly accepting: boolean
+  /** Seconds for `Retry-After`. */
+  readonly retryAfter: number
+  /** A handshake has arrived. */
+  arrived (raw: Duplex): void
+  /** A handshake was turned away. */
+  refused (request: IncomingMessage, raw: Duplex): void
+}
+
+export class Handshakes {
+  readonly #door: Door
+  /** Raw sockets with the request and what had been written on them before. */
+  readonly #pending = new Map<Duplex, { request: IncomingMessage, written: number }>()
+  readonly #guarded = new Set<WebSocketServer>()
+  #server: Server | null = null
+  #listener: UpgradeListener | null = null
+  readonly #forget: (this: Duplex) => void
+
+  constructor (door: Door) {
+    this.#door = door
+    const pending = this.#pending
+    this.#forget = function () { pending.delete(this) }
+  }
+
+  /** Handshakes under way. */
+  get size (): number { return this.#pending.size }
+
+  /** Puts the door in front of @fastify/websocket's listener; returns the names of all others. */
+  watch (server: Server): string[] {
+    const others: string[] = []
+    for (const listener of server.listeners('upgrade') as UpgradeListener[]) {
+      if (listener.name !== LISTENER || this.#listener !== null) {
+        others.push(listener.name || 'anonymous')
+        continue
+      }
+      server.removeListener('upgrade', listener)
+      this.#server = server
+      this.#listener = (request, raw, head) => {
+        if (!this.#enter(request, raw)) return
+        listener.call(server, request, raw, head)
+      }
+      server.on('upgrade', this.#listener)
+    }
+    return others
+  }
+
+  /** 'upgrade' listeners that are not ours. */
+  foreign (server: Server): string[] {
+    return (server.listeners('upgrade') as UpgradeListener[])
+      .filter((listener) => listener !== this.#listener)
+      .map((listener) => listener.name || 'anonymous')
+  }
+
+  /** Looks again when a handshake would open. */
+  guard (server: WebSocketServer): void {
+    if (this.#guarded.has(server)) return
+    this.#guarded.add(server)
+    const { handleUpgrade } = server
+    server.handleUpgrade = (request, raw, head, callback) => {
+      if (this.#door.accepting) return handleUpgrade.call(server, request, raw, head, callback)
+      this.#refuse(request, raw)
+    }
+    server.prependListener('connection', (socket) => {
+      const raw = rawSocketOf(socket)
+      raw.removeListener('close', this.#forget)
+      this.#pending.delete(raw)
+    })
+  }
+
+  /** Ends the handshakes that still wait in a hook. */
+  refusePending (): void {
+    for (const [raw, { request, written }] of [...this.#pending]) {
+      // Somebody has answered, but left the connection open.
+      if (bytesWritten(raw) > written) raw.destroy()
+      else this.#refuse(request, raw)
+    }
+  }
+
+  /** Takes the listener off the server. */
+  close (): void {
+    if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
+  }
+
+  #enter (request: IncomingMessage, raw: Duplex): boolean {
+    this.#door.arrived(raw)
+    if (!this.#door.accepting) {
+      this.#refuse(request, raw)
+      return false
+    }
+    this.#pending.set(raw, { request, written: bytesWritten(raw) })
+    raw.once('close', this.#forget)
+    return true
+  }
+
+  #refuse (request: IncomingMessage, raw: Duplex): void {
+    this.#pending.delete(raw)
+    raw.removeListener('close', this.#forget)
+    if (raw.destroyed) return
+    this.#door.refused(request, raw)
+    const body = 'The server is restarting.\n'
+    // Node has taken its error listener off before 'upgrade'; an error now must not reach the process.
+    raw.on('error', () => { raw.destroy() })
+    raw.end(
+      `HTTP/1.1 503 ${STATUS_CODES[503]}\r\nConnection: close\r\nRetry-After: ${this.#door.retryAfter}\r\n` +
+      `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      () => { raw.destroy() })
+  }
+}
+
+function bytesWritten (raw: Duplex): number {
+  return (raw as Duplex & { bytesWritten?: number }).bytesWritten ?? 0
+}

@@ -1,0 +1,208 @@
+/**
+ * Where a `ws` socket and a connection meet: what the socket does is told to the connection, what its listeners throw
+ * stays here, and core/ reaches the socket through `wsTransport`.
+ *
+ * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
+ * listener per connection and `removeAllListeners()` cannot blind us. Sockets that exist already get the same
+ * overrides as own properties. Private parts of ws that are read: `_socket`, `_sender._bufferedBytes`,
+ * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`.
+ */
+import { errorMonitor } from 'node:events'
+import type { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import { isThenable } from '../core/events.ts'
+import type { ManagedConnection } from '../core/managed-connection.ts'
+import { connectionOf, kConnection } from '../core/socket.ts'
+import type { Transport } from '../core/socket.ts'
+import { unwrapListener, wrapListener } from './event-listeners.ts'
+
+/** What ws keeps to itself and we read. */
+interface WsInternals {
+  _socket: Socket & { _handle?: { writeQueueSize?: number } | null }
+  _sender: { _bufferedBytes?: number }
+  _receiver: { _writableState?: { errorEmitted?: boolean } }
+  _closeFrameSent: boolean
+  _closeFrameReceived: boolean
+  _closeCode: number
+  _closeMessage: Buffer
+  [kConnection]?: ManagedConnection
+}
+
+/** A socket as this file sees it. */
+export type TrackedSocket = WebSocket & WsInternals
+
+type WebSocketClass = new (...args: never[]) => WebSocket
+
+const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
+
+/** What is done with the sockets of one tracker. */
+export interface SocketPolicy {
+  /** Keep what listeners throw from the process. */
+  readonly isolation: boolean
+  /** A message arrived that nobody listens for. */
+  unheard (connection: ManagedConnection): void
+}
+
+/** The raw socket below a ws socket. */
+export function rawSocketOf (socket: WebSocket): Socket {
+  return (socket as TrackedSocket)._socket
+}
+
+/** Ties a socket and its connection together; from here on the connection is told everything. */
+export function attach (socket: WebSocket, connection: ManagedConnection): void {
+  (socket as TrackedSocket)[kConnection] = connection
+  const raw = rawSocketOf(socket) as Socket & { [kConnection]?: ManagedConnection }
+  raw[kConnection] = connection
+  raw.on('close', onRawClose)
+}
+
+/** After the 'close' listener of ws. A receiver that a thrown listener has broken never emits 'close' on its socket. */
+function onRawClose (this: Socket & { [kConnection]?: ManagedConnection }): void {
+  const connection = this[kConnection]!
+  this[kConnection] = undefined!
+  connection.rawClosed(connection.socket.readyState === connection.socket.CLOSED)
+}
+
+/** A subclass of `Base` whose sockets tell their connection what they do. */
+export function trackedClass (Base: WebSocketClass, policy: SocketPolicy): WebSocketClass {
+  const Tracked = class extends Base {}
+  Object.defineProperty(Tracked, 'name', { value: Base.name })
+  Object.defineProperties(Tracked.prototype, overrides(Base.prototype, policy))
+  return Tracked
+}
+
+/** Gives a socket that exists already the same overrides. */
+export function instrument (socket: WebSocket, policy: SocketPolicy): void {
+  Object.defineProperties(socket, overrides(Object.getPrototypeOf(socket) as WebSocket, policy))
+}
+
+/** The overrides, shared by all sockets of one class. */
+function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMap {
+  const methods = {
+    emit (this: TrackedSocket, type: string | symbol, ...args: unknown[]): boolean {
+      const connection = this[kConnection]
+      if (connection === undefined) return (base.emit as EventEmitter['emit']).call(this, type, ...args)
+      return deliver(this, connection, policy, type, args)
+    },
+    close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
+      base.close.call(this, code, data)
+      noticeClose(this, code, data)
+    },
+    terminate (this: TrackedSocket): void {
+      this[kConnection]?.socketClosing('application', 1006, '')
+      base.terminate.call(this)
+    },
+    addEventListener (this: TrackedSocket, type: string, listener: unknown, options?: object): void {
+      (base.addEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult), options)
+    },
+    removeEventListener (this: TrackedSocket, type: string, listener: unknown): void {
+      (base.removeEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult))
+    }
+  }
+  const descriptors = Object.getOwnPropertyDescriptors(methods) as PropertyDescriptorMap
+  for (const name of ON_ATTRIBUTES) {
+    const inherited = findDescriptor(base, name)!
+    descriptors[name] = {
+      configurable: true,
+      enumerable: inherited.enumerable!,
+      get (this: TrackedSocket) { return unwrapListener(inherited.get!.call(this)) },
+      set: inherited.set!
+    }
+  }
+  for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
+  return descriptors
+
+  function onListenerResult (socket: WebSocket, type: string, result: unknown): void {
+    const connection = connectionOf(socket)
+    if (connection !== undefined) keep(connection, policy, type, result)
+  }
+}
+
+function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
+  if (type === 'message') {
+    if (!connection.received(args[0] as Buffer, args[1] as boolean)) return false
+    const heard = dispatch(socket, connection, policy, type, args)
+    if (!heard && !connection.consumed) policy.unheard(connection)
+    return heard
+  }
+  try {
+    return dispatch(socket, connection, policy, type, args)
+  } finally {
+    if (type === 'close') connection.socketClosed()
+  }
+}
+
+/** Calls the listeners as EventEmitter does, and looks at what they return. Says whether there was one. */
+function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
+  const listeners = socket.rawListeners(type as 'message') as Function[]
+  if (type === 'error') {
+    if (listeners.length === 0 && !policy.isolation) throw args[0]
+    if (listeners.length === 0) connection.fault(args[0])
+    listeners.unshift(...socket.rawListeners(errorMonitor as unknown as 'error') as Function[])
+  }
+  for (const listener of listeners) {
+    try {
+      keep(connection, policy, type, Reflect.apply(listener, socket, args))
+    } catch (error) {
+      if (!policy.isolation) throw error
+      connection.fault(error)
+      // Mute: the frame is not shown to the listeners that are left. 'close' and 'error' are for everyone.
+      if (type === 'message') break
+    }
+  }
+  return listeners.length > 0
+}
+
+/** What a listener returned: the promise of a message listener is work, and a rejection of any ends the connection. */
+function keep (connection: ManagedConnection, { isolation }: SocketPolicy, type: string | symbol, result: unknown): void {
+  if (!isThenable(result)) return
+  if (isolation) {
+    const failed = (error: unknown) => connection.fault(error)
+    if (type === 'message') connection.hold(result, failed)
+    else result.then(undefined, failed)
+  } else if (type === 'message') {
+    // Counting it takes the rejection: without isolation it must reach the process, as it does without us.
+    connection.hold(result, (error) => { void Promise.reject(error) })
+  }
+}
+
+/** `close` was called: by ws because the peer's frame arrived or was broken, or by the application. */
+function noticeClose (socket: TrackedSocket, code: number | undefined, data: string | Buffer | undefined): void {
+  const connection = socket[kConnection]
+  if (connection === undefined || socket.readyState < socket.CLOSING) return
+  if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
+  else if (socket._receiver._writableState?.errorEmitted) connection.socketClosing('protocol', code ?? 1006, '')
+  else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
+}
+
+function findDescriptor (object: object | null, name: string): PropertyDescriptor | undefined {
+  while (object !== null) {
+    const descriptor = Object.getOwnPropertyDescriptor(object, name)
+    if (descriptor !== undefined) return descriptor
+    object = Object.getPrototypeOf(object) as object | null
+  }
+  return undefined
+}
+
+/** How core/ reaches a ws socket. */
+export const wsTransport: Transport = {
+  close: (socket, code, reason) => { socket.close(code, reason) },
+  terminate: (socket) => {
+    socket.terminate()
+    // ws does nothing once it is CLOSED or broken; the raw socket may still be there.
+    rawSocketOf(socket).destroy()
+  },
+  pause: (socket) => { socket.pause() },
+  resume: (socket) => { socket.resume() },
+  closeFrameLeft: (socket) => (socket as TrackedSocket)._closeFrameSent || wsTransport.pendingBytes(socket) === 0,
+  closedCleanly: (socket) => (socket as TrackedSocket)._closeFrameSent && (socket as TrackedSocket)._closeFrameReceived,
+  pendingBytes: (socket) => {
+    const { _socket: raw, _sender: sender } = socket as TrackedSocket
+    // During a large write `writableLength` stands still; what libuv still holds shows the progress.
+    return raw.writableLength + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
+  },
+  bytesReceived: (socket) => rawSocketOf(socket).bytesRead ?? 0,
+  bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
+  hasHandle: (socket) => rawSocketOf(socket) instanceof Socket
+}
