@@ -12,7 +12,6 @@ import fp from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import { systemClock } from './core/clock.ts'
 import type { Connection } from './core/connection.ts'
-import type { ConnectionFacts } from './core/connection-host.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED } from './core/errors.ts'
 import { connectionOf } from './core/socket.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
@@ -23,7 +22,7 @@ import { resolveOptions } from './options.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
-import { routeHook, routeOf } from './routes.ts'
+import { factsOf, foreignFacts, pathOf, routeHook, routeOf, warnOnce } from './routes.ts'
 import type { Route } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
@@ -254,26 +253,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
 }
 
-function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
-  return {
-    route: route?.url ?? pathOf(request.raw),
-    // A stream of injectWS has no address.
-    ip: request.raw.socket === undefined ? '' : request.ip,
-    requestId: String(request.id),
-    request: route?.options.keepRequest ? request : undefined
-  }
-}
-
-/** What is known of a socket that no Fastify route has opened. */
-function foreignFacts (raw: IncomingMessage | undefined): ConnectionFacts {
-  return { route: raw === undefined ? '' : pathOf(raw), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }
-}
-
-/** Never the query string: it may hold a token. */
-function pathOf ({ url = '' }: { url?: string | undefined }): string {
-  return url.split('?', 1)[0]!
-}
-
 function hold (connection: ManagedConnection): void {
   const { socket } = connection
   connection.holdMessages()
@@ -282,12 +261,6 @@ function hold (connection: ManagedConnection): void {
     socket.removeListener('newListener' as 'message', onNewListener)
     connection.releaseMessages()
   })
-}
-
-function warnOnce (route: Route | undefined, kind: string, warn: () => void): void {
-  if (route === undefined || route.warned.has(kind)) return
-  route.warned.add(kind)
-  warn()
 }
 
 /** Calls a preClose hook of either kind; a promise where it takes time. */

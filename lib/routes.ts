@@ -6,6 +6,8 @@
  */
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'
+import type { IncomingMessage } from 'node:http'
+import type { ConnectionFacts } from './core/connection-host.ts'
 import { isThenable } from './core/events.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
@@ -55,6 +57,34 @@ export function routeHook (delegateErrors: boolean): (options: RouteOptions) => 
     // A wrong one is refused by @fastify/websocket, in its own words.
     if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, delegateErrors) as never
   }
+}
+
+/** What a route and its request tell of a connection. */
+export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
+  return {
+    route: route?.url ?? pathOf(request.raw),
+    // A stream of injectWS has no address.
+    ip: request.raw.socket === undefined ? '' : request.ip,
+    requestId: String(request.id),
+    request: route?.options.keepRequest ? request : undefined
+  }
+}
+
+/** What is known of a socket that no Fastify route has opened. */
+export function foreignFacts (raw: IncomingMessage | undefined): ConnectionFacts {
+  return { route: raw === undefined ? '' : pathOf(raw), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }
+}
+
+/** Path of a request; never the query string: it may hold a token. */
+export function pathOf ({ url = '' }: { url?: string | undefined }): string {
+  return url.split('?', 1)[0]!
+}
+
+/** Gives a warning of one kind once a route. */
+export function warnOnce (route: Route | undefined, kind: string, warn: () => void): void {
+  if (route === undefined || route.warned.has(kind)) return
+  route.warned.add(kind)
+  warn()
 }
 
 function wrap (handler: Handler, { options }: Route, delegateErrors: boolean): Handler {
