@@ -7,7 +7,7 @@
 
 /** Close codes sent by this package. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
 export const CloseCode = {
-  /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: clients do not come back. */
+  /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: some clients stay away, others come back at once. */
   NormalClosure: 1000,
   /** RFC 6455 §7.4.1: the server is going down for good; reconnect elsewhere. */
   GoingAway: 1001,

@@ -154,17 +154,17 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   return listeners.length > 0
 }
 
-/** What a listener returned: the promise of a message listener is work, and a rejection of any ends the connection. */
+/**
+ * What a listener returned: the promise of a message listener is work, that of a close listener is a cleanup, and a
+ * rejection of any is a fault of its connection.
+ */
 function keep (connection: ManagedConnection, { isolation }: SocketPolicy, type: string | symbol, result: unknown): void {
   if (!isThenable(result)) return
-  if (isolation) {
-    const failed = (error: unknown) => connection.fault(error)
-    if (type === 'message') connection.hold(result, failed)
-    else result.then(undefined, failed)
-  } else if (type === 'message') {
-    // Counting it takes the rejection: without isolation it must reach the process, as it does without us.
-    connection.hold(result, (error) => { void Promise.reject(error) })
-  }
+  // Looking at a promise takes its rejection: without isolation it must reach the process, as it does without us.
+  const failed = (error: unknown) => { if (isolation) connection.fault(error); else void Promise.reject(error) }
+  if (type === 'message') connection.hold(result, failed)
+  else if (type === 'close') connection.defer(function closeListener () { return result.then(undefined, failed) })
+  else result.then(undefined, failed)
 }
 
 /** `close` was called: by ws because the peer's frame arrived or was broken, or by the application. */

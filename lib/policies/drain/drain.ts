@@ -152,7 +152,7 @@ export class Drain implements ConnectionObserver {
   }
 
   #notify (connections: ManagedConnection[], from: number): void {
-    const { clock, onDrain, registry, plan, evenly } = this.#host
+    const { clock, onDrain } = this.#host
     const until = clock.now() + SLICE
     for (let i = from; i < connections.length; i++) {
       if (i > from && clock.now() >= until) return clock.setImmediate(() => this.#notify(connections, i))
@@ -166,6 +166,14 @@ export class Drain implements ConnectionObserver {
       })
       if (isThenable(result)) connection.hold(result)
     }
+    // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
+    if (connections.length === 0) this.#begin()
+    else clock.setImmediate(() => clock.setImmediate(() => this.#begin()))
+  }
+
+  #begin (): void {
+    if (this.#giving) return
+    const { registry, plan, evenly } = this.#host
     const open = registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
     for (const connection of open) if (connection.working) this.#working.add(connection)
     this.#tally!.inFlight = this.#working.size
@@ -233,11 +241,8 @@ export class Drain implements ConnectionObserver {
   #arm (delay: number): void {
     const { clock } = this.#host
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
-    this.#timer = clock.setTimeout(() => {
-      this.#timer = null
-      // What has arrived meanwhile is read first.
-      this.#wake()
-    }, Math.max(1, Math.ceil(delay)))
+    // Not at once: what has arrived meanwhile is read first.
+    this.#timer = clock.setTimeout(() => this.#wake(), Math.max(1, Math.ceil(delay)))
   }
 
   #send (connection: ManagedConnection, index: number): void {
