@@ -7,12 +7,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
+import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import { systemClock } from './core/clock.ts'
 import type { Connection } from './core/connection.ts'
-import { SOCKETS_ERR_ALREADY_REGISTERED } from './core/errors.ts'
+import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { connectionOf } from './core/socket.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
@@ -49,6 +50,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const options = resolveOptions(given)
   const { errorHandler, preClose } = options.websocket
   const adopted = app.hasDecorator('websocketServer')
+  if (adopted) refuseIgnored(options.websocket)
   const upgradeServer = options.websocket.options?.server ?? app.server
   const clock = systemClock
   const gate = new LogGate(clock, app.log)
@@ -99,7 +101,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   mirrorToChannels(tracker)
   logEvents(tracker, app.log)
 
-  app.addHook('onRoute', routeHook(errorHandler !== undefined || !options.isolation))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, delegateErrors: errorHandler !== undefined || !options.isolation }))
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,
@@ -120,7 +122,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (request.ws) {
       (request.raw as RawRequest)[kUpgrade] = { request, reply }
       const route = routeOf(request)
-      if (route === undefined && !request.is404) return refuseRoute(request, reply)
+      if (route === undefined && !request.is404 && !adopted) return refuseRoute(request, reply)
     }
     done()
   })
@@ -199,18 +201,20 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       if (!route.websocket) return notAWebSocketRoute(connection, route)
       if (route.options.holdMessages) hold(connection)
     }
-    if (request !== undefined) identify(connection, request)
+    let failed: (() => void) | undefined
+    try {
+      if (request !== undefined) identify(connection, request)
+    } catch (error) {
+      failed = () => { connection.fault(error) }
+    }
     tracker.opened(connection)
+    failed?.()
   }
 
   /** Asks the application who this is. */
   function identify (connection: ManagedConnection, request: FastifyRequest): void {
-    try {
-      if (options.data !== undefined) connection.data = options.data(request)
-      if (options.owner !== undefined) connection.setOwner(options.owner(request))
-    } catch (error) {
-      connection.fault(error)
-    }
+    if (options.data !== undefined) connection.data = options.data(request)
+    if (options.owner !== undefined) connection.setOwner(options.owner(request))
   }
 
   function notAWebSocketRoute (connection: ManagedConnection, route: Route): void {
@@ -261,6 +265,15 @@ function hold (connection: ManagedConnection): void {
     socket.removeListener('newListener' as 'message', onNewListener)
     connection.releaseMessages()
   })
+}
+
+/** What @fastify/websocket would have to be told belongs to its own registration, which is over. */
+function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
+  for (const key of ['options', 'errorHandler', 'preClose'] as const) {
+    if (given[key] !== undefined) {
+      throw new SOCKETS_ERR_OPTION_CONFLICT(`"${key}" has no effect: @fastify/websocket is registered already; give it to that registration, or leave the registration to this plugin`)
+    }
+  }
 }
 
 /** Calls a preClose hook of either kind; a promise where it takes time. */

@@ -35,11 +35,11 @@ export function routeOf (request: FastifyRequest): Route | undefined {
 }
 
 /**
- * An onRoute hook; it must be added before @fastify/websocket's, which replaces the handler.
+ * An onRoute hook; to wrap handlers it must be added before @fastify/websocket's, which replaces them.
  *
  * `delegateErrors`: leave what handlers throw to @fastify/websocket, and so to the user's own errorHandler.
  */
-export function routeHook (delegateErrors: boolean): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, delegateErrors: boolean }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket ?? given.wsHandler)
@@ -51,18 +51,18 @@ export function routeHook (delegateErrors: boolean): (options: RouteOptions) => 
       warned: new Set()
     }
     options.config = { ...config, [kRoute]: route } as never
-    if (!websocket) return
+    if (!websocket || !how.wrap) return
     const key = given.websocket ? 'handler' : 'wsHandler'
     const handler: unknown = given[key]
     // A wrong one is refused by @fastify/websocket, in its own words.
-    if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, delegateErrors) as never
+    if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, how.delegateErrors) as never
   }
 }
 
 /** What a route and its request tell of a connection. */
 export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
   return {
-    route: route?.url ?? pathOf(request.raw),
+    route: route?.url ?? request.routeOptions.url ?? pathOf(request.raw),
     // A stream of injectWS has no address.
     ip: request.raw.socket === undefined ? '' : request.ip,
     requestId: String(request.id),
