@@ -1,0 +1,27 @@
+// Checks the tarball that npm would publish: what is in it, its entry points (publint) and its types (attw).
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const ALLOWED = [/^dist\/.+\.(js|d\.ts)$/, /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/]
+
+const folder = mkdtempSync(join(tmpdir(), 'package-checks-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+// --ignore-scripts: prepack would build again, and its output would end up in the JSON.
+const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { encoding: 'utf8' }))
+const tarball = join(folder, packed.filename)
+const files = packed.files.map(({ path }) => path)
+console.log(`${packed.filename}: ${files.length} files, ${packed.size} bytes packed, ${packed.unpackedSize} unpacked`)
+
+const problems = [
+  ...files.filter((file) => !ALLOWED.some((pattern) => pattern.test(file))).map((file) => `should not be in the package: ${file}`),
+  ...['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'].filter((file) => !files.includes(file)).map((file) => `not in the package: ${file}`)
+]
+for (const problem of problems) console.error(problem)
+
+const tools = [['publint', 'run', tarball, '--strict'], ['attw', tarball, '--profile', 'esm-only', '--no-summary']]
+const failed = tools.filter(([tool, ...args]) => spawnSync(join('node_modules', '.bin', tool), args, { stdio: 'inherit' }).status !== 0)
+
+process.exitCode = problems.length + failed.length > 0 ? 1 : 0

@@ -1,0 +1,44 @@
+// Runs test/**/*.test.ts with node:test, on whichever Node runs this script.
+//
+//   npm run test:unit                                    all
+//   npm run test:unit -- test/core drain                 files whose path contains one of these
+//   npm run test:unit -- drain --test-name-pattern=slow  flags go to node
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, normalize } from 'node:path'
+import { tsImport } from 'tsx/esm/api'
+
+process.chdir(join(import.meta.dirname, '..'))
+const { printMissing } = await tsImport('../test/helpers/optional.ts', import.meta.url)
+
+const flags = process.argv.slice(2).filter((argument) => argument.startsWith('-'))
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-')).map(normalize)
+
+// Listed here, for Node 20 does not expand a quoted glob, and no shell expands ** on every platform.
+const files = readdirSync('test', { recursive: true })
+  .map((file) => join('test', file))
+  .filter((file) => file.endsWith('.test.ts'))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort()
+
+if (files.length === 0) {
+  console.error(`No test file matches: ${wanted.join(' ') || 'test/**/*.test.ts'}`)
+  process.exit(1)
+}
+
+console.log(`Node ${process.version}, ${files.length} test files`)
+printMissing(files)
+
+const { status } = spawnSync(process.execPath, [
+  // Absolute: programs that tests start in other folders inherit these.
+  '--import', import.meta.resolve('tsx'),
+  '--import', import.meta.resolve('./watchdog.js'),
+  '--test',
+  '--test-reporter=spec',
+  `--test-concurrency=${Math.max(2, availableParallelism())}`,
+  ...flags,
+  ...files
+], { stdio: 'inherit' })
+
+process.exit(status ?? 1)

@@ -1,0 +1,35 @@
+// Preloaded into every test file: ends it when for a minute no test began or ended, and says why.
+//
+// In place of --test-timeout, which Node 20 and 22 apply to the whole file without naming the test that hangs, and
+// Node 24 and 26 to each test, so that a file whose tests are over but which leaks a handle never ends.
+import { isMainThread } from 'node:worker_threads'
+
+const LIMIT = Number(process.env.TEST_TIMEOUT ?? 60_000)
+// Taken now: tests may replace the global timers.
+const { setTimeout, clearTimeout } = globalThis
+
+const running = new Set()
+let timer
+
+function rearm () {
+  clearTimeout(timer)
+  // unref: without anything else alive node:test ends, and reports, by itself.
+  timer = setTimeout(giveUp, LIMIT).unref()
+}
+
+function giveUp () {
+  const where = running.size > 0
+    ? `still running: ${[...running].map((name) => JSON.stringify(name)).join(' > ')}`
+    : 'no test is running, but the process does not end'
+  console.error(`${process.argv[1]}: nothing happened for ${LIMIT} ms; ${where}; ` +
+    `kept alive by: ${process.getActiveResourcesInfo().join(', ')}`)
+  process.exit(1)
+}
+
+// Processes and threads started by a test inherit this preload; hooks of node:test would make test files of them.
+if (isMainThread && process.argv[1]?.endsWith('.test.ts')) {
+  const { afterEach, beforeEach } = await import('node:test')
+  rearm()
+  beforeEach((context) => { running.add(context.name); rearm() })
+  afterEach((context) => { running.delete(context.name); rearm() })
+}

@@ -1,0 +1,29 @@
+// A CommonJS project: what require() returns is the plugin function itself, as with every Fastify plugin.
+'use strict'
+const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const Fastify = require('fastify')
+const sockets = require('fastify-websocket-lifecycle')
+const WebSocket = require('ws')
+
+assert.equal(typeof sockets, 'function')
+assert.equal(sockets[Symbol.for('plugin-meta')].name, 'fastify-websocket-lifecycle')
+
+async function main () {
+  assert.equal((await import('fastify-websocket-lifecycle')).default, sockets, 'import and require give one plugin')
+
+  const app = Fastify()
+  app.register(sockets)
+  app.register(async (scope) => scope.get('/', { websocket: true }, () => {}))
+  const address = await app.listen({ port: 0 })
+
+  const client = new WebSocket(address.replace('http', 'ws'))
+  const closed = once(client, 'close')
+  await once(client, 'open')
+  await app.close()
+  const [code] = await closed
+  assert.equal(code, 1012)
+  console.log('CommonJS: the client was told', code)
+}
+
+main()

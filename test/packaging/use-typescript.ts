@@ -1,0 +1,36 @@
+// A TypeScript project under `strict`, ES modules. Compiled, never run.
+import Fastify, { type FastifyInstance } from 'fastify'
+import sockets, { CloseCode, type CloseRecord, type Connection, type DrainReport, type LifecycleOptions } from 'fastify-websocket-lifecycle'
+
+declare module 'fastify-websocket-lifecycle' {
+  interface ConnectionData {
+    userId: string
+    rooms: Set<string>
+  }
+}
+
+const options: LifecycleOptions = {
+  owner: (request) => request.headers.authorization,
+  data: (request) => ({ userId: request.id, rooms: new Set() }),
+  drain: { terminationGracePeriod: 30_000, preStop: 5_000 }
+}
+
+const app: FastifyInstance = Fastify()
+await app.register(sockets, options)
+
+app.get('/jobs', { websocket: true, config: { sockets: { holdMessages: true } } }, async (socket, request) => {
+  const connection: Connection = app.sockets.of(socket)
+  connection.data.rooms.add(request.url)
+  const user: string = connection.data.userId
+  connection.defer(() => { request.log.info(user) })
+  for await (const message of connection.messages()) socket.send(message)
+  const record: CloseRecord = await connection.closed
+  request.log.info(record.code === CloseCode.ServiceRestart)
+})
+
+// @ts-expect-error: a boolean
+app.get('/wrong', { websocket: true, config: { sockets: { holdMessages: 'yes' } } }, () => {})
+
+const report: DrainReport = await app.sockets.drain()
+const left: number = app.sockets.size
+app.log.info({ report, left })
