@@ -77,7 +77,7 @@ export interface DrainReport {
     causes: Partial<Record<CloseCause, number>>
   }
   work: {
-    /** Connections with work in flight when the drain started. */
+    /** Connections whose work the drain waited for. */
     inFlight: number
     /** Of these, all their work was done in time. */
     finished: number

@@ -15,7 +15,10 @@ import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-rep
 import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
+import { notifyAll } from './notify.ts'
 import { Pace, SLICE } from './pace.ts'
+import { momentsOf } from './plan.ts'
+import type { DrainMoments } from './plan.ts'
 import { drainReason, reconnectDelay } from './reconnect.ts'
 import { Tally } from './tally.ts'
 
@@ -28,6 +31,7 @@ export class Drain implements ConnectionObserver {
   readonly #pace: Pace
   readonly #working = new Set<ManagedConnection>()
   #tally: Tally | null = null
+  #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
   #startedAt = 0
   #alive = 0
@@ -41,7 +45,8 @@ export class Drain implements ConnectionObserver {
 
   constructor (host: DrainHost) {
     this.#host = host
-    this.#pace = new Pace(host.clock, host.random, (connection, index) => this.#send(connection, index))
+    this.#pace = new Pace(host.clock, host.random, (connection) => !this.#await(connection),
+      (connection, index) => this.#send(connection, index))
   }
 
   get phase (): DrainPhase | null { return this.#phase }
@@ -55,6 +60,7 @@ export class Drain implements ConnectionObserver {
       const { clock, registry, events, plan } = this.#host
       this.#host.observer = this
       this.#startedAt = clock.now()
+      this.#moments = momentsOf(plan, this.#startedAt)
       this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
       this.#tally = new Tally(this.#host, trigger)
       this.#enter('settle')
@@ -99,10 +105,7 @@ export class Drain implements ConnectionObserver {
   // ——— what connections tell
 
   idle (connection: ManagedConnection): void {
-    if (this.#working.delete(connection)) {
-      this.#tally!.workFinished++
-      if (!this.#holding) this.#pace.add([connection])
-    }
+    if (this.#working.delete(connection) && !this.#holding) this.#pace.add([connection])
     this.#wake()
   }
 
@@ -117,7 +120,7 @@ export class Drain implements ConnectionObserver {
   }
 
   closed (connection: ManagedConnection, record: CloseRecord): void {
-    this.#working.delete(connection)
+    if (this.#working.delete(connection)) this.#tally!.abandonedWork++
     this.#tally!.closed(record)
     this.#wake()
   }
@@ -148,35 +151,14 @@ export class Drain implements ConnectionObserver {
         result.then(() => this.#release(), () => {})
       }
     }
-    this.#notify(this.#host.registry.snapshot(), 0)
-  }
-
-  #notify (connections: ManagedConnection[], from: number): void {
-    const { clock, onDrain } = this.#host
-    const until = clock.now() + SLICE
-    for (let i = from; i < connections.length; i++) {
-      if (i > from && clock.now() >= until) return clock.setImmediate(() => this.#notify(connections, i))
-      const connection = connections[i]!
-      if (connection.state !== 'open') continue
-      connection.startDraining()
-      if (onDrain === undefined) continue
-      const result = attempt(() => onDrain(connection), (error) => {
-        this.#host.hookFailed(error, 'onDrain')
-        this.#host.events.emit('error', error, connection)
-      })
-      if (isThenable(result)) connection.hold(result)
-    }
-    // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
-    if (connections.length === 0) this.#begin()
-    else clock.setImmediate(() => clock.setImmediate(() => this.#begin()))
+    notifyAll(this.#host, () => this.#begin())
   }
 
   #begin (): void {
     if (this.#giving) return
     const { registry, plan, evenly } = this.#host
     const open = registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
-    for (const connection of open) if (connection.working) this.#working.add(connection)
-    this.#tally!.inFlight = this.#working.size
+    for (const connection of open) this.#await(connection)
     this.#pace.start(open.length, evenly ? plan.spread : 0)
     this.#enter('grace')
     if (!this.#holding) this.#release()
@@ -192,6 +174,14 @@ export class Drain implements ConnectionObserver {
     this.#wake()
   }
 
+  /** Waits for the work of a connection, if it has any and grace is not over. */
+  #await (connection: ManagedConnection): boolean {
+    if (!connection.working || this.#host.clock.now() >= this.#moments!.graceEnd) return false
+    this.#working.add(connection)
+    this.#tally!.worked.add(connection.id)
+    return true
+  }
+
   #wake (): void {
     if (this.#stepping || this.#phase === 'settle' || this.#phase === 'notify' || this.#phase === 'done') return
     this.#stepping = true
@@ -204,16 +194,14 @@ export class Drain implements ConnectionObserver {
   /** Looks at where things are and does what is due; called whenever something has happened. */
   #step (): void {
     if (this.#phase === 'done' || this.#giving) return
-    const { clock, plan, registry } = this.#host
-    const endAt = this.#startedAt + plan.timeout
-    const cutAt = endAt - plan.cleanupReserve
-    const lastFrameAt = cutAt - plan.closeTimeout
-    const graceEnd = lastFrameAt - plan.spread
+    const { clock, registry } = this.#host
+    const { graceEnd, lastFrameAt, cutAt, endAt } = this.#moments!
     const now = clock.now()
     if (now >= endAt) return this.#giveUp()
     if (now >= graceEnd) {
       if (this.#holding) this.#release()
       this.#pace.add([...this.#working])
+      this.#tally!.abandonedWork += this.#working.size
       this.#working.clear()
     }
     if (now >= lastFrameAt) this.#pace.hurry()

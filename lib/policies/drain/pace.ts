@@ -21,6 +21,7 @@ export type Wake = 'soon' | number
 export class Pace {
   readonly #clock: Clock
   readonly #random: () => number
+  readonly #ready: (connection: ManagedConnection) => boolean
   readonly #send: (connection: ManagedConnection, index: number) => void
   /** Connections with their moment of sending; in order of sending. */
   readonly #inFlight = new Map<ManagedConnection, number>()
@@ -31,9 +32,14 @@ export class Pace {
   #expected = 1
   #hurried = false
 
-  constructor (clock: Clock, random: () => number, send: (connection: ManagedConnection, index: number) => void) {
+  /** `ready` is asked when a connection's turn has come: one that has begun to work meanwhile is left out. */
+  constructor (
+    clock: Clock, random: () => number, ready: (connection: ManagedConnection) => boolean,
+    send: (connection: ManagedConnection, index: number) => void
+  ) {
     this.#clock = clock
     this.#random = random
+    this.#ready = ready
     this.#send = send
   }
 
@@ -82,7 +88,7 @@ export class Pace {
         if (wake === null) {
           const connection = this.#queue[next++]!
           // It may have left while it waited.
-          if (connection.state === 'closing' || connection.state === 'closed') continue
+          if (connection.state === 'closing' || connection.state === 'closed' || !this.#ready(connection)) continue
           this.#inFlight.set(connection, now)
           this.#send(connection, this.#sent++)
         }

@@ -56,6 +56,26 @@ export interface DrainPlan {
   toString (): string
 }
 
+/** When a drain's phases end at the latest, on the clock; counted back from the end of its timeout. */
+export interface DrainMoments {
+  /** Work in flight is waited for until then. */
+  graceEnd: number
+  /** The last close frame has left. */
+  lastFrameAt: number
+  /** Whoever is still there is cut off. */
+  cutAt: number
+  /** Cleanups are given up. */
+  endAt: number
+}
+
+/** The moments of a drain that starts now; settling that is skipped makes grace longer. */
+export function momentsOf ({ timeout, cleanupReserve, closeTimeout, spread }: DrainPlan, startedAt: number): DrainMoments {
+  const endAt = startedAt + timeout
+  const cutAt = endAt - cleanupReserve
+  const lastFrameAt = cutAt - closeTimeout
+  return { graceEnd: lastFrameAt - spread, lastFrameAt, cutAt, endAt }
+}
+
 /** Makes the plan. Throws SOCKETS_ERR_OPTION_CONFLICT, with the sum, where it does not fit. */
 export function makePlan (input: PlanInput): DrainPlan {
   const { terminationGracePeriod, preStop, reserve, settleDelay } = input

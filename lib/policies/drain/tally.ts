@@ -22,8 +22,9 @@ export class Tally {
   readonly abandoned: AbandonedCleanup[] = []
   total: number
   count = 0
-  inFlight = 0
-  workFinished = 0
+  /** Ids of the connections whose work was waited for. */
+  readonly worked = new Set<number>()
+  abandonedWork = 0
   aborted = false
 
   constructor (host: DrainHost, trigger: DrainTrigger) {
@@ -82,9 +83,9 @@ export class Tally {
         causes: this.#causes
       },
       work: {
-        inFlight: this.inFlight,
-        finished: this.workFinished,
-        abandoned: this.inFlight - this.workFinished
+        inFlight: this.worked.size,
+        finished: this.worked.size - this.abandonedWork,
+        abandoned: this.abandonedWork
       },
       cleanups: {
         finished: cleanups.finished - this.#before.finished,
