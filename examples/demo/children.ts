@@ -1,0 +1,102 @@
+// Every process the demo starts, from its fork to its end. Owns three promises to whoever runs the demo:
+// a child that ends unasked breaks the run, its last words are kept, and nothing outlives us.
+
+import { fork, type ChildProcess } from 'node:child_process'
+import { hasSignals, type Report, type ToCrowd } from './protocol.ts'
+
+/** How a process ended. */
+export interface Exit {
+  code: number | null
+  signal: NodeJS.Signals | null
+}
+
+export class Child {
+  readonly name: string
+  readonly exited: Promise<Exit>
+  /** Set before the end of this process is asked for; until then it is a fault. */
+  mayExit = false
+  #process: ChildProcess
+  #errors = ''
+
+  constructor (name: string, file: string, onFault: (fault: Error) => void) {
+    this.name = name
+    // execArgv is handed on, and with it the TypeScript loader we were started with.
+    this.#process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-2_000)
+    })
+    this.#process.on('error', onFault)
+    this.#process.on('message', (report: Report) => {
+      if (report.type === 'broken') onFault(new Error(`${name}: ${report.why}`))
+    })
+    // 'close', not 'exit': by then the last words have been read.
+    this.exited = new Promise((resolve) => {
+      this.#process.on('close', (code, signal) => {
+        resolve({ code, signal })
+        if (!this.mayExit) {
+          onFault(new Error(`${name} ended unasked (${signal ?? `exit code ${code}`})\n${this.#errors.trim()}`))
+        }
+      })
+    })
+  }
+
+  tell (order: ToCrowd): void {
+    this.#process.send(order)
+  }
+
+  listen (onReport: (report: Report) => void): void {
+    this.#process.on('message', onReport)
+  }
+
+  /** Resolves with the next report of this type. */
+  next<T extends Report['type']> (type: T): Promise<Extract<Report, { type: T }>> {
+    return new Promise((resolve) => {
+      const process = this.#process
+      process.on('message', function onMessage (report: Report) {
+        if (report.type !== type) return
+        process.off('message', onMessage)
+        resolve(report as Extract<Report, { type: T }>)
+      })
+    })
+  }
+
+  /** Asks the process to end as an orchestrator does. */
+  terminate (): void {
+    this.mayExit = true
+    if (hasSignals) this.signal('SIGTERM')
+    else this.#process.send('SIGTERM')
+  }
+
+  /** Sends a signal, unless the process is gone: its id may belong to another by now. */
+  signal (signal: NodeJS.Signals): void {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill(signal)
+  }
+}
+
+export class Children {
+  /** Rejects as soon as something goes wrong with a child. */
+  readonly fault: Promise<never>
+  #children: Child[] = []
+  #onFault!: (fault: Error) => void
+
+  constructor () {
+    this.fault = new Promise((_resolve, reject) => { this.#onFault = reject })
+    this.fault.catch(() => {}) // Whoever awaits it gets it; nobody has to.
+    // Synchronous, so it also holds on process.exit() and on an uncaught error.
+    process.once('exit', () => this.killAll())
+  }
+
+  fork (name: string, file: string): Child {
+    const child = new Child(name, file, this.#onFault)
+    this.#children.push(child)
+    return child
+  }
+
+  /** SIGKILL: it ends a stopped process as well. */
+  killAll (): void {
+    for (const child of this.#children) {
+      child.mayExit = true
+      child.signal('SIGKILL')
+    }
+  }
+}

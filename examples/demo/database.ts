@@ -1,0 +1,44 @@
+// A database that is not there: it takes its time, counts who holds a session, and notes the moment it is
+// closed. Both servers open one before anything else, as one does, so Fastify closes it last.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import type { DatabaseFigures } from './protocol.ts'
+
+const queryTime = 50
+const releaseTime = 50
+
+export class Database {
+  /** Sessions handed out, and sessions given back while the database was still open. */
+  readonly figures: DatabaseFigures = { acquired: 0, released: 0 }
+  #closed = false
+
+  /** Takes a session for one socket. */
+  acquire (): number {
+    return ++this.figures.acquired
+  }
+
+  /** Gives a session back. One that arrives after `close` is lost: presence rows, locks, counters stay behind. */
+  async release (_session: number): Promise<void> {
+    await sleep(releaseTime)
+    if (!this.#closed) this.figures.released++
+  }
+
+  async query (milliseconds = queryTime): Promise<void> {
+    await sleep(milliseconds)
+  }
+
+  close (): void {
+    this.#closed = true
+  }
+}
+
+/** Opens the database of a server and closes it where Fastify wants such things closed: in onClose. */
+export function openDatabase (app: FastifyInstance, onClosed: (figures: DatabaseFigures) => Promise<void>): Database {
+  const database = new Database()
+  app.addHook('onClose', async () => {
+    database.close()
+    await onClosed({ ...database.figures })
+  })
+  return database
+}

@@ -1,0 +1,44 @@
+// The application: three WebSocket routes. Both servers run this very file; nothing in it knows whether
+// the plugin is there. The one thing they do differently, cleaning up after a socket, is handed in.
+
+import type { WebSocket } from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import type { Database } from './database.ts'
+
+/** Says what to do once a socket is gone. */
+export type WhenGone = (socket: WebSocket, cleanup: () => Promise<void>) => void
+
+const jobTime = 2_000
+const feed = Buffer.alloc(1024 * 1024, 'x')
+
+export function addHandlers (app: FastifyInstance, database: Database, whenGone: WhenGone): void {
+  // Every message is taken to the database and answered.
+  app.get('/chat', { websocket: true }, (socket) => {
+    const session = database.acquire()
+    whenGone(socket, () => database.release(session))
+
+    socket.on('message', async (message, isBinary) => {
+      await database.query()
+      socket.send(message, { binary: isBinary })
+    })
+  })
+
+  // Every message is a job of two seconds.
+  app.get('/jobs', { websocket: true }, (socket) => {
+    const session = database.acquire()
+    whenGone(socket, () => database.release(session))
+
+    socket.on('message', async (message) => {
+      await database.query(jobTime)
+      socket.send(`done: ${(message as Buffer).toString()}`)
+    })
+  })
+
+  // Sends 16 MB at once, whether the client reads or not.
+  app.get('/feed', { websocket: true }, (socket) => {
+    const session = database.acquire()
+    whenGone(socket, () => database.release(session))
+
+    for (let megabyte = 0; megabyte < 16; megabyte++) socket.send(feed)
+  })
+}

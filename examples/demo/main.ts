@@ -1,0 +1,84 @@
+// `npm run demo`. Two servers, the same handlers, the same crowd, the same SIGTERM: one on bare
+// @fastify/websocket (bare.ts), one with this plugin (lifecycle.ts). Runs the steps, shows them, prints the table.
+// Exits 0 when the run went through, whatever the figures say; 1 when it broke; 130 on Ctrl-C.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Children } from './children.ts'
+import { Progress } from './progress.ts'
+import { Side, type Outcome } from './side.ts'
+import { renderTable } from './table.ts'
+
+const setUpWithin = 15_000
+const chatFor = 2_000
+/** Jobs take 2 s and start within 400 ms: at the signal each has at least 1.3 s to go. */
+const jobsBeforeSignal = 700
+const freezeBeforeSignal = 100
+
+const children = new Children()
+const sides = [
+  new Side(children, 'bare @fastify/websocket', 'bare', './bare.ts'),
+  new Side(children, 'fastify-websocket-lifecycle', 'lifecycle', './lifecycle.ts')
+]
+
+const each = <T>(step: (side: Side) => T): Promise<Array<Awaited<T>>> => Promise.all(sides.map(step))
+
+async function run (progress: Progress): Promise<Outcome[]> {
+  progress.phase('starting')
+  await within(setUpWithin, 'starting the servers and the crowd', each((side) => side.start()))
+
+  progress.phase('connecting')
+  await within(setUpWithin, 'connecting the crowd', each((side) => side.connect()))
+
+  progress.phase('chatting')
+  await sleep(chatFor)
+  progress.phase('working')
+  await each((side) => side.startJobs())
+  await sleep(jobsBeforeSignal - freezeBeforeSignal)
+  await each((side) => side.freeze())
+  await sleep(freezeBeforeSignal)
+
+  progress.signalled()
+  progress.phase('SIGTERM')
+  return each(async (side) => {
+    await side.shutDown()
+    progress.phase('leaving')
+    return await side.finish()
+  })
+}
+
+async function within<T> (milliseconds: number, what: string, promise: Promise<T>): Promise<T> {
+  const timer = new AbortController()
+  const tooLate = sleep(milliseconds, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`${what} took longer than ${milliseconds / 1_000} s`)
+  })
+  tooLate.catch(() => {}) // Aborted, if all went well.
+  try {
+    return await Promise.race([promise, tooLate])
+  } finally {
+    timer.abort()
+  }
+}
+
+console.log('Two servers with the same handlers, 200 clients each. Both get SIGTERM. About 40 seconds.\n')
+const progress = new Progress(sides)
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    progress.stop()
+    console.log(`${signal}: the demo was interrupted; everything it started has been stopped.`)
+    process.exit(130) // children.ts kills what is left.
+  })
+}
+
+try {
+  const outcomes = await Promise.race([run(progress), children.fault])
+  progress.stop()
+  console.log(renderTable(outcomes))
+} catch (error) {
+  progress.stop()
+  console.error(`The demo broke, its figures are worth nothing: ${(error as Error).message}`)
+  process.exitCode = 1
+}
+children.killAll()
+// A run that broke may have left timers behind; what was printed must get out first.
+process.stdout.write('', () => process.exit())

@@ -1,0 +1,68 @@
+// What the terminal shows while the demo runs: one moving line on a TTY, a plain line a second elsewhere.
+
+import type { Side } from './side.ts'
+import { codesOf, formatCounts } from './tally.ts'
+import { seconds } from './words.ts'
+
+const onTerminal = { every: 100, width: 100 }
+const plain = { every: 1_000 }
+const spinner = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
+
+export class Progress {
+  #sides: Side[]
+  #phase = ''
+  #start = performance.now()
+  #signalAt: number | undefined
+  #timer: NodeJS.Timeout
+  #frame = 0
+  #last = ''
+  #repeats = 0
+  #moving = process.stdout.isTTY === true
+
+  constructor (sides: Side[]) {
+    this.#sides = sides
+    this.#timer = setInterval(() => this.#show(), this.#moving ? onTerminal.every : plain.every)
+  }
+
+  phase (name: string): void {
+    this.#phase = name
+    this.#show()
+  }
+
+  /** From here on seconds are counted from the signal. */
+  signalled (): void {
+    this.#signalAt = performance.now()
+  }
+
+  stop (): void {
+    clearInterval(this.#timer)
+    if (this.#moving) process.stdout.write('\r\x1b[2K')
+  }
+
+  #show (): void {
+    const sides = this.#sides.map(describe).join(' │ ')
+    const text = `${this.#phase.padEnd(10)} ${sides}`
+    if (this.#moving) {
+      const frame = spinner[this.#frame++ % spinner.length]
+      const line = `${frame} ${this.#seconds()}  ${text}`
+      const width = Math.min(onTerminal.width, process.stdout.columns || onTerminal.width)
+      process.stdout.write(`\r\x1b[2K${line.slice(0, width - 1)}`)
+    } else if (text !== this.#last || ++this.#repeats % 5 === 0) {
+      // A line that says nothing new is worth repeating only now and then.
+      if (text !== this.#last) this.#repeats = 0
+      this.#last = text
+      process.stdout.write(`${this.#seconds()}  ${text}\n`)
+    }
+  }
+
+  #seconds (): string {
+    const since = this.#signalAt ?? this.#start
+    return `${this.#signalAt === undefined ? '' : '+'}${seconds(performance.now() - since)}`.padStart(7)
+  }
+}
+
+function describe (side: Side): string {
+  const state = side.exit ? `exited after ${seconds(side.exit.after)}` : `${side.open} open`
+  const codes = formatCounts(codesOf(side.tally)).replaceAll('  ', ' ').replaceAll(' ×', '×')
+  return `${side.short} ${state}${codes && ` ${codes}`}`
+}

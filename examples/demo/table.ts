@@ -1,0 +1,104 @@
+// The one table at the end: both servers side by side, within 100 columns. Lays out; words.ts finds the words.
+
+import { styleText } from 'node:util'
+import { crowd, kinds, knocking, labels, type Kind } from './protocol.ts'
+import type { Outcome } from './side.ts'
+import { formatCounts } from './tally.ts'
+import { explain, noteCodes, noteReplies, seconds } from './words.ts'
+
+const labelWidth = 42
+const columnWidth = 28
+const tableWidth = labelWidth + 2 * columnWidth
+
+/** A label, then for each side the lines of its cell. */
+type Row = [label: string, ...cells: string[][]]
+
+export function renderTable (outcomes: Outcome[]): string {
+  const rule = dim('─'.repeat(tableWidth))
+  return [
+    rule,
+    bold(renderRow(['', ...outcomes.map((outcome) => [outcome.name])])),
+    rule,
+    'Close codes seen by the clients',
+    ...kinds.filter(isPresent(outcomes)).map((kind) => renderRow(codesRow(kind, outcomes))),
+    rule,
+    ...figures(outcomes).map(renderRow),
+    rule,
+    ...wrap(noteCodes(outcomes)).map(dim),
+    ...wrap(noteReplies).map(dim),
+    '',
+    ...wrap(explain(outcomes))
+  ].join('\n')
+}
+
+function codesRow (kind: Kind, outcomes: Outcome[]): Row {
+  const clients = crowd.reduce((sum, { clients }) => sum + (clients[kind] ?? 0), 0)
+  const count = clients ? String(clients).padStart(3) : '   '
+  return [`  ${count} ${labels[kind]}`, ...outcomes.map(({ tally }) => [formatCounts(tally.codes[kind] ?? {}) || '–'])]
+}
+
+function isPresent (outcomes: Outcome[]): (kind: Kind) => boolean {
+  return (kind) => crowd.some(({ clients }) => clients[kind]) || outcomes.some(({ tally }) => tally.codes[kind])
+}
+
+function figures (outcomes: Outcome[]): Row[] {
+  const row = (label: string, cell: (outcome: Outcome) => string | string[]): Row => {
+    return [label, ...outcomes.map((outcome) => [cell(outcome)].flat())]
+  }
+  return [
+    row('Reconnect delay: least, median, most', ({ tally }) => formatDelays(tally.delays)),
+    row('Replies lost', ({ tally: { messages } }) => of(messages.sent - messages.answered, messages.sent)),
+    row('Jobs of 2 s finished and answered', ({ tally: { jobs } }) => of(jobs.answered, jobs.started)),
+    row('Cleanups done before the database closed', ({ database }) => [
+      of(database.released, database.acquired),
+      ...(database.closed ? [] : ['(the database never closed)'])
+    ]),
+    row(`Newcomers, one every ${knocking.every} ms for ${knocking.during / 1_000} s`, ({ tally }) => {
+      return Object.entries(tally.knocks).map(([outcome, count]) => `${outcome} ×${count}`)
+    }),
+    row('From signal to exit', ({ exit }) => seconds(exit.after)),
+    row('Exit code', ({ exit }) => exit.killed ? 'none: killed by the demo' : String(exit.code ?? exit.signal))
+  ]
+}
+
+/** `1.0 s, 1.5 s, 2.0 s` */
+function formatDelays (delays: number[]): string {
+  if (delays.length === 0) return 'none'
+  const sorted = delays.toSorted((one, other) => one - other)
+  return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!].map(seconds).join(', ')
+}
+
+function of (part: number, whole: number): string {
+  return `${part.toLocaleString('en')} of ${whole.toLocaleString('en')}`
+}
+
+function renderRow ([label, ...cells]: Row): string {
+  const height = Math.max(1, ...cells.map((cell) => cell.length))
+  return Array.from({ length: height }, (_, line) => {
+    const columns = cells.map((cell) => (cell[line] ?? '').padEnd(columnWidth))
+    return ((line === 0 ? label : '').padEnd(labelWidth) + columns.join('')).trimEnd()
+  }).join('\n')
+}
+
+/** Breaks a text into lines as wide as the table. */
+function wrap (text: string): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)!
+    if (last.length + word.length >= tableWidth) lines.push(word)
+    else lines[lines.length - 1] = last ? `${last} ${word}` : word
+  }
+  return lines
+}
+
+function bold (text: string): string {
+  return isStyled() ? styleText('bold', text) : text
+}
+
+function dim (text: string): string {
+  return isStyled() ? styleText('dim', text) : text
+}
+
+function isStyled (): boolean {
+  return process.stdout.isTTY && !process.env.NO_COLOR
+}

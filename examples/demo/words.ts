@@ -1,0 +1,72 @@
+// What the figures of a run mean, in words. Every clause is derived from what was counted: if the plugin did
+// worse, it says so.
+
+import type { Outcome } from './side.ts'
+import { codesOf } from './tally.ts'
+
+const meanings: Record<string, string> = {
+  1000: 'normal end',
+  1001: 'server going away',
+  1005: 'a close frame without a code',
+  1006: 'cut off, no close frame',
+  1011: 'internal error',
+  1012: 'service restart',
+  1013: 'try again later'
+}
+/** Codes by which a client knows that the server is leaving and that it should come back. */
+const comeBack = ['1001', '1012', '1013']
+
+/** `closeTimeout` of ws, which @fastify/websocket leaves as it is. Milliseconds. */
+const wsPatience = 30_000
+
+export const noteReplies = 'A reply is lost when a chatty client sent its message before it knew of the closing (a ' +
+  'close frame, the end of the connection, or the warning lifecycle.ts sends in onDrain) and no answer ever came.'
+
+/** A legend of the codes that occurred. */
+export function noteCodes (outcomes: Outcome[]): string {
+  const seen = new Set(outcomes.flatMap(({ tally }) => Object.keys(codesOf(tally))))
+  return [...seen].sort().map((code) => `${code}: ${meanings[code] ?? 'see RFC 6455 §7.4'}.`).join(' ')
+}
+
+export function explain (outcomes: Outcome[]): string {
+  const [bare, plugin] = outcomes as [Outcome, Outcome]
+  return `In plain words: ${[explainTime(bare, plugin), explainCodes(bare, plugin), explainLosses(bare, plugin)].join(' ')}`
+}
+
+function explainTime (bare: Outcome, plugin: Outcome): string {
+  const [theirs, ours] = [bare, plugin].map(({ exit }) => seconds(exit.after))
+  if (plugin.exit.after >= bare.exit.after) return `the plugin took ${ours} to leave, the bare server ${theirs}.`
+  const why = bare.exit.after >= wsPatience ? ', the time ws waits for clients that do not answer' : ''
+  return `the bare server took ${theirs} to leave${why}; with the plugin it was gone after ${ours}.`
+}
+
+function explainCodes (bare: Outcome, plugin: Outcome): string {
+  const { delays } = plugin.tally
+  const spread = Math.max(...delays) - Math.min(...delays)
+  const when = spread > 0 ? `, spread over ${seconds(spread)} so that they do not all return at once` : ''
+  return `${told(plugin)} of its clients were told to come back${when}; ` +
+    `on the bare server ${told(bare) || 'none'} were.`
+}
+
+function explainLosses (bare: Outcome, plugin: Outcome): string {
+  return `Lost on the bare server: ${lost(bare)}. Lost with the plugin: ${lost(plugin)}.`
+}
+
+function lost ({ tally: { messages, jobs }, database }: Outcome): string {
+  const losses = [
+    [messages.sent - messages.answered, 'replies'],
+    [jobs.started - jobs.answered, 'jobs half done'],
+    [database.acquired - database.released, 'cleanups that came too late for the database']
+  ] as const
+  const clauses = losses.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
+  return clauses.join(', ') || 'nothing'
+}
+
+function told ({ tally }: Outcome): number {
+  const codes = codesOf(tally)
+  return comeBack.reduce((sum, code) => sum + (codes[code] ?? 0), 0)
+}
+
+export function seconds (milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(1)} s`
+}

@@ -1,0 +1,105 @@
+// `npm start`: a server that stays up, to play with. /echo is a handler as it was before the plugin; /jobs uses
+// what the plugin gives: messages one at a time, work a drain waits for, cleanups. Ctrl-C shows the drain.
+
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Fastify from 'fastify'
+import sockets from '../lib/index.ts'
+
+const port = readPort()
+const jobTime = 3_000
+const receiptTime = 200
+
+const app = Fastify({ logger: { level: 'warn' } })
+
+await app.register(sockets, {
+  signals: true,
+  readiness: '/ready',
+  // As in the manifest of a deployment; leaves jobs of three seconds enough time to finish.
+  drain: { terminationGracePeriod: 20_000 },
+  // The last thing a client hears before its close frame.
+  onDrain: ({ socket }) => { socket.send('The server is leaving. What it has begun it will finish.') }
+})
+
+app.get('/echo', { websocket: true }, (socket) => {
+  socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+})
+
+app.get('/jobs', { websocket: true }, async (socket) => {
+  const connection = app.sockets.of(socket)
+  let done = 0
+  connection.defer(() => say(`#${connection.id} cleaned up after ${done} jobs`))
+
+  for await (const job of connection.messages()) {
+    say(`#${connection.id} works on "${job}"`)
+    socket.send(`"${job}" takes ${jobTime / 1_000} s`)
+    await sleep(jobTime)
+    socket.send(`"${job}" is done`)
+    done++
+    // The next job need not wait for it; a drain does.
+    void connection.track(fileReceipt(connection.id))
+  }
+})
+
+app.sockets.on('open', ({ id, route }) => say(`#${id} opened on ${route}, ${app.sockets.size} open`))
+app.sockets.on('closed', ({ id, route }, { code, cause, duration }) => {
+  say(`#${id} closed on ${route}: ${code} (${cause}) after ${seconds(duration)}`)
+})
+app.sockets.on('drain', ({ trigger, connections, timeout }) => {
+  const many = connections === 1 ? 'one connection' : `${connections} connections`
+  say(`${trigger}: draining ${many} in at most ${seconds(timeout)}; once more to leave at once`)
+})
+let shown = ''
+app.sockets.on('progress', ({ phase, elapsed, connections, working }) => {
+  // Four times a second is for meters; a terminal needs to know what changed, and that it goes on.
+  const now = `${phase} ${Math.floor(elapsed / 1_000)} ${connections} ${working}`
+  if (now === shown) return
+  shown = now
+  say(`  ${phase.padEnd(8)} ${seconds(elapsed)}  ${connections} left, ${working} at work`)
+})
+app.sockets.on('drained', ({ duration, connections, work, cleanups, aborted }) => {
+  say(`${aborted ? 'Cut short' : 'Drained'} after ${seconds(duration)}: ` +
+    `${connections.clean} of ${connections.total} closed cleanly, ${connections.terminated} cut off, ` +
+    `${work.finished} of ${work.inFlight} at work finished, ${cleanups.finished} cleanups done`)
+})
+
+try {
+  await app.listen({ port })
+} catch (error) {
+  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+  console.error(`Port ${port} is taken. Choose another: PORT=${port + 1} npm start`)
+  process.exit(1)
+}
+
+const connect = 'node --import tsx examples/connect.ts'
+const { port: listening } = app.server.address() as AddressInfo
+say(`Listening on port ${listening}. Connect from another terminal:
+
+  ${connect} ws://localhost:${listening}/echo
+  ${connect} ws://localhost:${listening}/jobs
+
+Readiness: http://localhost:${listening}/ready. Ctrl-C drains:
+
+${app.sockets.plan().toString()}
+`)
+
+function readPort (): number {
+  const given = process.env.PORT ?? '3000'
+  const port = Number(given)
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  console.error(`PORT must be a port number, got "${given}"`)
+  process.exit(1)
+}
+
+async function fileReceipt (id: number): Promise<void> {
+  await sleep(receiptTime)
+  say(`#${id} receipt filed`)
+}
+
+function say (text: string): void {
+  console.log(text)
+}
+
+function seconds (milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(1)} s`
+}
