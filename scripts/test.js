@@ -4,9 +4,9 @@ import { runScripts } from './steps.js'
 runScripts([
   'lint',
   'typecheck',
-  'test:coverage', // the tests' own results and the table; the check of the figure is a step of its own
-  'test:coverage:check',
+  'test:coverage',
   'build',
   'test:types',
-  'test:package'
+  'test:package',
+  'test:coverage:check' // last: whoever writes a test first wants to see what it says
 ])

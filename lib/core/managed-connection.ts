@@ -12,7 +12,6 @@ import type { CloseCause } from './close-codes.ts'
 import { STATES } from './connection.ts'
 import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
-import { Deadline } from './deadlines.ts'
 import { deferred, rejected } from './deferred.ts'
 import type { Deferred } from './deferred.ts'
 import { Ending, NO_CLOSE_FRAME } from './ending.ts'
@@ -146,7 +145,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     if (this.#gone) return
     this.#gone = true
     this.#startClosing('network', NO_CLOSE_FRAME, '')
-    this.#ending?.answered()
+    this.#ending?.over(this.host)
     this.host.observer?.gone(this)
     this.#finish()
   }
@@ -154,8 +153,12 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** The raw socket is gone; `told` says whether 'close' has been emitted on the socket above. */
   rawClosed (told: boolean): void {
     if (told) return this.socketClosed()
-    // ws is still inflating what came last, or a listener that threw has broken its receiver, and it never will tell.
-    this.host.deadlines.set(new Deadline(() => this.socketClosed()), this.host.closeTimeout)
+    // As a rule ws tells one turn later.
+    this.host.clock.setImmediate(() => {
+      if (this.#gone) return
+      this.#startClosing('network', NO_CLOSE_FRAME, '')
+      this.#ending!.awaitSocket(this.host, () => this.socketClosed())
+    })
   }
 
   /** A listener threw or rejected: the connection ends, nobody else notices. */
