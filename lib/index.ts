@@ -1,15 +1,18 @@
 /**
  * What users import. Registering the default export adds `app.sockets`; everything else here is types and constants.
  */
+import { CloseCode } from './core/close-codes.ts'
+import { CHANNELS } from './observe/diagnostics.ts'
+import { defaults } from './options.ts'
 import type { RouteSocketOptions } from './options.ts'
 import { plugin } from './plugin.ts'
 import type { Tracker } from './tracker.ts'
 
-export default plugin
-// `require('fastify-websocket-lifecycle')` is the plugin itself (Node >= 20.19).
-export { plugin as 'module.exports' }
+// `require('fastify-websocket-lifecycle')` is the plugin itself (Node >= 20.19): the constants travel on it.
+const sockets = Object.assign(plugin, { CloseCode, CHANNELS, defaults })
 
-export { CloseCode } from './core/close-codes.ts'
+export default sockets
+export { sockets as 'module.exports', CloseCode, CHANNELS, defaults }
 export type { CloseCause } from './core/close-codes.ts'
 export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './core/connection.ts'
 export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger } from './core/drain-report.ts'
@@ -17,9 +20,7 @@ export type { ClosedError } from './core/errors.ts'
 export type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 export type { Filter } from './core/filter.ts'
 export type { Message } from './core/messages.ts'
-export { CHANNELS } from './observe/diagnostics.ts'
 export type { ChannelMessages } from './observe/diagnostics.ts'
-export { defaults } from './options.ts'
 export type { DrainOptions, LifecycleOptions, ReadinessOptions, RouteSocketOptions, SignalOptions } from './options.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'
 export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
