@@ -36,6 +36,8 @@ const ERRORS: Signal[] = ['uncaughtException', 'unhandledRejection', 'beforeExit
 const targets = new Set<SignalTarget>()
 let installed: { uninstall: () => void } | null = null
 let leaving = false
+/** Set by a second signal; it ends the process itself. */
+let aborting: Promise<never> | null = null
 
 /** Puts an app under the process's signals. */
 export function arm (target: SignalTarget): void {
@@ -73,6 +75,8 @@ function install (): void {
     if (signal !== undefined) takeOverSecondSignal(signal)
     if (err !== undefined) log.fatal({ err }, 'uncaught error: draining')
     await leave([...targets], signal ?? 'SIGTERM')
+    // The drain that was cut short has ended too: its exit code is not 0.
+    await aborting
   })
 }
 
@@ -96,11 +100,11 @@ function takeOverSecondSignal (first: NodeJS.Signals): void {
     const last = process.listeners(event as NodeJS.Signals).at(-1)
     if (last?.name !== 'afterFirstSignal') continue
     process.removeListener(event, last)
-    process.on(event, (second: NodeJS.Signals) => { void abort(first, second) })
+    process.on(event, (second: NodeJS.Signals) => { aborting ??= abort(first, second) })
   }
 }
 
-async function abort (first: NodeJS.Signals, second: NodeJS.Signals): Promise<void> {
+async function abort (first: NodeJS.Signals, second: NodeJS.Signals): Promise<never> {
   const all = [...targets]
   for (const { log, abort } of all) {
     log.warn({ first, second }, 'second signal: everything is cut off')
@@ -110,7 +114,7 @@ async function abort (first: NodeJS.Signals, second: NodeJS.Signals): Promise<vo
   // Two turns for the drain's own last turn and its report, before the process ends.
   for (let turn = 0; turn < 4; turn++) await new Promise<void>((resolve) => { clock.setImmediate(resolve) })
   await flush(all)
-  process.exit(1)
+  return process.exit(1)
 }
 
 /** Waits for the loggers to write what they hold: an exit does not. */
