@@ -13,6 +13,7 @@ import fp from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import { systemClock } from './core/clock.ts'
 import type { Connection } from './core/connection.ts'
+import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { connectionOf } from './core/socket.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
@@ -153,9 +154,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log: app.log,
     errors: options.signals !== false && options.signals.errors,
     budget: options.plan.timeout + options.plan.reserve,
-    settle: (signal: NodeJS.Signals) => new Promise<void>((resolve) => {
+    settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
       tracker.on('progress', ({ phase }) => { if (phase !== 'settle') resolve() })
-      void tracker.startDrain(signal)
+      void tracker.startDrain(trigger)
       if (tracker.state === 'drained') resolve()
     }),
     close: async () => { await app.close() },

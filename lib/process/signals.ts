@@ -9,6 +9,7 @@ import closeWithGrace from 'close-with-grace'
 import { isMainThread } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../core/clock.ts'
+import type { DrainTrigger } from '../core/drain-report.ts'
 
 /** Longest wait for a logger to write what it holds, milliseconds. */
 const FLUSH_TIMEOUT = 500
@@ -22,7 +23,7 @@ export interface SignalTarget {
   /** From the signal to the last onClose, at most, milliseconds. */
   readonly budget: number
   /** Starts the drain; resolves when settling is over and the app is to be closed. */
-  settle (signal: NodeJS.Signals): Promise<void>
+  settle (trigger: DrainTrigger): Promise<void>
   /** Closes the app, which joins the drain. */
   close (): Promise<unknown>
   /** Cuts the drain short. */
@@ -72,18 +73,20 @@ function install (): void {
     skip: all.some(({ errors }) => errors) ? [] : ERRORS
   }, async ({ signal, err }) => {
     leaving = true
-    if (signal !== undefined) takeOverSecondSignal(signal)
+    const departing = [...targets]
+    if (signal !== undefined) takeOverSecondSignal(departing, signal)
     if (err !== undefined) log.fatal({ err }, 'uncaught error: draining')
-    await leave([...targets], signal ?? 'SIGTERM')
+    // After an error, or with nothing left to do, there is no load balancer to wait for.
+    await leave(departing, signal ?? 'close')
     // The drain that was cut short has ended too: its exit code is not 0.
     await aborting
   })
 }
 
-async function leave (all: SignalTarget[], signal: NodeJS.Signals): Promise<void> {
-  for (const { log } of all) log.info({ signal }, 'signal received')
+async function leave (all: SignalTarget[], trigger: DrainTrigger): Promise<void> {
+  for (const { log } of all) log.info({ trigger }, 'leaving')
   const results = await Promise.allSettled(all.map(async (target) => {
-    await target.settle(signal)
+    await target.settle(trigger)
     await target.close()
   }))
   await flush(all)
@@ -94,18 +97,17 @@ async function leave (all: SignalTarget[], signal: NodeJS.Signals): Promise<void
 /**
  * Replaces the listeners that close-with-grace has just added, in this very call, at the end of each signal's list.
  */
-function takeOverSecondSignal (first: NodeJS.Signals): void {
+function takeOverSecondSignal (all: SignalTarget[], first: NodeJS.Signals): void {
   for (const event of process.eventNames()) {
     if (typeof event !== 'string' || !event.startsWith('SIG')) continue
     const last = process.listeners(event as NodeJS.Signals).at(-1)
     if (last?.name !== 'afterFirstSignal') continue
     process.removeListener(event, last)
-    process.on(event, (second: NodeJS.Signals) => { aborting ??= abort(first, second) })
+    process.on(event, (second: NodeJS.Signals) => { aborting ??= abort(all, first, second) })
   }
 }
 
-async function abort (first: NodeJS.Signals, second: NodeJS.Signals): Promise<never> {
-  const all = [...targets]
+async function abort (all: SignalTarget[], first: NodeJS.Signals, second: NodeJS.Signals): Promise<never> {
   for (const { log, abort } of all) {
     log.warn({ first, second }, 'second signal: everything is cut off')
     abort()
