@@ -137,13 +137,13 @@ const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', '
  */
 export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
   knownKeys('', given, [...WEBSOCKET_KEYS, ...OWN_KEYS, ...FASTIFY_KEYS])
-  const drain = given.drain ?? {}
+  const { drain = {} } = given
   knownKeys('drain', drain, DRAIN_KEYS)
   const reconnect = resolveReconnect(drain.reconnect)
   const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
   const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
     (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
-  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread)
+  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread, 'false or a non-negative integer (ms)')
   const plan = makePlan({
     timeout: check.positive('drain.timeout', drain.timeout, undefined),
     defaultTimeout: defaults.drain.timeout,
@@ -173,13 +173,13 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
 }
 
 /** Checks and fills a route's `config.sockets`; `route` names it in errors. */
-export function resolveRouteOptions (route: string, given: RouteSocketOptions | undefined): ResolvedRouteOptions {
+export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}): ResolvedRouteOptions {
   const path = `config.sockets of route ${route}`
-  knownKeys(path, given ?? {}, Object.keys(defaults.route))
+  knownKeys(path, given, Object.keys(defaults.route))
   return Object.freeze({
-    holdMessages: check.flag(`${path}.holdMessages`, given?.holdMessages, defaults.route.holdMessages),
-    keepRequest: check.flag(`${path}.keepRequest`, given?.keepRequest, defaults.route.keepRequest),
-    waitForHandler: check.flag(`${path}.waitForHandler`, given?.waitForHandler, defaults.route.waitForHandler)
+    holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
+    keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
+    waitForHandler: check.flag(`${path}.waitForHandler`, given.waitForHandler, defaults.route.waitForHandler)
   })
 }
 
@@ -206,9 +206,9 @@ function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['s
 }
 
 function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {
-  const isPath = (value: unknown) => typeof value === 'string' && value.startsWith('/')
   if (given === undefined || given === false) return false
-  const route = typeof given === 'object' && given !== null ? { ...given } : { url: given }
-  check.where('readiness', route.url as unknown, '', isPath, 'false, a path that starts with /, or route options with such a url')
-  return Object.freeze(route)
+  const route = typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : { url: given }
+  const isPath = typeof route.url === 'string' && route.url.startsWith('/')
+  check.where('readiness', isPath ? route.url : given, '', () => isPath, 'false, a path that starts with /, or route options with such a url')
+  return Object.freeze(route as Exclude<ReadinessOptions, string>)
 }

@@ -38,6 +38,8 @@ export interface ConnectionHost {
 export interface ConnectionObserver {
   /** All of its work is done. */
   idle (connection: ManagedConnection): void
+  /** The client has closed first. */
+  left (connection: ManagedConnection): void
   /** The peer's close frame is here. */
   answered (connection: ManagedConnection): void
   /** Its raw socket is gone; said once. */

@@ -131,7 +131,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   /** The peer's close frame is here (RFC 6455 §5.5.1). */
   peerClosing (code: number, reason: string): void {
-    this.#startClosing('client', code, escapeReason(reason))
+    if (this.#startClosing('client', code, escapeReason(reason))) this.host.observer?.left(this)
     this.host.observer?.answered(this)
   }
 

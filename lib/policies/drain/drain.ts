@@ -11,6 +11,7 @@ import type { Timer } from '../../core/clock.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { ConnectionObserver } from '../../core/connection-host.ts'
 import { deferred } from '../../core/deferred.ts'
+import { DRAIN_PHASES } from '../../core/drain-report.ts'
 import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
 import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
@@ -65,6 +66,8 @@ export class Drain implements ConnectionObserver {
       this.#tally = new Tally(this.#host, trigger)
       this.#enter('settle')
       events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
+      // A listener may have closed the app.
+      if (this.#phase !== 'settle') return this.finished
       if (trigger !== 'close' && plan.settleDelay > 0) {
         this.#settling = clock.setTimeout(() => this.#stop(), plan.settleDelay)
         this.#progress()
@@ -109,6 +112,11 @@ export class Drain implements ConnectionObserver {
     this.#wake()
   }
 
+  left (connection: ManagedConnection): void {
+    // Its work may end now only because nobody is there any more.
+    if (this.#working.delete(connection)) this.#tally!.abandonedWork++
+  }
+
   answered (connection: ManagedConnection): void {
     this.#pace.answered(connection)
     this.#wake()
@@ -132,7 +140,8 @@ export class Drain implements ConnectionObserver {
   // ——— phases
 
   #enter (phase: DrainPhase): void {
-    if (this.#phase === phase) return
+    // Never back: whoever begins to work when most are closed does not make it grace again.
+    if (this.#phase !== null && DRAIN_PHASES.indexOf(phase) <= DRAIN_PHASES.indexOf(this.#phase)) return
     this.#tally!.phaseEnded(this.#phase)
     this.#phase = phase
     if (phase !== 'settle') this.#progress()

@@ -26,32 +26,32 @@ export interface PlanInput {
 
 /** One phase, milliseconds from the start of the drain. */
 export interface PlanPhase {
-  phase: 'settle' | 'grace' | 'spread' | 'answer' | 'cleanup'
-  from: number
-  to: number
-  what: string
+  readonly phase: 'settle' | 'grace' | 'spread' | 'answer' | 'cleanup'
+  readonly from: number
+  readonly to: number
+  readonly what: string
 }
 
 /** The drain's timeline with its arithmetic. Every number is in milliseconds. */
 export interface DrainPlan {
   /** From the start of the drain to its report, at most. */
-  timeout: number
-  settleDelay: number
+  readonly timeout: number
+  readonly settleDelay: number
   /** Time for work in flight. */
-  grace: number
+  readonly grace: number
   /** Time for close frames to go out; it ends when the last one has left. */
-  spread: number
+  readonly spread: number
   /** Time for the last peer to answer. */
-  closeTimeout: number
+  readonly closeTimeout: number
   /** Time for cleanups after the last raw socket is gone. */
-  cleanupReserve: number
+  readonly cleanupReserve: number
   /** Time after the drain, for HTTP and other plugins' onClose. */
-  reserve: number
-  preStop: number
-  terminationGracePeriod: number | undefined
+  readonly reserve: number
+  readonly preStop: number
+  readonly terminationGracePeriod: number | undefined
   /** The sum behind `timeout`, as text. */
-  arithmetic: string
-  phases: PlanPhase[]
+  readonly arithmetic: string
+  readonly phases: readonly PlanPhase[]
   /** The whole plan for people, a line a phase. */
   toString (): string
 }
@@ -102,8 +102,8 @@ export function makePlan (input: PlanInput): DrainPlan {
       (input.timeout === undefined ? '' : ` − ${terminationGracePeriod - preStop - reserve - timeout} unused`)
   const arithmetic = `timeout ${timeout}${source}; of it settleDelay ${settleDelay} + grace ${grace} + spread ${spread} + ` +
     `closeTimeout ${closeTimeout} + cleanups ${cleanupReserve}; preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${preStop + timeout + reserve} ms in all`
-  const phases = timeline({ settleDelay, grace, spread, closeTimeout, cleanupReserve }, input.spread !== false)
-  return {
+  const phases = Object.freeze(timeline({ settleDelay, grace, spread, closeTimeout, cleanupReserve }, input.spread !== false))
+  return Object.freeze({
     timeout,
     settleDelay,
     grace,
@@ -117,7 +117,7 @@ export function makePlan (input: PlanInput): DrainPlan {
     phases,
     toString: () => [`drain: ${arithmetic}`, ...phases.map(({ phase, from, to, what }) =>
       `  ${phase.padEnd(8)}${seconds(from).padStart(8)} –${seconds(to).padStart(8)}  ${what}`)].join('\n')
-  }
+  })
 }
 
 function budget ({ defaultTimeout, terminationGracePeriod, preStop, reserve }: PlanInput): number {
@@ -134,7 +134,7 @@ function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 
   const phases: PlanPhase[] = []
   let from = 0
   const add = (phase: PlanPhase['phase'], duration: number, what: string) => {
-    if (duration > 0) phases.push({ phase, from, to: from + duration, what })
+    if (duration > 0) phases.push(Object.freeze({ phase, from, to: from + duration, what }))
     from += duration
   }
   add('settle', length.settleDelay, 'everything is served; load balancers learn (signals and drain() only)')

@@ -33,5 +33,5 @@ export function reconnectDelay (options: ReconnectOptions, index: number, count:
 export function drainReason (reason: DrainReason, connection: Connection, delay: number): string {
   if (typeof reason === 'string') return withRetry(reason, delay)
   const text = reason(connection, delay)
-  return text === false ? '' : String(text)
+  return typeof text === 'string' ? text : ''
 }
