@@ -15,11 +15,13 @@ import { systemClock } from './core/clock.ts'
 import type { Connection } from './core/connection.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
+import { attempt } from './core/events.ts'
 import { connectionOf } from './core/socket.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
+import { warnAboutBudget, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
 import { resolveOptions } from './options.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
@@ -32,9 +34,6 @@ import type { Acceptance } from './transport/accept.ts'
 import { Handshakes } from './transport/handshakes.ts'
 import { Listener } from './transport/listener.ts'
 import { attach, wsTransport } from './transport/ws-socket.ts'
-
-/** Kubernetes' terminationGracePeriodSeconds where none is stated, milliseconds. */
-const KUBERNETES_DEFAULT = 30_000
 
 /** The request and reply of an upgrade, kept on its IncomingMessage until the handler has run. */
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
@@ -69,11 +68,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => {
       const upgrade = upgrades.get(connection)
-      if (errorHandler === undefined || upgrade === undefined) {
-        connection.log.error({ err: error }, 'handler or listener of a socket failed')
-      } else {
-        errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
+      if (errorHandler !== undefined && upgrade !== undefined) {
+        return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
       }
+      connection.log.error({ err: error }, 'handler or listener of a socket failed')
     }
   })
 
@@ -94,6 +92,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
         app.log.warn({ route }, 'a message arrived that nobody listens for: add the listener before the first await, use connection.messages(), or set holdMessages')
       })
     },
+    unheardError: onSocketError,
     accept: (socket, raw) => { accept(socket, raw as RawRequest | undefined) }
   }
   const routesByUrl = new Map<string, Route>()
@@ -108,7 +107,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       ...options.websocket,
       // A wrong one is passed on: @fastify/websocket refuses it in its own words.
       ...(preClose === undefined || typeof preClose === 'function' ? { preClose: onPreClose } : {}),
-      ...(errorHandler === undefined && options.isolation ? { errorHandler: onSocketError } : {})
+      ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: onWebsocketError } : {})
     })
   }
   takeServer(app.websocketServer, acceptance)
@@ -132,7 +131,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     done()
   })
   app.addHook('onReady', async () => {
-    warnAboutOthers();
+    warnAboutListeners(app.log, handshakes.foreign(upgradeServer as FastifyInstance['server']));
     // Where nobody closes our server, or @fastify/websocket was there first and would close its clients without a code,
     // the drain must come before the preClose hooks; elsewhere it runs beside them, as they expect.
     (app as AvvioInstance).onClose(async () => {
@@ -167,7 +166,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
-  warnAboutOptions()
+  warnAboutBudget(app.log, options.plan)
+  if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(app.log)
 
   /** Starts the drain of a closing app, with the user's preClose in its *notify*. */
   let closing: Promise<unknown> | null = null
@@ -232,32 +232,22 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
   }
 
-  /** An 'error' event of a ws socket: the peer broke the protocol; ws has answered with a close frame. */
-  function onSocketError (error: Error, socket: WebSocket): void {
-    const { id, route } = connectionOf(socket) ?? {}
-    gate.warn('a peer broke the WebSocket protocol', { connection: id, route, code: (error as Error & { code?: string }).code, reason: error.message })
+  /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
+  function onWebsocketError (this: FastifyInstance, ...[error, socket, request, reply]: Parameters<NonNullable<typeof errorHandler>>): void {
+    if (errorHandler === undefined) return onSocketError(connectionOf(socket)!, error)
+    attempt(() => errorHandler.call(this, error, socket, request, reply), (err) => { app.log.error({ err }, 'errorHandler failed') })
   }
 
-  function warnAboutOthers (): void {
-    for (const name of handshakes.foreign(upgradeServer as FastifyInstance['server'])) {
-      app.log.warn({ listener: name }, name === 'onUpgrade'
-        ? 'another @fastify/websocket is registered in a child context (mercurius does so): each upgrade reaches both, and its sockets are neither tracked nor drained; register fastify-websocket-lifecycle on the root, before it'
-        : "somebody else listens to 'upgrade' on this server: sockets opened there are not tracked; hand its ws server to app.sockets.adopt()")
-    }
-  }
-
-  function warnAboutOptions (): void {
-    const { plan } = options
-    const needed = plan.preStop + plan.timeout + plan.reserve
-    if (plan.terminationGracePeriod === undefined && needed > KUBERNETES_DEFAULT) {
-      app.log.warn(`drain: preStop ${plan.preStop} + timeout ${plan.timeout} + reserve ${plan.reserve} = ${needed} ms is more than the 30000 ms that Kubernetes grants by default: state drain.terminationGracePeriod`)
-    }
-    if ((app.initialConfig as { http2?: boolean }).http2) {
-      app.log.warn('this is an HTTP/2 server: WebSockets over HTTP/2 (RFC 8441) are not supported; only clients that fall back to HTTP/1.1 (https.allowHTTP1) can open one')
-    }
+  /** An 'error' event of a ws socket. */
+  function onSocketError (connection: ManagedConnection, error: unknown): void {
+    // ws answers a breach of the protocol with a close frame before it tells; anything else is our side's.
+    if (connection.state !== 'closing' && connection.state !== 'closed') return connection.fault(error)
+    const { code, message } = error as Error & { code?: string }
+    gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
   }
 }
 
+/** Reads nothing from a socket until somebody listens for messages. */
 function hold (connection: ManagedConnection): void {
   const { socket } = connection
   connection.holdMessages()

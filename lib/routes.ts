@@ -101,7 +101,10 @@ function wrap (handler: Handler, { options }: Route, delegateErrors: boolean): H
       result.then(undefined, (error: unknown) => { connection.handlerFailed(error) })
       return undefined
     } catch (error) {
-      if (delegateErrors) throw error
+      if (delegateErrors) {
+        connection.noteFault(error)
+        throw error
+      }
       connection.handlerFailed(error)
       return undefined
     }
@@ -113,6 +116,8 @@ async function unlessExpected (result: PromiseLike<unknown>, connection: Managed
   try {
     await result
   } catch (error) {
-    if (!connection.isExpected(error)) throw error
+    if (connection.isExpected(error)) return
+    connection.noteFault(error)
+    throw error
   }
 }

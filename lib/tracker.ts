@@ -93,7 +93,7 @@ export interface TrackerParts {
   /** Ends the handshakes that still wait in a hook. */
   refuseHandshakes (): void
   /** Reports what a connection's code threw. */
-  report (error: unknown, connection: Connection): void
+  report (error: unknown, connection: Connection): unknown
 }
 
 export class SocketTracker implements Tracker {
@@ -124,7 +124,6 @@ export class SocketTracker implements Tracker {
       childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
       report: (error, connection) => {
         attempt(() => parts.report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
-        this.events.emit('error', error, connection)
       },
       hookFailed,
       plan: options.plan,

@@ -127,7 +127,7 @@ export class CleanupStack {
       running = { cleanup, ended, deadline: new Deadline(() => this.#abandon(running!)) }
       this.#running.add(running)
       this.#deadlines.set(running.deadline, this.#timeout)
-      result.then(() => settle(() => this.#observer.cleanupFinished()), () => {})
+      Promise.resolve(result).then(() => settle(() => this.#observer.cleanupFinished()), () => {})
       return
     }
     if (!over) this.#observer.cleanupFinished()

@@ -53,10 +53,9 @@ export class Deadlines {
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Deadline, delay: number): void {
     this.cancel(deadline)
-    const now = this.#tick()
-    if (this.#size === 0 && !this.#slicing) this.#looked = now
-    // One more than the quotient: this tick has partly gone by, and a deadline never fires early.
-    deadline.due = Math.max(now, this.#looked) + Math.ceil(delay / TICK) + 1
+    if (this.#size === 0 && !this.#slicing) this.#looked = Math.floor(this.#elapsed() / TICK)
+    // Rounded up: never early. Never behind what was looked at either: it would wait for the wheel to come round.
+    deadline.due = Math.max(this.#looked + 1, Math.ceil((this.#elapsed() + delay) / TICK))
     const slot = deadline.due % SLOTS
     const head = this.#slots[slot]!
     deadline.next = head
@@ -81,12 +80,13 @@ export class Deadlines {
     }
   }
 
-  #tick (): number {
-    return Math.floor((this.#clock.now() - this.#origin) / TICK)
+  #elapsed (): number {
+    return this.#clock.now() - this.#origin
   }
 
   #arm (): void {
-    this.#timer = this.#clock.setTimeout(this.#onTick, TICK)
+    // To the next boundary of a tick, or a deadline could be late by two.
+    this.#timer = this.#clock.setTimeout(this.#onTick, TICK - this.#elapsed() % TICK)
     this.#timer.unref()
   }
 
@@ -98,30 +98,40 @@ export class Deadlines {
   }
 
   #slice (): void {
+    let done = false
+    try {
+      done = this.#work()
+    } finally {
+      // Also when a callback threw: the others are due all the same.
+      if (!done) this.#clock.setImmediate(() => this.#slice())
+    }
+    if (!done) return
+    this.#slicing = false
+    if (this.#size > 0) this.#arm()
+  }
+
+  /** Calls what is due; false when the slice was over first. */
+  #work (): boolean {
     const until = this.#clock.now() + SLICE
-    const now = this.#tick()
+    const now = Math.floor(this.#elapsed() / TICK)
     // A stall longer than one turn of the wheel makes every slot due once, not once a turn.
     if (now - this.#looked > SLOTS) this.#looked = now - SLOTS
     while (this.#size > 0 && this.#looked < now) {
-      let deadline = this.#slots[(this.#looked + 1) % SLOTS]!
+      const slot = (this.#looked + 1) % SLOTS
+      let deadline = this.#slots[slot]!
       while (deadline !== null) {
-        const next: Deadline | null = deadline.next
-        if (deadline.due <= now) {
-          this.cancel(deadline)
-          deadline.callback()
-          if (this.#clock.now() >= until) {
-            // The list may have changed under us: the same slot is looked at again from its head.
-            this.#clock.setImmediate(() => this.#slice())
-            return
-          }
-          deadline = this.#slots[(this.#looked + 1) % SLOTS]!
-        } else {
-          deadline = next!
+        if (deadline.due > now) {
+          deadline = deadline.next!
+          continue
         }
+        this.cancel(deadline)
+        deadline.callback()
+        if (this.#clock.now() >= until) return false
+        // The list may have changed under us: again from its head.
+        deadline = this.#slots[slot]!
       }
       this.#looked++
     }
-    this.#slicing = false
-    if (this.#size > 0) this.#arm()
+    return true
   }
 }

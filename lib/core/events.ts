@@ -82,7 +82,7 @@ export class Events {
 export function attempt<T> (call: () => T, failed: (error: unknown) => void): T | undefined {
   try {
     const result = call()
-    if (isThenable(result)) result.then(undefined, failed)
+    if (isThenable(result)) Promise.resolve(result).then(undefined, failed)
     return result
   } catch (error) {
     failed(error)

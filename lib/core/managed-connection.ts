@@ -165,7 +165,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   fault (error: unknown): void {
     if (this.isExpected(error)) return
     this.mute()
-    this.host.registry.counters.faults++
+    this.noteFault(error)
     this.host.report(error, this)
     this.end('error', this.host.errorCode, 'internal error')
   }
@@ -174,9 +174,15 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   handlerFailed (error: unknown): void {
     // Before anything was received it is a failed start, which @fastify/websocket answers by terminating.
     if (this.messagesReceived > 0 || this.isEnding) return this.fault(error)
-    this.host.registry.counters.faults++
+    this.noteFault(error)
     this.host.report(error, this)
     this.kill('error')
+  }
+
+  /** Counts a fault and tells whoever listens; reporting it is another's. */
+  noteFault (error: unknown): void {
+    this.host.registry.counters.faults++
+    this.host.events.emit('error', error, this)
   }
 
   // ——— what its own parts tell

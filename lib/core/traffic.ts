@@ -46,7 +46,8 @@ export abstract class Traffic extends Identity implements MessageSource {
   /** Counts a promise as work until it has settled. */
   hold (promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
     this.workStarted()
-    promise.then(() => this.workEnded(), (error: unknown) => {
+    // Thenables of other makes may call back twice, or throw: as a promise they do neither.
+    Promise.resolve(promise).then(() => this.workEnded(), (error: unknown) => {
       this.workEnded()
       failed?.(error)
     })

@@ -42,6 +42,8 @@ export interface SocketPolicy {
   readonly isolation: boolean
   /** A message arrived that nobody listens for. */
   unheard (connection: ManagedConnection): void
+  /** An 'error' event that nobody listens for. */
+  unheardError (connection: ManagedConnection, error: unknown): void
 }
 
 /** The raw socket below a ws socket. */
@@ -138,7 +140,7 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   const listeners = socket.rawListeners(type as 'message') as Function[]
   if (type === 'error') {
     if (listeners.length === 0 && !policy.isolation) throw args[0]
-    if (listeners.length === 0) connection.fault(args[0])
+    if (listeners.length === 0) policy.unheardError(connection, args[0])
     listeners.unshift(...socket.rawListeners(errorMonitor as unknown as 'error') as Function[])
   }
   for (const listener of listeners) {
@@ -163,8 +165,8 @@ function keep (connection: ManagedConnection, { isolation }: SocketPolicy, type:
   // Looking at a promise takes its rejection: without isolation it must reach the process, as it does without us.
   const failed = (error: unknown) => { if (isolation) connection.fault(error); else void Promise.reject(error) }
   if (type === 'message') connection.hold(result, failed)
-  else if (type === 'close') connection.defer(function closeListener () { return result.then(undefined, failed) })
-  else result.then(undefined, failed)
+  else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
+  else Promise.resolve(result).then(undefined, failed)
 }
 
 /** `close` was called: by ws because the peer's frame arrived or was broken, or by the application. */

@@ -1,0 +1,29 @@
+/**
+ * What is said once, at start, about a set-up that cannot work as its user may expect.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { DrainPlan } from '../policies/drain/plan.ts'
+
+/** Kubernetes' terminationGracePeriodSeconds where none is stated, milliseconds. */
+const KUBERNETES_DEFAULT = 30_000
+
+/** Others that listen to 'upgrade' on our server; `names` are their functions' names. */
+export function warnAboutListeners (log: FastifyBaseLogger, names: string[]): void {
+  for (const name of names) {
+    log.warn({ listener: name }, name === 'onUpgrade'
+      ? 'another @fastify/websocket is registered in a child context (mercurius does so): each upgrade reaches both, and its sockets are neither tracked nor drained; register fastify-websocket-lifecycle on the root, before it'
+      : "somebody else listens to 'upgrade' on this server: sockets opened there are not tracked; hand its ws server to app.sockets.adopt()")
+  }
+}
+
+/** A drain that takes longer than Kubernetes grants to those who state nothing. */
+export function warnAboutBudget (log: FastifyBaseLogger, { preStop, timeout, reserve, terminationGracePeriod }: DrainPlan): void {
+  const needed = preStop + timeout + reserve
+  if (terminationGracePeriod !== undefined || needed <= KUBERNETES_DEFAULT) return
+  log.warn(`drain: preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${needed} ms is more than the ${KUBERNETES_DEFAULT} ms that Kubernetes grants by default: state drain.terminationGracePeriod`)
+}
+
+/** WebSockets over HTTP/2 are another handshake. */
+export function warnAboutHttp2 (log: FastifyBaseLogger): void {
+  log.warn('this is an HTTP/2 server: WebSockets over HTTP/2 (RFC 8441) are not supported; only clients that fall back to HTTP/1.1 (https.allowHTTP1) can open one')
+}
