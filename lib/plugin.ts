@@ -85,7 +85,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
 
   const acceptance: Acceptance = {
-    isolation: options.isolation,
     closeTimeout: Math.max(30_000, options.plan.timeout + options.closeTimeout),
     unheard: ({ route }) => {
       warnOnce(routesByUrl.get(route), 'unheard', () => {

@@ -119,6 +119,7 @@ export class SocketTracker implements Tracker {
       registry: this.#registry,
       closeTimeout: options.closeTimeout,
       cleanupTimeout: options.cleanupTimeout,
+      isolation: options.isolation,
       errorCode: options.errorCode,
       observer: null,
       childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),

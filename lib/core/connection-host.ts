@@ -22,6 +22,8 @@ export interface ConnectionHost {
   readonly closeTimeout: number
   /** Milliseconds one cleanup may take. */
   readonly cleanupTimeout: number
+  /** Whether what listeners throw ends their connection instead of the process. */
+  readonly isolation: boolean
   /** Close code after a fault. */
   readonly errorCode: number
   /** The drain, while there is one. */

@@ -121,6 +121,9 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     if (!this.#startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) terminate()
   }
 
+  /** Whether what its listeners throw stays with it. */
+  get isolated (): boolean { return this.host.isolation }
+
   /** Starts every cleanup that still waits. */
   rushCleanups (): void { this.#rare?.cleanups?.rush() }
 
@@ -131,7 +134,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   /** The peer's close frame is here (RFC 6455 §5.5.1). */
   peerClosing (code: number, reason: string): void {
-    if (this.#startClosing('client', code, escapeReason(reason))) this.host.observer?.left(this)
+    this.#startClosing('client', code, escapeReason(reason))
     this.host.observer?.answered(this)
   }
 
@@ -223,6 +226,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   #startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
     if (!this.#enter('closing')) return false
     const ending = this.#ending = new Ending(cause, code, reason)
+    if (cause === 'client' || cause === 'network') this.host.observer?.left(this)
     act?.()
     if (!this.#gone) {
       // A paused socket hides the peer's close frame.

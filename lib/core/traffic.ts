@@ -3,7 +3,7 @@
  *
  * A drain waits for work; a connection that is mute delivers nothing more. Closing is managed-connection.ts's.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
 import { Identity } from './identity.ts'
@@ -66,13 +66,13 @@ export abstract class Traffic extends Identity implements MessageSource {
   }
 
   /** A message has arrived. Returns whether it may be delivered to listeners. */
-  received (data: Buffer, isBinary: boolean): boolean {
+  received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
     if (this.#mute) {
       this.#dropped++
       return false
     }
     this.#messages++
-    if (this.#queue !== null && !this.#queue.push(isBinary ? data : data.toString())) this.#dropped++
+    if (this.#queue !== null && !this.#queue.push(isBinary ? toBuffer(data) : data.toString())) this.#dropped++
     return true
   }
 
@@ -108,4 +108,10 @@ export abstract class Traffic extends Identity implements MessageSource {
   pause (): void { if (!this.isEnding) this.host.transport.pause(this.socket) }
   resume (): void { if (!this.gone) this.host.transport.resume(this.socket) }
   dropped (count: number): void { this.#dropped += count }
+}
+
+/** A binary message as Buffer, whatever `socket.binaryType` makes of it. */
+function toBuffer (data: Buffer | ArrayBuffer | Buffer[]): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data)
+  return data instanceof ArrayBuffer ? Buffer.from(data) : data
 }

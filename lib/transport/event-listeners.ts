@@ -15,7 +15,7 @@ type Wrapper = (this: unknown, event: { target: WebSocket, type: string }) => vo
 const wrappers = new WeakMap<object, Wrapper>()
 const originals = new WeakMap<object, unknown>()
 
-/** The wrapper of a listener; whatever is no listener is returned as it is. */
+/** The wrapper of a listener, with the same `onResult` for all; whatever is no listener is returned as it is. */
 export function wrapListener (listener: unknown, onResult: Result): unknown {
   if ((typeof listener !== 'function' && typeof listener !== 'object') || listener === null) return listener
   const known = wrappers.get(listener)

@@ -38,8 +38,6 @@ const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
 
 /** What is done with the sockets of one tracker. */
 export interface SocketPolicy {
-  /** Keep what listeners throw from the process. */
-  readonly isolation: boolean
   /** A message arrived that nobody listens for. */
   unheard (connection: ManagedConnection): void
   /** An 'error' event that nobody listens for. */
@@ -114,11 +112,12 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   }
   for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
   return descriptors
+}
 
-  function onListenerResult (socket: WebSocket, type: string, result: unknown): void {
-    const connection = connectionOf(socket)
-    if (connection !== undefined) keep(connection, policy, type, result)
-  }
+/** One for all trackers: a listener function may serve the sockets of several. */
+function onListenerResult (socket: WebSocket, type: string, result: unknown): void {
+  const connection = connectionOf(socket)
+  if (connection !== undefined) keep(connection, type, result)
 }
 
 function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
@@ -131,7 +130,11 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   try {
     return dispatch(socket, connection, policy, type, args)
   } finally {
-    if (type === 'close') connection.socketClosed()
+    if (type === 'close') {
+      // A close frame that came out of the inflater after TCP had ended: ws calls no close() for it.
+      if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
+      connection.socketClosed()
+    }
   }
 }
 
@@ -139,15 +142,15 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
 function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
   const listeners = socket.rawListeners(type as 'message') as Function[]
   if (type === 'error') {
-    if (listeners.length === 0 && !policy.isolation) throw args[0]
+    if (listeners.length === 0 && !connection.isolated) throw args[0]
     if (listeners.length === 0) policy.unheardError(connection, args[0])
     listeners.unshift(...socket.rawListeners(errorMonitor as unknown as 'error') as Function[])
   }
   for (const listener of listeners) {
     try {
-      keep(connection, policy, type, Reflect.apply(listener, socket, args))
+      keep(connection, type, Reflect.apply(listener, socket, args))
     } catch (error) {
-      if (!policy.isolation) throw error
+      if (!connection.isolated) throw error
       connection.fault(error)
       // Mute: the frame is not shown to the listeners that are left. 'close' and 'error' are for everyone.
       if (type === 'message') break
@@ -160,10 +163,10 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
  * What a listener returned: the promise of a message listener is work, that of a close listener is a cleanup, and a
  * rejection of any is a fault of its connection.
  */
-function keep (connection: ManagedConnection, { isolation }: SocketPolicy, type: string | symbol, result: unknown): void {
+function keep (connection: ManagedConnection, type: string | symbol, result: unknown): void {
   if (!isThenable(result)) return
   // Looking at a promise takes its rejection: without isolation it must reach the process, as it does without us.
-  const failed = (error: unknown) => { if (isolation) connection.fault(error); else void Promise.reject(error) }
+  const failed = (error: unknown) => { if (connection.isolated) connection.fault(error); else void Promise.reject(error) }
   if (type === 'message') connection.hold(result, failed)
   else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
   else Promise.resolve(result).then(undefined, failed)

@@ -21,10 +21,8 @@ import { Pace, SLICE } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
 import { drainReason, reconnectDelay } from './reconnect.ts'
+import { PROGRESS_INTERVAL, settle } from './settle.ts'
 import { Tally } from './tally.ts'
-
-/** How often `progress` is emitted, milliseconds. */
-const PROGRESS_INTERVAL = 250
 
 export class Drain implements ConnectionObserver {
   readonly #host: DrainHost
@@ -38,7 +36,8 @@ export class Drain implements ConnectionObserver {
   #alive = 0
   #progressAt = 0
   #timer: Timer | null = null
-  #settling: Timer | null = null
+  /** Ends the settling. */
+  #settling: (() => void) | null = null
   #stepping = false
   #giving = false
   #preClose: (() => unknown) | null = null
@@ -69,8 +68,7 @@ export class Drain implements ConnectionObserver {
       // A listener may have closed the app.
       if (this.#phase !== 'settle') return this.finished
       if (trigger !== 'close' && plan.settleDelay > 0) {
-        this.#settling = clock.setTimeout(() => this.#stop(), plan.settleDelay)
-        this.#progress()
+        this.#settling = settle(clock, plan.settleDelay, () => this.#progress(), () => this.#stop())
       } else {
         this.#stop()
       }
@@ -89,8 +87,8 @@ export class Drain implements ConnectionObserver {
   /** Cuts everything short: raw sockets are destroyed, cleanups get one turn of the event loop. */
   abort (): void {
     if (this.#phase === null || this.#phase === 'done') return
-    if (this.#settling !== null) this.#stop()
     this.#tally!.aborted = true
+    this.#stop()
     this.#giveUp()
   }
 
@@ -99,9 +97,10 @@ export class Drain implements ConnectionObserver {
     this.#alive++
     this.#tally!.total++
     if (this.#phase === 'settle') return
-    if (this.#phase === 'done') return this.#send(connection, this.#tally!.total)
+    if (this.#phase === 'done' || this.#giving) return this.#send(connection, this.#tally!.total)
     connection.startDraining()
-    this.#pace.add([connection])
+    // While frames are held it is released with the others.
+    if (this.#phase !== 'notify' && !this.#holding) this.#pace.add([connection])
     this.#wake()
   }
 
@@ -149,8 +148,11 @@ export class Drain implements ConnectionObserver {
 
   #stop (): void {
     if (this.#phase !== 'settle') return
-    if (this.#settling !== null) this.#host.clock.clearTimeout(this.#settling)
-    this.#settling = null
+    const { clock, plan } = this.#host
+    this.#settling?.()
+    // Late: spread shrinks first, then grace.
+    const { graceEnd, lastFrameAt } = this.#moments!
+    this.#moments!.graceEnd = Math.min(lastFrameAt, Math.max(graceEnd, clock.now() + plan.grace))
     this.#host.stopAdmitting()
     this.#enter('notify')
     if (this.#preClose !== null) {
@@ -160,7 +162,7 @@ export class Drain implements ConnectionObserver {
         result.then(() => this.#release(), () => {})
       }
     }
-    notifyAll(this.#host, () => this.#begin())
+    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#begin())
   }
 
   #begin (): void {
@@ -168,7 +170,7 @@ export class Drain implements ConnectionObserver {
     const { registry, plan, evenly } = this.#host
     const open = registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
     for (const connection of open) this.#await(connection)
-    this.#pace.start(open.length, evenly ? plan.spread : 0)
+    this.#pace.start(open.length, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
     if (!this.#holding) this.#release()
     this.#step()
@@ -213,7 +215,6 @@ export class Drain implements ConnectionObserver {
       this.#tally!.abandonedWork += this.#working.size
       this.#working.clear()
     }
-    if (now >= lastFrameAt) this.#pace.hurry()
     const wake = this.#pace.pump()
     const cut = now < cutAt || this.#cutOff()
     const waiting = this.#holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
@@ -247,14 +248,16 @@ export class Drain implements ConnectionObserver {
     const tally = this.#tally!
     const delay = reconnectDelay(reconnect, Math.min(index, tally.total - 1), tally.total, clock.now() - tally.firstFrameAt())
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
-    tally.delayGiven(delay)
+    if (text !== '') tally.delayGiven(delay)
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
   }
 
   /** The time is up: everything is cut off, cleanups get one more turn of the event loop, then they are given up. */
   #giveUp (): void {
-    if (this.#giving) return
+    if (this.#giving || this.#phase === 'done') return
     this.#giving = true
+    this.#tally!.abandonedWork += this.#working.size
+    this.#working.clear()
     const { registry, clock } = this.#host
     const left = () => [...registry.snapshot(), ...registry.late]
     for (const connection of left()) {

@@ -6,8 +6,11 @@ import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 import { SLICE } from './pace.ts'
 
-/** Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read. */
-export function notifyAll (host: DrainHost, done: () => void): void {
+/**
+ * Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read.
+ * The application is asked until `until`; whoever is left then is only told.
+ */
+export function notifyAll (host: DrainHost, until: number, done: () => void): void {
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
@@ -15,22 +18,23 @@ export function notifyAll (host: DrainHost, done: () => void): void {
   slice()
 
   function slice (): void {
-    const until = clock.now() + SLICE
+    const sliceEnd = clock.now() + SLICE
     while (next < connections.length) {
-      notify(host, connections[next++]!)
-      if (next < connections.length && clock.now() >= until) return clock.setImmediate(slice)
+      notify(host, connections[next++]!, clock.now() < until)
+      if (next < connections.length && clock.now() >= sliceEnd) return clock.setImmediate(slice)
     }
     // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
     clock.setImmediate(() => { clock.setImmediate(done) })
   }
 }
 
-function notify ({ onDrain, events, hookFailed }: DrainHost, connection: ManagedConnection): void {
+function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
+  const { onDrain, events } = host
   if (connection.state !== 'open') return
   connection.startDraining()
-  if (onDrain === undefined) return
+  if (onDrain === undefined || !ask) return
   const result = attempt(() => onDrain(connection), (error) => {
-    hookFailed(error, 'onDrain')
+    host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)
   })
   if (isThenable(result)) connection.hold(result)

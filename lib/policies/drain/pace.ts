@@ -3,7 +3,7 @@
  *
  * Slices of at most 2 ms; at most 64 closing handshakes in flight, where a place is free again on the answer or after
  * 10 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
- * are due evenly over it. Once hurried, neither holds anything back but the slices.
+ * are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
  */
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
@@ -27,10 +27,10 @@ export class Pace {
   readonly #inFlight = new Map<ManagedConnection, number>()
   #queue: ManagedConnection[] = []
   #sent = 0
-  #startedAt = 0
-  #spread = 0
-  #expected = 1
-  #hurried = false
+  /** Milliseconds from one frame to the next. */
+  #gap = 0
+  #nextAt = 0
+  #until = Infinity
 
   /** `ready` is asked when a connection's turn has come: one that has begun to work meanwhile is left out. */
   constructor (
@@ -45,17 +45,22 @@ export class Pace {
 
   get queued (): number { return this.#queue.length }
 
-  /** Sets the pace: `expected` frames in all, evenly over `spread` milliseconds (0: as fast as they can be sent). */
-  start (expected: number, spread: number): void {
-    this.#startedAt = this.#clock.now()
-    this.#expected = Math.max(1, expected)
-    this.#spread = spread
+  /**
+   * Sets the pace: `expected` frames in all, evenly over `spread` milliseconds (0: as fast as they can be sent), and the
+   * last one no later than `until`.
+   */
+  start (expected: number, spread: number, until: number): void {
+    this.#gap = spread / Math.max(1, expected)
+    this.#until = until
   }
 
   /** Adds connections in jittered order, behind those that wait. */
   add (connections: ManagedConnection[]): void {
     const from = this.#queue.length
-    this.#queue.push(...connections)
+    // Whoever comes after a pause does not make up for it.
+    if (from === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
+    // Not spread into one call: that overflows the stack from some 100,000 on.
+    for (const connection of connections) this.#queue.push(connection)
     for (let i = this.#queue.length - 1; i > from; i--) {
       const j = from + Math.floor(this.#random() * (i - from + 1))
       const swapped = this.#queue[i]!
@@ -69,11 +74,6 @@ export class Pace {
     this.#inFlight.delete(connection)
   }
 
-  /** Late: window and spread no longer hold anything back. */
-  hurry (): void {
-    this.#hurried = true
-  }
-
   /** Sends what may be sent now; says when to call again, or null when the queue is empty. */
   pump (): Wake | null {
     const until = this.#clock.now() + SLICE
@@ -84,12 +84,15 @@ export class Pace {
       if (now >= until) {
         wake = 'soon'
       } else {
-        wake = this.#hurried ? null : this.#notBefore(now)
+        const left = this.#queue.length - next
+        wake = this.#notBefore(now, left)
         if (wake === null) {
           const connection = this.#queue[next++]!
           // It may have left while it waited.
           if (connection.state === 'closing' || connection.state === 'closed' || !this.#ready(connection)) continue
           this.#inFlight.set(connection, now)
+          // Late: the gaps shrink, so that what is left still goes out evenly.
+          this.#nextAt += Math.min(this.#gap, Math.max(0, this.#until - this.#nextAt) / left)
           this.#send(connection, this.#sent++)
         }
       }
@@ -98,13 +101,18 @@ export class Pace {
     return wake
   }
 
-  #notBefore (now: number): number | null {
-    const due = this.#startedAt + this.#sent / this.#expected * this.#spread
-    if (due > now) return due
-    if (this.#inFlight.size < WINDOW) return null
-    const [oldest, sentAt] = this.#inFlight.entries().next().value!
-    if (sentAt + HOLD > now) return sentAt + HOLD
-    this.#inFlight.delete(oldest)
+  /** When the next of `left` frames may leave; null: now. */
+  #notBefore (now: number, left: number): number | null {
+    const rest = this.#until - now
+    if (rest <= 0) return null
+    if (this.#nextAt > now) return this.#nextAt
+    // Places that silent peers hold are not waited for where that would make the last frame late.
+    if ((left / WINDOW + 1) * HOLD >= rest) return null
+    for (const [connection, sentAt] of this.#inFlight) {
+      if (this.#inFlight.size < WINDOW) break
+      if (sentAt + HOLD > now) return sentAt + HOLD
+      this.#inFlight.delete(connection)
+    }
     return null
   }
 }
