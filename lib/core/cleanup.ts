@@ -120,14 +120,18 @@ export class CleanupStack {
     const outer = innermost
     innermost = this
     this.#calls++
-    const result = attempt(cleanup, (error) => settle(() => this.#observer.cleanupFailed(error)))
-    this.#calls--
-    innermost = outer
+    let result: unknown
+    try {
+      result = attempt(cleanup, (error) => settle(() => this.#observer.cleanupFailed(error)))
+    } finally {
+      this.#calls--
+      innermost = outer
+    }
     if (!over && isThenable(result)) {
       running = { cleanup, ended, deadline: new Deadline(() => this.#abandon(running!)) }
       this.#running.add(running)
       this.#deadlines.set(running.deadline, this.#timeout)
-      Promise.resolve(result).then(() => settle(() => this.#observer.cleanupFinished()), () => {})
+      result.then(() => settle(() => this.#observer.cleanupFinished()), () => {})
       return
     }
     if (!over) this.#observer.cleanupFinished()

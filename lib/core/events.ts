@@ -77,13 +77,16 @@ export class Events {
 
 /**
  * Calls user code so that neither a throw nor a rejection gets out; both go to `failed`.
- * Returns what was called for, or undefined when it threw.
+ * Returns what was called for, or undefined when it threw; a thenable of another make as a promise, for its `then` may
+ * do its work anew each time it is called.
  */
 export function attempt<T> (call: () => T, failed: (error: unknown) => void): T | undefined {
   try {
     const result = call()
-    if (isThenable(result)) Promise.resolve(result).then(undefined, failed)
-    return result
+    if (!isThenable(result)) return result
+    const promise = Promise.resolve(result)
+    promise.then(undefined, failed)
+    return promise as T
   } catch (error) {
     failed(error)
     return undefined
