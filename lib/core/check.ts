@@ -44,7 +44,8 @@ function isWhole (value: unknown, least: number): boolean {
   return Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_DELAY
 }
 
-function show (value: unknown): string {
+/** A value as errors show it. */
+export function show (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
 import { connectionOf } from '../core/socket.ts'
-import { instrument, trackedClass } from './ws-socket.ts'
+import { instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')
@@ -23,7 +23,7 @@ export interface Acceptance extends SocketPolicy {
 /** Takes a ws server: what it accepts from now on, and what it holds. Throws SOCKETS_ERR_CANNOT_ADOPT. */
 export function takeServer (server: WebSocketServer, acceptance: Acceptance): void {
   const taken = server as Server
-  if (typeof server?.on !== 'function' || typeof server.handleUpgrade !== 'function' || typeof taken.options !== 'object') {
+  if (typeof server?.on !== 'function' || typeof server.handleUpgrade !== 'function' || typeof taken.options !== 'object' || taken.options === null) {
     throw new SOCKETS_ERR_CANNOT_ADOPT('it is not a ws WebSocketServer')
   }
   if (taken[kTaken]) throw new SOCKETS_ERR_CANNOT_ADOPT('it is tracked already')
@@ -33,7 +33,8 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
   if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance) as never
   ;(options as { closeTimeout?: number }).closeTimeout = acceptance.closeTimeout
   server.prependListener('connection', (socket, request) => { accept(socket, request) })
-  for (const socket of server.clients ?? []) accept(socket, undefined)
+  // ws keeps a socket whose receiver a listener has broken for ever.
+  for (const socket of server.clients ?? []) if (!rawSocketOf(socket).destroyed) accept(socket, undefined)
 
   function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
     if (connectionOf(socket) !== undefined) return

@@ -97,7 +97,10 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       (base.addEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult), options)
     },
     removeEventListener (this: TrackedSocket, type: string, listener: unknown): void {
-      (base.removeEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult))
+      const remove = base.removeEventListener as (...args: unknown[]) => void
+      remove.call(this, type, wrapListener(listener, onListenerResult))
+      // Added before the socket was adopted.
+      remove.call(this, type, listener)
     }
   }
   const descriptors = Object.getOwnPropertyDescriptors(methods) as PropertyDescriptorMap
