@@ -129,6 +129,11 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
     done()
   })
+  // A hook that was added before us and answers has kept @fastify/websocket from knowing this handshake.
+  app.addHook('onResponse', (request, _reply, done) => {
+    handshakes.answered(request.raw.socket)
+    done()
+  })
   app.addHook('onReady', async () => {
     warnAboutListeners(app.log, handshakes.foreign(upgradeServer as FastifyInstance['server']));
     // Where nobody closes our server, or @fastify/websocket was there first and would close its clients without a code,

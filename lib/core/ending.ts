@@ -6,7 +6,6 @@ import { AnswerDeadline } from './answer-deadline.ts'
 import type { CloseCause } from './close-codes.ts'
 import type { CloseRecord } from './connection.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import { Deadline } from './deadlines.ts'
 import { SOCKETS_ERR_CLOSED } from './errors.ts'
 import type { ClosedError } from './errors.ts'
 import type { Identity } from './identity.ts'
@@ -19,7 +18,6 @@ export class Ending {
   readonly code: number
   readonly reason: string
   #answer: AnswerDeadline | null = null
-  #socket: Deadline | null = null
 
   constructor (cause: CloseCause, code: number, reason: string) {
     this.cause = cause
@@ -32,19 +30,9 @@ export class Ending {
     this.#answer = new AnswerDeadline(host, connection.socket)
   }
 
-  /**
-   * The raw socket is gone, but ws has not told yet: it is inflating what came last, or a listener that threw has broken
-   * its receiver and it never will.
-   */
-  awaitSocket (host: ConnectionHost, onSilence: () => void): void {
-    this.#socket = new Deadline(onSilence)
-    host.deadlines.set(this.#socket, host.closeTimeout)
-  }
-
-  /** The socket is gone: nothing is waited for any more. */
-  over (host: ConnectionHost): void {
+  /** The raw socket is gone. */
+  answered (): void {
     this.#answer?.cancel()
-    if (this.#socket !== null) host.deadlines.cancel(this.#socket)
   }
 
   /** What `connection.signal` is aborted with. */

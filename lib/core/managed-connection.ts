@@ -12,6 +12,7 @@ import type { CloseCause } from './close-codes.ts'
 import { STATES } from './connection.ts'
 import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import { Deadline } from './deadlines.ts'
 import { deferred, rejected } from './deferred.ts'
 import type { Deferred } from './deferred.ts'
 import { Ending, NO_CLOSE_FRAME } from './ending.ts'
@@ -27,6 +28,8 @@ interface Rare {
   drainSignal?: LazySignal
   signal?: LazySignal
   cleanups?: CleanupStack
+  /** The wait for a socket that has not told that it is closed. */
+  untold?: Deadline
   closed?: Deferred<CloseRecord>
 }
 
@@ -60,8 +63,9 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   get closed (): Promise<CloseRecord> {
     if (this.#rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
-    if (this.#record !== null) return Promise.resolve(this.#record)
-    return (this.#extras.closed ??= deferred()).promise
+    const closed = this.#extras.closed ??= deferred()
+    if (this.#record !== null) closed.resolve(this.#record)
+    return closed.promise
   }
 
   // ——— what users do
@@ -96,9 +100,9 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Tells it that the server is leaving. */
   startDraining (): void {
     if (!this.#enter('draining')) return
+    this.host.events.emit('draining', this)
     this.#rare?.drainSignal?.abort(drainingError)
     this.stopMessages()
-    this.host.events.emit('draining', this)
   }
 
   /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
@@ -148,7 +152,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     if (this.#gone) return
     this.#gone = true
     this.#startClosing('network', NO_CLOSE_FRAME, '')
-    this.#ending?.over(this.host)
+    this.#ending?.answered()
+    if (this.#rare?.untold !== undefined) this.host.deadlines.cancel(this.#rare.untold)
     this.host.observer?.gone(this)
     this.#finish()
   }
@@ -156,11 +161,13 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** The raw socket is gone; `told` says whether 'close' has been emitted on the socket above. */
   rawClosed (told: boolean): void {
     if (told) return this.socketClosed()
-    // As a rule ws tells one turn later.
-    this.host.clock.setImmediate(() => {
+    // As a rule ws tells one turn later. If not, it is inflating what came last, a close frame maybe; or a listener that
+    // threw has broken its receiver, and it never will.
+    const { clock, deadlines, closeTimeout } = this.host
+    clock.setImmediate(() => {
       if (this.#gone) return
-      this.#startClosing('network', NO_CLOSE_FRAME, '')
-      this.#ending!.awaitSocket(this.host, () => this.socketClosed())
+      const untold = this.#extras.untold = new Deadline(() => this.socketClosed())
+      deadlines.set(untold, closeTimeout)
     })
   }
 

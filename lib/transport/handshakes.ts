@@ -88,6 +88,11 @@ export class Handshakes {
     })
   }
 
+  /** A request has been answered over HTTP: a handshake that was ends its connection, or the client would hold it. */
+  answered (raw: Duplex | undefined): void {
+    if (raw !== undefined && this.#pending.delete(raw)) raw.destroy()
+  }
+
   /** Ends the handshakes that still wait in a hook. */
   refusePending (): void {
     for (const [raw, { request, written }] of [...this.#pending]) {
