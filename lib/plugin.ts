@@ -63,6 +63,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log: app.log,
     adopt: (server) => {
       takeServer(server, acceptance)
+      foreign = true
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
@@ -95,6 +96,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     accept: (socket, raw) => { accept(socket, raw as RawRequest | undefined) }
   }
   const routesByUrl = new Map<string, Route>()
+  /** Whether a ws server of somebody else was adopted, who may close it in his own way. */
+  let foreign = false
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
@@ -135,13 +138,15 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     done()
   })
   app.addHook('onReady', async () => {
+    handshakes.goLast()
     warnAboutListeners(app.log, handshakes.foreign(upgradeServer as FastifyInstance['server']));
     // Where nobody closes our server, or @fastify/websocket was there first and would close its clients without a code,
     // the drain must come before the preClose hooks; elsewhere it runs beside them, as they expect.
     (app as AvvioInstance).onClose(async () => {
-      if (!adopted && app.server.listening) return
+      if (!adopted && !foreign && app.server.listening) return
       const drained = beginClose()
-      if (app.server.listening) void listener.close()
+      // Not with foreign servers: @fastify/http-proxy closes its clients, without a code, as soon as the listener is.
+      if (app.server.listening && !foreign) void listener.close()
       await drained
     })
   })

@@ -17,6 +17,8 @@ export class Ending {
   readonly cause: CloseCause
   readonly code: number
   readonly reason: string
+  /** Whether everyone was told that it is closing; it cannot be closed before. */
+  announced = false
   #answer: AnswerDeadline | null = null
 
   constructor (cause: CloseCause, code: number, reason: string) {

@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws'
 import type { ConnectionData, ConnectionState } from './connection.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
+import { attempt } from './events.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 
 const NO_TAGS: ReadonlySet<string> = new Set()
@@ -47,6 +48,13 @@ export abstract class Identity {
   get log (): FastifyBaseLogger { return (this.#log ??= this.host.childLogger(this.#self)) }
 
   get #self (): ManagedConnection { return this as unknown as ManagedConnection }
+
+  /** Logs what was thrown; where a serializer trips over it, the line goes out without. */
+  protected note (level: 'debug' | 'warn' | 'error', err: unknown, message: string): void {
+    attempt(() => this.log[level]({ err }, message), () => {
+      attempt(() => this.log[level]({}, message), () => {})
+    })
+  }
 
   setOwner (owner: string | undefined): boolean {
     if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', owner)

@@ -76,7 +76,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     let cleanups = this.#rare?.cleanups
     if (cleanups === undefined) {
       cleanups = this.#extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
-      if (this.isEnding) cleanups.run()
+      // Before that it waits with the others.
+      if (this.#ending?.announced) cleanups.run()
     }
     cleanups.push(cleanup)
     if (this.#state === 'closed' && !cleanups.settled) registry.late.add(this)
@@ -100,9 +101,9 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Tells it that the server is leaving. */
   startDraining (): void {
     if (!this.#enter('draining')) return
+    this.stopMessages()
     this.host.events.emit('draining', this)
     this.#rare?.drainSignal?.abort(drainingError)
-    this.stopMessages()
   }
 
   /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
@@ -184,6 +185,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   handlerFailed (error: unknown): void {
     // Before anything was received it is a failed start, which @fastify/websocket answers by terminating.
     if (this.messagesReceived > 0 || this.isEnding) return this.fault(error)
+    // ws delivers what it has read already when its raw socket is destroyed.
+    this.mute()
     this.noteFault(error)
     this.host.report(error, this)
     this.kill('error')
@@ -201,7 +204,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   cleanupFailed (err: unknown): void {
     this.host.registry.counters.cleanups.failed++
-    this.log.error({ err }, 'cleanup failed')
+    this.note('error', err, 'cleanup failed')
     this.host.events.emit('error', err, this)
   }
 
@@ -245,6 +248,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     else this.endMessages()
     this.#rare?.signal?.abort(() => ending.toError())
     this.host.events.emit('closing', this)
+    ending.announced = true
     this.#rare?.cleanups?.run()
     this.#finish()
     return true
@@ -252,7 +256,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   /** The last step, once the raw socket is gone and the cleanups have settled. */
   #finish (): void {
-    if (!this.#gone || !(this.#rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
+    if (!this.#gone || !this.#ending!.announced || !(this.#rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
     const record = this.#record = this.#ending!.toRecord(this.host, this, this.messagesReceived, this.messagesDropped)
     this.host.registry.remove(this, record)
     this.#rare?.closed?.resolve(record)
@@ -263,8 +267,10 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** While closing, an abort is what user code was told to do, not a failure. */
   isExpected (error: unknown): boolean {
     if (!this.isEnding) return false
-    const expected = error === this.#rare?.signal?.reason || isAbortError(error)
-    if (expected) this.log.debug({ err: error }, 'aborted while closing')
+    const signal = this.#rare?.signal
+    // Without a signal there is no reason: `undefined` may have been thrown.
+    const expected = (signal !== undefined && error === signal.reason) || isAbortError(error)
+    if (expected) this.note('debug', error, 'aborted while closing')
     return expected
   }
 }

@@ -39,7 +39,7 @@ export abstract class Traffic extends Identity implements MessageSource {
 
   track<T extends PromiseLike<unknown>> (promise: T): T {
     if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', promise)
-    this.hold(promise, (err) => this.log.warn({ err }, 'tracked work failed'))
+    this.hold(promise, (err) => this.note('warn', err, 'tracked work failed'))
     return promise
   }
 

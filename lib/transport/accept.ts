@@ -33,6 +33,14 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
   if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance) as never
   ;(options as { closeTimeout?: number }).closeTimeout = acceptance.closeTimeout
   server.prependListener('connection', (socket, request) => { accept(socket, request) })
+  // Not everyone emits 'connection': @fastify/http-proxy goes on from the callback alone.
+  const { handleUpgrade } = server
+  server.handleUpgrade = (request, raw, head, callback) => {
+    handleUpgrade.call(server, request, raw, head, (socket, request) => {
+      accept(socket, request)
+      callback(socket, request)
+    })
+  }
   // ws keeps a socket whose receiver a listener has broken for ever.
   for (const socket of server.clients ?? []) if (!rawSocketOf(socket).destroyed) accept(socket, undefined)
 

@@ -57,12 +57,19 @@ export class Handshakes {
       server.removeListener('upgrade', listener)
       this.#server = server
       this.#listener = (request, raw, head) => {
-        if (!this.#enter(request, raw)) return
+        if (isTaken(raw) || !this.#enter(request, raw)) return
         listener.call(server, request, raw, head)
       }
       server.on('upgrade', this.#listener)
     }
     return others
+  }
+
+  /** Puts our listener behind all others: they take what is theirs, while Fastify answers everything, with 404 if need be. */
+  goLast (): void {
+    if (this.#listener === null) return
+    this.#server?.removeListener('upgrade', this.#listener)
+    this.#server?.on('upgrade', this.#listener)
   }
 
   /** 'upgrade' listeners that are not ours. */
@@ -135,4 +142,9 @@ export class Handshakes {
 
 function bytesWritten (raw: Duplex): number {
   return (raw as Duplex & { bytesWritten?: number }).bytesWritten ?? 0
+}
+
+/** Whether another listener has taken the handshake: http-proxy assigns a response, ws reads, NestJS ends what is not its own. */
+function isTaken (raw: Duplex): boolean {
+  return raw.destroyed || raw.writableEnded || (raw as { _httpMessage?: unknown })._httpMessage != null || raw.listenerCount('data') > 0
 }

@@ -21,11 +21,13 @@ export class Listener {
     this.#close = server.close
     const silent = this.#silent
     this.#onClose = function () { silent.delete(this) }
-    // On a TLS server requests come on the socket above the TCP connection.
-    server.on('setSecureContext' in server ? 'secureConnection' : 'connection', (socket: Socket) => {
+    const onConnection = (socket: Socket) => {
       silent.add(socket)
       socket.once('close', this.#onClose)
-    })
+    }
+    server.on('connection', onConnection)
+    // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
+    if ('setSecureContext' in server) (server as Server).on('secureConnection', onConnection)
     server.on('request', ({ socket }) => { this.forget(socket) })
     server.close = (callback?: CloseCallback) => {
       void Promise.all([this.close(), drained()]).then(([error]) => callback?.(error))
@@ -37,7 +39,13 @@ export class Listener {
 
   /** Stops listening; the same promise for every call, settled when the last TCP connection is gone. */
   close (): Promise<Error | undefined> {
-    this.#closed ??= new Promise((resolve) => { this.#close.call(this.#server, resolve) })
+    this.#closed ??= new Promise((resolve) => {
+      this.#close.call(this.#server, (error) => {
+        // It was not listening yet; whoever closes it later must not be given this answer.
+        if (error !== undefined) this.#closed = null
+        resolve(error)
+      })
+    })
     return this.#closed
   }
 

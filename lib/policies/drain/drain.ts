@@ -231,7 +231,7 @@ export class Drain implements ConnectionObserver {
     const { clock, registry } = this.#host
     const until = clock.now() + SLICE
     return registry.snapshot().every((connection) => {
-      if (!connection.gone) connection.kill('drain')
+      this.#kill(connection)
       return clock.now() < until
     })
   }
@@ -252,6 +252,13 @@ export class Drain implements ConnectionObserver {
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
   }
 
+  /** Destroys a raw socket. A frame that did not get its turn goes out first: most queues are empty, and it arrives. */
+  #kill (connection: ManagedConnection): void {
+    const waits = connection.state === 'open' || connection.state === 'draining'
+    if (waits && !this.#tally!.aborted) this.#send(connection, Math.floor(this.#host.random() * this.#tally!.total))
+    if (!connection.gone) connection.kill('drain')
+  }
+
   /** The time is up: everything is cut off, cleanups get one more turn of the event loop, then they are given up. */
   #giveUp (): void {
     if (this.#giving || this.#phase === 'done') return
@@ -261,7 +268,7 @@ export class Drain implements ConnectionObserver {
     const { registry, clock } = this.#host
     const left = () => [...registry.snapshot(), ...registry.late]
     for (const connection of left()) {
-      connection.kill('drain')
+      this.#kill(connection)
       connection.rushCleanups()
     }
     clock.setImmediate(() => clock.setImmediate(() => {
