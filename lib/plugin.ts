@@ -4,20 +4,16 @@
  * The order matters: our onRoute hook before @fastify/websocket (it must see the user's handler), the rest after it
  * (its onRequest hook must have run before anything can reject, or the raw socket leaks).
  */
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { WebSocket } from 'ws'
+import type { WebSocketServer } from 'ws'
 import { systemClock } from './core/clock.ts'
-import type { Connection } from './core/connection.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { attempt } from './core/events.ts'
-import { connectionOf } from './core/socket.ts'
-import type { ManagedConnection } from './core/managed-connection.ts'
+import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
@@ -26,21 +22,12 @@ import { resolveOptions } from './options.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
-import { factsOf, foreignFacts, pathOf, routeHook, routeOf, warnOnce } from './routes.ts'
-import type { Route } from './routes.ts'
+import { pathOf, routeHook, routeOf } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
-import type { Acceptance } from './transport/accept.ts'
 import { Handshakes } from './transport/handshakes.ts'
 import { Listener } from './transport/listener.ts'
-import { attach, wsTransport } from './transport/ws-socket.ts'
-
-/** The request and reply of an upgrade, kept on its IncomingMessage until the handler has run. */
-const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
-
-interface Upgrade { request: FastifyRequest, reply: FastifyReply }
-
-type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade }
+import { wsTransport } from './transport/ws-socket.ts'
 
 /** An instance as avvio extends it: an onClose that runs before preClose hooks when added in onReady. */
 type AvvioInstance = FastifyInstance & { onClose (hook: () => Promise<void>): void }
@@ -54,26 +41,18 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const upgradeServer = options.websocket.options?.server ?? app.server
   const clock = systemClock
   const gate = new LogGate(clock, app.log)
-  /** What a user's errorHandler is called with; kept only where there is one. */
-  const upgrades = new WeakMap<Connection, Upgrade>()
 
   const tracker = new SocketTracker(options, {
     clock,
     transport: wsTransport,
     log: app.log,
     adopt: (server) => {
-      takeServer(server, acceptance)
+      takeServer(server, intake)
       foreign = true
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
-    report: (error, connection) => {
-      const upgrade = upgrades.get(connection)
-      if (errorHandler !== undefined && upgrade !== undefined) {
-        return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
-      }
-      connection.log.error({ err: error }, 'handler or listener of a socket failed')
-    }
+    report: (error, connection) => intake.report(error, connection)
   })
 
   const handshakes = new Handshakes({
@@ -85,19 +64,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     }
   })
 
-  const acceptance: Acceptance = {
-    closeTimeout: Math.max(30_000, options.plan.timeout + options.closeTimeout),
-    unheard: ({ route }) => {
-      warnOnce(routesByUrl.get(route), 'unheard', () => {
-        app.log.warn({ route }, 'a message arrived that nobody listens for: add the listener before the first await, use connection.messages(), or set holdMessages')
-      })
-    },
-    unheardError: onSocketError,
-    accept: (socket, raw) => { accept(socket, raw as RawRequest | undefined) }
-  }
-  const routesByUrl = new Map<string, Route>()
+  const intake = new Intake(tracker, options, app.log, gate)
   /** Whether a ws server of somebody else was adopted, who may close it in his own way. */
   let foreign = false
+  const children = new Set<WebSocketServer>()
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
@@ -109,10 +79,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       ...options.websocket,
       // A wrong one is passed on: @fastify/websocket refuses it in its own words.
       ...(preClose === undefined || typeof preClose === 'function' ? { preClose: onPreClose } : {}),
-      ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: onWebsocketError } : {})
+      ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: intake.errorHandler } : {})
     })
   }
-  takeServer(app.websocketServer, acceptance)
+  takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer as FastifyInstance['server'])
   const listener = new Listener(app.server, async () => {
@@ -122,9 +92,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.addHook('onRequest', (request, reply, done) => {
     if (request.ws) {
-      (request.raw as RawRequest)[kUpgrade] = { request, reply }
-      const route = routeOf(request)
-      if (route === undefined && !request.is404 && !adopted) return refuseRoute(request, reply)
+      intake.remember(request, reply)
+      const { websocketServer } = request.server
+      if (websocketServer !== app.websocketServer) adoptChild(websocketServer)
+      else if (routeOf(request) === undefined && !request.is404 && !adopted) return intake.refuseRoute(request, reply)
     }
     done()
   })
@@ -178,6 +149,13 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   warnAboutBudget(app.log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(app.log)
 
+  /** The server of a @fastify/websocket in a child context that was there before us (mercurius registers one): first seen here. */
+  function adoptChild (server: WebSocketServer): void {
+    if (children.has(server)) return
+    children.add(server)
+    tracker.adopt(server)
+  }
+
   /** Starts the drain of a closing app, with the user's preClose in its *notify*. */
   let closing: Promise<unknown> | null = null
   function beginClose (): Promise<unknown> {
@@ -192,79 +170,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     void beginClose()
     done()
   }
-
-  function accept (socket: WebSocket, raw: RawRequest | undefined): void {
-    const upgrade = raw?.[kUpgrade]
-    const request = upgrade?.request
-    const route = request === undefined ? undefined : routeOf(request)
-    const facts = upgrade === undefined ? foreignFacts(raw) : factsOf(upgrade.request, route)
-    const connection = tracker.accept(socket, facts)
-    attach(socket, connection)
-    if (upgrade !== undefined) {
-      // The request is let go with the handler's synchronous part, unless somebody needs it.
-      raw![kUpgrade] = undefined!
-      if (errorHandler !== undefined) upgrades.set(connection, upgrade)
-    }
-    if (route !== undefined) {
-      routesByUrl.set(route.url, route)
-      // A plain HTTP route that was upgraded: @fastify/websocket closes it without a code right after this.
-      if (!route.websocket) return notAWebSocketRoute(connection, route)
-      if (route.options.holdMessages) hold(connection)
-    }
-    let failed: (() => void) | undefined
-    try {
-      if (request !== undefined) identify(connection, request)
-    } catch (error) {
-      failed = () => { connection.fault(error) }
-    }
-    tracker.opened(connection)
-    failed?.()
-  }
-
-  /** Asks the application who this is. */
-  function identify (connection: ManagedConnection, request: FastifyRequest): void {
-    if (options.data !== undefined) connection.data = options.data(request)
-    if (options.owner !== undefined) connection.setOwner(options.owner(request))
-  }
-
-  function notAWebSocketRoute (connection: ManagedConnection, route: Route): void {
-    tracker.refused({ reason: 'not a websocket route', path: route.url, ip: connection.ip })
-    warnOnce(route, 'plain', () => { app.log.warn({ route: route.url }, 'a plain HTTP route was asked for a WebSocket: not a websocket route') })
-    connection.socketClosing('refused', 1005, 'not a websocket route')
-  }
-
-  /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
-  function refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
-    const url = request.routeOptions.url ?? ''
-    tracker.refused({ reason: 'not a websocket route', path: url, ip: request.ip })
-    gate.warn('this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first', { route: url })
-    void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
-  }
-
-  /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
-  function onWebsocketError (this: FastifyInstance, ...[error, socket, request, reply]: Parameters<NonNullable<typeof errorHandler>>): void {
-    if (errorHandler === undefined) return onSocketError(connectionOf(socket)!, error)
-    attempt(() => errorHandler.call(this, error, socket, request, reply), (err) => { app.log.error({ err }, 'errorHandler failed') })
-  }
-
-  /** An 'error' event of a ws socket. */
-  function onSocketError (connection: ManagedConnection, error: unknown): void {
-    // ws answers a breach of the protocol with a close frame before it tells; anything else is our side's.
-    if (connection.state !== 'closing' && connection.state !== 'closed') return connection.fault(error)
-    const { code, message } = error as Error & { code?: string }
-    gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
-  }
-}
-
-/** Reads nothing from a socket until somebody listens for messages. */
-function hold (connection: ManagedConnection): void {
-  const { socket } = connection
-  connection.holdMessages()
-  socket.on('newListener' as 'message', function onNewListener (event: unknown) {
-    if (event !== 'message') return
-    socket.removeListener('newListener' as 'message', onNewListener)
-    connection.releaseMessages()
-  })
 }
 
 /** What @fastify/websocket would have to be told belongs to its own registration, which is over. */

@@ -151,7 +151,7 @@ export class SocketTracker implements Tracker {
 
   of (socket: WebSocket): Connection {
     const connection = connectionOf(socket)
-    if (connection === undefined) throw new SOCKETS_ERR_UNKNOWN_SOCKET()
+    if (connection === undefined || !connection.belongsTo(this.#host)) throw new SOCKETS_ERR_UNKNOWN_SOCKET()
     return connection
   }
 
@@ -192,16 +192,20 @@ export class SocketTracker implements Tracker {
 
   /** Takes charge of an accepted socket; the caller attaches the two, then calls `opened`. */
   accept (socket: WebSocket, facts: ConnectionFacts): ManagedConnection {
-    return new ManagedConnection(this.#host, socket, facts)
+    const connection = new ManagedConnection(this.#host, socket, facts)
+    if (this.#drain.phase !== null) this.#drain.accepted()
+    return connection
   }
 
   /** The connection is in place: tells everyone. */
   opened (connection: ManagedConnection): void {
     const { onOpen } = this.#options
+    // Looked at first: where a listener starts the drain, it is one of those who are told.
+    const late = this.#drain.phase !== null
     this.events.emit('open', connection)
     if (onOpen !== undefined) attempt(() => onOpen(connection), (error) => connection.fault(error))
     // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
-    if (this.#drain.phase !== null) this.#drain.admitted(connection)
+    if (late) this.#drain.admitted(connection)
   }
 
   /** A handshake was turned away. */

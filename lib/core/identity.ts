@@ -56,6 +56,9 @@ export abstract class Identity {
     })
   }
 
+  /** Whether it is a connection of this tracker. */
+  belongsTo (host: ConnectionHost): boolean { return this.host === host }
+
   setOwner (owner: string | undefined): boolean {
     if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', owner)
     if (this.state !== 'closed') this.host.registry.moveOwner(this.#self, this.#owner, owner)

@@ -11,7 +11,7 @@ const KUBERNETES_DEFAULT = 30_000
 export function warnAboutListeners (log: FastifyBaseLogger, names: string[]): void {
   for (const name of names) {
     log.warn({ listener: name }, name === 'onUpgrade'
-      ? 'another @fastify/websocket is registered in a child context (mercurius does so): each upgrade reaches both, and its sockets are neither tracked nor drained; register fastify-websocket-lifecycle on the root, before it'
+      ? 'another @fastify/websocket was registered in a child context (mercurius does so): its server is adopted at its first handshake, with options of its own; register fastify-websocket-lifecycle on the root, before it'
       : "somebody else listens to 'upgrade' on this server: sockets opened there are not tracked; hand its ws server to app.sockets.adopt()")
   }
 }

@@ -49,8 +49,11 @@ export class Handshakes {
   /** Puts the door in front of @fastify/websocket's listener; returns the names of all others. */
   watch (server: Server): string[] {
     const others: string[] = []
-    for (const listener of server.listeners('upgrade') as UpgradeListener[]) {
-      if (listener.name !== LISTENER || this.#listener !== null) {
+    const listeners = server.listeners('upgrade') as UpgradeListener[]
+    // The last of them: others of the name belong to child contexts that were there before.
+    const own = listeners.findLast(({ name }) => name === LISTENER)
+    for (const listener of listeners) {
+      if (listener !== own) {
         others.push(listener.name || 'anonymous')
         continue
       }

@@ -6,7 +6,6 @@
  * counted back from the end of `timeout`: when late, spread shrinks first, then grace.
  */
 import type { Cleanup } from '../../core/cleanup.ts'
-import { CloseCode } from '../../core/close-codes.ts'
 import type { Timer } from '../../core/clock.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { ConnectionObserver } from '../../core/connection-host.ts'
@@ -16,11 +15,11 @@ import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-rep
 import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
+import { Farewell } from './farewell.ts'
 import { notifyAll } from './notify.ts'
 import { Pace, SLICE } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
-import { drainReason, reconnectDelay } from './reconnect.ts'
 import { PROGRESS_INTERVAL, settle } from './settle.ts'
 import { Tally } from './tally.ts'
 
@@ -30,6 +29,7 @@ export class Drain implements ConnectionObserver {
   readonly #pace: Pace
   readonly #working = new Set<ManagedConnection>()
   #tally: Tally | null = null
+  #farewell: Farewell | null = null
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
   #startedAt = 0
@@ -46,7 +46,7 @@ export class Drain implements ConnectionObserver {
   constructor (host: DrainHost) {
     this.#host = host
     this.#pace = new Pace(host.clock, host.random, (connection) => !this.#await(connection),
-      (connection, index) => this.#send(connection, index))
+      (connection, index) => this.#farewell!.send(connection, index))
   }
 
   get phase (): DrainPhase | null { return this.#phase }
@@ -63,6 +63,7 @@ export class Drain implements ConnectionObserver {
       this.#moments = momentsOf(plan, this.#startedAt)
       this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
       this.#tally = new Tally(this.#host, trigger)
+      this.#farewell = new Farewell(this.#host, this.#tally)
       this.#enter('settle')
       events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
       // A listener may have closed the app.
@@ -92,12 +93,16 @@ export class Drain implements ConnectionObserver {
     this.#giveUp()
   }
 
-  /** A handshake that was under way has opened after all: it is closed with the others. */
-  admitted (connection: ManagedConnection): void {
+  /** A handshake that was under way was accepted after all; it may close before it is announced. */
+  accepted (): void {
     this.#alive++
     this.#tally!.total++
+  }
+
+  /** It has opened: it is closed with the others. */
+  admitted (connection: ManagedConnection): void {
     if (this.#phase === 'settle') return
-    if (this.#phase === 'done' || this.#giving) return this.#send(connection, this.#tally!.total)
+    if (this.#phase === 'done' || this.#giving) return this.#farewell!.send(connection, this.#tally!.total)
     connection.startDraining()
     // While frames are held it is released with the others.
     if (this.#phase !== 'notify' && !this.#holding) this.#pace.add([connection])
@@ -231,7 +236,7 @@ export class Drain implements ConnectionObserver {
     const { clock, registry } = this.#host
     const until = clock.now() + SLICE
     return registry.snapshot().every((connection) => {
-      this.#kill(connection)
+      this.#farewell!.kill(connection)
       return clock.now() < until
     })
   }
@@ -243,22 +248,6 @@ export class Drain implements ConnectionObserver {
     this.#timer = clock.setTimeout(() => this.#wake(), Math.max(1, Math.ceil(delay)))
   }
 
-  #send (connection: ManagedConnection, index: number): void {
-    const { clock, reconnect, code, reason } = this.#host
-    const tally = this.#tally!
-    const delay = reconnectDelay(reconnect, Math.min(index, tally.total - 1), tally.total, clock.now() - tally.firstFrameAt())
-    const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
-    if (text !== '') tally.delayGiven(delay)
-    connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
-  }
-
-  /** Destroys a raw socket. A frame that did not get its turn goes out first: most queues are empty, and it arrives. */
-  #kill (connection: ManagedConnection): void {
-    const waits = connection.state === 'open' || connection.state === 'draining'
-    if (waits && !this.#tally!.aborted) this.#send(connection, Math.floor(this.#host.random() * this.#tally!.total))
-    if (!connection.gone) connection.kill('drain')
-  }
-
   /** The time is up: everything is cut off, cleanups get one more turn of the event loop, then they are given up. */
   #giveUp (): void {
     if (this.#giving || this.#phase === 'done') return
@@ -268,7 +257,7 @@ export class Drain implements ConnectionObserver {
     const { registry, clock } = this.#host
     const left = () => [...registry.snapshot(), ...registry.late]
     for (const connection of left()) {
-      this.#kill(connection)
+      this.#farewell!.kill(connection)
       connection.rushCleanups()
     }
     clock.setImmediate(() => clock.setImmediate(() => {

@@ -1,0 +1,39 @@
+/**
+ * The last words to one connection: its close frame with the delay after which to come back, or the end without one.
+ */
+import { CloseCode } from '../../core/close-codes.ts'
+import { attempt } from '../../core/events.ts'
+import type { ManagedConnection } from '../../core/managed-connection.ts'
+import type { DrainHost } from './drain-host.ts'
+import { drainReason, reconnectDelay } from './reconnect.ts'
+import type { Tally } from './tally.ts'
+
+export class Farewell {
+  readonly #host: DrainHost
+  readonly #tally: Tally
+
+  constructor (host: DrainHost, tally: Tally) {
+    this.#host = host
+    this.#tally = tally
+  }
+
+  /** Sends the close frame; `index` is its place in the order of all. */
+  send (connection: ManagedConnection, index: number): void {
+    const { clock, reconnect, code, reason } = this.#host
+    const { total } = this.#tally
+    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, clock.now() - this.#tally.firstFrameAt())
+    const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
+    if (text !== '') this.#tally.delayGiven(delay)
+    connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
+  }
+
+  /**
+   * Destroys the raw socket. A frame that did not get its turn goes out first, unless everything is cut short: most
+   * queues are empty, and it arrives.
+   */
+  kill (connection: ManagedConnection): void {
+    const waits = connection.state === 'open' || connection.state === 'draining'
+    if (waits && !this.#tally.aborted) this.send(connection, Math.floor(this.#host.random() * this.#tally.total))
+    if (!connection.gone) connection.kill('drain')
+  }
+}
