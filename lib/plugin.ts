@@ -13,6 +13,7 @@ import type { WebSocketServer } from 'ws'
 import { systemClock } from './core/clock.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
+import { isThenable } from './core/events.ts'
 import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
@@ -29,16 +30,21 @@ import { Handshakes } from './transport/handshakes.ts'
 import { Listener } from './transport/listener.ts'
 import { wsTransport } from './transport/ws-socket.ts'
 
+/** Servers that have the plugin. */
+const registered = new WeakSet<object>()
+
 /** An instance as avvio extends it: an onClose that runs before preClose hooks when added in onReady. */
 type AvvioInstance = FastifyInstance & { onClose (hook: () => Promise<void>): void }
 
 async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promise<void> {
-  if (app.hasDecorator('sockets')) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   const options = resolveOptions(given)
   const { errorHandler, preClose } = options.websocket
   const adopted = app.hasDecorator('websocketServer')
   if (adopted) refuseIgnored(options.websocket)
-  const upgradeServer = options.websocket.options?.server ?? app.server
+  const upgradeServer = (options.websocket.options?.server ?? app.server) as FastifyInstance['server']
+  // Also in a sibling context: both would take the same server.
+  if (app.hasDecorator('sockets') || registered.has(upgradeServer)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
+  registered.add(upgradeServer)
   const clock = systemClock
   const gate = new LogGate(clock, app.log)
 
@@ -49,6 +55,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     adopt: (server) => {
       takeServer(server, intake)
       foreign = true
+      if (server.options.server === upgradeServer) adoptedHere++
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
@@ -57,7 +64,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   const handshakes = new Handshakes({
     get accepting () { return tracker.accepting },
-    arrived: (raw) => { listener.forget(raw as Socket) },
+    arrived: (raw) => { listener.silent.forget(raw as Socket) },
     retryAfter: Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000)),
     refused: (request, raw) => {
       tracker.refused({ reason: 'draining', path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
@@ -67,6 +74,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const intake = new Intake(tracker, options, app.log, gate)
   /** Whether a ws server of somebody else was adopted, who may close it in his own way. */
   let foreign = false
+  /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
+  let adoptedHere = 0
   const children = new Set<WebSocketServer>()
 
   app.decorate('sockets', tracker)
@@ -84,7 +93,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
   takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
-  handshakes.watch(upgradeServer as FastifyInstance['server'])
+  handshakes.watch(upgradeServer)
   const listener = new Listener(app.server, async () => {
     await beginClose()
     listener.closeIdle()
@@ -108,16 +117,18 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     handshakes.answered(request.raw.socket)
     done()
   })
+  /** Fastify closes the server of a serverFactory only where it was told to listen. */
+  let listens = false
   app.addHook('onReady', async () => {
     handshakes.goLast()
-    warnAboutListeners(app.log, handshakes.foreign(upgradeServer as FastifyInstance['server']));
+    warnAboutListeners(app.log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || adoptedHere-- <= 0));
     // Where nobody closes our server, or @fastify/websocket was there first and would close its clients without a code,
     // the drain must come before the preClose hooks; elsewhere it runs beside them, as they expect.
     (app as AvvioInstance).onClose(async () => {
-      if (!adopted && !foreign && app.server.listening) return
+      if (!adopted && !foreign && listens) return
       const drained = beginClose()
       // Not with foreign servers: @fastify/http-proxy closes its clients, without a code, as soon as the listener is.
-      if (app.server.listening && !foreign) void listener.close()
+      if (listens && !foreign) void listener.close()
       await drained
     })
   })
@@ -135,6 +146,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     budget: options.plan.timeout + options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
       tracker.on('progress', ({ phase }) => { if (phase !== 'settle') resolve() })
+      givePreClose()
       void tracker.startDrain(trigger)
       if (tracker.state === 'drained') resolve()
     }),
@@ -142,6 +154,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     abort: () => { tracker.abortDrain() }
   }
   app.addHook('onListen', async () => {
+    listens = true
+    for (const server of secondaryServers(app)) listener.silent.watch(server)
     app.log.info(`drain: ${options.plan.arithmetic}`)
     if (options.signals !== false) arm(target)
   })
@@ -156,13 +170,26 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     tracker.adopt(server)
   }
 
-  /** Starts the drain of a closing app, with the user's preClose in its *notify*. */
+  /** Hands the user's preClose to the drain, once. */
+  let preCloseGiven = false
+  function givePreClose (): unknown {
+    if (preCloseGiven || preClose === undefined || adopted) return undefined
+    preCloseGiven = true
+    return tracker.preClose(() => callPreClose(app, preClose))
+  }
+
+  /** Starts the drain of a closing app, with the user's preClose in its *notify*; one that comes late is bounded, too. */
   let closing: Promise<unknown> | null = null
   function beginClose (): Promise<unknown> {
     if (closing !== null) return closing
-    if (preClose !== undefined && !adopted) tracker.preClose(() => callPreClose(app, preClose))
-    closing = tracker.startDrain('close')
+    const late = givePreClose()
+    const drained = tracker.startDrain('close')
+    closing = isThenable(late) ? Promise.all([drained, atMost(late, options.plan.reserve)]) : drained
     return closing
+  }
+
+  function atMost (promise: PromiseLike<unknown>, delay: number): Promise<unknown> {
+    return Promise.race([promise, new Promise<void>((resolve) => { clock.setTimeout(resolve, delay).unref() })])
   }
 
   /** Only starts the drain: Fastify bounds preClose hooks by its pluginTimeout; the gates wait. */
@@ -179,6 +206,12 @@ function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
       throw new SOCKETS_ERR_OPTION_CONFLICT(`"${key}" has no effect: @fastify/websocket is registered already; give it to that registration, or leave the registration to this plugin`)
     }
   }
+}
+
+/** The servers that Fastify opens beside the first for `localhost`; it keeps them to itself. */
+function secondaryServers (app: FastifyInstance): Array<FastifyInstance['server']> {
+  const key = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.serverBindings')
+  return key === undefined ? [] : (app as never as Record<symbol, Array<FastifyInstance['server']>>)[key]!
 }
 
 /** Calls a preClose hook of either kind; a promise where it takes time. */

@@ -8,6 +8,7 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { IncomingMessage } from 'node:http'
 import type { ConnectionFacts } from './core/connection-host.ts'
+import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { isThenable } from './core/events.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
@@ -51,6 +52,9 @@ export function routeHook (how: { wrap: boolean, delegateErrors: boolean }): (op
       warned: new Set()
     }
     options.config = { ...config, [kRoute]: route } as never
+    if (websocket && !how.wrap && route.options.waitForHandler) {
+      throw new SOCKETS_ERR_OPTION_CONFLICT(`config.sockets of route ${route.url}: waitForHandler has no effect where @fastify/websocket was registered before this plugin`)
+    }
     if (!websocket || !how.wrap) return
     const key = given.websocket ? 'handler' : 'wsHandler'
     const handler: unknown = given[key]

@@ -217,8 +217,8 @@ export class SocketTracker implements Tracker {
   /** Starts the drain or joins it. */
   startDrain (trigger: DrainTrigger): Promise<DrainReport> { return this.#drain.start(trigger) }
 
-  /** Runs a hook in the drain's *notify*. */
-  preClose (hook: () => unknown): void { this.#drain.preClose(hook) }
+  /** Runs a hook in the drain's *notify*; later at once, and returns its promise. */
+  preClose (hook: () => unknown): unknown { return this.#drain.preClose(hook) }
 
   /** Cuts the drain short. */
   abortDrain (): void { this.#drain.abort() }

@@ -17,13 +17,14 @@ export class AnswerDeadline {
   readonly #socket: WebSocket
   readonly #deadline = new Deadline(() => this.#look())
   #left = false
-  #pending = Infinity
+  #pending: number
   /** Looks in a row without progress. */
   #stalls = 0
 
   constructor (host: ConnectionHost, socket: WebSocket) {
     this.#host = host
     this.#socket = socket
+    this.#pending = host.transport.pendingBytes(socket)
     this.#arm()
   }
 

@@ -67,13 +67,12 @@ export abstract class Identity {
   }
 
   tag (...tags: string[]): void {
-    for (const tag of tags) {
-      if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', tag)
-      if (this.state === 'closed' || this.tags.has(tag)) continue
-      this.#tags ??= new Set()
-      this.#tags.add(tag)
-      this.host.registry.addTag(this.#self, tag)
-    }
+    for (const tag of tags) if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', tag)
+    const added = tags.filter((tag) => !this.tags.has(tag))
+    if (this.state === 'closed' || added.length === 0) return
+    // A new set: whoever has read the tags has a snapshot.
+    this.#tags = new Set([...this.tags, ...added])
+    for (const tag of added) this.host.registry.addTag(this.#self, tag)
   }
 
   /** What a logger or JSON.stringify shows: enough to find it, nothing private. */
@@ -82,8 +81,12 @@ export abstract class Identity {
   }
 
   untag (...tags: string[]): void {
-    for (const tag of tags) {
-      if (this.#tags?.delete(tag)) this.host.registry.removeTag(this.#self, tag)
+    const gone = tags.filter((tag) => this.tags.has(tag))
+    if (gone.length === 0) return
+    const left = this.#tags = new Set(this.#tags)
+    for (const tag of gone) {
+      left.delete(tag)
+      this.host.registry.removeTag(this.#self, tag)
     }
   }
 }

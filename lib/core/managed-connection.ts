@@ -44,8 +44,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
     super(host, socket, facts)
-    host.registry.add(this)
     if (facts.owner !== undefined) this.setOwner(facts.owner)
+    host.registry.add(this)
   }
 
   // ——— what users read

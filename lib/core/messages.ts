@@ -34,12 +34,16 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   #holding = false
   #accepting = true
   #ended = false
+  #left = false
   #waiting: Array<(result: IteratorResult<Message, undefined>) => void> = []
 
   constructor (source: MessageSource, highWaterMark: number) {
     this.#source = source
     this.#highWaterMark = highWaterMark
   }
+
+  /** Whether the consumer has left before the end. */
+  get left (): boolean { return this.#left }
 
   /** A message has arrived. Returns false when it was not taken. */
   push (message: Message): boolean {
@@ -101,6 +105,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   }
 
   return (): Promise<IteratorResult<Message, undefined>> {
+    this.#left = true
     this.#release()
     this.end()
     return Promise.resolve({ done: true, value: undefined })
@@ -131,5 +136,6 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
 }
 
 function cost (message: Message): number {
-  return message.length + OVERHEAD
+  // A Blob, which `binaryType: 'blob'` makes of binary, has a size.
+  return (message.length ?? (message as unknown as Blob).size) + OVERHEAD
 }

@@ -30,7 +30,7 @@ export abstract class Traffic extends Identity implements MessageSource {
   get messagesDropped (): number { return this.#dropped }
 
   /** Whether somebody iterates over messages(). */
-  get consumed (): boolean { return this.#queue !== null }
+  get consumed (): boolean { return this.#queue !== null && !this.#queue.left }
 
   // ——— work
 
@@ -72,7 +72,7 @@ export abstract class Traffic extends Identity implements MessageSource {
       return false
     }
     this.#messages++
-    if (this.#queue !== null && !this.#queue.push(isBinary ? toBuffer(data) : data.toString())) this.#dropped++
+    if (this.consumed && !this.#queue!.push(isBinary ? toBuffer(data) : data.toString())) this.#dropped++
     return true
   }
 

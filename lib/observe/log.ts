@@ -25,11 +25,12 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger): void {
     log[level]({ trigger, connections, timeout }, 'draining sockets')
   })
   tracker.on('progress', (progress) => {
+    if (progress.connections > 0) level = 'info'
     if (admitting && progress.phase !== 'settle') {
       admitting = false
       log[level]({ connections: progress.connections }, 'no new sockets; closing those that are open')
     }
-    if (progress.elapsed < nextProgress) return
+    if (progress.elapsed < nextProgress || progress.phase === 'done') return
     nextProgress = progress.elapsed + PROGRESS_INTERVAL
     log.info({ progress }, 'draining sockets')
   })

@@ -3,15 +3,13 @@
  * last cleanup, and TCP connections on which nothing was ever asked do not hold it.
  */
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { SilentSockets } from './silent-sockets.ts'
 
 type CloseCallback = (error?: Error) => void
 
 export class Listener {
+  readonly silent = new SilentSockets()
   readonly #server: Server
-  /** TCP connections that have not sent a request yet. */
-  readonly #silent = new Set<Socket>()
-  readonly #onClose: (this: Socket) => void
   readonly #close: Server['close']
   #closed: Promise<Error | undefined> | null = null
 
@@ -19,20 +17,10 @@ export class Listener {
   constructor (server: Server, drained: () => Promise<unknown>) {
     this.#server = server
     this.#close = server.close
-    const silent = this.#silent
-    this.#onClose = function () { silent.delete(this) }
-    const onConnection = (socket: Socket) => {
-      silent.add(socket)
-      socket.once('close', this.#onClose)
-    }
-    server.on('connection', onConnection)
-    // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
-    if ('setSecureContext' in server) (server as Server).on('secureConnection', onConnection)
-    server.on('request', ({ socket }) => { this.forget(socket) })
+    this.silent.watch(server)
     server.close = (callback?: CloseCallback) => {
       void Promise.all([this.close(), drained()]).then(([error]) => callback?.(error))
-      // Those that never asked for anything are not waited for: browsers open such connections ahead of need.
-      for (const socket of silent) if (socket.bytesRead === 0) socket.destroy()
+      this.silent.destroy()
       return server
     }
   }
@@ -47,11 +35,6 @@ export class Listener {
       })
     })
     return this.#closed
-  }
-
-  /** Somebody has asked something on this connection. */
-  forget (socket: Socket): void {
-    if (this.#silent.delete(socket)) socket.removeListener('close', this.#onClose)
   }
 
   /** Closes the HTTP connections on which nothing is under way. */

@@ -70,6 +70,7 @@ export class Drain implements ConnectionObserver {
       if (this.#phase !== 'settle') return this.finished
       if (trigger !== 'close' && plan.settleDelay > 0) {
         this.#settling = settle(clock, plan.settleDelay, () => this.#progress(), () => this.#stop())
+        this.#progress()
       } else {
         this.#stop()
       }
@@ -79,10 +80,11 @@ export class Drain implements ConnectionObserver {
     return this.finished
   }
 
-  /** Runs a user's preClose in *notify*: frames wait for it, until grace ends. After that it is only called. */
-  preClose (hook: () => unknown): void {
-    if (this.#phase === null || this.#phase === 'settle') this.#preClose = hook
-    else attempt(hook, (error) => this.#host.hookFailed(error, 'preClose'))
+  /** Runs a user's preClose in *notify*: frames wait for it, until grace ends. Later it is called at once; returns its promise. */
+  preClose (hook: () => unknown): unknown {
+    if (this.#phase !== null && this.#phase !== 'settle') return attempt(hook, (error) => this.#host.hookFailed(error, 'preClose'))
+    this.#preClose = hook
+    return undefined
   }
 
   /** Cuts everything short: raw sockets are destroyed, cleanups get one turn of the event loop. */
