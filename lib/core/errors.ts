@@ -19,7 +19,7 @@ export const SOCKETS_ERR_ALREADY_REGISTERED = createError(
 
 /** `of()` was asked about a socket the tracker does not hold. */
 export const SOCKETS_ERR_UNKNOWN_SOCKET = createError(
-  'SOCKETS_ERR_UNKNOWN_SOCKET', 'this socket is not tracked: it was not accepted by this server, or is closed already; hand foreign servers to app.sockets.adopt()')
+  'SOCKETS_ERR_UNKNOWN_SOCKET', 'this socket is not tracked: this server has not accepted it; hand foreign servers to app.sockets.adopt()')
 
 /** A filter is empty, has an unknown key, or a key whose value is undefined; everyone is the literal 'all'. */
 export const SOCKETS_ERR_INVALID_FILTER = createError<[string]>(

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { fork, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { after, suite } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { WebSocket } from 'ws'
+import { documents, ROOT } from './markdown.ts'
+import type { CodeBlock } from './markdown.ts'
+
+const NAME = 'fastify-websocket-lifecycle'
+const RUNNER = join(import.meta.dirname, 'run-block.ts')
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
+const TSX = ['--import', import.meta.resolve('tsx')]
+/** Client libraries that documents show and this project does not install. */
+const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']
+/** Names that a fragment leans on, as its reader would have them. */
+const PRELUDE = `
+  import type { FastifyInstance, FastifyRequest } from 'fastify'
+  import type { WebSocket } from 'ws'
+  import type { default as Plugin, Connection } from '${NAME}'
+  declare global {
+    const sockets: typeof Plugin
+    const app: FastifyInstance
+    const request: FastifyRequest
+    const socket: WebSocket
+    const connection: Connection
+    const queue: { subscribe (owner: string | undefined, options: { signal: AbortSignal }): Promise<{ close (): Promise<void> }> }
+    const work: (message: unknown) => Promise<string>
+    const save: (message: unknown) => Promise<void>
+  }
+`
+/** Longest time a program may take, milliseconds: the longest drain and some more. */
+const PATIENCE = 40_000
+
+const folder = mkdtempSync(join(tmpdir(), 'docs-'))
+symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
+after(() => { rmSync(folder, { recursive: true, force: true }) })
+
+const blocks = documents().flatMap(({ blocks }) => blocks)
+const scripts = blocks.filter(({ language }) => language === 'js' || language === 'ts')
+const runs = ({ flags, text }: CodeBlock) =>
+  !flags.includes('fragment') && !NOT_INSTALLED.some((name) => text.includes(`from '${name}'`))
+
+/** Writes a block to a file; to be run, it gets the sources in place of the package. */
+function write ({ place, language, text }: CodeBlock, kind: 'run' | 'read'): string {
+  const file = join(folder, `${kind}-${place.replaceAll(/[^\w]/g, '-')}.m${language}`)
+  const source = pathToFileURL(join(ROOT, 'lib/index.ts')).href
+  writeFileSync(file, kind === 'run' ? text.replaceAll(`from '${NAME}'`, `from '${source}'`) : text)
+  return file
+}
+
+async function execute (args: string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  const timer = setTimeout(() => { child.kill('SIGKILL') }, PATIENCE)
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  const [code] = await once(child, 'close') as [number | null]
+  clearTimeout(timer)
+  return { code, stdout, stderr }
+}
+
+suite('code blocks of the documents', { concurrency: 2 }, () => {
+  for (const block of scripts.filter(runs)) {
+    test(`${block.place} runs${block.output === undefined ? '' : ' and prints what the document says'}`, async () => {
+      const { code, stdout, stderr } = await execute([...TSX, RUNNER, write(block, 'run')])
+      assert.equal(code, 0, `${stdout}\n${stderr}`)
+      if (block.output !== undefined) assert.equal(stdout, block.output)
+    })
+  }
+
+  for (const block of scripts.filter((block) => block.language === 'js' && !runs(block))) {
+    test(`${block.place} is JavaScript`, async () => {
+      const { code, stderr } = await execute(['--check', write(block, 'read')])
+      assert.equal(code, 0, stderr)
+    })
+  }
+
+  for (const block of blocks.filter(({ language }) => language === 'json')) {
+    test(`${block.place} is JSON`, () => { assert.doesNotThrow(() => JSON.parse(block.text)) })
+  }
+
+  test('TypeScript blocks have no type errors', async () => {
+    for (const block of scripts.filter(({ language }) => language === 'ts')) write(block, 'read')
+    writeFileSync(join(folder, 'prelude.mts'), PRELUDE)
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
+      extends: join(ROOT, 'tsconfig.json'),
+      compilerOptions: {
+        noUnusedLocals: false,
+        noUnusedParameters: false,
+        paths: { [NAME]: [join(ROOT, 'lib/index.ts')] }
+      },
+      include: ['prelude.mts', 'read-*.mts'],
+      exclude: []
+    }))
+    const { stdout, stderr } = await execute([TSC, '--project', folder, '--pretty', 'false'])
+    // A block that augments ConnectionData makes demands that lib/ itself, seen as source, does not meet; as built it does.
+    const errors = stdout.split('\n').filter((line) => /error TS\d+/.test(line) && !/[\\/]lib[\\/]/.test(line))
+    assert.deepEqual([...errors, stderr], [''])
+  })
+})
+
+suite('what the README shows first', () => {
+  const first = scripts.find(({ place }) => place.startsWith('README.md'))!
+  let child: ChildProcess | undefined
+  after(() => { child?.kill('SIGKILL') })
+
+  test('tells its client to come back when it gets SIGTERM, and exits 0', async () => {
+    child = fork(RUNNER, [write(first, 'run')], { cwd: folder, execArgv: TSX, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    const exited = once(child, 'exit')
+    const [{ port }] = await once(child, 'message') as [{ port: number }]
+    const client = new WebSocket(`ws://127.0.0.1:${port}/echo`)
+    const closed = once(client, 'close')
+    await once(client, 'open')
+    client.send('hello')
+    const [reply] = await once(client, 'message')
+    assert.equal(String(reply), 'hello')
+
+    child.kill('SIGTERM')
+    const [code, reason] = await closed
+    assert.equal(code, 1012)
+    assert.equal(String(reason), 'service restart; retry=1000')
+    assert.deepEqual(await exited, [0, null])
+  })
+})

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { defaults, resolveOptions } from '../../lib/options.ts'
+import { reconnectDelay } from '../../lib/policies/drain/reconnect.ts'
+import { readDocument, tables } from './markdown.ts'
+import type { Row } from './markdown.ts'
+
+const document = readDocument('docs/deploy.md')
+
+/** `60,000` → 60000; `–` and the like → undefined */
+function numberIn (cell: string | undefined): number | undefined {
+  const digits = /\d[\d,]*/.exec(cell ?? '')?.[0]
+  return digits === undefined ? undefined : Number(digits.replaceAll(',', ''))
+}
+
+function planFor (row: Row) {
+  const [terminationGracePeriod, preStop, reserve, settleDelay, spread] =
+    ['terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread'].map((name) => numberIn(row[name]))
+  return resolveOptions({ drain: { terminationGracePeriod, preStop, reserve, settleDelay, spread } as never }).plan
+}
+
+test('the worked numbers of docs/deploy.md are what plan() gives', () => {
+  const rows = tables(document, 'terminationGracePeriod', 'timeout', 'for work', 'for frames', 'for answers', 'for cleanups')
+  assert.ok(rows.length >= 5)
+  for (const row of rows) {
+    const { timeout, grace, spread, closeTimeout, cleanupReserve } = planFor(row)
+    const said = ['timeout', 'for work', 'for frames', 'for answers', 'for cleanups'].map((name) => numberIn(row[name]))
+    assert.deepEqual(said, [timeout, grace, spread, closeTimeout, cleanupReserve], JSON.stringify(row))
+  }
+})
+
+test('the reconnect delays of docs/deploy.md are what clients are given', () => {
+  const rows = tables(document, 'clients', 'shortest', 'longest')
+  assert.ok(rows.length >= 3)
+  for (const row of rows) {
+    const clients = numberIn(row.clients)!
+    const delay = (index: number) => reconnectDelay(defaults.drain.reconnect, index, clients, 0)
+    assert.deepEqual([numberIn(row.shortest), numberIn(row.longest)], [delay(0), delay(clients - 1)], JSON.stringify(row))
+  }
+})
+
+test('the manifest of docs/deploy.md and the options beside it agree', () => {
+  const manifest = document.blocks.find(({ language, text }) => language === 'yaml' && text.includes('kind: Deployment'))!.text
+  const options = document.blocks.filter(({ language }) => language === 'js' || language === 'ts').map(({ text }) => text)
+    .find((text) => text.includes('terminationGracePeriod') && text.includes('preStop') && text.includes('readiness'))!
+  const seconds = (pattern: RegExp) => numberIn(pattern.exec(manifest)?.[1])
+  const milliseconds = (name: string) => Number(new RegExp(`${name}: ([\\d_]+)`).exec(options)![1]!.replaceAll('_', ''))
+  assert.equal(milliseconds('terminationGracePeriod'), seconds(/terminationGracePeriodSeconds: (\d+)/)! * 1000)
+  assert.equal(milliseconds('preStop'), seconds(/preStop:\s+sleep:\s+seconds: (\d+)/)! * 1000)
+  const path = /readiness: '([^']+)'/.exec(options)![1]!
+  assert.ok(manifest.includes(`path: ${path}`), path)
+})

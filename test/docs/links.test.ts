@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { anchors, documents, exists, readDocument, relativeLinks } from './markdown.ts'
+
+test('relative links lead to files of the project', () => {
+  const links = documents().flatMap(relativeLinks)
+  assert.ok(links.length > 10)
+  assert.deepEqual(links.filter(({ path }) => !exists(path)).map(({ place, target }) => `${place}: ${target}`), [])
+})
+
+test('anchors of relative links are headings of their documents', () => {
+  const links = documents().flatMap(relativeLinks).filter(({ anchor, path }) => anchor !== undefined && path.endsWith('.md'))
+  assert.ok(links.length > 0)
+  const dead = links.filter(({ path, anchor }) => exists(path) && !anchors(readDocument(path)).has(anchor!))
+  assert.deepEqual(dead.map(({ place, target }) => `${place}: ${target}`), [])
+})
+
+test('every document of docs/ is linked from the README', () => {
+  const linked = new Set(relativeLinks(readDocument('README.md')).map(({ path }) => path))
+  assert.deepEqual(documents().map(({ path }) => path).filter((path) => path.startsWith('docs/') && !linked.has(path)), [])
+})
