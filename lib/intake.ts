@@ -133,6 +133,8 @@ export class Intake implements Acceptance {
     warnOnce(route, 'plain', () => {
       this.#log.warn({ route: route.url }, 'a plain HTTP route was asked for a WebSocket: not a websocket route')
     })
+    // Whoever counts opens and closes must see as many of both; no `onOpen`, for nobody asked for this one.
+    this.#tracker.events.emit('open', connection)
     connection.socketClosing('refused', 1005, 'not a websocket route')
   }
 }
@@ -141,9 +143,18 @@ export class Intake implements Acceptance {
 function hold (connection: ManagedConnection): void {
   const { socket } = connection
   connection.holdMessages()
-  socket.on('newListener' as 'message', function onNewListener (event: unknown) {
-    if (event !== 'message') return
+  const release = (): void => {
     socket.removeListener('newListener' as 'message', onNewListener)
+    Reflect.deleteProperty(socket, 'removeAllListeners')
     connection.releaseMessages()
-  })
+  }
+  const onNewListener = (event: unknown): void => { if (event === 'message') release() }
+  socket.on('newListener' as 'message', onNewListener)
+  const { removeAllListeners } = socket
+  // Or it would take ours along, and nothing would ever be read.
+  socket.removeAllListeners = function (this: WebSocket, ...events: []) {
+    removeAllListeners.apply(this, events)
+    if (events.length === 0) this.on('newListener' as 'message', onNewListener)
+    return this
+  }
 }

@@ -43,7 +43,7 @@ export function routeOf (request: FastifyRequest): Route | undefined {
 export function routeHook (how: { wrap: boolean, delegateErrors: boolean }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
-    const websocket = Boolean(given.websocket ?? given.wsHandler)
+    const websocket = Boolean(given.websocket || given.wsHandler)
     const config = options.config as { sockets?: object } | undefined
     const route: Route = {
       url: options.url,
