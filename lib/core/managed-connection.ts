@@ -145,7 +145,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
   socketClosing (cause: 'application' | 'protocol' | 'refused', code: number, reason: string): void {
-    this.#startClosing(cause, code, reason)
+    // After a fault it is the user's errorHandler that closes.
+    this.#startClosing(cause === 'application' && this.muted ? 'error' : cause, code, reason)
   }
 
   /** The raw socket is gone. */
@@ -243,8 +244,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
       this.host.transport.resume(this.socket)
       ending.awaitAnswer(this.host, this)
     }
-    // What a client sent before it closed was received in full; after a close of ours nobody wants it.
-    if (cause === 'client') this.stopMessages()
+    // What a client sent before it left was received in full; after a close of ours nobody wants it.
+    if (cause === 'client' || cause === 'network') this.stopMessages()
     else this.endMessages()
     this.#rare?.signal?.abort(() => ending.toError())
     this.host.events.emit('closing', this)
@@ -264,15 +265,18 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.host.events.emit('closed', this, record)
   }
 
-  /** While closing, an abort is what user code was told to do, not a failure. */
+  /** While draining or closing, an abort is what user code was told to do, not a failure. */
   isExpected (error: unknown): boolean {
-    if (!this.isEnding) return false
-    const signal = this.#rare?.signal
-    // Without a signal there is no reason: `undefined` may have been thrown.
-    const expected = (signal !== undefined && error === signal.reason) || isAbortError(error)
+    if (this.#state === 'open') return false
+    const expected = isAbortError(error) || isReason(error, this.#rare?.signal) || isReason(error, this.#rare?.drainSignal)
     if (expected) this.note('debug', error, 'aborted while closing')
     return expected
   }
+}
+
+/** Whether what was thrown is the reason of a signal; without a signal there is none, and `undefined` may have been thrown. */
+function isReason (error: unknown, signal: LazySignal | undefined): boolean {
+  return signal !== undefined && error !== undefined && error === signal.reason
 }
 
 const drainingError = () => new SOCKETS_ERR_DRAINING()

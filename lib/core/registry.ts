@@ -1,17 +1,12 @@
 /**
  * The index behind the tracker: every connection that is not closed, by id, owner and tag, in order of arrival.
- *
- * The array stays sorted by id, since ids only grow: finding one is a binary search and costs no map entry a
- * connection. A removed one leaves a hole; holes are closed when they are half of the array.
  */
 import type { CloseCause } from './close-codes.ts'
 import type { CloseRecord } from './connection.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
+import { IdList } from './id-list.ts'
 import type { ManagedConnection } from './managed-connection.ts'
-
-/** Below this many entries holes are not worth closing. */
-const COMPACT_FROM = 32
 
 /** What has happened since the start. */
 export interface Counters {
@@ -36,8 +31,7 @@ export class Registry {
   readonly #byTag = new Map<string, Set<ManagedConnection>>()
   readonly #history: CloseRecord[] = []
   readonly #historySize: number
-  #all: Array<ManagedConnection | null> = []
-  #size = 0
+  readonly #all = new IdList<ManagedConnection>()
   #historyNext = 0
 
   /** `historySize` is how many close records are kept. */
@@ -46,7 +40,7 @@ export class Registry {
   }
 
   get size (): number {
-    return this.#size
+    return this.#all.size
   }
 
   /** Records of the recently closed, oldest first. */
@@ -55,20 +49,13 @@ export class Registry {
   }
 
   add (connection: ManagedConnection): void {
-    this.#all.push(connection)
-    this.#size++
+    this.#all.add(connection)
     this.counters.opened++
   }
 
   /** Takes a closed connection out of every index. */
   remove (connection: ManagedConnection, record: CloseRecord): void {
-    const index = this.#indexOf(connection.id)
-    if (index === -1) return
-    this.#all[index] = null
-    this.#size--
-    if (this.#all.length >= COMPACT_FROM && this.#size * 2 <= this.#all.length) {
-      this.#all = this.#all.filter((entry) => entry !== null)
-    }
+    if (!this.#all.remove(connection.id)) return
     if (connection.owner !== undefined) drop(this.#byOwner, connection.owner, connection)
     for (const tag of connection.tags) drop(this.#byTag, tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
@@ -79,8 +66,7 @@ export class Registry {
   }
 
   get (id: number): ManagedConnection | undefined {
-    const index = this.#indexOf(id)
-    return index === -1 ? undefined : this.#all[index]!
+    return this.#all.get(id)
   }
 
   /** Moves a connection from one owner to another; undefined is nobody. */
@@ -99,7 +85,7 @@ export class Registry {
 
   /** Everyone, oldest first: a snapshot, safe to close from. */
   snapshot (): ManagedConnection[] {
-    return this.#all.filter((entry) => entry !== null)
+    return this.#all.snapshot()
   }
 
   /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
@@ -110,7 +96,7 @@ export class Registry {
 
   /** Entries of the indexes, for tests that nothing is left. */
   get indexSize (): number {
-    return this.#size + this.#byOwner.size + this.#byTag.size + this.late.size
+    return this.size + this.#byOwner.size + this.#byTag.size + this.late.size
   }
 
   #candidates (filter: Filter): ManagedConnection[] {
@@ -119,26 +105,6 @@ export class Registry {
       if (filter.tag !== undefined) return [...this.#byTag.get(filter.tag) ?? []]
     }
     return this.snapshot()
-  }
-
-  #indexOf (id: number): number {
-    let low = 0
-    let high = this.#all.length - 1
-    while (low <= high) {
-      const middle = (low + high) >>> 1
-      // A hole has no id: look at its nearest neighbour to the left that has one.
-      let probe = middle
-      while (probe >= low && this.#all[probe] === null) probe--
-      if (probe < low) {
-        low = middle + 1
-        continue
-      }
-      const found = this.#all[probe]!.id
-      if (found === id) return probe
-      if (found < id) low = middle + 1
-      else high = probe - 1
-    }
-    return -1
   }
 }
 

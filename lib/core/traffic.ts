@@ -76,6 +76,8 @@ export abstract class Traffic extends Identity implements MessageSource {
     return true
   }
 
+  get muted (): boolean { return this.#mute }
+
   /** Delivers nothing from now on. */
   mute (): void { this.#mute = true }
 

@@ -1,0 +1,56 @@
+/**
+ * Things with growing ids, in one dense array that stays sorted: 8 bytes an entry, no map.
+ *
+ * Finding one is a binary search. A removed one leaves its id as a hole, so that the search stays exact; holes are
+ * closed when they are half of the array.
+ */
+
+/** Below this many entries holes are not worth closing. */
+const COMPACT_FROM = 32
+
+export class IdList<T extends { readonly id: number }> {
+  #entries: Array<T | number> = []
+  #size = 0
+
+  get size (): number { return this.#size }
+
+  /** Adds an entry whose id is higher than all before. */
+  add (entry: T): void {
+    this.#entries.push(entry)
+    this.#size++
+  }
+
+  /** Removes an entry; says whether it was there. */
+  remove (id: number): boolean {
+    const index = this.#search(id)
+    const entry = this.#entries[index]
+    if (entry === undefined || typeof entry === 'number' || entry.id !== id) return false
+    this.#entries[index] = id
+    this.#size--
+    if (this.#entries.length >= COMPACT_FROM && this.#size * 2 <= this.#entries.length) this.#entries = this.snapshot()
+    return true
+  }
+
+  get (id: number): T | undefined {
+    const entry = this.#entries[this.#search(id)]
+    return typeof entry === 'object' && entry.id === id ? entry : undefined
+  }
+
+  /** Every entry, lowest id first. */
+  snapshot (): T[] {
+    return this.#entries.filter((entry) => typeof entry !== 'number')
+  }
+
+  /** Index of the first entry or hole whose id is not below `id`. */
+  #search (id: number): number {
+    let low = 0
+    let high = this.#entries.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const entry = this.#entries[middle]!
+      if ((typeof entry === 'number' ? entry : entry.id) < id) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
