@@ -94,6 +94,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer)
+  // Here, not beside their functions: a registration that fails below must not leave an app that cannot close.
+  let preCloseGiven = false
+  let closing: Promise<unknown> | null = null
   const listener = new Listener(app.server, async () => {
     await beginClose()
     listener.closeIdle()
@@ -171,7 +174,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
 
   /** Hands the user's preClose to the drain, once. */
-  let preCloseGiven = false
   function givePreClose (): unknown {
     if (preCloseGiven || preClose === undefined || adopted) return undefined
     preCloseGiven = true
@@ -179,7 +181,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
 
   /** Starts the drain of a closing app, with the user's preClose in its *notify*; one that comes late is bounded, too. */
-  let closing: Promise<unknown> | null = null
   function beginClose (): Promise<unknown> {
     if (closing !== null) return closing
     const late = givePreClose()
@@ -189,7 +190,11 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
 
   function atMost (promise: PromiseLike<unknown>, delay: number): Promise<unknown> {
-    return Promise.race([promise, new Promise<void>((resolve) => { clock.setTimeout(resolve, delay).unref() })])
+    return new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(resolve, delay)
+      const settled = () => { clock.clearTimeout(timer); resolve() }
+      promise.then(settled, settled)
+    })
   }
 
   /** Only starts the drain: Fastify bounds preClose hooks by its pluginTimeout; the gates wait. */

@@ -18,7 +18,7 @@ const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('
 // Listed here, for Node 20 does not expand a quoted glob, and no shell expands ** on every platform.
 const files = readdirSync('test', { recursive: true })
   .map((file) => join('test', file))
-  .filter((file) => file.endsWith('.test.ts'))
+  .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
 

@@ -27,7 +27,7 @@ function giveUp () {
 }
 
 // Processes and threads started by a test inherit this preload; hooks of node:test would make test files of them.
-if (isMainThread && process.argv[1]?.endsWith('.test.ts')) {
+if (isMainThread && /\.(test|framework)\.ts$/.test(process.argv[1] ?? '')) {
   const { afterEach, beforeEach } = await import('node:test')
   rearm()
   beforeEach((context) => { running.add(context.name); rearm() })

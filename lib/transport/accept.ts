@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
 import { connectionOf } from '../core/socket.ts'
-import { instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
+import { attachClients, instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')
@@ -48,5 +48,6 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
     if (connectionOf(socket) !== undefined) return
     if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance)
     acceptance.accept(socket, request)
+    attachClients(socket, server.clients)
   }
 }

@@ -29,6 +29,10 @@ interface WsInternals {
   [kConnection]?: ManagedConnection
 }
 
+const kClients = Symbol('fastify-websocket-lifecycle.clients')
+
+type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined, [kClients]?: Set<WebSocket> | undefined }
+
 /** A socket as this file sees it. */
 export type TrackedSocket = WebSocket & WsInternals
 
@@ -52,15 +56,22 @@ export function rawSocketOf (socket: WebSocket): Socket {
 /** Ties a socket and its connection together; from here on the connection is told everything. */
 export function attach (socket: WebSocket, connection: ManagedConnection): void {
   (socket as TrackedSocket)[kConnection] = connection
-  const raw = rawSocketOf(socket) as Socket & { [kConnection]?: ManagedConnection }
+  const raw = rawSocketOf(socket) as AttachedRawSocket
   raw[kConnection] = connection
   raw.on('close', onRawClose)
 }
 
+/** Says in which server's set of clients a socket is. */
+export function attachClients (socket: WebSocket, clients: Set<WebSocket> | undefined): void {
+  (rawSocketOf(socket) as AttachedRawSocket)[kClients] = clients
+}
+
 /** After the 'close' listener of ws. A receiver that a thrown listener has broken never emits 'close' on its socket. */
-function onRawClose (this: Socket & { [kConnection]?: ManagedConnection }): void {
+function onRawClose (this: AttachedRawSocket): void {
   const connection = this[kConnection]!
-  this[kConnection] = undefined!
+  this[kConnection] = undefined
+  // ws does so in a listener, which `removeAllListeners()` takes away.
+  this[kClients]?.delete(connection.socket)
   connection.rawClosed(connection.socket.readyState === connection.socket.CLOSED)
 }
 

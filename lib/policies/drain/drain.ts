@@ -56,27 +56,8 @@ export class Drain implements ConnectionObserver {
 
   /** Starts the drain, or joins the one under way; `close` cuts the settling short. */
   start (trigger: DrainTrigger): Promise<DrainReport> {
-    if (this.#phase === null) {
-      const { clock, registry, events, plan } = this.#host
-      this.#host.observer = this
-      this.#startedAt = clock.now()
-      this.#moments = momentsOf(plan, this.#startedAt)
-      this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
-      this.#tally = new Tally(this.#host, trigger)
-      this.#farewell = new Farewell(this.#host, this.#tally)
-      this.#enter('settle')
-      events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
-      // A listener may have closed the app.
-      if (this.#phase !== 'settle') return this.finished
-      if (trigger !== 'close' && plan.settleDelay > 0) {
-        this.#settling = settle(clock, plan.settleDelay, () => this.#progress(), () => this.#stop())
-        this.#progress()
-      } else {
-        this.#stop()
-      }
-    } else if (trigger === 'close') {
-      this.#stop()
-    }
+    if (this.#phase === null) this.#begin(trigger)
+    else if (trigger === 'close') this.#stop()
     return this.finished
   }
 
@@ -114,7 +95,7 @@ export class Drain implements ConnectionObserver {
   // ——— what connections tell
 
   idle (connection: ManagedConnection): void {
-    if (this.#working.delete(connection) && !this.#holding) this.#pace.add([connection])
+    if (this.#working.delete(connection) && !this.#holding && this.#phase !== 'notify') this.#pace.add([connection])
     this.#wake()
   }
 
@@ -145,6 +126,23 @@ export class Drain implements ConnectionObserver {
 
   // ——— phases
 
+  #begin (trigger: DrainTrigger): void {
+    const { clock, registry, events, plan } = this.#host
+    this.#host.observer = this
+    this.#startedAt = clock.now()
+    this.#moments = momentsOf(plan, this.#startedAt)
+    this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
+    this.#tally = new Tally(this.#host, trigger)
+    this.#farewell = new Farewell(this.#host, this.#tally)
+    this.#enter('settle')
+    events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
+    // A listener may have closed the app.
+    if (this.#phase !== 'settle') return
+    if (trigger === 'close' || plan.settleDelay === 0) return this.#stop()
+    this.#settling = settle(clock, plan.settleDelay, () => this.#progress(), () => this.#stop())
+    this.#progress()
+  }
+
   #enter (phase: DrainPhase): void {
     // Never back: whoever begins to work when most are closed does not make it grace again.
     if (this.#phase !== null && DRAIN_PHASES.indexOf(phase) <= DRAIN_PHASES.indexOf(this.#phase)) return
@@ -169,13 +167,19 @@ export class Drain implements ConnectionObserver {
         result.then(() => this.#release(), () => {})
       }
     }
-    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#begin())
+    // Before they are told: what ends on its drainSignal was in flight, too.
+    for (const connection of this.#open()) this.#await(connection)
+    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
   }
 
-  #begin (): void {
+  #open (): ManagedConnection[] {
+    return this.#host.registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
+  }
+
+  #grace (): void {
     if (this.#giving) return
-    const { registry, plan, evenly } = this.#host
-    const open = registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
+    const { plan, evenly } = this.#host
+    const open = this.#open()
     for (const connection of open) this.#await(connection)
     this.#pace.start(open.length, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
@@ -187,8 +191,7 @@ export class Drain implements ConnectionObserver {
   #release (): void {
     this.#holding = false
     if (this.#phase === 'settle' || this.#phase === 'notify') return
-    this.#pace.add(this.#host.registry.snapshot().filter((connection) =>
-      (connection.state === 'open' || connection.state === 'draining') && !this.#working.has(connection)))
+    this.#pace.add(this.#open().filter((connection) => !this.#working.has(connection)))
     this.#wake()
   }
 

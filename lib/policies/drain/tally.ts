@@ -62,14 +62,15 @@ export class Tally {
     if (record.cause === 'client') this.#left++
   }
 
+  /** The report; the last phase has ended. */
   toReport (): DrainReport {
-    const { clock, plan, registry } = this.#host
+    const { plan, registry } = this.#host
     const { cleanups, refused } = registry.counters
     const unfinished = this.total - this.count
     return {
       trigger: this.#trigger,
       startedAt: this.#startedAtWall,
-      duration: clock.now() - this.#startedAt,
+      duration: this.#phaseStartedAt - this.#startedAt,
       timeout: plan.timeout,
       reserve: plan.reserve,
       aborted: this.aborted,

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { systemClock } from '../../lib/core/clock.ts'
+
+// The one file of core/ that has to touch real time; each waits for an event, and asserts no upper bound.
+
+test('the clock is monotonic, in milliseconds', () => {
+  const first = systemClock.now()
+  const second = systemClock.now()
+  assert.ok(second >= first)
+  assert.ok(Math.abs(first - performance.now()) < 60_000)
+})
+
+test('wall time is in epoch milliseconds', () => {
+  assert.ok(Math.abs(systemClock.wallNow() - Date.now()) < 60_000)
+})
+
+test('a timer fires once its time has passed', async () => {
+  const start = systemClock.now()
+  await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 2) })
+  // Node rounds to whole milliseconds of its own clock.
+  assert.ok(systemClock.now() - start >= 1)
+})
+
+test('a timer that was cancelled does not fire, and may be cancelled again', async () => {
+  const timer = systemClock.setTimeout(() => assert.fail('fired'), 1)
+  systemClock.clearTimeout(timer)
+  systemClock.clearTimeout(timer)
+  await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 3) })
+})
+
+test('an immediate runs after the call and its microtasks', async () => {
+  const order: string[] = []
+  await new Promise<void>((resolve) => {
+    systemClock.setImmediate(() => { order.push('immediate'); resolve() })
+    void Promise.resolve().then(() => { order.push('microtask') })
+    order.push('call')
+  })
+  assert.deepEqual(order, ['call', 'microtask', 'immediate'])
+})
+
+test('fake timers of a test suite do not freeze it', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate', 'Date'] })
+  await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 1) })
+  await new Promise<void>((resolve) => { systemClock.setImmediate(resolve) })
+  assert.notEqual(systemClock.wallNow(), 0)
+})

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { attempt, Events, isThenable } from '../../lib/core/events.ts'
+import type { Refusal } from '../../lib/core/events.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+
+const REFUSAL: Refusal = { reason: 'draining', path: '/', ip: '' }
+
+/** An emitter, and what its listeners threw. */
+function setup () {
+  const reported: Array<[error: unknown, event: string]> = []
+  return { events: new Events((error, event) => { reported.push([error, event]) }), reported, flush: () => new FakeClock().flush() }
+}
+
+test('listeners get the arguments, in the order in which they were added', () => {
+  const { events } = setup()
+  const heard: unknown[] = []
+  events.on('refused', (refusal) => { heard.push(1, refusal) })
+  events.on('refused', (refusal) => { heard.push(2, refusal) })
+  events.emit('refused', REFUSAL)
+  assert.deepEqual(heard, [1, REFUSAL, 2, REFUSAL])
+})
+
+test('a listener hears its own event only', () => {
+  const { events } = setup()
+  events.on('drained', () => assert.fail('heard another event'))
+  events.emit('refused', REFUSAL)
+})
+
+test('a listener that was taken away hears nothing', () => {
+  const { events } = setup()
+  const listener = () => assert.fail('heard')
+  events.on('refused', listener)
+  events.off('refused', listener)
+  events.emit('refused', REFUSAL)
+  assert.equal(events.has('refused'), false)
+})
+
+test('taking away what is not there changes nothing', () => {
+  const { events } = setup()
+  events.off('refused', () => {})
+  assert.equal(events.has('refused'), false)
+  events.on('refused', () => {})
+  events.off('refused', () => {})
+  assert.equal(events.has('refused'), true)
+})
+
+test('a listener that is added twice hears once', () => {
+  const { events } = setup()
+  let heard = 0
+  const listener = () => { heard++ }
+  events.on('refused', listener)
+  events.on('refused', listener)
+  events.emit('refused', REFUSAL)
+  assert.equal(heard, 1)
+})
+
+test('a listener added while the event is told hears the next one', () => {
+  const { events } = setup()
+  let heard = 0
+  events.on('refused', () => { events.on('refused', () => { heard++ }) })
+  events.emit('refused', REFUSAL)
+  assert.equal(heard, 0)
+  events.emit('refused', REFUSAL)
+  assert.equal(heard, 1)
+})
+
+test('a listener that throws harms neither the emitter nor the others, and is reported', () => {
+  const { events, reported } = setup()
+  const error = new Error('thrown')
+  let heard = 0
+  events.on('refused', () => { throw error })
+  events.on('refused', () => { heard++ })
+  events.emit('refused', REFUSAL)
+  assert.deepEqual([heard, reported], [1, [[error, 'refused']]])
+})
+
+test('a listener that rejects is reported', async () => {
+  const { events, reported, flush } = setup()
+  const error = new Error('rejected')
+  events.on('refused', async () => { throw error })
+  events.emit('refused', REFUSAL)
+  assert.deepEqual(reported, [])
+  await flush()
+  assert.deepEqual(reported, [[error, 'refused']])
+})
+
+for (const thrown of [null, undefined, 0]) {
+  test(`a listener may throw ${thrown}`, () => {
+    const { events, reported } = setup()
+    events.on('refused', () => { throw thrown })
+    events.emit('refused', REFUSAL)
+    assert.deepEqual(reported, [[thrown, 'refused']])
+  })
+}
+
+test('a call that succeeds returns its value and reports nothing', () => {
+  assert.equal(attempt(() => 5, () => assert.fail('failed')), 5)
+})
+
+test('a call that throws returns undefined', () => {
+  const failures: unknown[] = []
+  assert.equal(attempt(() => { throw null }, (error) => { failures.push(error) }), undefined) // eslint-disable-line no-throw-literal -- that is the point
+  assert.deepEqual(failures, [null])
+})
+
+test('a call may return a promise, which can be awaited', async () => {
+  assert.equal(await attempt(async () => 5, () => assert.fail('failed')), 5)
+})
+
+test('a rejection reaches whoever awaits it, too', async () => {
+  const failures: unknown[] = []
+  const result = attempt(async () => { throw new Error('rejected') }, (error) => { failures.push(error) })
+  await assert.rejects(result!, { message: 'rejected' })
+  assert.equal(failures.length, 1)
+})
+
+for (const [what, then] of [
+  ['throws', () => { throw new Error('broken') }],
+  ['rejects, then throws', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); throw new Error('second') }],
+  ['rejects twice', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); reject(new Error('second')) }]
+] as Array<[string, () => void]>) {
+  test(`a call whose result has a then that ${what} fails once`, async () => {
+    const failures: unknown[] = []
+    attempt(() => ({ then }), (error) => { failures.push((error as Error).message) })
+    await new FakeClock().flush()
+    assert.deepEqual(failures, ['broken'])
+  })
+}
+
+test('a query builder that starts with each call of then is started once, also where its result is awaited', async () => {
+  let queries = 0
+  const query = {
+    then (resolve: (value: unknown) => void, reject: (error: unknown) => void) {
+      queries++
+      return Promise.resolve('rows').then(resolve, reject)
+    }
+  }
+  assert.equal(await attempt(() => query, () => assert.fail('failed')), 'rows')
+  assert.equal(queries, 1)
+})
+
+test('thenable is what has a then method', () => {
+  const callable = Object.assign(() => {}, { then () {} })
+  for (const value of [Promise.resolve(), { then () {} }, callable]) assert.equal(isThenable(value), true)
+  for (const value of [null, undefined, 0, 'text', {}, { then: true }, () => {}, Symbol('then')]) assert.equal(isThenable(value), false)
+})
+
+test('a then getter that throws counts as no', () => {
+  assert.equal(isThenable(Object.defineProperty({}, 'then', { get () { throw new Error('gotcha') } })), false)
+  assert.equal(isThenable(new Proxy({}, { get () { throw new Error('gotcha') } })), false)
+})

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { FastifyRequest } from 'fastify'
+import { createCoreHost } from '../helpers/core-host.ts'
+
+test('ids are numbers and grow', () => {
+  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection.id)
+  assert.ok(Number.isSafeInteger(a) && b! > a!)
+})
+
+test('ids are unique in the process, not only on one server', () => {
+  const [a, b] = [createCoreHost().connect().connection, createCoreHost().connect().connection]
+  assert.notEqual(a.id, b.id)
+})
+
+test('a connection knows what the handshake told', () => {
+  const host = createCoreHost()
+  const request = {} as FastifyRequest
+  const { connection, socket } = host.connect({ route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', request, data: { user: 1 } as object })
+  const { route, ip, requestId, data, openedAt } = connection
+  assert.deepEqual({ route, ip, requestId, data, openedAt }, { route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', data: { user: 1 }, openedAt: host.clock.wallNow() })
+  assert.equal(connection.request, request)
+  assert.equal(connection.socket, socket.ws)
+})
+
+test('data is an object of its own where none is given', () => {
+  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
+  assert.deepEqual([a!.data, b!.data], [{}, {}])
+  assert.notEqual(a!.data, b!.data)
+})
+
+test('a connection has no owner until it is known', () => {
+  const { connection } = createCoreHost().connect()
+  assert.equal(connection.owner, undefined)
+  connection.setOwner('42')
+  assert.equal(connection.owner, '42')
+})
+
+for (const [state, stays] of [['open', true], ['draining', true], ['closing', false], ['closed', false]] as const) {
+  test(`setOwner answers ${stays} when ${state}`, async () => {
+    const host = createCoreHost()
+    const { connection } = host.connect()
+    if (state !== 'open') connection.startDraining()
+    if (state === 'closing' || state === 'closed') connection.end('drain', 1012, '')
+    if (state === 'closed') connection.socketClosed()
+    assert.equal(connection.state, state)
+    assert.equal(connection.setOwner('42'), stays)
+    assert.equal(connection.owner, '42')
+    assert.equal(host.registry.select({ owner: '42' }).length, state === 'closed' ? 0 : 1)
+  })
+}
+
+test('an owner or a tag set on a closed connection leaves nothing in the indexes', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect({ owner: '1' })
+  connection.tag('a')
+  connection.socketClosed()
+  connection.setOwner('2')
+  connection.setOwner('3')
+  connection.setOwner(undefined)
+  connection.tag('b')
+  connection.untag('a', 'b')
+  assert.equal(host.registry.indexSize, 0)
+})
+
+for (const owner of [42, null, {}, Symbol('x')]) {
+  test(`an owner may not be ${String(owner)}`, () => {
+    const host = createCoreHost()
+    const { connection } = host.connect({ owner: '1' })
+    assert.throws(() => connection.setOwner(owner as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+    assert.deepEqual(host.registry.select({ owner: '1' }), [connection])
+  })
+}
+
+test('a connection that cannot be made leaves nothing', () => {
+  const host = createCoreHost()
+  assert.throws(() => host.connect({ owner: 42 as never }), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+  assert.deepEqual([host.leftovers, host.registry.counters.opened], [0, 0])
+})
+
+test('tags are added and taken away', () => {
+  const { connection } = createCoreHost().connect()
+  connection.tag('a', 'b', 'a')
+  connection.untag('b', 'never')
+  assert.deepEqual([...connection.tags], ['a'])
+})
+
+test('tags of one connection are not those of another', () => {
+  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
+  a!.tag('x')
+  assert.equal(b!.tags.size, 0)
+})
+
+test('tags that were read do not change', () => {
+  const { connection } = createCoreHost().connect()
+  connection.tag('a')
+  const before = connection.tags
+  connection.tag('b')
+  assert.deepEqual([...before], ['a'])
+})
+
+test('every tag can be taken away in a loop over them', () => {
+  const { connection } = createCoreHost().connect()
+  connection.tag('a', 'b', 'c')
+  for (const tag of connection.tags) connection.untag(tag)
+  assert.equal(connection.tags.size, 0)
+})
+
+for (const tag of [undefined, null, 5, ['a']]) {
+  test(`a tag may not be ${JSON.stringify(tag)}, and then none is added`, () => {
+    const { connection } = createCoreHost().connect()
+    assert.throws(() => { connection.tag('ok', tag as never) }, { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+    assert.equal(connection.tags.size, 0)
+  })
+}
+
+test('the logger is made when it is first read, once', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect()
+  assert.equal(host.loggers, 0)
+  assert.equal(connection.log, connection.log)
+  assert.equal(host.loggers, 1)
+})
+
+test('what JSON shows of a connection is enough to find it, and nothing private', () => {
+  const { connection } = createCoreHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1', data: { secret: 1 } as object })
+  const { id, openedAt } = connection
+  assert.deepEqual(JSON.parse(JSON.stringify({ connection })), { connection: { id, route: '/x', state: 'open', openedAt } })
+})
+
+test('a connection belongs to the host it was made for', () => {
+  const [host, other] = [createCoreHost(), createCoreHost()]
+  const { connection } = host.connect()
+  assert.deepEqual([connection.belongsTo(host), connection.belongsTo(other)], [true, false])
+})

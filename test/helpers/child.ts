@@ -1,0 +1,68 @@
+/**
+ * Processes of a test's own: fixtures forked through tsx, with their output, their messages and their end.
+ */
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { within } from './server.ts'
+import type { LogLine } from './server.ts'
+
+/** How a process ended. */
+export interface Exit { code: number | null, signal: NodeJS.Signals | null }
+
+export class Child {
+  readonly process: ChildProcess
+  /** Everything it wrote to stderr. */
+  stderr = ''
+  stdout = ''
+  readonly exited: Promise<Exit>
+  readonly #messages: unknown[] = []
+  readonly #waiting: Array<(message: unknown) => void> = []
+
+  constructor (child: ChildProcess) {
+    this.process = child
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => { this.stdout += text })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => { this.stderr += text })
+    child.on('message', (message) => {
+      const first = this.#waiting.shift()
+      if (first === undefined) this.#messages.push(message)
+      else first(message)
+    })
+    // 'close' and not 'exit': all output has been read.
+    this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }) as Exit)
+  }
+
+  /** The next message over IPC; fails when the process ends first. */
+  async message<T> (patience = 30_000): Promise<T> {
+    if (this.#messages.length > 0) return this.#messages.shift() as T
+    const message = new Promise((resolve) => { this.#waiting.push(resolve) })
+    const ended = this.exited.then(({ code, signal }) => {
+      throw new Error(`the process ended with ${code ?? signal} before it said anything: ${this.stderr}`)
+    })
+    return await within(patience, Promise.race([message, ended]), 'no message from the process') as T
+  }
+
+  /** Sends a signal. */
+  kill (signal: NodeJS.Signals): void {
+    assert.ok(this.process.kill(signal), `${signal} was not delivered: the process is gone`)
+  }
+
+  /** Its log lines, where it logs to stdout. */
+  get logs (): LogLine[] {
+    return this.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine)
+  }
+}
+
+/** Forks a fixture of test/process/fixtures; it is killed when the test is over. */
+export function forkFixture (t: TestContext, name: string, args: string[] = [], { execArgv = [], env = {} }: { execArgv?: string[], env?: Record<string, string> } = {}): Child {
+  const child = fork(fileURLToPath(new URL(`../process/fixtures/${name}.ts`, import.meta.url)), args, {
+    execArgv: ['--import', import.meta.resolve('tsx'), ...execArgv],
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc']
+  })
+  t.after(() => { child.kill('SIGKILL') })
+  return new Child(child)
+}

@@ -1,0 +1,141 @@
+/**
+ * A ConnectionHost on a fake clock and fake sockets, with everything it was told on record.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver } from '../../lib/core/connection-host.ts'
+import { Deadlines } from '../../lib/core/deadlines.ts'
+import { Events } from '../../lib/core/events.ts'
+import type { LifecycleEvents } from '../../lib/core/events.ts'
+import { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import { Registry } from '../../lib/core/registry.ts'
+import { kConnection } from '../../lib/core/socket.ts'
+import { FakeClock } from './fake-clock.ts'
+import type { FakeClockOptions } from './fake-clock.ts'
+import { FakeSocket, FakeTransport } from './fake-socket.ts'
+import type { FakeSocketOptions } from './fake-socket.ts'
+
+export interface CoreHostOptions extends FakeClockOptions {
+  /** @default 2000 */
+  closeTimeout?: number
+  /** @default 5000 */
+  cleanupTimeout?: number
+  /** @default 1011 */
+  errorCode?: number
+  /** @default 256 */
+  history?: number
+  /** @default true */
+  isolation?: boolean
+}
+
+/** One call of a connection's logger. */
+export interface LogEntry {
+  level: string
+  connection: number
+  fields: Record<string, unknown>
+  message: string
+}
+
+/** A connection and the socket below it. */
+export interface Pair {
+  connection: ManagedConnection
+  socket: FakeSocket
+}
+
+export class CoreHost implements ConnectionHost {
+  readonly clock: FakeClock
+  readonly transport = new FakeTransport()
+  readonly deadlines: Deadlines
+  readonly events: Events
+  readonly registry: Registry
+  readonly closeTimeout: number
+  readonly cleanupTimeout: number
+  readonly errorCode: number
+  readonly isolation: boolean
+  observer: ConnectionObserver | null = null
+  /** What loggers were told. */
+  readonly logs: LogEntry[] = []
+  /** Child loggers made. */
+  loggers = 0
+  /** What connections' code threw. */
+  readonly reports: Array<[error: unknown, connection: Connection]> = []
+  /** What hooks and event listeners threw. */
+  readonly hookFailures: Array<[error: unknown, hook: string]> = []
+
+  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, ...clock }: CoreHostOptions = {}) {
+    this.clock = new FakeClock(clock)
+    this.deadlines = new Deadlines(this.clock)
+    this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
+    this.registry = new Registry(history)
+    this.closeTimeout = closeTimeout
+    this.cleanupTimeout = cleanupTimeout
+    this.errorCode = errorCode
+    this.isolation = isolation
+  }
+
+  childLogger (connection: Connection): FastifyBaseLogger {
+    this.loggers++
+    const { id } = connection
+    const write = (level: string) => (fields: Record<string, unknown>, message: string = '') => {
+      // As pino's serializer does, which trips over a getter that throws.
+      if (typeof (fields['err'] as Error | null)?.message === 'string') String((fields['err'] as Error).stack)
+      this.logs.push({ level, connection: id, fields, message })
+    }
+    return Object.fromEntries(
+      ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, write(level)])
+    ) as unknown as FastifyBaseLogger
+  }
+
+  report (error: unknown, connection: Connection): void { this.reports.push([error, connection]) }
+
+  hookFailed (error: unknown, hook: string): void { this.hookFailures.push([error, hook]) }
+
+  /** Accepts a socket, as the plugin does: attached, then announced. */
+  connect ({ peer, handle, ...facts }: Partial<ConnectionFacts> & FakeSocketOptions = {}): Pair {
+    const options: FakeSocketOptions = {}
+    if (peer !== undefined) options.peer = peer
+    if (handle !== undefined) options.handle = handle
+    const socket = new FakeSocket(this.clock, options)
+    const connection = new ManagedConnection(this, socket.ws, { route: '/', ip: '127.0.0.1', requestId: `req-${this.registry.counters.opened + 1}`, ...facts })
+    socket[kConnection] = connection
+    this.events.emit('open', connection)
+    return { connection, socket }
+  }
+
+  /** Accepts `count` sockets. */
+  crowd (count: number, facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair[] {
+    return Array.from({ length: count }, () => this.connect(facts))
+  }
+
+  /** Keeps a list of these events, as `name id`; records and reports stay out of it. */
+  listen (...names: Array<keyof LifecycleEvents>): string[] {
+    const heard: string[] = []
+    for (const name of names) {
+      this.events.on(name, (...args: unknown[]) => {
+        const id = (args[0] as { id?: number } | null)?.id
+        heard.push(id === undefined ? name : `${name} ${id}`)
+      })
+    }
+    return heard
+  }
+
+  /** Ends a connection by its peer, in full, and gives its record. */
+  async leave ({ connection, socket }: Pair, code = 1000): Promise<CloseRecord> {
+    const { closed } = connection
+    socket.peerCloses(code)
+    await this.clock.flush()
+    return closed
+  }
+
+  /** Entries, deadlines, works and timers that are left: 0 when nothing is. */
+  get leftovers (): number {
+    return this.registry.indexSize + this.deadlines.size + this.registry.working + this.clock.pendingTimers + this.clock.pendingImmediates
+  }
+}
+
+/**
+ * Makes a host. `extra` becomes part of it, for policies that want more of their host; connections see the same object.
+ */
+export function createCoreHost<T extends object = object> (options: CoreHostOptions = {}, extra: T = {} as T): CoreHost & T {
+  return Object.assign(new CoreHost(options), extra)
+}

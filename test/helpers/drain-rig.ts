@@ -1,0 +1,173 @@
+/**
+ * A drain on a fake clock with fake peers: what it sends, when, and what it tells.
+ */
+import assert from 'node:assert/strict'
+import type { Connection, CloseRecord } from '../../lib/core/connection.ts'
+import type { ConnectionFacts } from '../../lib/core/connection-host.ts'
+import type { DrainProgress, DrainReport, DrainTrigger } from '../../lib/core/drain-report.ts'
+import { Drain } from '../../lib/policies/drain/drain.ts'
+import type { DrainHost } from '../../lib/policies/drain/drain-host.ts'
+import { makePlan } from '../../lib/policies/drain/plan.ts'
+import type { DrainPlan, PlanInput } from '../../lib/policies/drain/plan.ts'
+import { CoreHost } from './core-host.ts'
+import type { CoreHostOptions, Pair } from './core-host.ts'
+import type { FakeClock } from './fake-clock.ts'
+import { fake, FakeTransport } from './fake-socket.ts'
+import type { FakeSocketOptions } from './fake-socket.ts'
+
+export interface RigOptions extends Partial<PlanInput>, Omit<CoreHostOptions, 'closeTimeout'> {
+  code?: number
+  reason?: DrainHost['reason']
+  reconnect?: Partial<DrainHost['reconnect']>
+  onDrain?: (connection: Connection) => unknown
+  random?: () => number
+  /** Milliseconds of the event loop that each close frame takes. @default 0 */
+  frameCost?: number
+}
+
+/** A close frame of the drain. */
+export interface SentFrame {
+  /** Milliseconds since the start of the drain. */
+  at: number
+  connection: number
+  code: number
+  reason: string
+  /** The reconnect delay in the reason, if there is one. */
+  retry: number
+}
+
+/** A promise that a test settles. */
+export interface Job {
+  promise: Promise<unknown>
+  done (): void
+  fail (error: unknown): void
+}
+
+type RigHost = CoreHost & DrainHost
+
+export interface Rig {
+  readonly host: RigHost
+  readonly clock: FakeClock
+  readonly plan: DrainPlan
+  readonly drain: Drain
+  /** Close frames, in order. */
+  readonly frames: SentFrame[]
+  readonly progress: DrainProgress[]
+  /** Reports that were published; one, if all is well. */
+  readonly reports: DrainReport[]
+  /** Records of the connections that have closed since the rig was made. */
+  readonly records: CloseRecord[]
+  /** 'stop' and 'refuse', with the time since the start of the drain. */
+  readonly doors: Array<[what: string, at: number]>
+  /** Milliseconds since the start of the drain. */
+  readonly elapsed: number
+  /** Phases that were told, each once, in order. */
+  readonly phases: string[]
+  connect (facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair
+  crowd (count: number, facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair[]
+  /** Starts the drain, as `drain()` does unless told otherwise. */
+  start (trigger?: DrainTrigger): Promise<DrainReport>
+  /** A handshake that was under way opens. */
+  admit (facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair
+  /** Lets time pass until the drain is over, which must be within its timeout. */
+  finish (): Promise<DrainReport>
+  /** Starts the drain and lets time pass until it is over. */
+  run (trigger?: DrainTrigger): Promise<DrainReport>
+}
+
+export function createRig ({
+  timeout, defaultTimeout = 8_000, terminationGracePeriod, preStop = 0, reserve = 5_000, settleDelay = 0, spread = false, closeTimeout,
+  code = 1012, reason = 'service restart', reconnect, onDrain, random = seeded(1), frameCost = 0, ...core
+}: RigOptions = {}): Rig {
+  const plan = makePlan({ timeout, defaultTimeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, closeTimeout })
+  let startedAt = 0
+  const frames: SentFrame[] = []
+  const doors: Rig['doors'] = []
+  const host: RigHost = Object.assign(new CoreHost({ ...core, closeTimeout: plan.closeTimeout }), {
+    plan,
+    evenly: spread !== false,
+    code,
+    reason,
+    reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000, ...reconnect },
+    onDrain,
+    random,
+    stopAdmitting: () => { doors.push(['stop', clock.now() - startedAt]) },
+    refuseHandshakes: () => { doors.push(['refuse', clock.now() - startedAt]) }
+  })
+  const { clock, transport, events } = host
+  transport.close = (socket, code, reason) => {
+    frames.push({ at: clock.now() - startedAt, connection: fake(socket).connection!.id, code, reason, retry: Number(/retry=(\d+)/.exec(reason)?.[1]) })
+    FakeTransport.prototype.close.call(transport, socket, code, reason)
+    clock.stall(frameCost)
+  }
+  const drain = new Drain(host)
+  const progress: DrainProgress[] = []
+  const reports: DrainReport[] = []
+  const records: CloseRecord[] = []
+  events.on('progress', (told) => { progress.push(told) })
+  events.on('drained', (report) => { reports.push(report) })
+  events.on('closed', (_connection, record) => { records.push(record) })
+  return {
+    host,
+    clock,
+    plan,
+    drain,
+    frames,
+    progress,
+    reports,
+    records,
+    doors,
+    get elapsed () { return clock.now() - startedAt },
+    get phases () { return progress.map(({ phase }) => phase).filter((phase, i, all) => phase !== all[i - 1]) },
+    connect: (facts) => host.connect({ peer: 'answers', ...facts }),
+    crowd: (count, facts) => host.crowd(count, { peer: 'answers', ...facts }),
+    start (trigger = 'drain') {
+      startedAt = clock.now()
+      return drain.start(trigger)
+    },
+    admit (facts) {
+      const pair = host.connect({ peer: 'answers', ...facts })
+      drain.accepted()
+      drain.admitted(pair.connection)
+      return pair
+    },
+    async finish () {
+      await clock.run(Math.max(0, startedAt + plan.timeout - clock.now()))
+      assert.equal(drain.phase, 'done', `the drain must be over after ${plan.timeout} ms`)
+      return await drain.finished
+    },
+    async run (trigger) {
+      void this.start(trigger)
+      return await this.finish()
+    }
+  }
+}
+
+/** Work that goes on until the test ends it. */
+export function work ({ connection }: Pair): Job {
+  const job = createJob()
+  connection.track(job.promise)
+  return job
+}
+
+/** A promise that the test settles. */
+export function createJob (): Job {
+  let done!: () => void
+  let fail!: (error: unknown) => void
+  const promise = new Promise<void>((resolve, reject) => {
+    done = resolve
+    fail = reject
+  })
+  return { promise, done, fail }
+}
+
+/** Pseudo-random numbers of [0, 1), the same for a seed (mulberry32). */
+export function seeded (seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6D2B79F5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

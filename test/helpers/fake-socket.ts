@@ -1,0 +1,241 @@
+/**
+ * A fake WebSocket and the fake Transport over it: they record what core/ does, and do what a test says the peer does.
+ *
+ * They behave like ws over TCP where core/ can see it. What the peer does arrives as input on the fake clock, so nothing
+ * answers within the call that asks; a paused socket hides what arrives, until it is resumed. While bytes are pending a
+ * close frame has not left. Both close frames and then the end of the raw socket are three steps, one turn each.
+ */
+import type { WebSocket } from 'ws'
+import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import { kConnection } from '../../lib/core/socket.ts'
+import type { Transport } from '../../lib/core/socket.ts'
+import type { FakeClock } from './fake-clock.ts'
+
+/**
+ * What the peer does by itself. `silent`: nothing, the test speaks for it. `answers`: answers a close frame as soon as it
+ * has left. `stuck`: reads nothing, so that whatever is sent stays pending.
+ */
+export type Peer = 'silent' | 'answers' | 'stuck'
+
+/** What a socket put on the wire. */
+export type Frame = { type: 'message', data: string | Buffer } | { type: 'close', code: number | undefined, reason: string }
+
+export interface FakeSocketOptions {
+  /** @default 'silent' */
+  peer?: Peer
+  /** Whether a kernel socket is below; false as with `injectWS`. @default true */
+  handle?: boolean
+}
+
+export class FakeSocket {
+  readonly CONNECTING = 0
+  readonly OPEN = 1
+  readonly CLOSING = 2
+  readonly CLOSED = 3
+  readonly clock: FakeClock
+  [kConnection]?: ManagedConnection
+  peer: Peer
+  handle: boolean
+  readyState = 1
+  /** What was asked of it, in order: 'close 1012 service restart', 'terminate', 'pause', 'resume', 'send hello'. */
+  readonly calls: string[] = []
+  /** Frames sent, in order. */
+  readonly frames: Frame[] = []
+  /** Messages that reached listeners. */
+  readonly delivered: Array<string | Buffer> = []
+  paused = false
+  /** Whether the raw socket is gone. */
+  destroyed = false
+  /** Bytes that wait on our side. */
+  pending = 0
+  closeFrameSent = false
+  closeFrameReceived = false
+  bytesRead = 0
+  bytesWritten = 0
+  /** Whether a listener that threw has broken the receiver: 'close' is never emitted. */
+  broken = false
+  /** Called with each message that may be delivered. */
+  onMessage: ((data: string | Buffer) => unknown) | null = null
+  /** What has arrived and not been read yet. */
+  readonly #unread: Array<() => void> = []
+  #reading = false
+
+  constructor (clock: FakeClock, { peer = 'silent', handle = true }: FakeSocketOptions = {}) {
+    this.clock = clock
+    this.peer = peer
+    this.handle = handle
+  }
+
+  /** The close frame that was sent, if one was. */
+  get closeFrame (): { code: number | undefined, reason: string } | undefined {
+    const frame = this.frames.find(({ type }) => type === 'close')
+    return frame?.type === 'close' ? { code: frame.code, reason: frame.reason } : undefined
+  }
+
+  get connection (): ManagedConnection | undefined { return this[kConnection] }
+
+  /** This object as what it stands in for. */
+  get ws (): WebSocket { return this as unknown as WebSocket }
+
+  // ——— what the application and core/ do
+
+  send (data: string | Buffer): void {
+    this.calls.push(`send ${String(data)}`)
+    this.frames.push({ type: 'message', data })
+    this.#write(Buffer.byteLength(data))
+  }
+
+  close (code?: number, reason: string = ''): void {
+    this.calls.push(['close', code, reason].filter((part) => part !== undefined && part !== '').join(' '))
+    this.#close(code, reason)
+  }
+
+  terminate (): void {
+    this.calls.push('terminate')
+    this.connection?.socketClosing('application', 1006, '')
+    if (this.readyState === this.OPEN) this.readyState = this.CLOSING
+    this.#destroy()
+  }
+
+  pause (): void {
+    this.calls.push('pause')
+    // ws ignores both once it is closed.
+    if (this.readyState !== this.CLOSED) this.paused = true
+  }
+
+  resume (): void {
+    this.calls.push('resume')
+    if (this.readyState === this.CLOSED) return
+    this.paused = false
+    this.#read()
+  }
+
+  // ——— what the peer does; it is seen with the next turn of the clock
+
+  /** Its answer to our close frame arrives, then its end of the raw socket. */
+  peerAnswers (): this {
+    const { code, reason } = this.closeFrame ?? { code: 1005, reason: '' }
+    return this.peerCloses(code ?? 1005, reason)
+  }
+
+  /** Its close frame arrives; the end of the raw socket follows. */
+  peerCloses (code: number = 1000, reason: string = ''): this {
+    return this.#arrives(() => {
+      this.closeFrameReceived = true
+      this.#close(code === 1005 ? undefined : code, reason, () => this.connection?.peerClosing(code, reason))
+      this.#arrives(() => this.#destroy())
+    })
+  }
+
+  /** A message arrives. */
+  peerSends (data: string | Buffer): this {
+    return this.#arrives(() => {
+      this.bytesRead += Buffer.byteLength(data)
+      if (this.connection?.received(Buffer.from(data), typeof data !== 'string') !== true) return
+      this.delivered.push(data)
+      this.onMessage?.(data)
+    })
+  }
+
+  /** The raw socket is reset, or its end arrives without a close frame; seen on a paused socket too. */
+  rawGone (): this {
+    this.clock.input(() => { this.#gone() })
+    return this
+  }
+
+  /** This many bytes wait for the peer to read; 0 lets a close frame leave. */
+  bytesPending (bytes: number): this {
+    this.pending = bytes
+    if (bytes === 0) this.#frameLeft()
+    return this
+  }
+
+  /** All that was pending has left, the close frame too. */
+  frameLeaves (): this { return this.bytesPending(0) }
+
+  #close (code: number | undefined, reason: string, notice = () => this.connection?.socketClosing('application', code ?? 1005, reason)): void {
+    if (this.readyState === this.OPEN) {
+      this.readyState = this.CLOSING
+      this.frames.push({ type: 'close', code, reason })
+      this.#write(Buffer.byteLength(reason) + 4)
+      if (this.pending === 0) this.#frameLeft()
+    }
+    notice()
+  }
+
+  #write (bytes: number): void {
+    this.bytesWritten += bytes
+    if (this.pending > 0 || this.peer === 'stuck') this.pending += bytes
+  }
+
+  #frameLeft (): void {
+    if (this.closeFrame === undefined || this.closeFrameSent) return
+    this.closeFrameSent = true
+    if (this.peer === 'answers' && !this.closeFrameReceived) this.peerAnswers()
+  }
+
+  #arrives (event: () => void): this {
+    this.#unread.push(event)
+    this.#read()
+    return this
+  }
+
+  /** Reads what has arrived, one event a turn of the clock. */
+  #read (): void {
+    if (this.#reading || this.paused || this.#unread.length === 0) return
+    this.#reading = true
+    this.clock.input(() => {
+      this.#reading = false
+      if (this.paused || this.destroyed) return
+      this.#unread.shift()!()
+      this.#read()
+    })
+  }
+
+  #destroy (): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    // As a stream does: 'close' comes later.
+    this.clock.input(() => { this.#gone() })
+  }
+
+  #gone (): void {
+    this.destroyed = true
+    const { connection } = this
+    if (this.readyState === this.CLOSED) return
+    // After a closing handshake ws tells first; otherwise its receiver ends a tick after the raw socket, or never does.
+    if (!this.closeFrameReceived) connection?.rawClosed(false)
+    if (this.broken) return
+    this.readyState = this.CLOSED
+    connection?.socketClosed()
+    if (this.closeFrameReceived) connection?.rawClosed(true)
+  }
+}
+
+/** How core/ reaches a fake socket. */
+export class FakeTransport implements Transport {
+  /** What was asked of all sockets, in order: [method, socket]. */
+  readonly calls: Array<[method: 'close' | 'terminate' | 'pause' | 'resume', socket: FakeSocket]> = []
+
+  close (socket: WebSocket, code: number, reason: string): void {
+    this.#of('close', socket).close(code, reason)
+  }
+
+  terminate (socket: WebSocket): void { this.#of('terminate', socket).terminate() }
+  pause (socket: WebSocket): void { this.#of('pause', socket).pause() }
+  resume (socket: WebSocket): void { this.#of('resume', socket).resume() }
+  closeFrameLeft (socket: WebSocket): boolean { return fake(socket).closeFrameSent || fake(socket).pending === 0 }
+  closedCleanly (socket: WebSocket): boolean { return fake(socket).closeFrameSent && fake(socket).closeFrameReceived }
+  pendingBytes (socket: WebSocket): number { return fake(socket).pending }
+  bytesReceived (socket: WebSocket): number { return fake(socket).bytesRead }
+  bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
+  hasHandle (socket: WebSocket): boolean { return fake(socket).handle }
+
+  #of (method: 'close' | 'terminate' | 'pause' | 'resume', socket: WebSocket): FakeSocket {
+    this.calls.push([method, fake(socket)])
+    return fake(socket)
+  }
+}
+
+/** The fake behind a socket. */
+export function fake (socket: WebSocket): FakeSocket { return socket as unknown as FakeSocket }

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { LifecycleOptions } from '../../lib/options.ts'
+import { logEvents } from '../../lib/observe/log.ts'
+import { createJob } from '../helpers/drain-rig.ts'
+import { createTracker } from '../helpers/tracker-rig.ts'
+import type { TrackerRig } from '../helpers/tracker-rig.ts'
+
+function createLogged (options: LifecycleOptions = {}, level?: string): TrackerRig {
+  const rig = createTracker(options, level)
+  logEvents(rig.tracker, rig.log)
+  return rig
+}
+
+test('a drain is three lines at info', async () => {
+  const { tracker, open, clock, lines } = createLogged({}, 'info')
+  open()
+  open()
+  const drained = tracker.startDrain('SIGTERM')
+  await clock.flush()
+  const report = await drained
+  assert.deepEqual(lines, [
+    { level: 'info', bindings: {}, fields: { trigger: 'SIGTERM', connections: 2, timeout: 8_000 }, message: 'draining sockets' },
+    { level: 'info', bindings: {}, fields: { connections: 2 }, message: 'no new sockets; closing those that are open' },
+    { level: 'info', bindings: {}, fields: { report }, message: 'sockets drained' }
+  ])
+})
+
+test('the second line of a drain comes when settling is over', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
+  open()
+  void tracker.drain()
+  await clock.run(1_999)
+  assert.deepEqual(messages('info'), ['draining sockets'])
+  await clock.run(1)
+  assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain of nobody is told at debug only', async () => {
+  const { tracker, messages } = createLogged()
+  await tracker.drain()
+  assert.deepEqual(messages('info'), [])
+  assert.deepEqual(messages('debug'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain of nobody, during which somebody came, is told at info', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
+  void tracker.drain()
+  await clock.run(1_000)
+  open()
+  await clock.run(1_000)
+  assert.equal(tracker.state, 'drained')
+  assert.ok(messages('info').includes('sockets drained'))
+})
+
+test('progress of a drain is a line every 5 s', async () => {
+  const { tracker, open, clock, lines, messages } = createLogged({ drain: { timeout: 20_000, settleDelay: 4_000 } }, 'info')
+  const { connection } = open()
+  connection.track(createJob().promise)
+  connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(20_000)
+  const progress = lines.filter(({ fields }) => 'progress' in fields)
+  assert.deepEqual(progress.map(({ level, message }) => [level, message]), progress.map(() => ['info', 'draining sockets']))
+  const elapsed = progress.map(({ fields }) => (fields.progress as { elapsed: number }).elapsed)
+  assert.equal(elapsed.length, 3)
+  for (const [i, at] of elapsed.entries()) assert.ok(at >= 5_000 * (i + 1) && at <= 5_000 * (i + 1) + 250 * (i + 1), `${elapsed}`)
+  assert.equal(messages('info').length, 6)
+})
+
+test('a drain that is over has no progress line at its end', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 5_000 } }, 'info')
+  open().connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(5_000)
+  assert.equal(tracker.state, 'drained')
+  assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain that lasts less than 5 s has no progress line', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 4_900 } }, 'info')
+  open({ peer: 'silent' }).connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(4_900)
+  assert.equal(tracker.state, 'drained')
+  assert.equal(messages('info').length, 3)
+})
+
+test('opens and closes are told at debug', async () => {
+  const { tracker, open, clock, lines } = createLogged()
+  const { connection, socket } = open({ route: '/chat' })
+  socket.peerCloses(1001, 'bye')
+  await clock.flush()
+  assert.deepEqual(lines, [
+    { level: 'debug', bindings: {}, fields: { connection: connection.id, route: '/chat' }, message: 'socket open' },
+    { level: 'debug', bindings: {}, fields: { connection: connection.id, record: tracker.history[0] }, message: 'socket closed' }
+  ])
+})
+
+test('at info opens and closes are not told, nor put together', async () => {
+  const { tracker, log, open, clock } = createTracker({}, 'info')
+  let called = 0
+  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log)
+  open().socket.rawGone()
+  await clock.flush()
+  assert.equal(called, 0)
+})
+
+test('at trace they are told as well', async () => {
+  const { open, messages } = createLogged({}, 'trace')
+  open()
+  assert.deepEqual(messages('debug'), ['socket open'])
+})
+
+test('no line has an owner, an address or what a client may write', async () => {
+  const { tracker, open, clock, lines } = createLogged({ drain: { settleDelay: 100 } }, 'trace')
+  open({ owner: 'ann', ip: '192.0.2.1' }).socket.peerCloses(4_000, 'a\nforged line \u001b[31m')
+  open({ owner: 'ann', ip: '192.0.2.1' }).connection.defer(() => new Promise(() => {}))
+  await clock.flush()
+  void tracker.drain()
+  await clock.run(8_000)
+  const text = JSON.stringify(lines.map(({ bindings, fields, message }) => ({ bindings, fields, message })))
+  assert.doesNotMatch(text, /ann|192\.0\.2\.1/)
+  for (const { fields } of lines) {
+    const reason = (fields.record as { reason?: string } | undefined)?.reason ?? ''
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    assert.doesNotMatch(reason, /[\u0000-\u001f]/)
+  }
+})

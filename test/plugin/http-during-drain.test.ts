@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { nextEvent } from '../helpers/records.ts'
+import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
+import type { RawClient, TestApp } from '../helpers/server.ts'
+
+const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
+
+const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+
+const routes = (app: TestApp) => {
+  app.get('/', { websocket: true }, () => {})
+  app.get('/http', async () => 'yes')
+  app.get('/fails', async () => { throw new Error('no') })
+}
+
+/** A drain that is held in its grace until `finish`. */
+async function draining (t: Parameters<typeof connect>[0], app: TestApp) {
+  let finish!: () => void
+  const opened = nextEvent(app, 'open')
+  const client = await connect(t, app, '/')
+  const [connection] = await opened
+  void connection.track(new Promise<void>((resolve) => { finish = resolve }))
+  return { client, finish }
+}
+
+test('before a drain answers keep their connection', async (t) => {
+  const app = await start(t, {}, routes)
+  const raw = await rawTcp(t, app)
+  raw.write(GET('/http'))
+  assert.equal((await raw.answer).headers.get('connection'), 'keep-alive')
+  raw.destroy()
+})
+
+for (const [path, status] of [['/http', 200], ['/fails', 500], ['/nowhere', 404]] as const) {
+  test(`Connection: close stands on answers from the first moment of a drain: ${status}`, async (t) => {
+    const app = await start(t, { drain: { settleDelay: 5_000, timeout: 10_000 } }, routes)
+    const { finish } = await draining(t, app)
+    const drained = app.sockets.drain()
+    const raw = await rawTcp(t, app)
+    raw.write(GET(path))
+    const answer = await raw.answer
+    assert.equal(answer.status, status)
+    assert.equal(answer.headers.get('connection'), 'close')
+    await ended(raw)
+    // The close cuts the settling short.
+    const closing = app.close()
+    finish()
+    await drained
+    await closing
+  })
+}
+
+test('after a bare drain() HTTP goes on: the listener stays open', async (t) => {
+  const app = await start(t, {}, routes)
+  await app.sockets.drain()
+  for (let i = 0; i < 2; i++) {
+    const response = await fetch(`http://127.0.0.1:${portOf(app)}/http`)
+    assert.equal(response.status, 200)
+    assert.equal(response.headers.get('connection'), 'close')
+    assert.equal(await response.text(), 'yes')
+  }
+  assert.equal(app.server.listening, true)
+})
+
+test('requests in flight finish, and app.close() waits for them', async (t) => {
+  let answer!: () => void
+  let asked!: () => void
+  const gate = new Promise<void>((resolve) => { answer = resolve })
+  const arrived = new Promise<void>((resolve) => { asked = resolve })
+  const app = await start(t, {}, (app) => {
+    routes(app)
+    app.get('/slow', async () => { asked(); await gate; return 'done' })
+  })
+  const raw = await rawTcp(t, app)
+  raw.write(GET('/slow'))
+  await arrived
+  const closing = app.close()
+  await nextEvent(app, 'drained')
+  answer()
+  assert.equal((await raw.answer).status, 200)
+  await ended(raw)
+  assert.ok(raw.body.endsWith('done'))
+  await closing
+})
+
+test('on a close the listener is shut while sockets are still being drained', async (t) => {
+  const app = await start(t, {}, routes)
+  const { client, finish } = await draining(t, app)
+  const closing = app.close()
+  await until(() => !app.server.listening)
+  assert.equal(client.socket.readyState, client.socket.OPEN)
+  await assert.rejects(connect(t, app, '/').catch((error: Error) => { throw error }), TypeError, 'no port any more')
+  finish()
+  await closing
+  assert.equal((await client.closed).code, 1012)
+})
+
+test('an answer over HTTP/2 gets no Connection header, which HTTP/2 forbids', async (t) => {
+  const { connect: connectHttp2 } = await import('node:http2')
+  const app = await start(t, {}, routes, { fastify: { http2: true } })
+  await app.sockets.drain()
+  const session = connectHttp2(`http://127.0.0.1:${portOf(app)}`)
+  const stream = session.request({ ':path': '/http' })
+  const headers = await new Promise<Record<string, unknown>>((resolve) => { stream.once('response', resolve) })
+  assert.equal(headers[':status'], 200)
+  assert.equal('connection' in headers, false)
+  stream.resume()
+  await new Promise((resolve) => { stream.once('close', resolve) })
+  session.close()
+  await new Promise((resolve) => { session.once('close', resolve) })
+})

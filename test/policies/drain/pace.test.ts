@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
+import { Pace } from '../../../lib/policies/drain/pace.ts'
+import { createRig, seeded, work } from '../../helpers/drain-rig.ts'
+import type { Rig } from '../../helpers/drain-rig.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+/** How many frames left at each moment. */
+function perMoment ({ frames }: Rig): Record<number, number> {
+  const moments: Record<number, number> = {}
+  for (const { at } of frames) moments[at] = (moments[at] ?? 0) + 1
+  return moments
+}
+
+/** The longest run of frames without a turn of the event loop. */
+function longestSlice (rig: Rig): number {
+  let longest = 0
+  while (rig.drain.phase !== 'done') {
+    const before = rig.frames.length
+    rig.clock.turn()
+    longest = Math.max(longest, rig.frames.length - before)
+    if (rig.clock.pendingImmediates === 0) rig.clock.stall(1)
+  }
+  return longest
+}
+
+/** Pauses between frames, milliseconds. */
+function pauses ({ frames }: Rig): number[] {
+  return frames.slice(1).map(({ at }, i) => at - frames[i]!.at)
+}
+
+// ——— the window
+
+test('at most 64 closing handshakes are unanswered within 10 ms', async () => {
+  const rig = createRig()
+  rig.crowd(200, { peer: 'silent' })
+  await rig.run()
+  assert.deepEqual(perMoment(rig), { 0: 64, 10: 64, 20: 64, 30: 8 })
+})
+
+test('a place in the window is free again as soon as a peer answers', async () => {
+  const rig = createRig()
+  const pairs = rig.crowd(70, { peer: 'silent' })
+  void rig.start()
+  await rig.clock.flush()
+  assert.equal(rig.frames.length, 64)
+  for (const { socket } of pairs.filter(({ connection }) => connection.state === 'closing').slice(0, 2)) socket.peerAnswers()
+  await rig.clock.flush()
+  assert.equal(rig.frames.length, 66)
+  assert.equal(rig.elapsed, 0)
+})
+
+test('a place in the window is free again when a peer vanishes', async () => {
+  const rig = createRig()
+  const pairs = rig.crowd(70, { peer: 'silent' })
+  void rig.start()
+  await rig.clock.flush()
+  pairs.find(({ connection }) => connection.state === 'closing')!.socket.rawGone()
+  await rig.clock.flush()
+  assert.equal(rig.frames.length, 65)
+})
+
+test('silent peers do not slow the others down', async () => {
+  const rig = createRig()
+  rig.crowd(1_000)
+  rig.crowd(64, { peer: 'silent' })
+  await rig.run()
+  // At worst all places are taken at once, for 10 ms.
+  assert.ok(rig.frames.at(-1)!.at <= 10)
+})
+
+// ——— slices
+
+test('close frames go out in slices of 2 ms, and input is read between them', async () => {
+  const rig = createRig({ frameCost: 0.5 })
+  rig.crowd(50)
+  void rig.start()
+  assert.equal(longestSlice(rig), 4)
+  assert.equal(rig.frames.length, 50)
+})
+
+test('a frame that takes longer than a slice goes out alone', () => {
+  const rig = createRig({ frameCost: 3 })
+  rig.crowd(20)
+  void rig.start()
+  assert.equal(longestSlice(rig), 1)
+})
+
+test('frames that are late go out in slices too', () => {
+  const rig = createRig({ frameCost: 0.5, timeout: 1_000 })
+  const pairs = rig.crowd(200, { peer: 'silent' })
+  for (const pair of pairs) work(pair)
+  void rig.start()
+  rig.clock.turn()
+  rig.clock.turn()
+  rig.clock.stall(700)
+  assert.ok(longestSlice(rig) <= 4)
+  assert.equal(rig.frames.length, 200)
+})
+
+// ——— order
+
+test('the order of the frames is jittered', async () => {
+  const order = async (seed: number) => {
+    const rig = createRig({ random: seeded(seed) })
+    const first = rig.crowd(100)[0]!.connection.id
+    await rig.run()
+    return rig.frames.map(({ connection }) => connection - first)
+  }
+  const one = await order(1)
+  const two = await order(2)
+  assert.deepEqual(await order(1), one)
+  assert.notDeepEqual(one, two)
+  const inOrder = Array.from({ length: 100 }, (_, i) => i)
+  for (const jittered of [one, two]) {
+    assert.notDeepEqual(jittered, inOrder)
+    assert.deepEqual(jittered.toSorted((a, b) => a - b), inOrder)
+  }
+})
+
+test('every order is as likely as any other', async () => {
+  const random = seeded(42)
+  const seen = new Map<string, number>()
+  for (let i = 0; i < 600; i++) {
+    const rig = createRig({ random })
+    const first = rig.crowd(3)[0]!.connection.id
+    await rig.run()
+    const order = rig.frames.map(({ connection }) => connection - first).join('')
+    seen.set(order, (seen.get(order) ?? 0) + 1)
+  }
+  // Six orders, 100 of each expected; 60 is four standard deviations away.
+  assert.equal(seen.size, 6)
+  assert.ok([...seen.values()].every((count) => count > 60), `${[...seen.values()]}`)
+})
+
+test('connections without work go first', async () => {
+  const rig = createRig()
+  const busy = rig.crowd(50)
+  const jobs = busy.map(work)
+  rig.crowd(200, { peer: 'silent' })
+  void rig.start()
+  await rig.clock.flush()
+  // The idle ones still wait for a place in the window.
+  assert.ok(rig.frames.length < 200)
+  for (const job of jobs) job.done()
+  await rig.finish()
+  const ids = new Set(busy.map(({ connection }) => connection.id))
+  const firstBusy = rig.frames.findIndex(({ connection }) => ids.has(connection))
+  assert.equal(firstBusy, 200)
+})
+
+test('a connection that begins to work while it waits for its turn is given grace', async () => {
+  const rig = createRig()
+  const pairs = rig.crowd(70, { peer: 'silent' })
+  void rig.start()
+  await rig.clock.flush()
+  const waiting = pairs.find(({ connection }) => connection.state === 'draining')!
+  const job = work(waiting)
+  await rig.clock.run(500)
+  assert.equal(waiting.connection.state, 'draining')
+  job.done()
+  const report = await rig.finish()
+  assert.equal(rig.frames.find(({ connection }) => connection === waiting.connection.id)!.at, 500)
+  assert.deepEqual(report.work, { inFlight: 1, finished: 1, abandoned: 0 })
+})
+
+test('hundreds of thousands of connections can be queued', () => {
+  const pace = new Pace(new FakeClock(), Math.random, () => true, () => {})
+  pace.add(new Array<ManagedConnection>(300_000).fill({ state: 'closed' } as ManagedConnection))
+  assert.equal(pace.queued, 300_000)
+})
+
+// ——— never late
+
+for (const [timeout, silent, frameCost] of [[8_000, 10_000, 0.03], [1_000, 8_000, 0.03], [300, 4_000, 0.03], [2_000, 12_000, 0.03]] as const) {
+  test(`with ${silent} silent peers and ${timeout} ms the last frame leaves in time`, async () => {
+    const rig = createRig({ timeout, frameCost })
+    rig.crowd(silent, { peer: 'silent' })
+    const report = await rig.run()
+    const { closeTimeout, cleanupReserve } = rig.plan
+    assert.equal(rig.frames.length, silent)
+    assert.ok(rig.frames.at(-1)!.at <= timeout - closeTimeout - cleanupReserve, `the last one left after ${rig.frames.at(-1)!.at} ms`)
+    assert.ok(report.duration <= timeout)
+    assert.equal(report.connections.terminated, silent)
+  })
+}
+
+test('thousands that work until grace ends get their frame in time', async () => {
+  const rig = createRig({ timeout: 1_000, frameCost: 0.03 })
+  const pairs = rig.crowd(4_000, { peer: 'silent' })
+  for (const { connection } of pairs) connection.workStarted()
+  const report = await rig.run()
+  const { grace, closeTimeout, cleanupReserve, timeout } = rig.plan
+  assert.equal(rig.frames[0]!.at, grace)
+  assert.ok(rig.frames.at(-1)!.at <= timeout - closeTimeout - cleanupReserve, `the last one left after ${rig.frames.at(-1)!.at} ms`)
+  assert.equal(report.work.abandoned, 4_000)
+})
+
+test('a pace that is on time keeps its window', async () => {
+  // 1,000 silent peers need 160 ms of the 5,600 there are.
+  const rig = createRig()
+  rig.crowd(1_000, { peer: 'silent' })
+  await rig.run()
+  assert.ok(Object.values(perMoment(rig)).every((count) => count <= 64))
+})
+
+// ——— an even spread
+
+test('with a spread the frames leave evenly over it', async () => {
+  const rig = createRig({ spread: 2_000 })
+  rig.crowd(100)
+  await rig.run()
+  assert.deepEqual(new Set(pauses(rig)), new Set([20]))
+  assert.equal(rig.frames[0]!.at, 0)
+  assert.equal(rig.frames.at(-1)!.at, 1_980)
+})
+
+test('a spread of 0 is as fast as the window', async () => {
+  const rig = createRig({ spread: 0 })
+  rig.crowd(100)
+  await rig.run()
+  assert.equal(rig.elapsed, rig.plan.timeout)
+  assert.equal(rig.frames.at(-1)!.at, 0)
+})
+
+test('thousands are spread evenly too, though a timer counts whole milliseconds', async () => {
+  const rig = createRig({ spread: 2_000 })
+  rig.crowd(8_000)
+  await rig.run()
+  const counts = Object.values(perMoment(rig))
+  assert.ok(Math.max(...counts) <= 5, `${Math.max(...counts)} in one millisecond`)
+  assert.ok(rig.frames.at(-1)!.at >= 1_990 && rig.frames.at(-1)!.at <= 2_001)
+})
+
+test('those that work until grace ends are spread evenly as well', async () => {
+  const rig = createRig({ spread: 2_000 })
+  rig.crowd(50)
+  for (const pair of rig.crowd(50)) work(pair)
+  const report = await rig.run()
+  const { grace, spread } = rig.plan
+  const after = rig.frames.filter(({ at }) => at >= grace)
+  assert.equal(after.length, 50)
+  assert.ok(after.at(-1)!.at <= grace + spread)
+  // 50 of 100 have at least their half of the spread.
+  assert.ok(after.at(-1)!.at - after[0]!.at >= spread / 2 - 40, `${after.length} frames within ${after.at(-1)!.at - after[0]!.at} ms`)
+  assert.equal(report.work.abandoned, 50)
+})
+
+test('one that leaves while it waits for its turn does not make the others late', async () => {
+  const rig = createRig({ spread: 2_000 })
+  const pairs = rig.crowd(100)
+  void rig.start()
+  await rig.clock.run(500)
+  for (const { socket, connection } of pairs) if (connection.state === 'draining') socket.peerCloses(1000)
+  await rig.clock.flush()
+  assert.equal(rig.drain.phase, 'done')
+  assert.equal(rig.reports[0]!.duration, 500)
+})
+
+// ——— late: spread shrinks first, then grace
+
+test('a drain that is late shortens the spread, not the grace', async () => {
+  // settle 1000 · grace 2600 · spread 2000 · last frame at 5600
+  const rig = createRig({ settleDelay: 1_000, spread: 2_000 })
+  const job = work(rig.connect())
+  void rig.start()
+  rig.clock.stall(2_500)
+  await rig.clock.run(2_500)
+  job.done()
+  const report = await rig.finish()
+  assert.equal(rig.plan.grace, 2_600)
+  assert.deepEqual(report.work, { inFlight: 1, finished: 1, abandoned: 0 })
+  assert.equal(rig.frames[0]!.at, 5_000)
+})
+
+test('a drain that is later than its spread is long shortens the grace too', async () => {
+  const rig = createRig({ settleDelay: 1_000, spread: 2_000 })
+  work(rig.connect())
+  void rig.start()
+  rig.clock.stall(5_000)
+  const report = await rig.finish()
+  assert.equal(rig.frames[0]!.at, 5_600)
+  assert.equal(report.work.abandoned, 1)
+})
+
+test('what is left of a spread is used evenly', async () => {
+  const rig = createRig({ settleDelay: 1_000, spread: 2_000 })
+  rig.crowd(100)
+  void rig.start()
+  rig.clock.stall(5_000)
+  await rig.finish()
+  // 600 ms for 100 frames, in whole milliseconds; no heap at the end.
+  assert.ok(rig.frames.at(-1)!.at <= 5_600)
+  assert.ok(Math.max(...Object.values(perMoment(rig))) <= 2, JSON.stringify(perMoment(rig)))
+})
+
+test('a drain that is too late for everything sends its frames at once', async () => {
+  const rig = createRig({ settleDelay: 1_000, spread: 2_000 })
+  rig.crowd(100)
+  void rig.start()
+  rig.clock.stall(6_000)
+  const report = await rig.finish()
+  assert.equal(rig.frames.length, 100)
+  assert.ok(rig.frames.every(({ at }) => at === 6_000))
+  assert.equal(report.connections.clean, 100)
+})

@@ -1,0 +1,46 @@
+/**
+ * Ten thousand connections, opened and ended in every way: nothing of them is left, and the heap is where it was.
+ */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { forkFixture } from '../helpers/child.ts'
+import type { Census } from './fixtures/leak.ts'
+
+interface Result {
+  ways: number
+  before: Census
+  after: Census
+  opened: number
+  closed: Record<string, number>
+  timersAfterClose: number
+  duration: number
+}
+
+/** The first ones warm up: what V8 compiles and what caches hold stays, and is no leak. */
+const WARM_UP = 4_000
+const COUNT = 6_000
+/** Bytes each of the others may leave behind: less than the smallest record weighs, more than the noise of a collection. */
+const BYTES = 100
+
+test('after 10,000 connections, ended in every way, nothing is left and the heap is back at its base', async (t) => {
+  const child = forkFixture(t, 'leak', [String(WARM_UP), String(COUNT)], { execArgv: ['--expose-gc'] })
+  const result = await child.message<Result>(120_000)
+  const { before, after, ways, opened, closed, timersAfterClose, duration } = result
+  t.diagnostic(`${ways} ways, ${opened} opened, ${JSON.stringify(closed)}; ${(duration / 1000).toFixed(1)} s; heap ${before.heap} → ${after.heap} B`)
+  // Some ways are handshakes that never become a connection.
+  assert.ok(opened > COUNT * 0.9, `${opened} of ${COUNT} opened`)
+  for (const cause of ['client', 'network', 'protocol', 'application', 'disconnected', 'error', 'refused']) {
+    assert.ok((closed[cause] ?? 0) > 0, `none ended with cause ${cause}: ${JSON.stringify(closed)}`)
+  }
+  for (const [what, value] of Object.entries({
+    connections: after.connections, leftovers: after.leftovers, working: after.working, tcp: after.tcp, clients: after.clients
+  })) assert.equal(value, 0, `${what} left: ${value}`)
+  assert.deepEqual(after.listeners, before.listeners)
+  assert.ok(after.timers <= before.timers, `timers: ${before.timers} before, ${after.timers} after`)
+  assert.equal(timersAfterClose, 0)
+  const { finished, failed, abandoned } = after.cleanups
+  assert.equal(finished + failed + abandoned, after.deferred, 'every cleanup ran exactly once')
+  const growth = after.heap - before.heap
+  assert.ok(growth < COUNT * BYTES, `the heap has grown by ${growth} B, ${(growth / COUNT).toFixed(0)} B a connection`)
+  assert.deepEqual(await child.exited, { code: 0, signal: null })
+})

@@ -1,0 +1,381 @@
+/**
+ * Signals, sent to real processes: what the clients see, in which order things end, and how the process exits.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test, { describe } from 'node:test'
+import type { TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import type { DrainReport } from '../../lib/index.ts'
+import { Child, forkFixture } from '../helpers/child.ts'
+import { assertBounded, assertConsistent, connectTo, logged, start, until } from '../helpers/server.ts'
+import type { LogLine } from '../helpers/server.ts'
+import type { ServerSpec, Spec } from './fixtures/server.ts'
+
+const skip = process.platform === 'win32' && 'no signals'
+
+interface Running { child: Child, urls: string[] }
+
+/** A process with these apps, all listening. */
+async function run (t: TestContext, apps: ServerSpec[], rest: Omit<Spec, 'apps'> = {}): Promise<Running> {
+  const child = forkFixture(t, 'server', [JSON.stringify({ apps, ...rest })])
+  const { ports } = await child.message<{ ports: number[] }>()
+  return { child, urls: ports.map((port) => `ws://127.0.0.1:${port}/`) }
+}
+
+const SIGNALS = { signals: true }
+const lines = (child: Child) => child.stderr.trim().split('\n')
+
+/** The report that an app of the process has logged. */
+function loggedReport (child: Child, index = 0): DrainReport {
+  const found = child.logs.filter(({ name, msg }) => name === `app ${index}` && msg === 'sockets drained')
+  assert.equal(found.length, 1, `app ${index} logged ${found.length} reports: ${child.stdout}`)
+  const report = found[0]!.report as DrainReport
+  assertConsistent(report)
+  return report
+}
+
+const lastLine = (child: Child): LogLine => child.logs.at(-1)!
+
+// Most of their time the processes wait: three at once.
+describe('a process that gets', { concurrency: 3 }, () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`${signal} settles, drains, cleans up, closes the database, flushes the log and exits 0`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{
+        options: { ...SIGNALS, drain: { timeout: 10_000, settleDelay: 800, reconnect: { rate: 5, minDelay: 500, maxDelay: 60_000 } } }
+      }])
+      const clients = await Promise.all(Array.from({ length: 10 }, () => connectTo(t, url!)))
+      child.kill(signal)
+      await until(() => child.stderr.includes('phase settle'))
+      // Load balancers have not heard yet: somebody new comes, and is served.
+      const late = await connectTo(t, url!)
+      late.socket.send('x')
+      assert.equal(await late.next(), 'done x')
+      const ends = await Promise.all([...clients, late].map(({ closed }) => closed))
+      const exit = await child.exited
+      assert.deepEqual(exit, { code: 0, signal: null })
+      const delays = ends.map(({ code, reason }) => {
+        assert.equal(code, 1012)
+        return Number(/^service restart; retry=(\d+)$/.exec(reason)?.[1])
+      })
+      const report = loggedReport(child)
+      assertBounded(report)
+      assert.equal(report.trigger, signal)
+      assert.ok(report.phases.settle >= 790)
+      assert.deepEqual(report.connections, { total: 11, clean: 11, leftByThemselves: 0, terminated: 0, unfinished: 0, causes: { drain: 11 } })
+      assert.deepEqual(report.reconnect, { min: Math.min(...delays), max: Math.max(...delays) })
+      assert.ok(Math.min(...delays) >= 500 && Math.max(...delays) > 1_500, 'eleven clients at five a second are spread over two seconds')
+      assert.equal(report.cleanups.finished, 11)
+      const noted = lines(child)
+      assert.equal(noted.filter((line) => line === '0 cleanup ends').length, 11)
+      assert.ok(noted.lastIndexOf('0 cleanup ends') < noted.indexOf('0 drained'))
+      assert.deepEqual(noted.slice(-4), ['0 drained', '0 database closing', '0 database closed', 'exit 0'])
+    })
+  }
+
+  test('a reply in flight arrives before the frame', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 200 }])
+    const client = await connectTo(t, url!)
+    client.socket.send('job')
+    client.socket.ping()
+    await once(client.socket, 'pong')
+    child.kill('SIGTERM')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(loggedReport(child).work, { inFlight: 1, finished: 1, abandoned: 0 })
+  })
+
+  for (const [first, second] of [['SIGTERM', 'SIGTERM'], ['SIGTERM', 'SIGINT'], ['SIGINT', 'SIGINT']] as const) {
+    test(`${second} after ${first} cuts everything off, starts every cleanup, tells so and exits 1`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1 }])
+      const client = await connectTo(t, url!)
+      client.socket.send('for ever')
+      client.socket.ping()
+      await once(client.socket, 'pong')
+      child.kill(first)
+      await until(() => child.stderr.includes('phase grace'))
+      child.kill(second)
+      await client.closed
+      assert.deepEqual(await child.exited, { code: 1, signal: null })
+      const report = loggedReport(child)
+      assert.equal(report.aborted, true)
+      assert.equal(report.connections.total, 1)
+      assert.equal(report.connections.clean, 0)
+      assert.equal(report.cleanups.abandoned.length, 1)
+      assert.ok(lines(child).includes('0 cleanup begins'))
+      assert.ok(child.logs.some(({ msg }) => /second signal/.test(msg)))
+    })
+  }
+
+  test('a second signal while settling cuts the settling short, and exits 1', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 25_000, settleDelay: 20_000 } } }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    await until(() => child.stderr.includes('phase settle'))
+    child.kill('SIGTERM')
+    await client.closed
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(loggedReport(child).aborted, true)
+  })
+
+  test('a third and a tenth signal change nothing', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, flush: 300 }])
+    const client = await connectTo(t, url!)
+    client.socket.send('for ever')
+    child.kill('SIGTERM')
+    await until(() => child.stderr.includes('phase grace'))
+    for (let i = 0; i < 9; i++) child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(loggedReport(child).aborted, true)
+  })
+
+  test('two apps in one process drain in parallel, and the process exits after both', { skip }, async (t) => {
+    const { child, urls } = await run(t, [
+      { options: { ...SIGNALS, drain: { timeout: 10_000 } } },
+      { options: { ...SIGNALS, drain: { timeout: 10_000, code: 1001 } }, job: 400, cleanup: 100 }
+    ])
+    const [quick, slow] = await Promise.all(urls.map((url) => connectTo(t, url))) as [Awaited<ReturnType<typeof connectTo>>, Awaited<ReturnType<typeof connectTo>>]
+    slow.socket.send('job')
+    slow.socket.ping()
+    await once(slow.socket, 'pong')
+    child.kill('SIGTERM')
+    assert.equal((await quick.closed).code, 1012)
+    assert.equal(await slow.next(), 'done job')
+    assert.equal((await slow.closed).code, 1001)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    const noted = lines(child)
+    // In parallel: the second begins before the first has ended. The exit comes after both.
+    assert.ok(noted.indexOf('1 drain by SIGTERM') < noted.indexOf('0 drained'))
+    assert.ok(noted.indexOf('0 database closed') < noted.indexOf('1 drained'))
+    assert.ok(noted.indexOf('1 database closed') < noted.indexOf('exit 0'))
+    for (const index of [0, 1]) {
+      assert.equal(loggedReport(child, index).connections.clean, 1)
+      assert.ok(child.logs.filter(({ name }) => name === `app ${index}`).length > 0)
+    }
+  })
+
+  test('a second signal cuts off both of two apps', { skip }, async (t) => {
+    const hanging = { options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1 }
+    const { child, urls } = await run(t, [hanging, hanging])
+    const clients = await Promise.all(urls.map((url) => connectTo(t, url)))
+    for (const { socket } of clients) {
+      socket.send('for ever')
+      socket.ping()
+      await once(socket, 'pong')
+    }
+    child.kill('SIGTERM')
+    await until(() => child.stderr.includes('0 phase grace') && child.stderr.includes('1 phase grace'))
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    for (const index of [0, 1]) assert.equal(loggedReport(child, index).aborted, true)
+  })
+
+  test('of two apps one was closed before: the signal drains the other, and exits 0', { skip }, async (t) => {
+    const { child, urls } = await run(t, [{ options: SIGNALS }, { options: SIGNALS }])
+    const clients = await Promise.all(urls.map((url) => connectTo(t, url)))
+    child.process.send('close')
+    assert.equal((await clients[0]!.closed).code, 1012)
+    await until(() => child.stderr.includes('0 database closed'))
+    clients[1]!.socket.send('x')
+    assert.equal(await clients[1]!.next(), 'done x')
+    child.kill('SIGTERM')
+    assert.equal((await clients[1]!.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+  })
+
+  test('one that was closed leaves nothing that keeps the process alive or catches signals', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
+    const client = await connectTo(t, url!)
+    child.process.send('close')
+    await client.closed
+    await until(() => child.stderr.includes('0 database closed'))
+    child.process.send('disconnect')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+  })
+
+  test('a process that is suspended over the end of its drain says goodbye when it wakes', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 1_500, settleDelay: 1_000 } } }])
+    const clients = await Promise.all(Array.from({ length: 10 }, () => connectTo(t, url!)))
+    child.kill('SIGTERM')
+    await until(() => child.stderr.includes('phase settle'))
+    child.kill('SIGSTOP')
+    await sleep(2_000)
+    child.kill('SIGCONT')
+    for (const { closed } of clients) assert.equal((await closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    const report = loggedReport(child)
+    assert.equal(report.connections.total, 10)
+    assert.equal(report.connections.unfinished, 0)
+    assert.equal(report.cleanups.finished + report.cleanups.abandoned.length, 10)
+  })
+
+  for (const beside of ['close', 'drain'] as const) {
+    test(`a signal while ${beside}() is under way joins it, and exits 0`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 300 }])
+      const client = await connectTo(t, url!)
+      client.socket.send('job')
+      client.socket.ping()
+      await once(client.socket, 'pong')
+      child.process.send(beside)
+      await until(() => child.stderr.includes('phase grace'))
+      child.kill('SIGTERM')
+      assert.equal(await client.next(), 'done job')
+      assert.equal((await client.closed).code, 1012)
+      assert.deepEqual(await child.exited, { code: 0, signal: null })
+      assert.equal(loggedReport(child).trigger, beside)
+      assert.ok(lines(child).includes('0 database closed'))
+    })
+  }
+
+  test('an app that never listens is not armed: the signal ends the process as ever', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: SIGNALS, listen: false }])
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: null, signal: 'SIGTERM' })
+  })
+
+  test('a foreign SIGTERM listener is warned about, and the drain runs beside it', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: SIGNALS }], { foreign: true })
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.ok(lines(child).includes('foreign listener'))
+    assert.equal(child.logs.filter(({ level, msg }) => level === 40 && /somebody else listens to SIGTERM/.test(msg)).length, 1)
+  })
+
+  test('two apps of ours are not foreign to one another', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: SIGNALS }, { options: SIGNALS }])
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.equal(child.logs.filter(({ level }) => level >= 40).length, 0)
+  })
+
+  for (const how of ['throw', 'reject'] as const) {
+    test(`an uncaught ${how} ends the process at once with signals: true`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
+      const client = await connectTo(t, url!)
+      child.process.send(how)
+      assert.equal((await client.closed).code, 1006)
+      assert.equal((await child.exited).code, 1)
+      assert.ok(!child.stderr.includes('0 drain'))
+    })
+
+    test(`an uncaught ${how} drains and exits 1 with signals: { errors: true }`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: { signals: { errors: true }, drain: { timeout: 2_000, settleDelay: 1_000 } } }])
+      const client = await connectTo(t, url!)
+      child.process.send(how)
+      assert.equal((await client.closed).code, 1012)
+      assert.deepEqual(await child.exited, { code: 1, signal: null })
+      assert.ok(lines(child).includes('0 database closed'))
+      assert.ok(child.logs.some(({ level, err }) => level === 60 && /on purpose/.test((err as Error).message)))
+      assert.equal(loggedReport(child).connections.clean, 1)
+    })
+  }
+
+  test('another plugin\'s onClose that outlasts the budget ends the process with 1', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 500, reserve: 200 } }, onClose: -1 }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    const noted = lines(child)
+    assert.ok(noted.includes('0 drained') && noted.includes('0 database closing') && !noted.includes('0 database closed'))
+  })
+
+  test('an onClose of another plugin that stays in the reserve is waited for', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 500, reserve: 5_000 } }, onClose: 800 }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(lines(child).slice(-2), ['0 database closed', 'exit 0'])
+  })
+
+  test('cleanups that hang do not keep the process, and the log names them', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 700 } }, cleanup: -1 }])
+    const clients = await Promise.all(Array.from({ length: 3 }, () => connectTo(t, url!)))
+    child.kill('SIGTERM')
+    for (const { closed } of clients) assert.equal((await closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    const report = loggedReport(child)
+    assertBounded(report)
+    assert.equal(report.cleanups.abandoned.length, 3)
+    assert.ok(lines(child).includes('0 database closed'))
+  })
+
+  test('a logger that never flushes does not keep the process', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: SIGNALS, flush: -1 }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+  })
+
+  test('the last line of a logger that is slow to flush is there', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: SIGNALS, flush: 250 }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    await client.closed
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.equal(lastLine(child).msg, 'sockets drained')
+  })
+
+  test('a signal waits for the user\'s preClose in notify, before the frames', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, preClose: 200 }])
+    const client = await connectTo(t, url!)
+    child.kill('SIGTERM')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    const noted = lines(child)
+    assert.ok(noted.includes('0 preClose ends'))
+    assert.ok(noted.indexOf('0 preClose ends') < noted.indexOf('0 cleanup begins'))
+  })
+
+  test('an app with nobody connected exits at once', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: SIGNALS, flush: 0 }])
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(lines(child).filter((line) => !line.includes('phase')), ['0 drain by SIGTERM', '0 drained', '0 database closing', '0 database closed', 'exit 0'])
+  })
+})
+
+test('in a worker thread nothing is armed, and that is said', async () => {
+  // Node 20 does not apply --import to workers.
+  const code = `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}\nregister()\n` +
+    `await import(${JSON.stringify(new URL('./fixtures/worker.ts', import.meta.url))})`
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), { execArgv: [] })
+  const [{ warnings, listeners }] = await once(worker, 'message') as [{ warnings: string[], listeners: number }]
+  await once(worker, 'exit')
+  assert.equal(listeners, 0)
+  assert.equal(warnings.filter((message) => /worker thread/.test(message)).length, 1)
+})
+
+/** Every event of the process with how many listen to it. */
+const listening = () => Object.fromEntries(process.eventNames().map((name) => [String(name), process.listenerCount(name)]))
+
+test('an app is armed while it listens, and disarmed by app.close(), one by one', async (t) => {
+  const before = listening()
+  const first = await start(t, { signals: { errors: true } })
+  assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
+  assert.equal(process.listenerCount('uncaughtException'), (before.uncaughtException ?? 0) + 1)
+  const second = await start(t, { signals: true })
+  assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
+  assert.equal(logged(first, /listens to SIGTERM/).length + logged(second, /listens to SIGTERM/).length, 0)
+  await first.close()
+  assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
+  assert.equal(process.listenerCount('uncaughtException'), before.uncaughtException ?? 0)
+  await second.close()
+  assert.deepEqual(listening(), before)
+})
+
+test('signals: false, and an app that does not listen, arm nothing', async (t) => {
+  const before = listening()
+  const off = await start(t, {})
+  const silent = await start(t, { signals: true }, undefined, { listen: false })
+  await silent.ready()
+  assert.deepEqual(listening(), before)
+  await Promise.all([off.close(), silent.close()])
+  assert.deepEqual(listening(), before)
+})

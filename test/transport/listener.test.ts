@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import test from 'node:test'
+import { nextEvent, turn } from '../helpers/records.ts'
+import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
+import type { RawClient, TestApp } from '../helpers/server.ts'
+
+const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
+
+const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
+
+/** Connections that were never asked anything, as browsers open them ahead of need. */
+async function silent (t: Parameters<typeof rawTcp>[0], app: TestApp): Promise<RawClient> {
+  const accepted = once(app.server, 'connection')
+  const raw = await rawTcp(t, app)
+  await accepted
+  return raw
+}
+
+test('a TCP connection on which nothing was ever asked does not hold app.close()', async (t) => {
+  const app = await start(t, {}, plain)
+  const raw = await silent(t, app)
+  await app.close()
+  await ended(raw)
+})
+
+test('it is not cut off before the app closes, and may still ask during a bare drain()', async (t) => {
+  const app = await start(t, {}, (app) => {
+    plain(app)
+    app.get('/http', async () => 'yes')
+  })
+  const raw = await silent(t, app)
+  await app.sockets.drain()
+  raw.write('GET /http HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const { status, headers } = await raw.answer
+  assert.equal(status, 200)
+  assert.equal(headers.get('connection'), 'close')
+  await ended(raw)
+})
+
+test('server.close() drains, and its callback waits for the drain', async (t) => {
+  const order: string[] = []
+  const app = await start(t, {}, plain)
+  app.sockets.on('drained', () => { order.push('drained') })
+  const client = await connect(t, app, '/')
+  const closed = new Promise<Error | undefined>((resolve) => {
+    app.server.close((error) => {
+      order.push('callback')
+      resolve(error)
+    })
+  })
+  assert.equal((await client.closed).code, 1012)
+  assert.equal(await closed, undefined)
+  assert.deepEqual(order, ['drained', 'callback'])
+})
+
+test('server.close() works without a callback, and twice', async (t) => {
+  const app = await start(t, {}, plain)
+  const client = await connect(t, app, '/')
+  assert.equal(app.server.close(), app.server)
+  const again = new Promise((resolve) => { app.server.close(resolve) })
+  assert.equal((await client.closed).code, 1012)
+  await again
+  assert.equal(app.server.listening, false)
+})
+
+test('server.close() of a server that does not listen tells so, as before', async (t) => {
+  const app = await start(t, {}, plain, { listen: false })
+  await app.ready()
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => { app.server.close(resolve) })
+  assert.equal(error?.code, 'ERR_SERVER_NOT_RUNNING')
+})
+
+test('server[Symbol.asyncDispose]() waits for the drain, too', async (t) => {
+  const app = await start(t, {}, plain)
+  const client = await connect(t, app, '/')
+  await app.server[Symbol.asyncDispose]()
+  assert.equal(app.sockets.state, 'drained')
+  assert.equal((await client.closed).code, 1012)
+})
+
+test('an idle keep-alive connection is served during the drain and closed after it', async (t) => {
+  const app = await start(t, {}, (app) => {
+    plain(app)
+    app.get('/http', async () => 'yes')
+  })
+  const raw = await rawTcp(t, app)
+  raw.write('GET /http HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  assert.equal((await raw.answer).headers.get('connection'), 'keep-alive')
+  await app.close()
+  await ended(raw)
+  assert.equal(raw.body, 'yes')
+})
+
+test('a request in flight is answered before server.close() calls back', async (t) => {
+  let answer!: () => void
+  let asked!: () => void
+  const gate = new Promise<void>((resolve) => { answer = resolve })
+  const arrived = new Promise<void>((resolve) => { asked = resolve })
+  const app = await start(t, {}, (app) => {
+    plain(app)
+    app.get('/slow', async () => { asked(); await gate; return 'done' })
+  })
+  const client = await connect(t, app, '/')
+  const response = fetch(`http://127.0.0.1:${portOf(app)}/slow`)
+  await arrived
+  const closing = app.close()
+  const [report] = await nextEvent(app, 'drained')
+  assert.equal(report.connections.clean, 1)
+  await client.closed
+  let over = false
+  void closing.then(() => { over = true })
+  await turn()
+  assert.equal(over, false)
+  answer()
+  const answered = await response
+  assert.equal(answered.headers.get('connection'), 'close')
+  assert.equal(await answered.text(), 'done')
+  await closing
+})
+
+test('other HTTP servers in the process are left alone', async (t) => {
+  await start(t, {}, plain)
+  const other = http.createServer()
+  assert.equal(Object.hasOwn(other, 'close'), false)
+  assert.equal(other.listenerCount('connection'), http.createServer().listenerCount('connection'))
+})
+
+// ——— TLS
+
+function certificate (): { key: string, cert: string } {
+  const pem = execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    '-subj', '/CN=localhost', '-keyout', '-', '-out', '-'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const cut = (kind: string) => new RegExp(`-----BEGIN ${kind}-----[^-]+-----END ${kind}-----`).exec(pem)![0]
+  return { key: cut('PRIVATE KEY'), cert: cut('CERTIFICATE') }
+}
+
+const openssl = (() => {
+  try {
+    execFileSync('openssl', ['version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+})()
+
+test('TLS: a connection that has shaken hands and asked nothing does not hold app.close()', { skip: !openssl && 'openssl is not installed' }, async (t) => {
+  const app = await start(t, {}, plain, { fastify: { https: certificate() } })
+  const accepted = once(app.server, 'secureConnection')
+  const raw = await rawTcp(t, app)
+  await accepted
+  const client = await connect(t, app, '/')
+  await app.close()
+  assert.equal((await client.closed).code, 1012)
+  await ended(raw)
+})
+
+test('TLS: a connection that has not even shaken hands does not hold app.close()', { skip: !openssl && 'openssl is not installed' }, async (t) => {
+  const app = await start(t, {}, plain, { fastify: { https: certificate() } })
+  const accepted = once(app.server, 'connection')
+  const socket = net.connect(portOf(app), '127.0.0.1')
+  t.after(() => { socket.destroy() })
+  await accepted
+  const gone = once(socket.resume(), 'close')
+  await within(5_000, app.close(), 'app.close() did not settle')
+  await gone
+})
+
+test('TLS: a connection that stopped in the middle of shaking hands does not hold app.close()', { skip: !openssl && 'openssl is not installed' }, async (t) => {
+  const app = await start(t, {}, plain, { fastify: { https: certificate() } })
+  const accepted = once(app.server, 'connection') as Promise<[net.Socket]>
+  const socket = net.connect(portOf(app), '127.0.0.1')
+  t.after(() => { socket.destroy() })
+  // The head of a record that says more is to come (RFC 8446 §5.1).
+  socket.write(Buffer.from([22, 3, 1, 2, 0, 1]))
+  const [raw] = await accepted
+  await until(() => raw.bytesRead > 0)
+  const gone = once(socket.resume(), 'close')
+  await within(5_000, app.close(), 'app.close() did not settle')
+  await gone
+})
