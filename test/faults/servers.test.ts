@@ -15,7 +15,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { ServerOptions } from 'ws'
+import type { LifecycleOptions } from '../../lib/index.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import {
   assertBounded, assertClean, connect, handshake, logged, portOf, rawConnect, rawHandshake, rawTcp, reportOf, start, until, within
@@ -328,7 +328,7 @@ test('a ws server without a list of its clients, or with a class of its own, is 
   class Own extends WebSocket { get mine () { return true } }
   let mine: unknown
   for (const options of [{ clientTracking: false }, { WebSocket: Own }] as const) {
-    const app = await start(t, { ...QUICK, options: options as ServerOptions }, (app) => {
+    const app = await start(t, { ...QUICK, options: options as LifecycleOptions['options'] }, (app) => {
       app.get('/', { websocket: true }, (socket) => {
         mine = (socket as Own).mine
         socket.on('message', (data) => { socket.send(String(data)) })

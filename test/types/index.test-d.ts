@@ -268,7 +268,8 @@ expectType<number>(report.work.abandoned)
 expectType<AbandonedCleanup[]>(report.cleanups.abandoned)
 expectType<{ min: number, max: number } | null>(report.reconnect)
 declare const plan: DrainPlan
-expectType<PlanPhase[]>(plan.phases)
+expectType<readonly PlanPhase[]>(plan.phases)
+expectError(plan.timeout = 1)
 expectType<number | undefined>(plan.terminationGracePeriod)
 expectType<string>(String(plan))
 
