@@ -10,6 +10,7 @@ import { assertBounded, assertClean, connect, create, portOf, rawConnect, report
 import type { TestApp } from '../helpers/server.ts'
 
 const QUICK = { drain: { timeout: 1_000 } }
+const PATIENT = { drain: { timeout: 10_000 } }
 
 function echo (app: TestApp): void {
   app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
@@ -240,6 +241,35 @@ test('connections that are closing already when the drain starts are waited for 
   const report = reportOf(app)
   assert.deepEqual(report.connections, { total: 1, clean: 0, leftByThemselves: 0, terminated: 1, unfinished: 0, causes: { application: 1 } })
   assert.equal(report.reconnect, null)
+})
+
+test('frames are spread over the time that was asked for, and the delays make up for it', async (t) => {
+  const app = await start(t, { drain: { timeout: 10_000, spread: 800, reconnect: { rate: 10 } } }, echo)
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(t, app, '/')))
+  const ends = clients.map(async ({ closed }) => {
+    const { code, reason } = await closed
+    assert.equal(code, 1012)
+    return { at: performance.now(), delay: Number(/retry=(\d+)$/.exec(reason)?.[1]) }
+  })
+  await app.close()
+  const seen = (await Promise.all(ends)).sort((a, b) => a.at - b.at)
+  // The last of twenty goes at 19/20 of 800 ms; frames are never early, clients may be late to read them.
+  assert.ok(seen.at(-1)!.at - seen[0]!.at > 600, 'all went at once')
+  // Twenty clients at ten a second are back over two seconds, from one second after their frame on.
+  const back = seen.map(({ at, delay }) => at + delay).sort((a, b) => a - b)
+  assert.ok(back.at(-1)! - back[0]! > 1_500, 'they come back at once')
+  assert.ok(seen.every(({ delay }) => delay >= 1_000 && delay <= 3_000))
+  assertBounded(reportOf(app))
+})
+
+test('aborting the signal given to listen closes the app as app.close() does', async (t) => {
+  const controller = new AbortController()
+  const app = await start(t, PATIENT, echo, { listen: { signal: controller.signal } })
+  const client = await connect(t, app, '/')
+  controller.abort()
+  assert.equal((await client.closed).code, 1012)
+  await app.close()
+  assert.equal(reportOf(app).connections.clean, 1)
 })
 
 test('a suite with fake timers can close its app', async (t) => {

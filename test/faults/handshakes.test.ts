@@ -67,6 +67,18 @@ test('a handshake whose hook never answers does not hold up a server without con
   assert.equal(reportOf(app).refused, 1)
 })
 
+test('five hundred handshakes whose hooks never answer all get 503', async (t) => {
+  let asked = 0
+  const app = await start(t, PATIENT, (app) => {
+    app.get('/', { websocket: true, preHandler: () => { asked++; return new Promise(() => {}) } }, () => {})
+  }, { fastify: { logger: false } })
+  const hanging = await Promise.all(Array.from({ length: 500 }, () => rawHandshake(t, app, '/')))
+  await until(() => asked === 500)
+  await app.close()
+  for (const peer of hanging) assert.equal((await peer.answer).status, 503)
+  assert.equal(reportOf(app).refused, 500)
+})
+
 test('a client that goes away while its hook never answers leaves nothing behind', async (t) => {
   let asked = 0
   const app = await start(t, PATIENT, (app) => {

@@ -458,6 +458,33 @@ test('a connection that sent half a request does not hold up the drain', async (
   half.destroy()
 })
 
+test('half a request, and half a handshake, do not hold up the close for ever', async (t) => {
+  const app = await start(t, QUICK, echo)
+  const half = await Promise.all([rawTcp(t, app), rawTcp(t, app)])
+  half[0]!.write('GET /http HTTP/1.1\r\nHost: loc')
+  half[1]!.write(handshake('/').slice(0, 60))
+  const client = await exchange(t, app)
+  try {
+    await closeWithin(app)
+  } finally {
+    for (const peer of half) peer.destroy()
+  }
+  assert.equal((await client.closed).code, 1012)
+})
+
+test('forceCloseConnections takes nobody\'s close code', async (t) => {
+  for (const forceCloseConnections of [true, false, 'idle'] as const) {
+    const app = await start(t, QUICK, echo, { fastify: { forceCloseConnections } })
+    const client = await exchange(t, app)
+    const idle = await rawTcp(t, app)
+    idle.write('GET /http HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    assert.equal((await idle.answer).status, 200)
+    await closeWithin(app)
+    assert.equal((await client.closed).code, 1012)
+    await idle.ended
+  }
+})
+
 test('readiness answers 200, then 503 from the first moment of the drain until the listener is gone', async (t) => {
   let finish!: () => void
   const work = new Promise<void>((resolve) => { finish = resolve })

@@ -7,8 +7,6 @@
  * HEARTBEAT: it does not exist yet. Its check is to be one more function below, listed in CHECKS: every framework has it then.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyInstance } from 'fastify'
@@ -108,15 +106,19 @@ export async function serve (t: TestContext, framework: Framework, port = 0): Pr
   }
 }
 
-/** The status of a refused handshake. */
-async function refusal (t: TestContext, url: string): Promise<number | undefined> {
+/** The status a handshake is answered with. */
+async function statusOf (t: TestContext, url: string): Promise<number | undefined> {
   const socket = new WebSocket(url)
   t.after(() => { socket.terminate() })
-  // Without one ws throws when it is terminated before it was answered.
+  // ws emits one when it is terminated before it has opened.
   socket.on('error', () => {})
-  const [, response] = await once(socket, 'unexpected-response') as [unknown, IncomingMessage]
-  response.resume()
-  return response.statusCode
+  return new Promise((resolve) => {
+    socket.once('open', () => { resolve(101) })
+    socket.once('unexpected-response', (_request, response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+  })
 }
 
 // ——— the checks
@@ -202,7 +204,7 @@ async function refused (t: TestContext, framework: Framework): Promise<void> {
   const drain = app.sockets.drain()
   await until(() => connection.state === 'draining', 'the drain to begin')
 
-  assert.equal(await refusal(t, `ws://${url}${framework.route}`), 503)
+  assert.equal(await statusOf(t, `ws://${url}${framework.route}`), 503)
   await client.works()
 
   work.resolve()

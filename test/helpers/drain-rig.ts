@@ -146,7 +146,7 @@ export function createRig ({
 /** Work that goes on until the test ends it. */
 export function work ({ connection }: Pair): Job {
   const job = createJob()
-  connection.track(job.promise)
+  void connection.track(job.promise)
   return job
 }
 

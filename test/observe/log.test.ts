@@ -56,7 +56,7 @@ test('a drain of nobody, during which somebody came, is told at info', async () 
 test('progress of a drain is a line every 5 s', async () => {
   const { tracker, open, clock, lines, messages } = createLogged({ drain: { timeout: 20_000, settleDelay: 4_000 } }, 'info')
   const { connection } = open()
-  connection.track(createJob().promise)
+  void connection.track(createJob().promise)
   connection.defer(() => new Promise(() => {}))
   void tracker.drain()
   await clock.run(20_000)

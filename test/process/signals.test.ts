@@ -287,6 +287,21 @@ describe('a process that gets', { concurrency: 3 }, () => {
     assert.deepEqual(lines(child).slice(-2), ['0 database closed', 'exit 0'])
   })
 
+  test('another plugin\'s preClose that outlasts pluginTimeout does not end the process before the drain has ended', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 1_200, cleanup: 100, hangs: true }])
+    const client = await connectTo(t, url!)
+    client.socket.send('job')
+    client.socket.ping()
+    await once(client.socket, 'pong')
+    child.kill('SIGTERM')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    const { signal } = await child.exited
+    assert.equal(signal, null)
+    const noted = lines(child)
+    assert.deepEqual(noted.slice(-6, -1), ['0 cleanup begins', '0 cleanup ends', '0 drained', '0 database closing', '0 database closed'])
+  })
+
   test('cleanups that hang do not keep the process, and the log names them', { skip }, async (t) => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 700 } }, cleanup: -1 }])
     const clients = await Promise.all(Array.from({ length: 3 }, () => connectTo(t, url!)))

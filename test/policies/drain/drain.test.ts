@@ -508,7 +508,7 @@ test('with everything hanging the drain ends at its timeout exactly', async () =
   const rig = createRig({ cleanupTimeout: 600_000, onDrain: () => never })
   const pairs = [...rig.crowd(3), ...rig.crowd(3, { peer: 'silent' }), ...rig.crowd(3, { peer: 'stuck' })]
   for (const pair of pairs) {
-    pair.connection.track(never)
+    void pair.connection.track(never)
     pair.connection.defer(function first () { return never })
     pair.connection.defer(function last () { return never })
     pair.socket.bytesPending(1e6)
