@@ -99,7 +99,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   let closing: Promise<unknown> | null = null
   const listener = new Listener(app.server, async () => {
     await beginClose()
-    listener.closeIdle()
+    // What is here already is read first: it may be the other half of a request.
+    clock.setImmediate(() => { clock.setImmediate(() => { listener.closeIdle() }) })
   })
 
   app.addHook('onRequest', (request, reply, done) => {

@@ -10,6 +10,7 @@ import { isMainThread } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../core/clock.ts'
 import type { DrainTrigger } from '../core/drain-report.ts'
+import { attempt } from '../core/events.ts'
 
 /** Longest wait for a logger to write what it holds, milliseconds. */
 const FLUSH_TIMEOUT = 500
@@ -125,10 +126,6 @@ async function flush (all: SignalTarget[]): Promise<void> {
     const { flush } = log as FastifyBaseLogger & { flush?: (done: () => void) => void }
     if (typeof flush !== 'function') return resolve()
     clock.setTimeout(resolve, FLUSH_TIMEOUT)
-    try {
-      flush.call(log, () => { resolve() })
-    } catch {
-      resolve()
-    }
+    attempt(() => { flush.call(log, () => { resolve() }) }, () => { resolve() })
   })))
 }

@@ -11,7 +11,7 @@ import { assertBounded, assertClean, connect, logged, rawConnect, reportOf, star
 import type { TestApp } from '../helpers/server.ts'
 
 /** For drains whose time is to run out. */
-const QUICK = { drain: { timeout: 1_000 } }
+const QUICK = { drain: { timeout: 600 } }
 /** For drains that end by themselves long before. */
 const PATIENT = { drain: { timeout: 10_000 } }
 const never = () => new Promise<never>(() => {})

@@ -16,8 +16,8 @@ const SLOW = { drain: { timeout: 4_000 }, cleanupTimeout: 1_000 }
 
 interface Setup { app: TestApp, order: string[] }
 
-/** An app with databases before and after us, and in child contexts; a job of 1 s and a cleanup of 100 ms. */
-async function setUp (t: Parameters<typeof start>[0], options: StartOptions = {}): Promise<Setup> {
+/** An app with databases before and after us, and in child contexts; a job, and a cleanup of 100 ms. */
+async function setUp (t: Parameters<typeof start>[0], options: StartOptions = {}, job = 500): Promise<Setup> {
   const order: string[] = []
   const database = (name: string) => async (app: { addHook: TestApp['addHook'] }) => {
     app.addHook('preClose', async () => { order.push(`${name} preClose`) })
@@ -30,7 +30,7 @@ async function setUp (t: Parameters<typeof start>[0], options: StartOptions = {}
         order.push('cleanup')
       })
       socket.on('message', async () => {
-        await sleep(1_000)
+        await sleep(job)
         socket.send('done')
       })
     })
@@ -52,7 +52,7 @@ async function setUp (t: Parameters<typeof start>[0], options: StartOptions = {}
 const onClose = (order: string[]) => order.filter((entry) => !entry.endsWith('preClose'))
 
 test('app.close() carries out a drain longer than pluginTimeout, and every other onClose comes after the last cleanup', async (t) => {
-  const { app, order } = await setUp(t)
+  const { app, order } = await setUp(t, {}, 1_000)
   const client = await connect(t, app, '/')
   client.socket.send('job')
   await until(() => app.sockets.stats().working === 1)
