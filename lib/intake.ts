@@ -1,7 +1,8 @@
 /**
  * From an accepted socket to a connection: which route and request it came by, who it is, and who hears of its errors.
  *
- * The request is kept on its IncomingMessage from our onRequest hook until the handler is about to run, and then let go.
+ * The request is kept on its IncomingMessage from our onRequest hook until the handler is about to run; from then on we
+ * hold it only where somebody asks for it (@fastify/websocket holds it for as long as the socket lives).
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -72,6 +73,11 @@ export class Intake implements Acceptance {
     this.#identify(connection, upgrade.request)
   }
 
+  /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
+  isStray (request: FastifyRequest): boolean {
+    return routeOf(request) === undefined && !request.is404 && request.headers.upgrade?.toLowerCase() === 'websocket'
+  }
+
   /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
   refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
     const url = request.routeOptions.url ?? ''
@@ -109,8 +115,9 @@ export class Intake implements Acceptance {
     const intake = this
     const { errorHandler } = this.#options.websocket
     return function (this: FastifyInstance, error, socket, request, reply) {
-      if (errorHandler === undefined) return intake.unheardError(connectionOf(socket)!, error)
-      attempt(() => errorHandler.call(this, error, socket, request, reply), (err) => { intake.#log.error({ err }, 'errorHandler failed') })
+      const connection = connectionOf(socket)!
+      if (errorHandler === undefined) return intake.unheardError(connection, error)
+      attempt(() => connection.blame(() => errorHandler.call(this, error, socket, request, reply)), (err) => { intake.#log.error({ err }, 'errorHandler failed') })
     }
   }
 

@@ -10,10 +10,10 @@ import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketServer } from 'ws'
+import { Closing } from './closing.ts'
 import { systemClock } from './core/clock.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { isThenable } from './core/events.ts'
 import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
@@ -23,18 +23,14 @@ import { resolveOptions } from './options.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
-import { pathOf, routeHook, routeOf } from './routes.ts'
+import { pathOf, routeHook } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
 import { Handshakes } from './transport/handshakes.ts'
-import { Listener } from './transport/listener.ts'
 import { wsTransport } from './transport/ws-socket.ts'
 
 /** Servers that have the plugin. */
 const registered = new WeakSet<object>()
-
-/** An instance as avvio extends it: an onClose that runs before preClose hooks when added in onReady. */
-type AvvioInstance = FastifyInstance & { onClose (hook: () => Promise<void>): void }
 
 async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promise<void> {
   const options = resolveOptions(given)
@@ -54,7 +50,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log: app.log,
     adopt: (server) => {
       takeServer(server, intake)
-      foreign = true
+      closing.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       handshakes.guard(server)
     },
@@ -64,7 +60,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   const handshakes = new Handshakes({
     get accepting () { return tracker.accepting },
-    arrived: (raw) => { listener.silent.forget(raw as Socket) },
+    arrived: (raw) => { closing.listener.silent.forget(raw as Socket) },
     retryAfter: Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000)),
     refused: (request, raw) => {
       tracker.refused({ reason: 'draining', path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
@@ -72,8 +68,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
 
   const intake = new Intake(tracker, options, app.log, gate)
-  /** Whether a ws server of somebody else was adopted, who may close it in his own way. */
-  let foreign = false
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   const children = new Set<WebSocketServer>()
@@ -87,28 +81,23 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     await app.register(fastifyWebsocket, {
       ...options.websocket,
       // A wrong one is passed on: @fastify/websocket refuses it in its own words.
-      ...(preClose === undefined || typeof preClose === 'function' ? { preClose: onPreClose } : {}),
+      ...(preClose === undefined || typeof preClose === 'function' ? { preClose: (done: () => void) => { void closing.begin(); done() } } : {}),
       ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: intake.errorHandler } : {})
     })
   }
   takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer)
-  // Here, not beside their functions: a registration that fails below must not leave an app that cannot close.
-  let preCloseGiven = false
-  let closing: Promise<unknown> | null = null
-  const listener = new Listener(app.server, async () => {
-    await beginClose()
-    // What is here already is read first: it may be the other half of a request.
-    clock.setImmediate(() => { clock.setImmediate(() => { listener.closeIdle() }) })
-  })
+  const closing = new Closing(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
+  if (adopted) closing.websocketAdopted()
 
   app.addHook('onRequest', (request, reply, done) => {
     if (request.ws) {
       intake.remember(request, reply)
       const { websocketServer } = request.server
       if (websocketServer !== app.websocketServer) adoptChild(websocketServer)
-      else if (routeOf(request) === undefined && !request.is404 && !adopted) return intake.refuseRoute(request, reply)
+      // Others than WebSocket may be asked for (`Upgrade: h2c`): that request is answered over HTTP, as ever.
+      else if (!adopted && intake.isStray(request)) return intake.refuseRoute(request, reply)
     }
     done()
   })
@@ -121,24 +110,17 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     handshakes.answered(request.raw.socket)
     done()
   })
-  /** Fastify closes the server of a serverFactory only where it was told to listen. */
-  let listens = false
   app.addHook('onReady', async () => {
     handshakes.goLast()
-    warnAboutListeners(app.log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || adoptedHere-- <= 0));
-    // Where nobody closes our server, or @fastify/websocket was there first and would close its clients without a code,
-    // the drain must come before the preClose hooks; elsewhere it runs beside them, as they expect.
-    (app as AvvioInstance).onClose(async () => {
-      if (!adopted && !foreign && listens) return
-      const drained = beginClose()
-      // Not with foreign servers: @fastify/http-proxy closes its clients, without a code, as soon as the listener is.
-      if (listens && !foreign) void listener.close()
-      await drained
-    })
+    // ws's own listener of an adopted server is no stranger.
+    let known = adoptedHere
+    warnAboutListeners(app.log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
+    closing.ready()
   })
   app.addHook('onClose', async () => {
     handshakes.close()
-    app.websocketServer.close()
+    // An adopted one is closed by the preClose of its own registration.
+    if (!adopted) app.websocketServer.close()
     gate.close()
     disarm(target)
   })
@@ -149,8 +131,12 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     errors: options.signals !== false && options.signals.errors,
     budget: options.plan.timeout + options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
-      tracker.on('progress', ({ phase }) => { if (phase !== 'settle') resolve() })
-      givePreClose()
+      tracker.on('progress', function onProgress ({ phase }) {
+        if (phase === 'settle') return
+        tracker.off('progress', onProgress)
+        resolve()
+      })
+      closing.givePreClose()
       void tracker.startDrain(trigger)
       if (tracker.state === 'drained') resolve()
     }),
@@ -158,8 +144,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     abort: () => { tracker.abortDrain() }
   }
   app.addHook('onListen', async () => {
-    listens = true
-    for (const server of secondaryServers(app)) listener.silent.watch(server)
+    closing.listens()
+    for (const server of secondaryServers(app)) closing.listener.silent.watch(server)
     app.log.info(`drain: ${options.plan.arithmetic}`)
     if (options.signals !== false) arm(target)
   })
@@ -172,36 +158,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (children.has(server)) return
     children.add(server)
     tracker.adopt(server)
-  }
-
-  /** Hands the user's preClose to the drain, once. */
-  function givePreClose (): unknown {
-    if (preCloseGiven || preClose === undefined || adopted) return undefined
-    preCloseGiven = true
-    return tracker.preClose(() => callPreClose(app, preClose))
-  }
-
-  /** Starts the drain of a closing app, with the user's preClose in its *notify*; one that comes late is bounded, too. */
-  function beginClose (): Promise<unknown> {
-    if (closing !== null) return closing
-    const late = givePreClose()
-    const drained = tracker.startDrain('close')
-    closing = isThenable(late) ? Promise.all([drained, atMost(late, options.plan.reserve)]) : drained
-    return closing
-  }
-
-  function atMost (promise: PromiseLike<unknown>, delay: number): Promise<unknown> {
-    return new Promise<void>((resolve) => {
-      const timer = clock.setTimeout(resolve, delay)
-      const settled = () => { clock.clearTimeout(timer); resolve() }
-      promise.then(settled, settled)
-    })
-  }
-
-  /** Only starts the drain: Fastify bounds preClose hooks by its pluginTimeout; the gates wait. */
-  function onPreClose (done: () => void): void {
-    void beginClose()
-    done()
   }
 }
 
@@ -218,14 +174,6 @@ function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
 function secondaryServers (app: FastifyInstance): Array<FastifyInstance['server']> {
   const key = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.serverBindings')
   return key === undefined ? [] : (app as never as Record<symbol, Array<FastifyInstance['server']>>)[key]!
-}
-
-/** Calls a preClose hook of either kind; a promise where it takes time. */
-function callPreClose (app: FastifyInstance, hook: NonNullable<LifecycleOptions['preClose']>): unknown {
-  if (hook.length === 0) return Reflect.apply(hook, app, [])
-  return new Promise<void>((resolve, reject) => {
-    Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
-  })
 }
 
 /** The plugin. */

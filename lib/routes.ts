@@ -1,8 +1,8 @@
 /**
  * Routes: the options of each, kept where its connections find them, and the wrapper around its handler.
  *
- * The wrapper takes the handler's promise instead of @fastify/websocket, whose closure would keep the request alive,
- * and reports what it throws; the handler itself is called as before.
+ * The wrapper takes the handler's promise instead of @fastify/websocket and reports what it throws; the handler itself is
+ * called as before.
  */
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'

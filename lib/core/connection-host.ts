@@ -38,6 +38,8 @@ export interface ConnectionHost {
 
 /** Whoever must know at once what a connection does; the drain. */
 export interface ConnectionObserver {
+  /** The cleanups that came after its end have settled. */
+  cleaned (connection: ManagedConnection): void
   /** All of its work is done. */
   idle (connection: ManagedConnection): void
   /** The client has closed first. */

@@ -77,7 +77,7 @@ export interface DrainReport {
     causes: Partial<Record<CloseCause, number>>
   }
   work: {
-    /** Connections whose work the drain waited for. */
+    /** Connections whose work the drain waited for, those closed before it among them. */
     inFlight: number
     /** Of these, all their work was done in time. */
     finished: number

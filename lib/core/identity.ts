@@ -60,14 +60,14 @@ export abstract class Identity {
   belongsTo (host: ConnectionHost): boolean { return this.host === host }
 
   setOwner (owner: string | undefined): boolean {
-    if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', owner)
+    if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', typeof owner)
     if (this.state !== 'closed') this.host.registry.moveOwner(this.#self, this.#owner, owner)
     this.#owner = owner
     return !this.isEnding
   }
 
   tag (...tags: string[]): void {
-    for (const tag of tags) if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', tag)
+    for (const tag of tags) if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', typeof tag)
     const added = tags.filter((tag) => !this.tags.has(tag))
     if (this.state === 'closed' || added.length === 0) return
     // A new set: whoever has read the tags has a snapshot.

@@ -41,6 +41,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Was told that the server leaves. */
   #drained = false
   #gone = false
+  /** The application's errorHandler is running. */
+  #faulting = false
 
   constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
     super(host, socket, facts)
@@ -71,7 +73,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   // ——— what users do
 
   defer (cleanup: Cleanup): void {
-    if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', cleanup)
+    if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
     const { deadlines, cleanupTimeout, registry } = this.host
     let cleanups = this.#rare?.cleanups
     if (cleanups === undefined) {
@@ -109,7 +111,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
   end (cause: CloseCause, code: number, reason: string): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
-    if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', reason)
+    if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
     const text = truncateReason(reason)
     return this.#startClosing(cause, code, text, () => {
       const { transport } = this.host
@@ -146,7 +148,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
   socketClosing (cause: 'application' | 'protocol' | 'refused', code: number, reason: string): void {
     // After a fault it is the user's errorHandler that closes.
-    this.#startClosing(cause === 'application' && this.muted ? 'error' : cause, code, reason)
+    this.#startClosing(cause === 'application' && (this.#faulting || this.muted) ? 'error' : cause, code, reason)
   }
 
   /** The raw socket is gone. */
@@ -193,6 +195,16 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.kill('error')
   }
 
+  /** Runs the application's errorHandler: a close in it is for the error. */
+  blame (errorHandler: () => unknown): unknown {
+    this.#faulting = true
+    try {
+      return errorHandler()
+    } finally {
+      this.#faulting = false
+    }
+  }
+
   /** Counts a fault and tells whoever listens; reporting it is another's. */
   noteFault (error: unknown): void {
     this.host.registry.counters.faults++
@@ -216,7 +228,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   }
 
   cleanupsSettled (): void {
-    if (this.host.registry.late.delete(this)) this.host.observer?.idle(this)
+    if (this.host.registry.late.delete(this)) this.host.observer?.cleaned(this)
     this.#finish()
   }
 

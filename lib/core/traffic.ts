@@ -38,7 +38,7 @@ export abstract class Traffic extends Identity implements MessageSource {
   get working (): boolean { return this.#work > 0 }
 
   track<T extends PromiseLike<unknown>> (promise: T): T {
-    if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', promise)
+    if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', typeof promise)
     this.hold(promise, (err) => this.note('warn', err, 'tracked work failed'))
     return promise
   }

@@ -46,26 +46,18 @@ export class Handshakes {
   /** Handshakes under way. */
   get size (): number { return this.#pending.size }
 
-  /** Puts the door in front of @fastify/websocket's listener; returns the names of all others. */
-  watch (server: Server): string[] {
-    const others: string[] = []
-    const listeners = server.listeners('upgrade') as UpgradeListener[]
-    // The last of them: others of the name belong to child contexts that were there before.
-    const own = listeners.findLast(({ name }) => name === LISTENER)
-    for (const listener of listeners) {
-      if (listener !== own) {
-        others.push(listener.name || 'anonymous')
-        continue
-      }
-      server.removeListener('upgrade', listener)
-      this.#server = server
-      this.#listener = (request, raw, head) => {
-        if (isTaken(raw) || !this.#enter(request, raw)) return
-        listener.call(server, request, raw, head)
-      }
-      server.on('upgrade', this.#listener)
+  /** Puts the door in front of @fastify/websocket's listener. */
+  watch (server: Server): void {
+    // The last of the name: others belong to child contexts that were there before.
+    const listener = (server.listeners('upgrade') as UpgradeListener[]).findLast(({ name }) => name === LISTENER)
+    if (listener === undefined) return
+    server.removeListener('upgrade', listener)
+    this.#server = server
+    this.#listener = (request, raw, head) => {
+      if (isTaken(raw, server.listenerCount('upgrade') === 1) || !this.#enter(request, raw)) return
+      listener.call(server, request, raw, head)
     }
-    return others
+    server.on('upgrade', this.#listener)
   }
 
   /** Puts our listener behind all others: they take what is theirs, while Fastify answers everything, with 404 if need be. */
@@ -147,7 +139,11 @@ function bytesWritten (raw: Duplex): number {
   return (raw as Duplex & { bytesWritten?: number }).bytesWritten ?? 0
 }
 
-/** Whether another listener has taken the handshake: http-proxy assigns a response, ws reads, NestJS ends what is not its own. */
-function isTaken (raw: Duplex): boolean {
-  return raw.destroyed || raw.writableEnded || (raw as { _httpMessage?: unknown })._httpMessage != null || raw.listenerCount('data') > 0
+/**
+ * Whether somebody else has taken the handshake: http-proxy assigns a response, ws reads, NestJS ends what is not its own.
+ * Where ours is the only listener, whoever reads just counts the bytes.
+ */
+function isTaken (raw: Duplex, alone: boolean): boolean {
+  return raw.destroyed || raw.writableEnded || (raw as { _httpMessage?: unknown })._httpMessage != null ||
+    (!alone && raw.listenerCount('data') > 0)
 }

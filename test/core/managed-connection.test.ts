@@ -25,7 +25,7 @@ function observe (host: CoreHost): string[] {
   const told: string[] = []
   const note = (what: string) => () => { told.push(what) }
   host.observer = {
-    idle: note('idle'), left: note('left'), answered: note('answered'), gone: note('gone'), closed: note('closed'), cleanupAbandoned: note('cleanupAbandoned')
+    cleaned: note('cleaned'), idle: note('idle'), left: note('left'), answered: note('answered'), gone: note('gone'), closed: note('closed'), cleanupAbandoned: note('cleanupAbandoned')
   } satisfies ConnectionObserver
   return told
 }
@@ -615,7 +615,7 @@ test('a cleanup deferred when closed is known until it has settled', async () =>
   assert.deepEqual([[...host.registry.late], told], [[connection], []])
   ends[1]!()
   await clock.flush()
-  assert.deepEqual([host.leftovers, told], [0, ['idle']])
+  assert.deepEqual([host.leftovers, told], [0, ['cleaned']])
 })
 
 test('a cleanup deferred when closed that hangs is given up', async () => {

@@ -16,7 +16,7 @@ const LAYERS = [
   ['policies'],
   ['tracker.ts', 'options.ts'],
   ['transport', 'process', 'observe', 'cluster', 'page'],
-  ['plugin.ts', 'intake.ts', 'routes.ts'],
+  ['plugin.ts', 'closing.ts', 'intake.ts', 'routes.ts'],
   ['index.ts', 'testing']
 ]
 

@@ -9,6 +9,7 @@ import type { Census } from './fixtures/leak.ts'
 interface Result {
   ways: number
   before: Census
+  middle: Census
   after: Census
   opened: number
   closed: Record<string, number>
@@ -25,8 +26,8 @@ const BYTES = 100
 test('after 10,000 connections, ended in every way, nothing is left and the heap is back at its base', async (t) => {
   const child = forkFixture(t, 'leak', [String(WARM_UP), String(COUNT)], { execArgv: ['--expose-gc'] })
   const result = await child.message<Result>(120_000)
-  const { before, after, ways, opened, closed, timersAfterClose, duration } = result
-  t.diagnostic(`${ways} ways, ${opened} opened, ${JSON.stringify(closed)}; ${(duration / 1000).toFixed(1)} s; heap ${before.heap} → ${after.heap} B`)
+  const { before, middle, after, ways, opened, closed, timersAfterClose, duration } = result
+  t.diagnostic(`${ways} ways, ${opened} opened, ${JSON.stringify(closed)}; ${(duration / 1000).toFixed(1)} s; heap ${before.heap} → ${middle.heap} → ${after.heap} B`)
   // Some ways are handshakes that never become a connection.
   assert.ok(opened > COUNT * 0.9, `${opened} of ${COUNT} opened`)
   for (const cause of ['client', 'network', 'protocol', 'application', 'disconnected', 'error', 'refused']) {
@@ -40,7 +41,8 @@ test('after 10,000 connections, ended in every way, nothing is left and the heap
   assert.equal(timersAfterClose, 0)
   const { finished, failed, abandoned } = after.cleanups
   assert.equal(finished + failed + abandoned, after.deferred, 'every cleanup ran exactly once')
-  const growth = after.heap - before.heap
-  assert.ok(growth < COUNT * BYTES, `the heap has grown by ${growth} B, ${(growth / COUNT).toFixed(0)} B a connection`)
+  // What leaks grows in both halves; what V8 has still to compile, or to optimize, in one.
+  const growth = Math.min(middle.heap - before.heap, after.heap - middle.heap)
+  assert.ok(growth < COUNT / 2 * BYTES, `the heap has grown by ${growth} B over ${COUNT / 2} connections: ${before.heap} → ${middle.heap} → ${after.heap}`)
   assert.deepEqual(await child.exited, { code: 0, signal: null })
 })

@@ -50,11 +50,9 @@ export class Drain implements ConnectionObserver {
   }
 
   get phase (): DrainPhase | null { return this.#phase }
-
-  /** Resolves with the report; never rejects. */
   get finished (): Promise<DrainReport> { return this.#report.promise }
 
-  /** Starts the drain, or joins the one under way; `close` cuts the settling short. */
+  /** Starts the drain, or joins the one under way; `close` cuts the settling short. Never rejects. */
   start (trigger: DrainTrigger): Promise<DrainReport> {
     if (this.#phase === null) this.#begin(trigger)
     else if (trigger === 'close') this.#stop()
@@ -94,7 +92,9 @@ export class Drain implements ConnectionObserver {
 
   // ——— what connections tell
 
+  cleaned (): void { this.#wake() }
   idle (connection: ManagedConnection): void {
+    this.#tally!.workEnded(connection)
     if (this.#working.delete(connection) && !this.#holding && this.#phase !== 'notify') this.#pace.add([connection])
     this.#wake()
   }
@@ -195,7 +195,6 @@ export class Drain implements ConnectionObserver {
     this.#wake()
   }
 
-  /** Waits for the work of a connection, if it has any and grace is not over. */
   #await (connection: ManagedConnection): boolean {
     if (!connection.working || this.#host.clock.now() >= this.#moments!.graceEnd) return false
     this.#working.add(connection)
@@ -212,7 +211,7 @@ export class Drain implements ConnectionObserver {
     })
   }
 
-  /** Looks at where things are and does what is due; called whenever something has happened. */
+  /** Does what is due; called whenever something has happened. */
   #step (): void {
     if (this.#phase === 'done' || this.#giving) return
     const { clock, registry } = this.#host
@@ -240,7 +239,7 @@ export class Drain implements ConnectionObserver {
   #cutOff (): boolean {
     const { clock, registry } = this.#host
     const until = clock.now() + SLICE
-    return registry.snapshot().every((connection) => {
+    return registry.snapshot().filter(({ gone }) => !gone).every((connection) => {
       this.#farewell!.kill(connection)
       return clock.now() < until
     })

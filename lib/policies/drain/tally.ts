@@ -4,6 +4,7 @@
 import type { CloseCause } from '../../core/close-codes.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { AbandonedCleanup, DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
+import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 
 export class Tally {
@@ -25,6 +26,9 @@ export class Tally {
   /** Ids of the connections whose work was waited for. */
   readonly worked = new Set<number>()
   abandonedWork = 0
+  /** Connections that were closed before, over work that still goes on. */
+  readonly #leftover: number
+  #leftoverEnded = 0
   aborted = false
 
   constructor (host: DrainHost, trigger: DrainTrigger) {
@@ -35,6 +39,7 @@ export class Tally {
     const { cleanups, refused } = host.registry.counters
     this.#before = { finished: cleanups.finished, failed: cleanups.failed, refused }
     this.total = host.registry.size
+    this.#leftover = host.registry.working - host.registry.snapshot().filter(({ working }) => working).length
   }
 
   phaseEnded (phase: DrainPhase | null): void {
@@ -47,6 +52,11 @@ export class Tally {
   firstFrameAt (): number {
     if (this.#firstFrameAt === -1) this.#firstFrameAt = this.#host.clock.now()
     return this.#firstFrameAt
+  }
+
+  /** All work of a connection has ended. */
+  workEnded ({ id, state }: ManagedConnection): void {
+    if (state === 'closed' && this.#leftoverEnded < this.#leftover && !this.worked.has(id)) this.#leftoverEnded++
   }
 
   delayGiven (delay: number): void {
@@ -84,9 +94,9 @@ export class Tally {
         causes: this.#causes
       },
       work: {
-        inFlight: this.worked.size,
-        finished: this.worked.size - this.abandonedWork,
-        abandoned: this.abandonedWork
+        inFlight: this.worked.size + this.#leftover,
+        finished: this.worked.size + this.#leftoverEnded - this.abandonedWork,
+        abandoned: this.abandonedWork + this.#leftover - this.#leftoverEnded
       },
       cleanups: {
         finished: cleanups.finished - this.#before.finished,

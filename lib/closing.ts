@@ -1,0 +1,103 @@
+/**
+ * Who holds the close of the app: two gates that wait for one drain, and the user's preClose in its *notify*.
+ *
+ * The callback of the HTTP server's own close waits always. Where Fastify does not close our server, or somebody else
+ * would close clients in his own way first, avvio's onClose from inside onReady waits before all preClose hooks;
+ * elsewhere the drain runs beside those, as they expect. The preClose hook itself only starts the drain: Fastify bounds
+ * it by its pluginTimeout.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Clock } from './core/clock.ts'
+import { isThenable } from './core/events.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { SocketTracker } from './tracker.ts'
+import { Listener } from './transport/listener.ts'
+
+/** A preClose hook of either kind. */
+type PreClose = NonNullable<ResolvedOptions['websocket']['preClose']>
+
+/** An instance as avvio extends it: an onClose that runs before preClose hooks when it is added in onReady. */
+type AvvioInstance = FastifyInstance & { onClose (hook: () => Promise<void>): void }
+
+export class Closing {
+  readonly listener: Listener
+  readonly #app: FastifyInstance
+  readonly #tracker: SocketTracker
+  readonly #clock: Clock
+  /** Longest wait for a preClose that comes after the drain, milliseconds. */
+  readonly #reserve: number
+  #preClose: PreClose | null
+  #begun: Promise<unknown> | null = null
+  /** Fastify closes the server of a serverFactory only where it was told to listen. */
+  #listens = false
+  /** Somebody else would close clients without a code as soon as he may. */
+  #first: 'before preClose' | 'before the listener closes' | null = null
+
+  constructor (app: FastifyInstance, tracker: SocketTracker, clock: Clock, reserve: number, preClose: PreClose | null) {
+    this.#app = app
+    this.#tracker = tracker
+    this.#clock = clock
+    this.#reserve = reserve
+    this.#preClose = preClose
+    this.listener = new Listener(app.server, async () => {
+      await this.begin()
+      // What is here already is read first: it may be the other half of a request.
+      clock.setImmediate(() => { clock.setImmediate(() => { this.listener.closeIdle() }) })
+    })
+  }
+
+  /** @fastify/websocket was registered by somebody else: its preClose closes its clients without a code. */
+  websocketAdopted (): void { this.#first ??= 'before preClose' }
+
+  /** A ws server made elsewhere was adopted: @fastify/http-proxy closes its clients as soon as the listener closes. */
+  serverAdopted (): void { this.#first = 'before the listener closes' }
+
+  /** Fastify listens. */
+  listens (): void { this.#listens = true }
+
+  /** Puts up the second gate; to be called from inside onReady. */
+  ready (): void {
+    (this.#app as AvvioInstance).onClose(async () => {
+      if (this.#first === null && this.#listens) return
+      const drained = this.begin()
+      if (this.#listens && this.#first !== 'before the listener closes') void this.listener.close()
+      await drained
+    })
+  }
+
+  /** Starts the drain of a closing app, or joins it. */
+  begin (): Promise<unknown> {
+    if (this.#begun !== null) return this.#begun
+    const late = this.givePreClose()
+    const drained = this.#tracker.startDrain('close')
+    this.#begun = isThenable(late) ? Promise.all([drained, this.#atMost(late)]) : drained
+    return this.#begun
+  }
+
+  /** Hands the user's preClose to the drain, once; where the drain is past its *notify*, returns the hook's promise. */
+  givePreClose (): unknown {
+    const hook = this.#preClose
+    if (hook === null) return undefined
+    this.#preClose = null
+    return this.#tracker.preClose(() => call(hook, this.#app))
+  }
+
+  #atMost (promise: PromiseLike<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.setTimeout(resolve, this.#reserve)
+      const settled = () => {
+        this.#clock.clearTimeout(timer)
+        resolve()
+      }
+      promise.then(settled, settled)
+    })
+  }
+}
+
+/** Calls a preClose hook of either kind; a promise where it takes time. */
+function call (hook: PreClose, app: FastifyInstance): unknown {
+  if (hook.length === 0) return Reflect.apply(hook, app, [])
+  return new Promise<void>((resolve, reject) => {
+    Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
+  })
+}
