@@ -1,11 +1,11 @@
 /**
  * Close codes, causes and reasons: every number this package puts into a close frame, with its source.
  *
- * A cause says who or what ended a connection and is ours; a code is what the peer is told (RFC 6455 §7.4).
- * Nothing else in lib/ writes a close code as a number.
+ * A cause says who or what ended a connection and is ours; a code is what the peer is told (RFC 6455 §7.4). Codes that
+ * are sent stand here and nowhere else; 1005 and 1006, which only ever describe what was received, stand where they do.
  */
 
-/** Close codes sent by this package. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
+/** Close codes by name, for this package and for applications. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
 export const CloseCode = {
   /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: some clients stay away, others come back at once. */
   NormalClosure: 1000,

@@ -2,7 +2,6 @@
  * Typed events of the tracker.
  *
  * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
- * Emitting with nobody listening costs one look-up and allocates nothing.
  */
 import type { CloseRecord, Connection } from './connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'

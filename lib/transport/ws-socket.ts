@@ -3,7 +3,7 @@
  * stays here, and core/ reaches the socket through `wsTransport`.
  *
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
- * listener per connection and `removeAllListeners()` cannot blind us. Sockets that exist already get the same
+ * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
  * overrides as own properties. Private parts of ws that are read: `_socket`, `_sender._bufferedBytes`,
  * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`.
  */
