@@ -37,7 +37,8 @@ test('after 10,000 connections, ended in every way, nothing is left and the heap
     connections: after.connections, leftovers: after.leftovers, working: after.working, tcp: after.tcp, clients: after.clients
   })) assert.equal(value, 0, `${what} left: ${value}`)
   assert.deepEqual(after.listeners, before.listeners)
-  assert.ok(after.timers <= before.timers, `timers: ${before.timers} before, ${after.timers} after`)
+  // The gate that keeps noisy peers out of the log has a timer a kind of line, for 10 s; no connection has any.
+  assert.ok(after.timers <= 4, `${after.timers} timers`)
   assert.equal(timersAfterClose, 0)
   const { finished, failed, abandoned } = after.cleanups
   assert.equal(finished + failed + abandoned, after.deferred, 'every cleanup ran exactly once')
