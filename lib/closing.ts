@@ -7,6 +7,7 @@
  * it by its pluginTimeout.
  */
 import type { FastifyInstance } from 'fastify'
+import { afterInput } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
 import { isThenable } from './core/events.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -41,8 +42,8 @@ export class Closing {
     this.#preClose = preClose
     this.listener = new Listener(app.server, async () => {
       await this.begin()
-      // What is here already is read first: it may be the other half of a request.
-      clock.setImmediate(() => { clock.setImmediate(() => { this.listener.closeIdle() }) })
+      // What is here already is read first: it may be a request, or its other half.
+      afterInput(clock, () => { this.listener.closeIdle() })
     })
   }
 

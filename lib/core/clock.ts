@@ -37,3 +37,11 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   setImmediate: (callback) => { setImmediate(callback) }
 }
+
+/**
+ * Calls `callback` when input that had arrived by now was read: one turn of the event loop may be in the middle of its
+ * poll, the second has a whole one.
+ */
+export function afterInput (clock: Clock, callback: () => void): void {
+  clock.setImmediate(() => { clock.setImmediate(callback) })
+}

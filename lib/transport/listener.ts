@@ -20,7 +20,6 @@ export class Listener {
     this.silent.watch(server)
     server.close = (callback?: CloseCallback) => {
       void Promise.all([this.close(), drained()]).then(([error]) => callback?.(error))
-      this.silent.destroy(false)
       return server
     }
   }
@@ -37,10 +36,10 @@ export class Listener {
     return this.#closed
   }
 
-  /** Closes the HTTP connections on which nothing is under way, or only half a request, which nobody else would end. */
+  /** Closes the HTTP connections on which nothing, or only half a request, is under way. */
   closeIdle (): void {
     // Absent on the servers of a serverFactory, maybe.
     this.#server.closeIdleConnections?.()
-    this.silent.destroy(true)
+    this.silent.destroy()
   }
 }

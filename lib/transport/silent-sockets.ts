@@ -44,9 +44,9 @@ export class SilentSockets {
     if (this.#silent.delete(socket) || this.#shaking.delete(socket)) socket.removeListener('close', this.#onClose)
   }
 
-  /** Destroys those that have not begun to ask, or, with `half`, those that have not finished either. */
-  destroy (half: boolean): void {
+  /** Destroys them all, also those that have asked half a question: nobody else would end them. */
+  destroy (): void {
     for (const socket of this.#shaking) socket.destroy()
-    for (const socket of this.#silent) if (half || socket.bytesRead === 0) socket.destroy()
+    for (const socket of this.#silent) socket.destroy()
   }
 }

@@ -6,6 +6,7 @@
  * counted back from the end of `timeout`: when late, spread shrinks first, then grace.
  */
 import type { Cleanup } from '../../core/cleanup.ts'
+import { afterInput } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { ConnectionObserver } from '../../core/connection-host.ts'
@@ -264,10 +265,10 @@ export class Drain implements ConnectionObserver {
       this.#farewell!.kill(connection)
       connection.rushCleanups()
     }
-    clock.setImmediate(() => clock.setImmediate(() => {
+    afterInput(clock, () => {
       for (const connection of left()) connection.giveUpCleanups()
       this.#finish()
-    }))
+    })
   }
 
   #finish (): void {

@@ -1,6 +1,7 @@
 /**
  * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
  */
+import { afterInput } from '../../core/clock.ts'
 import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
@@ -24,7 +25,7 @@ export function notifyAll (host: DrainHost, until: number, done: () => void): vo
       if (next < connections.length && clock.now() >= sliceEnd) return clock.setImmediate(slice)
     }
     // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
-    clock.setImmediate(() => { clock.setImmediate(done) })
+    afterInput(clock, done)
   }
 }
 
