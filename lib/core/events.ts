@@ -61,10 +61,6 @@ export class Events {
     (this.#listeners[event] as Set<Listener<K>> | undefined)?.delete(listener)
   }
 
-  has (event: keyof LifecycleEvents): boolean {
-    return (this.#listeners[event]?.size ?? 0) > 0
-  }
-
   emit<K extends keyof LifecycleEvents> (event: K, ...args: LifecycleEvents[K]): void {
     const listeners = this.#listeners[event] as Set<Listener<K>> | undefined
     if (listeners === undefined || listeners.size === 0) return

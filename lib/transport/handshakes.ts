@@ -43,9 +43,6 @@ export class Handshakes {
     this.#forget = function () { pending.delete(this) }
   }
 
-  /** Handshakes under way. */
-  get size (): number { return this.#pending.size }
-
   /** Puts the door in front of @fastify/websocket's listener. */
   watch (server: Server): void {
     // The last of the name: others belong to child contexts that were there before.
