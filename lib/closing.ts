@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterInput } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
 import { isThenable } from './core/events.ts'
-import type { ResolvedOptions } from './options.ts'
+import type { ResolvedOptions } from './resolve-options.ts'
 import type { SocketTracker } from './tracker.ts'
 import { Listener } from './transport/listener.ts'
 

@@ -13,6 +13,7 @@ const sockets = Object.assign(plugin, { CloseCode, CHANNELS, defaults })
 
 export default sockets
 export { sockets as 'module.exports', CloseCode, CHANNELS, defaults }
+export type { Clock, Timer } from './core/clock.ts'
 export type { CloseCause } from './core/close-codes.ts'
 export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './core/connection.ts'
 export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger } from './core/drain-report.ts'
@@ -21,7 +22,9 @@ export type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 export type { Filter } from './core/filter.ts'
 export type { Message } from './core/messages.ts'
 export type { ChannelMessages } from './observe/diagnostics.ts'
-export type { DrainOptions, LifecycleOptions, ReadinessOptions, RouteSocketOptions, SignalOptions } from './options.ts'
+export type {
+  DrainOptions, HeartbeatOptions, LifecycleOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
+} from './options.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'
 export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
 

@@ -8,11 +8,12 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Connection } from './core/connection.ts'
-import { attempt } from './core/events.ts'
+import { atOnce, attempt } from './core/events.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
 import type { LogGate } from './observe/log-gate.ts'
-import type { LifecycleOptions, ResolvedOptions } from './options.ts'
+import type { LifecycleOptions } from './options.ts'
+import type { ResolvedOptions } from './resolve-options.ts'
 import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
 import type { Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
@@ -21,6 +22,9 @@ import { attach } from './transport/ws-socket.ts'
 
 /** Least time ws itself is to wait for an answer, milliseconds; ours is shorter, and knows when the frame has left. */
 const WS_CLOSE_TIMEOUT = 30_000
+
+/** What is said of whatever a connection's code threw. */
+const FAILED = 'handler or listener of a socket failed'
 
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 
@@ -106,8 +110,8 @@ export class Intake implements Acceptance {
     if (errorHandler !== undefined && upgrade !== undefined) {
       return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
     }
-    connection.log.error({ err: error }, 'handler or listener of a socket failed')
-    return undefined
+    // A serializer may trip over what was thrown: that it was is told all the same.
+    return attempt(() => { connection.log.error({ err: error }, FAILED) }, () => { connection.log.error(FAILED) })
   }
 
   /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
@@ -126,8 +130,8 @@ export class Intake implements Acceptance {
     const { data, owner } = this.#options
     let failed: (() => void) | undefined
     try {
-      if (data !== undefined) connection.data = data(request)
-      if (owner !== undefined) connection.setOwner(owner(request))
+      if (data !== undefined) connection.data = atOnce('data()', data(request))
+      if (owner !== undefined) connection.setOwner(atOnce('owner()', owner(request)))
     } catch (error) {
       failed = () => { connection.fault(error) }
     }

@@ -1,16 +1,12 @@
 /**
- * Every option: one interface, one defaults object, one function that checks, fills and freezes.
- *
- * The rest of lib/ sees only what `resolveOptions` returns and never fills a gap itself. `undefined` means the default,
- * `false` means off, unknown keys throw. Durations are milliseconds, sizes bytes.
+ * Every option: what can be given, and what stands where nothing is. `undefined` means the default, `false` means off.
+ * Durations are milliseconds, sizes bytes. resolve-options.ts checks and fills them.
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import { CloseCode, isSendable } from './core/close-codes.ts'
+import { CloseCode } from './core/close-codes.ts'
 import type { Connection, ConnectionData } from './core/connection.ts'
-import { check, knownKeys } from './core/check.ts'
-import { makePlan } from './policies/drain/plan.ts'
-import type { DrainPlan } from './policies/drain/plan.ts'
+import type { Clock } from './core/clock.ts'
 import type { DrainReason, ReconnectOptions } from './policies/drain/reconnect.ts'
 
 /** How the server leaves. */
@@ -44,8 +40,34 @@ export interface SignalOptions {
 /** Readiness route: its path, or a Fastify route's options with a `url`. */
 export type ReadinessOptions = string | (RouteShorthandOptions & { url: string })
 
+/** How dead peers are found. */
+export interface HeartbeatOptions {
+  /** A silent peer is pinged after at most this long (RFC 6455 §5.5.2). At least 100. @default 25000 */
+  interval?: number
+  /** Intervals without a sign of life, after the ping, until the peer is dead. @default 2 */
+  maxMissed?: number
+}
+
+/** How long connections may be silent, idle and alive; of the plugin, and of a route in its `config.sockets`. */
+export interface TermsOptions {
+  /** Ping the silent, destroy the dead; false: neither. @default true */
+  heartbeat?: HeartbeatOptions | boolean
+  /** Close a client that has sent no message for this long, with 3008. @default false */
+  idleTimeout?: number | false
+  /** Close a connection after this long, less up to 20 % by chance, with 1012. @default false */
+  maxLifetime?: number | false
+}
+
+/** What connections may cost. */
+export interface LimitsOptions {
+  handshakes?: {
+    /** From the upgrade request to the open socket, at most; what arrives meanwhile does not extend it. @default 10000 */
+    timeout?: number | false
+  }
+}
+
 /** Options of the plugin. `options`, `errorHandler` and `preClose` are @fastify/websocket's. */
-export interface LifecycleOptions extends WebsocketPluginOptions {
+export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions {
   /** Whom a connection belongs to; called when it opens, after the route's hooks. */
   owner?: (request: FastifyRequest) => string | undefined
   /** Fills `connection.data` when it opens. */
@@ -69,10 +91,13 @@ export interface LifecycleOptions extends WebsocketPluginOptions {
   isolation?: boolean
   /** Close code after such a fault. @default 1011 */
   errorCode?: number
+  limits?: LimitsOptions
+  /** The source of time; in tests that of `createClock()`. @default the real one */
+  clock?: Clock
 }
 
 /** Options of one route, in its `config.sockets`. */
-export interface RouteSocketOptions {
+export interface RouteSocketOptions extends TermsOptions {
   /** Read nothing until the first message listener or `messages()`. @default false */
   holdMessages?: boolean
   /** Keep the upgrade request as `connection.request`. @default false */
@@ -99,116 +124,9 @@ export const defaults = Object.freeze({
   history: 256,
   isolation: true,
   errorCode: CloseCode.InternalError as number,
+  heartbeat: Object.freeze({ interval: 25_000, maxMissed: 2 }),
+  idleTimeout: false as number | false,
+  maxLifetime: false as number | false,
+  limits: Object.freeze({ handshakes: Object.freeze({ timeout: 10_000 as number | false }) }),
   route: Object.freeze({ holdMessages: false, keepRequest: false, waitForHandler: false })
 })
-
-/** Checked, filled and frozen. */
-export interface ResolvedOptions {
-  readonly websocket: Readonly<WebsocketPluginOptions>
-  readonly owner: LifecycleOptions['owner']
-  readonly data: LifecycleOptions['data']
-  readonly onOpen: LifecycleOptions['onOpen']
-  readonly onDrain: LifecycleOptions['onDrain']
-  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean }
-  readonly plan: DrainPlan
-  readonly closeTimeout: number
-  readonly cleanupTimeout: number
-  readonly signals: false | { readonly errors: boolean }
-  readonly readiness: false | (RouteShorthandOptions & { url: string })
-  readonly history: number
-  readonly isolation: boolean
-  readonly errorCode: number
-}
-
-/** Options of a route, checked, filled and frozen. */
-export type ResolvedRouteOptions = Readonly<Required<RouteSocketOptions>>
-
-/** What Fastify itself takes in the options of `register`. */
-const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
-const WEBSOCKET_KEYS = ['options', 'errorHandler', 'preClose']
-const OWN_KEYS = [
-  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode'
-]
-const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect']
-
-/**
- * Checks and fills the plugin's options; never changes what it is given.
- * Throws SOCKETS_ERR_INVALID_OPTION and SOCKETS_ERR_OPTION_CONFLICT.
- */
-export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
-  knownKeys('', given, [...WEBSOCKET_KEYS, ...OWN_KEYS, ...FASTIFY_KEYS])
-  const { drain = {} } = given
-  knownKeys('drain', drain, DRAIN_KEYS)
-  const reconnect = resolveReconnect(drain.reconnect)
-  const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
-  const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
-    (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
-  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread, 'false or a non-negative integer (ms)')
-  const plan = makePlan({
-    timeout: check.positive('drain.timeout', drain.timeout, undefined),
-    defaultTimeout: defaults.drain.timeout,
-    terminationGracePeriod: check.positive('drain.terminationGracePeriod', drain.terminationGracePeriod, undefined),
-    preStop: check.duration('drain.preStop', drain.preStop, defaults.drain.preStop),
-    reserve: check.duration('drain.reserve', drain.reserve, defaults.drain.reserve),
-    settleDelay: check.duration('drain.settleDelay', drain.settleDelay, defaults.drain.settleDelay),
-    spread,
-    closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
-  })
-  return Object.freeze({
-    websocket: Object.freeze({ options: given.options, errorHandler: given.errorHandler, preClose: given.preClose }) as WebsocketPluginOptions,
-    owner: check.fn('owner', given.owner),
-    data: check.fn('data', given.data),
-    onOpen: check.fn('onOpen', given.onOpen),
-    onDrain: check.fn('onDrain', given.onDrain),
-    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false }),
-    plan,
-    closeTimeout: plan.closeTimeout,
-    cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),
-    signals: resolveSignals(given.signals),
-    readiness: resolveReadiness(given.readiness),
-    history: check.duration('history', given.history, defaults.history, 'a non-negative integer'),
-    isolation: check.flag('isolation', given.isolation, defaults.isolation),
-    errorCode: check.where('errorCode', given.errorCode, defaults.errorCode, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
-  })
-}
-
-/** Checks and fills a route's `config.sockets`; `route` names it in errors. */
-export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}): ResolvedRouteOptions {
-  const path = `config.sockets of route ${route}`
-  knownKeys(path, given, Object.keys(defaults.route))
-  return Object.freeze({
-    holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
-    keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
-    waitForHandler: check.flag(`${path}.waitForHandler`, given.waitForHandler, defaults.route.waitForHandler)
-  })
-}
-
-function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOptions {
-  const { rate, minDelay, maxDelay } = defaults.drain.reconnect
-  knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'])
-  const resolved = {
-    rate: check.where('drain.reconnect.rate', given.rate, rate, (value) => Number.isFinite(value) && (value as number) > 0, 'a positive number (clients a second)'),
-    minDelay: check.duration('drain.reconnect.minDelay', given.minDelay, minDelay),
-    maxDelay: check.duration('drain.reconnect.maxDelay', given.maxDelay, maxDelay)
-  }
-  if (resolved.maxDelay < resolved.minDelay) {
-    check.conflict(`drain.reconnect: maxDelay ${resolved.maxDelay} ms is less than minDelay ${resolved.minDelay} ms`)
-  }
-  return Object.freeze(resolved)
-}
-
-function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['signals'] {
-  if (typeof given !== 'object' || given === null) {
-    return check.flag('signals', given, defaults.signals, 'true, false or an object') && Object.freeze({ errors: false })
-  }
-  knownKeys('signals', given, ['errors'])
-  return Object.freeze({ errors: check.flag('signals.errors', given.errors, false) })
-}
-
-function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {
-  if (given === undefined || given === false) return false
-  const route = typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : { url: given }
-  const isPath = typeof route.url === 'string' && route.url.startsWith('/')
-  check.where('readiness', isPath ? route.url : given, '', () => isPath, 'false, a path that starts with /, or route options with such a url')
-  return Object.freeze(route as Exclude<ReadinessOptions, string>)
-}

@@ -11,7 +11,6 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
-import { systemClock } from './core/clock.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { Intake } from './intake.ts'
@@ -19,10 +18,10 @@ import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
 import { warnAboutBudget, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
-import { resolveOptions } from './options.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
+import { resolveOptions } from './resolve-options.ts'
 import { pathOf, routeHook } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
@@ -41,7 +40,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   // Also in a sibling context: both would take the same server.
   if (app.hasDecorator('sockets') || registered.has(upgradeServer)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   registered.add(upgradeServer)
-  const clock = systemClock
+  const { clock } = options
   const gate = new LogGate(clock, app.log)
 
   const tracker = new SocketTracker(options, {
@@ -62,8 +61,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     get accepting () { return tracker.accepting },
     arrived: (raw) => { closing.listener.silent.forget(raw as Socket) },
     retryAfter: Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000)),
-    refused: (request, raw) => {
-      tracker.refused({ reason: 'draining', path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
+    timeout: options.limits.handshakes.timeout,
+    deadlines: tracker.running,
+    refused: (request, raw, reason) => {
+      tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
     }
   })
 
@@ -74,9 +75,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
-  logEvents(tracker, app.log)
+  logEvents(tracker, app.log, gate)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, delegateErrors: errorHandler !== undefined || !options.isolation }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, delegateErrors: errorHandler !== undefined || !options.isolation, terms: options.terms }))
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,

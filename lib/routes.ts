@@ -12,8 +12,9 @@ import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { isThenable } from './core/events.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
-import { resolveRouteOptions } from './options.ts'
-import type { ResolvedRouteOptions } from './options.ts'
+import type { Terms } from './core/vitals.ts'
+import { resolveRouteOptions } from './resolve-options.ts'
+import type { ResolvedRouteOptions } from './resolve-options.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
 
@@ -40,7 +41,7 @@ export function routeOf (request: FastifyRequest): Route | undefined {
  *
  * `delegateErrors`: leave what handlers throw to @fastify/websocket, and so to the user's own errorHandler.
  */
-export function routeHook (how: { wrap: boolean, delegateErrors: boolean }): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, delegateErrors: boolean, terms: Terms }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket || given.wsHandler)
@@ -48,7 +49,7 @@ export function routeHook (how: { wrap: boolean, delegateErrors: boolean }): (op
     const route: Route = {
       url: options.url,
       websocket,
-      options: resolveRouteOptions(options.url, config?.sockets),
+      options: resolveRouteOptions(options.url, config?.sockets, how.terms),
       warned: new Set()
     }
     options.config = { ...config, [kRoute]: route } as never
@@ -70,6 +71,7 @@ export function factsOf (request: FastifyRequest, route: Route | undefined): Con
     // A stream of injectWS has no address.
     ip: request.raw.socket === undefined ? '' : request.ip,
     requestId: String(request.id),
+    terms: route?.options.terms,
     request: route?.options.keepRequest ? request : undefined
   }
 }

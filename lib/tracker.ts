@@ -20,12 +20,16 @@ import type { Filter } from './core/filter.ts'
 import { ManagedConnection } from './core/managed-connection.ts'
 import { Registry } from './core/registry.ts'
 import type { Counters } from './core/registry.ts'
+import { RunningClock } from './core/running-clock.ts'
 import { connectionOf } from './core/socket.ts'
 import type { Transport } from './core/socket.ts'
-import type { ResolvedOptions } from './options.ts'
 import { Drain } from './policies/drain/drain.ts'
 import type { DrainHost } from './policies/drain/drain-host.ts'
 import type { DrainPlan } from './policies/drain/plan.ts'
+import { Expiry } from './policies/expiry.ts'
+import { Heartbeats } from './policies/heartbeat.ts'
+import { Idle } from './policies/idle.ts'
+import type { ResolvedOptions } from './resolve-options.ts'
 
 /** What the server is doing with its connections. */
 export type TrackerState = 'running' | 'draining' | 'drained'
@@ -103,6 +107,8 @@ export class SocketTracker implements Tracker {
   readonly #options: ResolvedOptions
   readonly #host: DrainHost
   readonly #drain: Drain
+  /** Whoever looks after open connections. */
+  readonly #watchers: Array<Heartbeats | Idle | Expiry>
   #accepting = true
 
   constructor (options: ResolvedOptions, parts: TrackerParts) {
@@ -115,6 +121,8 @@ export class SocketTracker implements Tracker {
       clock: parts.clock,
       transport: parts.transport,
       deadlines: new Deadlines(parts.clock),
+      running: new Deadlines(new RunningClock(parts.clock)),
+      terms: options.terms,
       events: this.events,
       registry: this.#registry,
       closeTimeout: options.closeTimeout,
@@ -122,6 +130,7 @@ export class SocketTracker implements Tracker {
       isolation: options.isolation,
       errorCode: options.errorCode,
       observer: null,
+      timekeeper: null,
       childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
       report: (error, connection) => {
         attempt(() => parts.report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
@@ -138,6 +147,16 @@ export class SocketTracker implements Tracker {
       refuseHandshakes: () => { parts.refuseHandshakes() }
     }
     this.#drain = new Drain(this.#host)
+    const idle = new Idle(this.#host)
+    const expiry = new Expiry({ ...this.#host, grace: options.plan.grace, minDelay: options.drain.reconnect.minDelay })
+    this.#host.timekeeper = {
+      idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) },
+      endSet: (connection) => { expiry.endSet(connection) }
+    }
+    this.#watchers = [new Heartbeats(this.#host), idle, expiry]
+    this.events.on('closing', (connection) => {
+      for (const watcher of this.#watchers) watcher.remove(connection as ManagedConnection)
+    })
   }
 
   get size (): number { return this.#registry.size }
@@ -190,6 +209,9 @@ export class SocketTracker implements Tracker {
 
   // ——— what the plugin does
 
+  /** Deadlines in time that passes only while the event loop runs. */
+  get running (): Deadlines { return this.#host.running }
+
   /** Takes charge of an accepted socket; the caller attaches the two, then calls `opened`. */
   accept (socket: WebSocket, facts: ConnectionFacts): ManagedConnection {
     const connection = new ManagedConnection(this.#host, socket, facts)
@@ -202,6 +224,8 @@ export class SocketTracker implements Tracker {
     const { onOpen } = this.#options
     // Looked at first: where a listener starts the drain, it is one of those who are told.
     const late = this.#drain.phase !== null
+    // `data` or `owner` may have had it closed.
+    if (connection.state === 'open') for (const watcher of this.#watchers) watcher.add(connection)
     this.events.emit('open', connection)
     if (onOpen !== undefined) attempt(() => onOpen(connection), (error) => connection.fault(error))
     // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
@@ -224,5 +248,8 @@ export class SocketTracker implements Tracker {
   abortDrain (): void { this.#drain.abort() }
 
   /** Entries, deadlines and works that are left: 0 when nothing is. */
-  get leftovers (): number { return this.#registry.indexSize + this.#host.deadlines.size + this.#registry.working }
+  get leftovers (): number {
+    const { deadlines, running } = this.#host
+    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working
+  }
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 const ROOT = join(import.meta.dirname, '..')
 const TIME_LIMIT = 120_000
 
-const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const folder = mkdtempSync(join(tmpdir(), 'packaging-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -22,7 +22,7 @@ cpSync(join(ROOT, 'test/packaging'), folder, { recursive: true })
 
 // Builds first, by prepack. The name of the file is the last line that npm prints.
 const tarball = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n').at(-1)
-const companions = ['fastify', 'ws', 'typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`)
+const companions = ['fastify', 'ws', 'typescript', '@types/node'].map((name) => `${name}@${{ ...dependencies, ...devDependencies }[name]}`)
 
 const installed = run(`npm install ${tarball} ${companions.join(' ')}`, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, tarball), ...companions])
 const results = installed && [

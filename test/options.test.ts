@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults, resolveOptions, resolveRouteOptions } from '../lib/options.ts'
+import { systemClock } from '../lib/core/clock.ts'
+import { defaults } from '../lib/options.ts'
 import type { LifecycleOptions } from '../lib/options.ts'
+import { resolveOptions, resolveRouteOptions } from '../lib/resolve-options.ts'
 
 /** Options as JavaScript users may write them. */
 function resolve (given: object): ReturnType<typeof resolveOptions> {
@@ -10,10 +12,13 @@ function resolve (given: object): ReturnType<typeof resolveOptions> {
 
 const noop = () => undefined
 
+const TERMS = { heartbeat: { interval: 25_000, maxMissed: 2 }, idleTimeout: false, maxLifetime: false }
+
 // ——— defaults
 
 test('without options everything has its default', () => {
-  const { plan, ...options } = resolveOptions()
+  const { plan, clock, ...options } = resolveOptions()
+  assert.equal(clock, systemClock)
   assert.deepEqual(options, {
     websocket: { options: undefined, errorHandler: undefined, preClose: undefined },
     owner: undefined,
@@ -27,7 +32,9 @@ test('without options everything has its default', () => {
     readiness: false,
     history: 256,
     isolation: true,
-    errorCode: 1011
+    errorCode: 1011,
+    terms: TERMS,
+    limits: { handshakes: { timeout: 10_000 } }
   })
   assert.equal(plan.timeout, 8_000)
   assert.equal(plan.reserve, 5_000)
@@ -57,6 +64,11 @@ test('undefined means the default, for every option', () => {
     history: undefined,
     isolation: undefined,
     errorCode: undefined,
+    heartbeat: undefined,
+    idleTimeout: undefined,
+    maxLifetime: undefined,
+    limits: { handshakes: { timeout: undefined } },
+    clock: undefined,
     options: undefined,
     errorHandler: undefined,
     preClose: undefined
@@ -177,9 +189,13 @@ test("the user's object may be changed afterwards without effect", () => {
 })
 
 test('what comes out is frozen, all of it', () => {
-  const options = resolve({ signals: true, readiness: '/ready' })
-  assert.deepEqual(unfrozen(options), [])
+  const { clock, ...options } = resolve({ signals: true, readiness: '/ready', heartbeat: { interval: 1_000 } })
+  // Whoever replaces its functions replaces them for everybody.
+  assert.equal(clock, systemClock)
+  assert.ok(Object.isFrozen(resolve({})))
+  assert.deepEqual(unfrozen(Object.freeze(options)), [])
   assert.deepEqual(unfrozen(resolveRouteOptions('/', {})), [])
+  assert.deepEqual(unfrozen(resolveRouteOptions('/', { heartbeat: { interval: 1_000 } })), [])
   assert.deepEqual(unfrozen(defaults), [])
 })
 
@@ -224,7 +240,17 @@ const WRONG: Array<[option: string, allowed: string, ...given: unknown[]]> = [
   ['readiness', 'false, a path that starts with /, or route options with such a url', true, 1, null, 'ready', '', {}, { url: 'ready' }, { url: 1 }, { logLevel: 'warn' }, ['/ready']],
   ['history', 'a non-negative integer', -1, 1.5, '256', null, false, Infinity],
   ['isolation', 'true or false', 1, 'yes', null, {}],
-  ['errorCode', CODE, 1006, 1015, 0, '1011', null]
+  ['errorCode', CODE, 1006, 1015, 0, '1011', null],
+  ['heartbeat', 'true, false or an object', 0, 1, 25_000, '25s', noop, NaN],
+  ['heartbeat', 'an object', null, []],
+  ['heartbeat.interval', 'an integer of 100 or more (ms)', 0, 99, -1, 100.5, NaN, Infinity, '25s', null, false, true, 2 ** 31],
+  ['heartbeat.maxMissed', 'a positive integer', 0, -1, 1.5, NaN, Infinity, '2', null, false],
+  ['idleTimeout', 'false or a positive integer (ms)', 0, -1, 1.5, NaN, Infinity, '1m', null, true, {}, 2 ** 31],
+  ['maxLifetime', 'false or a positive integer (ms)', 0, -1, 1.5, NaN, Infinity, '1h', null, true, {}, 2 ** 31],
+  ['limits', 'an object', 1, null, false, true, 'few', []],
+  ['limits.handshakes', 'an object', 1, null, false, true, 'few', []],
+  ['limits.handshakes.timeout', 'false or a positive integer (ms)', 0, -1, 1.5, NaN, Infinity, '10s', null, true, 2 ** 31],
+  ['clock', 'a clock, as createClock() makes one', 1, null, false, true, 'fake', {}, noop, [], { now: noop }]
 ]
 
 for (const [option, allowed, ...given] of WRONG) {
@@ -267,10 +293,13 @@ for (const given of [null, 1, 'fast', [], true]) {
 }
 
 const UNKNOWN: Array<[path: string, given: object, key: string, known: string]> = [
-  ['options', { heartbeet: 1 }, 'heartbeet', 'options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, prefix, logLevel, logSerializers, encapsulate'],
+  ['options', { heartbeet: 1 }, 'heartbeet', 'options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, clock, heartbeat, idleTimeout, maxLifetime, prefix, logLevel, logSerializers, encapsulate'],
   ['drain', { drain: { timeOut: 1 } }, 'timeOut', 'timeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, code, reason, reconnect'],
   ['drain.reconnect', { drain: { reconnect: { min: 1 } } }, 'min', 'rate, minDelay, maxDelay'],
-  ['signals', { signals: { delay: 1 } }, 'delay', 'errors']
+  ['signals', { signals: { delay: 1 } }, 'delay', 'errors'],
+  ['heartbeat', { heartbeat: { timeout: 1 } }, 'timeout', 'interval, maxMissed'],
+  ['limits', { limits: { handshake: {} } }, 'handshake', 'handshakes'],
+  ['limits.handshakes', { limits: { handshakes: { max: 1 } } }, 'max', 'timeout']
 ]
 
 for (const [path, given, key, known] of UNKNOWN) {
@@ -311,7 +340,7 @@ for (const [what, given, message] of CONFLICTS) {
 // ——— routes
 
 test('without options of its own a route has the defaults', () => {
-  const expected = { holdMessages: false, keepRequest: false, waitForHandler: false }
+  const expected = { holdMessages: false, keepRequest: false, waitForHandler: false, terms: TERMS }
   assert.deepEqual(resolveRouteOptions('/', undefined), expected)
   assert.deepEqual(resolveRouteOptions('/', {}), expected)
   assert.deepEqual(resolveRouteOptions('/', { holdMessages: undefined as never }), expected)
@@ -319,7 +348,7 @@ test('without options of its own a route has the defaults', () => {
 
 for (const option of ['holdMessages', 'keepRequest', 'waitForHandler']) {
   test(`${option} of a route is a boolean`, () => {
-    assert.deepEqual(resolveRouteOptions('/', { [option]: true }), { holdMessages: false, keepRequest: false, waitForHandler: false, [option]: true })
+    assert.deepEqual(resolveRouteOptions('/', { [option]: true }), { holdMessages: false, keepRequest: false, waitForHandler: false, terms: TERMS, [option]: true })
     for (const value of [1, 'yes', null, {}]) {
       assert.throws(() => resolveRouteOptions('/jobs', { [option]: value }), {
         code: 'SOCKETS_ERR_INVALID_OPTION',
@@ -330,9 +359,9 @@ for (const option of ['holdMessages', 'keepRequest', 'waitForHandler']) {
 }
 
 test('an unknown key of a route is refused by the name of the route', () => {
-  assert.throws(() => resolveRouteOptions('/jobs', { idleTimeout: 1 } as never), {
+  assert.throws(() => resolveRouteOptions('/jobs', { idleTimeOut: 1 } as never), {
     code: 'SOCKETS_ERR_INVALID_OPTION',
-    message: 'config.sockets of route /jobs must be without unknown keys (known: holdMessages, keepRequest, waitForHandler), got "idleTimeout"'
+    message: 'config.sockets of route /jobs must be without unknown keys (known: holdMessages, keepRequest, waitForHandler, heartbeat, idleTimeout, maxLifetime), got "idleTimeOut"'
   })
 })
 

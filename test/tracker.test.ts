@@ -536,7 +536,7 @@ test('adopt() hands a server over', () => {
 })
 
 test('what is left is counted: connections, owners, tags, deadlines, work', async () => {
-  const { tracker, open, clock } = createTracker()
+  const { tracker, open, clock } = createTracker({ heartbeat: false })
   assert.equal(tracker.leftovers, 0)
   const { connection, socket } = open({ owner: 'ann', peer: 'silent' })
   assert.equal(tracker.leftovers, 2)
@@ -552,4 +552,29 @@ test('what is left is counted: connections, owners, tags, deadlines, work', asyn
   await clock.flush()
   assert.equal(tracker.leftovers, 0)
   assert.equal(clock.pendingTimers, 0)
+})
+
+test('open connections are watched under their terms: heartbeat, idle timeout, lifetime; and nothing is left of it', async () => {
+  const { tracker, open, clock } = createTracker({ heartbeat: { interval: 1_000, maxMissed: 1 }, idleTimeout: 60_000, maxLifetime: 120_000 })
+  const { connection: dead } = open({ peer: 'silent' })
+  const { connection: idle } = open()
+  const busy = open()
+  const causes = [dead, idle, busy.connection].map(async ({ closed }) => (await closed).cause)
+  for (let i = 0; i < 13; i++) {
+    await clock.run(10_000)
+    busy.socket.peerSends('x')
+  }
+  await clock.run(1_000)
+  assert.deepEqual(await Promise.all(causes), ['heartbeat', 'idle', 'lifetime'])
+  assert.deepEqual([tracker.leftovers, clock.idle], [0, true])
+})
+
+test('one that started to close before it was announced is not watched for ever', async () => {
+  const { tracker, accept, clock } = createTracker({ idleTimeout: 60_000, maxLifetime: 60_000 })
+  const { connection } = accept()
+  tracker.disconnect('all')
+  tracker.opened(connection)
+  await clock.run(10_000)
+  assert.equal(connection.state, 'closed')
+  assert.deepEqual([tracker.leftovers, clock.idle], [0, true])
 })

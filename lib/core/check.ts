@@ -15,9 +15,9 @@ function where<T> (name: string, given: unknown, fallback: T, holds: (value: unk
 export const check = {
   /** A value for which `holds` does. */
   where,
-  /** 0 or more whole milliseconds. */
-  duration: <T>(name: string, given: unknown, fallback: T, expected = 'a non-negative integer (ms)'): T =>
-    where(name, given, fallback, (value) => isWhole(value, 0), expected),
+  /** `least` or more whole milliseconds. */
+  duration: <T>(name: string, given: unknown, fallback: T, expected = 'a non-negative integer (ms)', least = 0): T =>
+    where(name, given, fallback, (value) => isWhole(value, least), expected),
   /** 1 or more whole milliseconds. */
   positive: <T>(name: string, given: unknown, fallback: T): T =>
     where(name, given, fallback, (value) => isWhole(value, 1), 'a positive integer (ms)'),

@@ -10,12 +10,17 @@ import type { Events } from './events.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import type { Registry } from './registry.ts'
 import type { Transport } from './socket.ts'
+import type { Terms } from './vitals.ts'
 
 /** What all connections of one tracker share. */
 export interface ConnectionHost {
   readonly clock: Clock
   readonly transport: Transport
   readonly deadlines: Deadlines
+  /** Deadlines in time that passes only while the event loop runs. */
+  readonly running: Deadlines
+  /** Terms of connections whose route says nothing. */
+  readonly terms: Terms
   readonly events: Events
   readonly registry: Registry
   /** Milliseconds a peer has to answer a close frame, from when the frame has left. */
@@ -28,6 +33,8 @@ export interface ConnectionHost {
   readonly errorCode: number
   /** The drain, while there is one. */
   observer: ConnectionObserver | null
+  /** Who keeps the times that an application sets. */
+  timekeeper: Timekeeper | null
   /** Makes the child logger of a connection. */
   childLogger (connection: Connection): FastifyBaseLogger
   /** Reports what a connection's code threw; must not throw. */
@@ -52,8 +59,17 @@ export interface ConnectionObserver {
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void
 }
 
+/** Whoever acts on a time that was set or moved on an open connection. */
+export interface Timekeeper {
+  idleTimeoutSet (connection: ManagedConnection): void
+  /** Its `expiresAt` or `maxLifetime`. */
+  endSet (connection: ManagedConnection): void
+}
+
 /** What is known of a connection when it opens. */
 export interface ConnectionFacts {
+  /** How long it may be silent, idle and alive. @default the host's */
+  terms?: Terms | undefined
   route: string
   ip: string
   requestId: string

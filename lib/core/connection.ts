@@ -77,6 +77,25 @@ export interface Connection {
   readonly log: FastifyBaseLogger
   /** Messages received so far. */
   readonly messagesReceived: number
+  /** Milliseconds from our last ping to its pong (RFC 6455 §5.5.3); undefined until one was needed: whoever talks is not asked. */
+  readonly rtt: number | undefined
+  /**
+   * Milliseconds without a message from the client after which it is closed with 3008; pings, pongs and what we send do
+   * not count. Setting it starts the time anew. Throws SOCKETS_ERR_INVALID_ARGUMENT. @default the route's
+   */
+  idleTimeout: number | false
+  /**
+   * Milliseconds from its start after which it is closed with 1012, shortened by up to 20 % so that not all end at once.
+   * Throws SOCKETS_ERR_INVALID_ARGUMENT. @default the route's
+   */
+  maxLifetime: number | false
+  /**
+   * Wall time at which it is closed with 3000: that of its token. Movable at any time, so that a client can bring a new
+   * token without reconnecting; undefined is never. Epoch milliseconds or Date; reads as the former.
+   * Throws SOCKETS_ERR_INVALID_ARGUMENT, also for a time in seconds.
+   */
+  get expiresAt (): number | undefined
+  set expiresAt (time: number | Date | undefined)
   /** Aborted when the server starts to leave; its reason is an error with code SOCKETS_ERR_DRAINING. Made when first read. */
   readonly drainSignal: AbortSignal
   /** Aborted when the connection is closing; its reason is a `ClosedError`. Made when first read. */

@@ -50,6 +50,16 @@ export class Deadlines {
     return this.#size
   }
 
+  /** Ticks that have passed. */
+  get ticks (): number {
+    return Math.floor(this.#elapsed() / TICK)
+  }
+
+  /** Ticks looked at so far: costs no look at the clock, lags behind after a stall, and stands still while nothing is set. */
+  get looked (): number {
+    return this.#looked
+  }
+
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Deadline, delay: number): void {
     this.cancel(deadline)

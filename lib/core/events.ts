@@ -4,12 +4,13 @@
  * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
  */
 import type { CloseRecord, Connection } from './connection.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
 
 /** A handshake that was turned away. */
 export interface Refusal {
   /** Why, in words that do not change. */
-  reason: 'draining' | 'not a websocket route'
+  reason: 'draining' | 'handshake timeout' | 'not a websocket route'
   /** Path of the request, without its query string. */
   path: string
   /** Address of the peer as the raw socket knows it. */
@@ -86,6 +87,16 @@ export function attempt<T> (call: () => T, failed: (error: unknown) => void): T 
     failed(error)
     return undefined
   }
+}
+
+/**
+ * What a callback returned that must answer at once. Throws SOCKETS_ERR_INVALID_ARGUMENT for a promise, and takes its
+ * rejection: nobody else would, and it would reach the process.
+ */
+export function atOnce<T> (callback: string, result: T): T {
+  if (!isThenable(result)) return result
+  Promise.resolve(result).then(undefined, () => {})
+  throw new SOCKETS_ERR_INVALID_ARGUMENT(`what ${callback} returns`, 'there at once (what takes time belongs into a hook)', 'a promise')
 }
 
 /** Says whether a value has a `then` method; a getter that throws counts as no. */

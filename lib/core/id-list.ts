@@ -36,6 +36,17 @@ export class IdList<T extends { readonly id: number }> {
     return typeof entry === 'object' && entry.id === id ? entry : undefined
   }
 
+  /** Visits the entries whose ids are above `id`, lowest first, while `visit` says true; says whether it got through. */
+  visit (id: number, visit: (entry: T) => boolean): boolean {
+    // A visit that removes entries may have the holes closed: this array stays as it was.
+    const entries = this.#entries
+    for (let index = this.#search(id + 1); index < entries.length; index++) {
+      const entry = entries[index]!
+      if (typeof entry === 'object' && !visit(entry)) return false
+    }
+    return true
+  }
+
   /** Every entry, lowest id first. */
   snapshot (): T[] {
     return this.#entries.filter((entry) => typeof entry !== 'number')

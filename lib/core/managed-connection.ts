@@ -134,8 +134,11 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Starts every cleanup that still waits. */
   rushCleanups (): void { this.#rare?.cleanups?.rush() }
 
-  /** Gives up every cleanup that still runs. */
-  giveUpCleanups (): void { this.#rare?.cleanups?.giveUp() }
+  /** Gives up every cleanup that still runs, and a socket that has lost its raw socket and does not tell. */
+  giveUp (): void {
+    this.#rare?.cleanups?.giveUp()
+    if (this.#rare?.untold !== undefined) this.socketClosed()
+  }
 
   // ——— what the transport tells
 

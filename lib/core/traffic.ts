@@ -6,14 +6,14 @@
 import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
-import { Identity } from './identity.ts'
 import { MessageQueue } from './messages.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import type { Message, MessageSource } from './messages.ts'
+import { Vitals } from './vitals.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
 
-export abstract class Traffic extends Identity implements MessageSource {
+export abstract class Traffic extends Vitals implements MessageSource {
   #queue: MessageQueue | null = null
   #work = 0
   #messages = 0
@@ -67,6 +67,10 @@ export abstract class Traffic extends Identity implements MessageSource {
 
   /** A message has arrived. Returns whether it may be delivered to listeners. */
   received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
+    this.heard = true
+    const { running } = this.host
+    // Exact only where somebody is closed by it: the clock is dear.
+    this.lastMessageTick = this.idleTimeout === false ? running.looked : running.ticks
     if (this.#mute) {
       this.#dropped++
       return false

@@ -1,15 +1,25 @@
 /**
- * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug.
- * Never a query string, a token, an address or an owner.
+ * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug,
+ * closes by a policy at warn. * Never a query string, a token, an address or an owner.
  */
 import type { FastifyBaseLogger } from 'fastify'
+import type { CloseCause } from '../core/close-codes.ts'
 import type { Tracker } from '../tracker.ts'
+import type { LogGate } from './log-gate.ts'
 
 /** Milliseconds between two progress lines. */
 const PROGRESS_INTERVAL = 5_000
 
+/** What is said of connections that a policy has closed; `gate` bounds how often. */
+const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
+  heartbeat: 'a peer was dead and its socket was destroyed',
+  idle: 'an idle socket was closed',
+  expired: 'a socket was closed: its session has expired',
+  lifetime: 'a socket was closed at the end of its lifetime'
+}
+
 /** Logs the events of a tracker. */
-export function logEvents (tracker: Tracker, log: FastifyBaseLogger): void {
+export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGate): void {
   let nextProgress = PROGRESS_INTERVAL
   let admitting = true
   // A drain of nobody is no news: suites open and close hundreds of servers.
@@ -19,6 +29,8 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger): void {
   })
   tracker.on('closed', (connection, record) => {
     if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, record }, 'socket closed')
+    const said = POLICY_CLOSES[record.cause]
+    if (said !== undefined) gate.warn(said, { connection: connection.id, route: connection.route, duration: record.duration })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
     level = connections > 0 ? 'info' : 'debug'

@@ -9,6 +9,9 @@ import type { IncomingMessage, Server } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocketServer } from 'ws'
+import { Deadline } from '../core/deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
+import type { Refusal } from '../core/events.ts'
 import { rawSocketOf } from './ws-socket.ts'
 
 /** Name of @fastify/websocket's 'upgrade' listener. */
@@ -22,16 +25,33 @@ export interface Door {
   readonly accepting: boolean
   /** Seconds for `Retry-After`. */
   readonly retryAfter: number
+  /** Milliseconds a handshake may take. */
+  readonly timeout: number | false
+  /** In time that passes only while the event loop runs: a stall is not theirs to pay for. */
+  readonly deadlines: Deadlines
   /** A handshake has arrived. */
   arrived (raw: Duplex): void
   /** A handshake was turned away. */
-  refused (request: IncomingMessage, raw: Duplex): void
+  refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
 }
+
+/** A handshake under way. */
+interface Pending {
+  readonly request: IncomingMessage
+  /** Bytes that had been written on its socket before. */
+  readonly written: number
+  readonly deadline: Deadline
+}
+
+/** What a client is told whose handshake is turned away. */
+const REFUSALS = {
+  draining: { status: 503, body: 'The server is restarting.\n' },
+  'handshake timeout': { status: 503, body: 'The handshake took too long.\n' }
+} as const
 
 export class Handshakes {
   readonly #door: Door
-  /** Raw sockets with the request and what had been written on them before. */
-  readonly #pending = new Map<Duplex, { request: IncomingMessage, written: number }>()
+  readonly #pending = new Map<Duplex, Pending>()
   readonly #guarded = new Set<WebSocketServer>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
@@ -39,8 +59,8 @@ export class Handshakes {
 
   constructor (door: Door) {
     this.#door = door
-    const pending = this.#pending
-    this.#forget = function () { pending.delete(this) }
+    const forget = (raw: Duplex) => { this.#take(raw) }
+    this.#forget = function () { forget(this) }
   }
 
   /** Puts the door in front of @fastify/websocket's listener. */
@@ -78,27 +98,23 @@ export class Handshakes {
     const { handleUpgrade } = server
     server.handleUpgrade = (request, raw, head, callback) => {
       if (this.#door.accepting) return handleUpgrade.call(server, request, raw, head, callback)
-      this.#refuse(request, raw)
+      this.#refuse(request, raw, 'draining')
     }
     server.prependListener('connection', (socket) => {
       const raw = rawSocketOf(socket)
       raw.removeListener('close', this.#forget)
-      this.#pending.delete(raw)
+      this.#take(raw)
     })
   }
 
   /** A request has been answered over HTTP: a handshake that was ends its connection, or the client would hold it. */
   answered (raw: Duplex | undefined): void {
-    if (raw !== undefined && this.#pending.delete(raw)) raw.destroy()
+    if (raw !== undefined && this.#take(raw)) raw.destroy()
   }
 
   /** Ends the handshakes that still wait in a hook. */
   refusePending (): void {
-    for (const [raw, { request, written }] of [...this.#pending]) {
-      // Somebody has answered, but left the connection open.
-      if (bytesWritten(raw) > written) raw.destroy()
-      else this.#refuse(request, raw)
-    }
+    for (const [raw, pending] of [...this.#pending]) this.#end(raw, pending, 'draining')
   }
 
   /** Takes the listener off the server. */
@@ -108,25 +124,47 @@ export class Handshakes {
 
   #enter (request: IncomingMessage, raw: Duplex): boolean {
     this.#door.arrived(raw)
-    if (!this.#door.accepting) {
-      this.#refuse(request, raw)
+    const { accepting, deadlines, timeout } = this.#door
+    if (!accepting) {
+      this.#refuse(request, raw, 'draining')
       return false
     }
-    this.#pending.set(raw, { request, written: bytesWritten(raw) })
+    const pending: Pending = {
+      request,
+      written: bytesWritten(raw),
+      deadline: new Deadline(() => { this.#end(raw, pending, 'handshake timeout') })
+    }
+    this.#pending.set(raw, pending)
+    if (timeout !== false) deadlines.set(pending.deadline, timeout)
     raw.once('close', this.#forget)
     return true
   }
 
-  #refuse (request: IncomingMessage, raw: Duplex): void {
-    this.#pending.delete(raw)
+  /** It is no longer under way; says whether it was. */
+  #take (raw: Duplex): boolean {
+    const pending = this.#pending.get(raw)
+    if (pending === undefined) return false
+    this.#door.deadlines.cancel(pending.deadline)
+    return this.#pending.delete(raw)
+  }
+
+  /** Ends one that waits in a hook. */
+  #end (raw: Duplex, { request, written }: Pending, reason: keyof typeof REFUSALS): void {
+    // Somebody has answered, but left the connection open.
+    if (bytesWritten(raw) > written) raw.destroy()
+    else this.#refuse(request, raw, reason)
+  }
+
+  #refuse (request: IncomingMessage, raw: Duplex, reason: keyof typeof REFUSALS): void {
+    this.#take(raw)
     raw.removeListener('close', this.#forget)
     if (raw.destroyed) return
-    this.#door.refused(request, raw)
-    const body = 'The server is restarting.\n'
+    this.#door.refused(request, raw, reason)
+    const { status, body } = REFUSALS[reason]
     // Node has taken its error listener off before 'upgrade'; an error now must not reach the process.
     raw.on('error', () => { raw.destroy() })
     raw.end(
-      `HTTP/1.1 503 ${STATUS_CODES[503]}\r\nConnection: close\r\nRetry-After: ${this.#door.retryAfter}\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nRetry-After: ${this.#door.retryAfter}\r\n` +
       `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       () => { raw.destroy() })
   }

@@ -4,7 +4,7 @@
  *
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
  * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
- * overrides as own properties. Private parts of ws that are read: `_socket`, `_sender._bufferedBytes`,
+ * overrides as own properties. Private parts of ws that are read: `_socket` and its `_handle`, `_sender._bufferedBytes`,
  * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`.
  */
 import { errorMonitor } from 'node:events'
@@ -19,7 +19,7 @@ import { unwrapListener, wrapListener } from './event-listeners.ts'
 
 /** What ws keeps to itself and we read. */
 interface WsInternals {
-  _socket: Socket & { _handle?: { writeQueueSize?: number } | null }
+  _socket: Socket & { _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
   _sender: { _bufferedBytes?: number }
   _receiver: { _writableState?: { errorEmitted?: boolean } }
   _closeFrameSent: boolean
@@ -37,6 +37,9 @@ type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefine
 export type TrackedSocket = WebSocket & WsInternals
 
 type WebSocketClass = new (...args: never[]) => WebSocket
+
+/** What our pings carry: other heartbeats' pongs say nothing of our round trip. */
+const PING = Buffer.from('lifecycle')
 
 const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
 
@@ -141,6 +144,10 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
     if (!heard && !connection.consumed) policy.unheard(connection)
     return heard
   }
+  if (type === 'pong' || type === 'ping') {
+    connection.heard = true
+    if (type === 'pong' && PING.equals(args[0] as Buffer)) connection.ponged()
+  }
   try {
     return dispatch(socket, connection, policy, type, args)
   } finally {
@@ -223,5 +230,12 @@ export const wsTransport: Transport = {
   },
   bytesReceived: (socket) => rawSocketOf(socket).bytesRead ?? 0,
   bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
+  ping: (socket, left) => { socket.ping(PING, undefined, left) },
+  bytesTaken: (socket) => {
+    const handle = (socket as TrackedSocket)._socket._handle
+    return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0)
+  },
+  isPaused: (socket) => rawSocketOf(socket).isPaused(),
+  keepAlive: (socket, delay) => { rawSocketOf(socket).setKeepAlive(true, delay) },
   hasHandle: (socket) => rawSocketOf(socket) instanceof Socket
 }

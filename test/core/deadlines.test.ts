@@ -1,8 +1,10 @@
+/**
+ * The wheel of deadlines, case by case; deadlines-model.test.ts has random schedules.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Deadline, Deadlines, TICK } from '../../lib/core/deadlines.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
-import { generator } from '../helpers/generator.ts'
 
 /** One turn of the wheel, milliseconds. */
 const TURN = 512 * TICK
@@ -295,53 +297,60 @@ test('a callback that throws does not stop the others, nor the wheel', () => {
   assert.deepEqual(names().sort(), ['a', 'b', 'bad', 'later'])
 })
 
-test('300 random schedules fire as a naive model does: never early, late by a tick and the stalls, each once', () => {
-  for (let seed = 1; seed <= 300; seed++) {
-    const random = generator(seed)
-    const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!
-    const clock = new FakeClock({ now: random() * 1e6 })
-    const deadlines = new Deadlines(clock)
-    /** The model: when each that is set is due. */
-    const due = new Map<Deadline, number>()
-    let stalled = 0
-    const change = (deadline: Deadline) => {
-      if (random() < 0.25) {
-        due.delete(deadline)
-        deadlines.cancel(deadline)
-      } else {
-        const delay = pick([0, 1, 20, 50, 51, 500, 2000, 5000, TURN - TICK, TURN, TURN + 1, 3 * TURN]) * (random() < 0.5 ? 1 : random())
-        due.set(deadline, clock.now() + delay)
-        deadlines.set(deadline, delay)
-      }
-    }
-    const all = Array.from({ length: 12 }, (_, i) => {
-      const deadline: Deadline = new Deadline(() => {
-        const exact = due.get(deadline)
-        assert.ok(exact !== undefined, `seed ${seed}: ${i} fired without being set`)
-        const late = clock.now() - exact
-        assert.ok(late >= -1e-6, `seed ${seed}: ${i} fired ${-late} ms early`)
-        assert.ok(late <= TICK + stalled + 1e-6, `seed ${seed}: ${i} fired ${late} ms late after stalls of ${stalled}`)
-        due.delete(deadline)
-        if (random() < 0.2) clock.stall(3)
-        if (random() < 0.5) change(pick(all))
-      })
-      return deadline
-    })
-    for (let step = 0; step < 30; step++) {
-      const action = random()
-      if (action < 0.6) change(pick(all))
-      else if (action < 0.65) {
-        const ms = pick([10, 200, 30_000, 200_000])
-        stalled = ms
-        clock.stall(ms)
-        clock.tick(0)
-        stalled = 50
-      } else clock.tick(pick([1, 30, 50, 400, 3000, 30_000]) * random())
-      stalled = 50
-      assert.equal(deadlines.size, due.size, `seed ${seed}, step ${step}`)
-      assert.equal(clock.pendingTimers, due.size > 0 ? 1 : 0, `seed ${seed}, step ${step}`)
-    }
-    clock.tick(20 * TURN)
-    assert.deepEqual([due.size, deadlines.size, clock.idle], [0, 0, true], `seed ${seed}`)
+// ——— ticks and looks
+
+test('looks are counted, only while something is set', () => {
+  const { clock, deadlines, make } = setup()
+  assert.equal(deadlines.looked, 0)
+  clock.tick(10_000)
+  assert.equal(deadlines.looked, 0)
+  const deadline = make('a')
+  deadlines.set(deadline, 60_000)
+  const before = deadlines.looked
+  clock.tick(1_000)
+  assert.equal(deadlines.looked, before + 1_000 / TICK)
+  clock.tick(TICK - 1)
+  assert.equal(deadlines.looked, before + 1_000 / TICK)
+  deadlines.cancel(deadline)
+  clock.tick(10_000)
+  assert.equal(deadlines.looked, before + 1_000 / TICK)
+})
+
+test('looks never go back, and within a callback its own is not counted yet', () => {
+  const { clock, deadlines, make } = setup()
+  let last = 0
+  const again = make('again', () => {
+    assert.equal(deadlines.looked, last + 3)
+    last = deadlines.looked
+    deadlines.set(again, 3 * TICK)
+  })
+  deadlines.set(again, 4 * TICK)
+  clock.tick(4 * TICK)
+  for (let i = 0; i < 20; i++) clock.tick(3 * TICK)
+  assert.equal(deadlines.looked, 64)
+})
+
+test('after a stall, once it is over, the looks are where the clock is', () => {
+  for (const stall of [1_000, TURN, 10 * TURN]) {
+    const { clock, deadlines, make } = setup()
+    deadlines.set(make('a'), 100 * TURN)
+    clock.stall(stall)
+    clock.tick(0)
+    assert.equal(deadlines.looked, stall / TICK)
   }
+})
+
+test('ticks are those that have passed, with deadlines or without, looked at or not', () => {
+  const { clock, deadlines, make } = setup()
+  clock.tick(TICK - 1)
+  assert.equal(deadlines.ticks, 0)
+  clock.tick(1)
+  assert.equal(deadlines.ticks, 1)
+  clock.tick(10_000 - TICK)
+  assert.deepEqual([deadlines.ticks, deadlines.looked], [200, 0])
+  deadlines.set(make('a'), 60_000)
+  clock.tick(1_000)
+  assert.deepEqual([deadlines.ticks, deadlines.looked], [220, 220])
+  clock.stall(1_000)
+  assert.deepEqual([deadlines.ticks, deadlines.looked], [240, 220])
 })

@@ -696,14 +696,14 @@ test('rushed cleanups start together; given up ones count no more', async () => 
   assert.deepEqual(started, [2])
   connection.rushCleanups()
   assert.deepEqual(started, [2, 1, 0])
-  connection.giveUpCleanups()
+  connection.giveUp()
   assert.deepEqual([connection.state, host.registry.counters.cleanups.abandoned, host.leftovers], ['closed', 3, 0])
 })
 
 test('a connection without cleanups can be rushed and given up', () => {
   const { connection } = setup()
   connection.rushCleanups()
-  connection.giveUpCleanups()
+  connection.giveUp()
   assert.equal(connection.state, 'open')
 })
 

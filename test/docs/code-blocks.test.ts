@@ -13,10 +13,12 @@ import type { CodeBlock } from './markdown.ts'
 
 const NAME = 'fastify-websocket-lifecycle'
 const RUNNER = join(import.meta.dirname, 'run-block.ts')
+/** What users import, and the sources behind it. */
+const ENTRIES = new Map([[NAME, 'lib/index.ts'], [`${NAME}/testing`, 'lib/testing/index.ts']])
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 const TSX = ['--import', import.meta.resolve('tsx')]
-/** Client libraries that documents show and this project does not install. */
-const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']
+/** Libraries that documents show and this project does not install. */
+const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws', '@fastify/jwt']
 /** Names that a fragment leans on, as its reader would have them. */
 const PRELUDE = `
   import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -48,13 +50,16 @@ const runs = ({ flags, text }: CodeBlock) =>
 /** Writes a block to a file; to be run, it gets the sources in place of the package. */
 function write ({ place, language, text }: CodeBlock, kind: 'run' | 'read'): string {
   const file = join(folder, `${kind}-${place.replaceAll(/[^\w]/g, '-')}.m${language}`)
-  const source = pathToFileURL(join(ROOT, 'lib/index.ts')).href
-  writeFileSync(file, kind === 'run' ? text.replaceAll(`from '${NAME}'`, `from '${source}'`) : text)
+  let written = text
+  if (kind === 'run') for (const [name, source] of ENTRIES) written = written.replaceAll(`from '${name}'`, `from '${pathToFileURL(join(ROOT, source)).href}'`)
+  writeFileSync(file, written)
   return file
 }
 
 async function execute (args: string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  // Or a block that is a test would report to ours.
+  const env = { ...process.env, NODE_TEST_CONTEXT: undefined }
+  const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const timer = setTimeout(() => { child.kill('SIGKILL') }, PATIENCE)
   let stdout = ''
   let stderr = ''
@@ -68,7 +73,9 @@ async function execute (args: string[]): Promise<{ code: number | null, stdout: 
 suite('code blocks of the documents', { concurrency: 2 }, () => {
   for (const block of scripts.filter(runs)) {
     test(`${block.place} runs${block.output === undefined ? '' : ' and prints what the document says'}`, async () => {
-      const { code, stdout, stderr } = await execute([...TSX, RUNNER, write(block, 'run')])
+      // A test closes what it opens; for everything else the runner does.
+      const runner = block.text.includes("from 'node:test'") ? [] : [RUNNER]
+      const { code, stdout, stderr } = await execute([...TSX, ...runner, write(block, 'run')])
       assert.equal(code, 0, `${stdout}\n${stderr}`)
       if (block.output !== undefined) assert.equal(stdout, block.output)
     })
@@ -93,7 +100,7 @@ suite('code blocks of the documents', { concurrency: 2 }, () => {
       compilerOptions: {
         noUnusedLocals: false,
         noUnusedParameters: false,
-        paths: { [NAME]: [join(ROOT, 'lib/index.ts')] }
+        paths: Object.fromEntries([...ENTRIES].map(([name, source]) => [name, [join(ROOT, source)]]))
       },
       include: ['prelude.mts', 'read-*.mts'],
       exclude: []

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults, resolveOptions } from '../../lib/options.ts'
+import { defaults } from '../../lib/options.ts'
+import { resolveOptions } from '../../lib/resolve-options.ts'
 import { reconnectDelay } from '../../lib/policies/drain/reconnect.ts'
 import { readDocument, tables } from './markdown.ts'
 import type { Row } from './markdown.ts'

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults, resolveOptions, resolveRouteOptions } from '../../lib/options.ts'
+import { defaults } from '../../lib/options.ts'
 import type { LifecycleOptions, RouteSocketOptions } from '../../lib/options.ts'
+import { resolveOptions, resolveRouteOptions } from '../../lib/resolve-options.ts'
+import { systemClock } from '../../lib/core/clock.ts'
 import { codeIn, readDocument, tables } from './markdown.ts'
 
 const document = readDocument('docs/options.md')
+/** What the plugin says for all routes, and a route for itself. */
+const TERMS = ['heartbeat', 'idleTimeout', 'maxLifetime'].map((name) => `route.${name}`)
 const columns = ['type', 'default', 'what it does']
 const rows = [
   ...tables(document, 'option', ...columns).map((row) => ({ ...row, name: codeIn(row.option)! })),
@@ -49,27 +53,37 @@ test('docs/options.md says the default of every option that has one', () => {
 test('docs/options.md calls a default what is one, and no more', () => {
   const known = new Set(flatten(defaults).map(([name]) => name))
   const others = [...documented].filter(([name]) => !known.has(name))
-  const { signals } = resolveOptions({ signals: {} })
+  const { signals, terms, clock } = resolveOptions({ signals: {} })
   for (const [name, cell] of others) {
     if (name === 'closeTimeout') assert.match(cell, /^`min\(2000, drain\.timeout \/ 5\)`/)
     else if (name === 'signals.errors') assert.deepEqual({ errors: valueOf(cell) }, signals)
+    else if (name === 'heartbeat') assert.deepEqual(resolveOptions({ heartbeat: valueOf(cell) as boolean }).terms, terms)
+    else if (name === 'clock') assert.deepEqual([cell, clock], ['the real one', systemClock])
+    else if (TERMS.includes(name)) assert.equal(cell, 'the plugin\'s', name)
     else assert.equal(cell, 'none', name)
   }
+})
+
+test('what a route leaves out is the plugin\'s, as docs/options.md says', () => {
+  const { terms } = resolveOptions({ heartbeat: { interval: 10_000, maxMissed: 3 }, idleTimeout: 60_000, maxLifetime: 3_600_000 })
+  assert.deepEqual(resolveRouteOptions('/', {}, terms).terms, terms)
+  assert.deepEqual(resolveRouteOptions('/', { heartbeat: { maxMissed: 4 } }, terms).terms, { ...terms, heartbeat: { interval: 10_000, maxMissed: 4 } })
 })
 
 test('docs/options.md lists the keys that are taken, and no others', () => {
   const wrong = { nope: 1 }
   const fastifyKeys = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
-  const groups = { drain: 'drain.', 'drain.reconnect': 'drain.reconnect.', signals: 'signals.' }
+  const groups = ['drain', 'drain.reconnect', 'limits', 'limits.handshakes']
+  /** The keys of a group, which lies as deep as its path says. */
+  const keysOf = (path: string) => knownKeys(() => resolveOptions(path.split('.').reduceRight((inner: object, key) => ({ [key]: inner }), wrong) as LifecycleOptions))
+    .map((key) => `${path}.${key}`)
   const taken = [
     ...knownKeys(() => resolveOptions(wrong as LifecycleOptions)).filter((key) => !fastifyKeys.includes(key)),
-    ...knownKeys(() => resolveOptions({ drain: wrong } as LifecycleOptions)).map((key) => `drain.${key}`),
-    ...knownKeys(() => resolveOptions({ drain: { reconnect: wrong } } as LifecycleOptions)).map((key) => `drain.reconnect.${key}`),
-    ...knownKeys(() => resolveOptions({ signals: wrong } as LifecycleOptions)).map((key) => `signals.${key}`),
+    // These two can be true or false as well, and are options by themselves.
+    ...[...groups, 'signals', 'heartbeat'].flatMap(keysOf),
     ...knownKeys(() => resolveRouteOptions('/', wrong as RouteSocketOptions)).map((key) => `route.${key}`)
   ]
-    // A group is no option by itself, unless it can be true or false.
-    .filter((name) => !(name in groups) || name === 'signals')
+    .filter((name) => !groups.includes(name))
   assert.deepEqual([...documented.keys()].toSorted(), taken.toSorted())
 })
 

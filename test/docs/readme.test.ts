@@ -7,11 +7,11 @@ import { STATES } from '../../lib/core/connection.ts'
 import { CHANNELS } from '../../lib/observe/diagnostics.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 
-/** Names of the members of an interface, from its source. */
+/** Names of the members of an interface, from its source; a getter with its setter is one. */
 function membersOf (name: string, file: string): string[] {
   const source = readFileSync(join(ROOT, 'lib', file), 'utf8')
   const body = new RegExp(`export interface ${name} \\{\\n([^]*?)\\n\\}`).exec(source)![1]!
-  const names = [...body.matchAll(/^ {2}(?:readonly )?(\w+)(?=[?:<]| \()/gm)].map(([, member]) => member!)
+  const names = [...body.matchAll(/^ {2}(?:readonly |[gs]et )?(\w+)(?=[?:<]| \()/gm)].map(([, member]) => member!)
   return [...new Set(names)]
 }
 

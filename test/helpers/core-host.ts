@@ -3,13 +3,15 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver } from '../../lib/core/connection-host.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Timekeeper } from '../../lib/core/connection-host.ts'
 import { Deadlines } from '../../lib/core/deadlines.ts'
 import { Events } from '../../lib/core/events.ts'
 import type { LifecycleEvents } from '../../lib/core/events.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { Registry } from '../../lib/core/registry.ts'
+import { RunningClock } from '../../lib/core/running-clock.ts'
 import { kConnection } from '../../lib/core/socket.ts'
+import type { Terms } from '../../lib/core/vitals.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { FakeClockOptions } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
@@ -26,6 +28,8 @@ export interface CoreHostOptions extends FakeClockOptions {
   history?: number
   /** @default true */
   isolation?: boolean
+  /** @default none: no heartbeat, no idle timeout, no lifetime */
+  terms?: Partial<Terms>
 }
 
 /** One call of a connection's logger. */
@@ -46,6 +50,8 @@ export class CoreHost implements ConnectionHost {
   readonly clock: FakeClock
   readonly transport = new FakeTransport()
   readonly deadlines: Deadlines
+  readonly running: Deadlines
+  readonly terms: Terms
   readonly events: Events
   readonly registry: Registry
   readonly closeTimeout: number
@@ -53,6 +59,7 @@ export class CoreHost implements ConnectionHost {
   readonly errorCode: number
   readonly isolation: boolean
   observer: ConnectionObserver | null = null
+  timekeeper: Timekeeper | null = null
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */
@@ -62,9 +69,11 @@ export class CoreHost implements ConnectionHost {
   /** What hooks and event listeners threw. */
   readonly hookFailures: Array<[error: unknown, hook: string]> = []
 
-  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, ...clock }: CoreHostOptions = {}) {
+  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, terms, ...clock }: CoreHostOptions = {}) {
     this.clock = new FakeClock(clock)
     this.deadlines = new Deadlines(this.clock)
+    this.running = new Deadlines(new RunningClock(this.clock))
+    this.terms = { heartbeat: false, idleTimeout: false, maxLifetime: false, ...terms }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
     this.registry = new Registry(history)
     this.closeTimeout = closeTimeout
@@ -129,7 +138,7 @@ export class CoreHost implements ConnectionHost {
 
   /** Entries, deadlines, works and timers that are left: 0 when nothing is. */
   get leftovers (): number {
-    return this.registry.indexSize + this.deadlines.size + this.registry.working + this.clock.pendingTimers + this.clock.pendingImmediates
+    return this.registry.indexSize + this.deadlines.size + this.running.size + this.registry.working + this.clock.pendingTimers + this.clock.pendingImmediates
   }
 }
 

@@ -12,13 +12,16 @@ import type { Transport } from '../../lib/core/socket.ts'
 import type { FakeClock } from './fake-clock.ts'
 
 /**
- * What the peer does by itself. `silent`: nothing, the test speaks for it. `answers`: answers a close frame as soon as it
- * has left. `stuck`: reads nothing, so that whatever is sent stays pending.
+ * What the peer does by itself. `silent`: nothing, the test speaks for it. `answers`: answers a close frame and a ping as
+ * soon as it has left. `stuck`: reads nothing, so that whatever is sent stays pending.
  */
 export type Peer = 'silent' | 'answers' | 'stuck'
 
 /** What a socket put on the wire. */
-export type Frame = { type: 'message', data: string | Buffer } | { type: 'close', code: number | undefined, reason: string }
+export type Frame = { type: 'message', data: string | Buffer } | { type: 'ping' } | { type: 'close', code: number | undefined, reason: string }
+
+/** Bytes of a ping or a pong. */
+const PING_SIZE = 11
 
 export interface FakeSocketOptions {
   /** @default 'silent' */
@@ -54,11 +57,15 @@ export class FakeSocket {
   bytesWritten = 0
   /** Whether a listener that threw has broken the receiver: 'close' is never emitted. */
   broken = false
+  /** Milliseconds of silence after which the kernel looks for the peer; 0 where it was not asked to. */
+  keptAlive = 0
   /** Called with each message that may be delivered. */
   onMessage: ((data: string | Buffer) => unknown) | null = null
   /** What has arrived and not been read yet. */
   readonly #unread: Array<() => void> = []
   #reading = false
+  /** Pings that wait on our side. */
+  #pings: Array<() => void> = []
 
   constructor (clock: FakeClock, { peer = 'silent', handle = true }: FakeSocketOptions = {}) {
     this.clock = clock
@@ -95,6 +102,14 @@ export class FakeSocket {
     this.connection?.socketClosing('application', 1006, '')
     if (this.readyState === this.OPEN) this.readyState = this.CLOSING
     this.#destroy()
+  }
+
+  ping (left: () => void): void {
+    this.calls.push('ping')
+    this.frames.push({ type: 'ping' })
+    this.#pings.push(left)
+    this.#write(PING_SIZE)
+    if (this.pending === 0) this.#pingsLeft()
   }
 
   pause (): void {
@@ -137,6 +152,21 @@ export class FakeSocket {
     })
   }
 
+  /** A pong arrives: the answer to our ping, or one that nobody asked for. */
+  peerPongs ({ ours = true }: { ours?: boolean } = {}): this {
+    return this.#arrives(() => {
+      this.bytesRead += PING_SIZE
+      if (this.connection === undefined) return
+      this.connection.heard = true
+      if (ours) this.connection.ponged()
+    })
+  }
+
+  /** A part of a message arrives, or anything else that is no event yet. */
+  peerSendsBytes (bytes: number): this {
+    return this.#arrives(() => { this.bytesRead += bytes })
+  }
+
   /** The raw socket is reset, or its end arrives without a close frame; seen on a paused socket too. */
   rawGone (): this {
     this.clock.input(() => { this.#gone() })
@@ -146,7 +176,9 @@ export class FakeSocket {
   /** This many bytes wait for the peer to read; 0 lets a close frame leave. */
   bytesPending (bytes: number): this {
     this.pending = bytes
-    if (bytes === 0) this.#frameLeft()
+    if (bytes > 0) return this
+    this.#pingsLeft()
+    this.#frameLeft()
     return this
   }
 
@@ -166,6 +198,13 @@ export class FakeSocket {
   #write (bytes: number): void {
     this.bytesWritten += bytes
     if (this.pending > 0 || this.peer === 'stuck') this.pending += bytes
+  }
+
+  #pingsLeft (): void {
+    for (const left of this.#pings.splice(0)) {
+      left()
+      if (this.peer === 'answers') this.peerPongs()
+    }
   }
 
   #frameLeft (): void {
@@ -215,7 +254,7 @@ export class FakeSocket {
 /** How core/ reaches a fake socket. */
 export class FakeTransport implements Transport {
   /** What was asked of all sockets, in order: [method, socket]. */
-  readonly calls: Array<[method: 'close' | 'terminate' | 'pause' | 'resume', socket: FakeSocket]> = []
+  readonly calls: Array<[method: 'close' | 'terminate' | 'ping' | 'pause' | 'resume', socket: FakeSocket]> = []
 
   close (socket: WebSocket, code: number, reason: string): void {
     this.#of('close', socket).close(code, reason)
@@ -229,9 +268,13 @@ export class FakeTransport implements Transport {
   pendingBytes (socket: WebSocket): number { return fake(socket).pending }
   bytesReceived (socket: WebSocket): number { return fake(socket).bytesRead }
   bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
+  ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
+  bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
+  isPaused (socket: WebSocket): boolean { return fake(socket).paused }
+  keepAlive (socket: WebSocket, delay: number): void { fake(socket).keptAlive = delay }
   hasHandle (socket: WebSocket): boolean { return fake(socket).handle }
 
-  #of (method: 'close' | 'terminate' | 'pause' | 'resume', socket: WebSocket): FakeSocket {
+  #of (method: 'close' | 'terminate' | 'ping' | 'pause' | 'resume', socket: WebSocket): FakeSocket {
     this.calls.push([method, fake(socket)])
     return fake(socket)
   }

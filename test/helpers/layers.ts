@@ -14,7 +14,9 @@ export type Tree = Map<string, string>
 const LAYERS = [
   ['core'],
   ['policies'],
-  ['tracker.ts', 'options.ts'],
+  ['options.ts'],
+  ['resolve-options.ts'],
+  ['tracker.ts'],
   ['transport', 'process', 'observe', 'cluster', 'page'],
   ['plugin.ts', 'closing.ts', 'intake.ts', 'routes.ts'],
   ['index.ts', 'testing']
@@ -25,7 +27,7 @@ const OWNERS: Record<string, string[]> = {
   fastify: ['plugin.ts', 'index.ts'],
   '@fastify/websocket': ['plugin.ts', 'index.ts'],
   'fastify-plugin': ['plugin.ts', 'index.ts'],
-  ws: ['transport/'],
+  ws: ['transport/', 'testing/'],
   'close-with-grace': ['process/signals.ts']
 }
 

@@ -14,13 +14,13 @@ import type { TestContext } from 'node:test'
 import tls from 'node:tls'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyListenOptions, FastifyServerOptions } from 'fastify'
-import { WebSocket } from 'ws'
-import type { ClientOptions } from 'ws'
 import { systemClock } from '../../lib/core/clock.ts'
 import type { Timer } from '../../lib/core/clock.ts'
 import plugin from '../../lib/index.ts'
 import type { DrainReport, LifecycleOptions } from '../../lib/index.ts'
-import type { SocketTracker } from '../../lib/tracker.ts'
+import { assertClean as assertAppClean } from '../../lib/testing/assert-clean.ts'
+import { connect as connectToApp, open } from '../../lib/testing/connect.ts'
+import type { Closed, ConnectOptions, TestClient } from '../../lib/testing/connect.ts'
 
 /** One line of the log. */
 export interface LogLine { level: number, msg: string, time: number, [key: string]: unknown }
@@ -74,6 +74,9 @@ interface Known {
 
 const known = new WeakMap<FastifyInstance, Known>()
 
+/** Apps that are not closed yet: their connections have timers of right. */
+const running = new Set<FastifyInstance>()
+
 function knownOf (app: FastifyInstance): Known {
   const entry = known.get(app)
   assert.ok(entry, 'this app was not made by start()')
@@ -94,6 +97,7 @@ export function create (t: TestContext, fastify: StartOptions['fastify'] = {}): 
   Object.assign(app, { logs, reports })
   const entry: Known = { cutters: new Set(), sockets: new Set() }
   known.set(app, entry)
+  running.add(app)
   const keep = (socket: Socket) => {
     if (typeof socket.once !== 'function' || entry.sockets.has(socket)) return
     entry.sockets.add(socket)
@@ -109,6 +113,7 @@ export function create (t: TestContext, fastify: StartOptions['fastify'] = {}): 
   t.after(async () => {
     for (const cut of entry.cutters) cut()
     await within(20_000, app.close(), 'app.close() did not settle')
+    running.delete(app)
     await assertClean(app)
   })
   return app
@@ -180,21 +185,12 @@ export function assertBounded (report: DrainReport, slack = 1_000): void {
  * While it is open, `sockets` TCP connections may be there.
  */
 export async function assertClean (app: TestApp, { sockets = 0 }: { sockets?: number } = {}): Promise<void> {
-  const tracker = app.sockets as SocketTracker | undefined
-  // A failed registration leaves no tracker.
-  if (tracker !== undefined) {
-    assert.equal(tracker.size, 0, `connections left: ${JSON.stringify(tracker.list())}`)
-    assert.equal(tracker.leftovers, 0, `index entries, deadlines or works are left: ${JSON.stringify(tracker.stats())}`)
-  }
-  assert.deepEqual(timersOfOurs(), [], 'timers of the plugin are left')
-  const { sockets: open } = knownOf(app)
-  const alive = () => [...open].filter(({ destroyed }) => !destroyed)
+  if ([...running].every((other) => other === app)) assert.deepEqual(timersOfOurs(), [], 'timers of the plugin are left')
+  const { sockets: left } = knownOf(app)
+  const alive = () => [...left].filter(({ destroyed }) => !destroyed)
   if (app.server.listening) await until(() => alive().length <= sockets, `${sockets} TCP connections`)
   assert.ok(alive().length <= sockets, `TCP connections are left: ${alive().map(({ remotePort }) => remotePort).join(', ')}`)
-  const counted = await new Promise<number>((resolve, reject) => {
-    app.server.getConnections((error, count) => { if (error) reject(error); else resolve(count) })
-  })
-  assert.ok(counted <= sockets, `the server counts ${counted} TCP connections`)
+  await assertAppClean(app, { sockets })
 }
 
 /** Resolves when a condition holds; for what has no event. Fails after 10 s. */
@@ -222,89 +218,23 @@ export function logged (app: TestApp, message: RegExp): LogLine[] {
 
 // ——— ws clients
 
-/** How a client saw its end; 1006 where there was no close frame. */
-export interface Closed { code: number, reason: string }
-
-export interface TestClient {
-  readonly socket: WebSocket
-  /** The next message, text as string; rejects when the connection ends first. */
-  next (): Promise<string | Buffer>
-  /** Messages that nobody has taken with `next` yet. */
-  readonly unread: Array<string | Buffer>
-  /** Never rejects. */
-  readonly closed: Promise<Closed>
-}
-
-/** Where and how to connect. */
-export interface ConnectOptions extends ClientOptions {
-  protocols?: string[]
-  /** Address to connect to. @default '127.0.0.1' */
-  to?: string
-}
+export type { Closed, TestClient }
 
 /** A ws client whose handshake is done. Rejects with the `status` when it was refused. */
-export async function connect (_t: TestContext, app: FastifyInstance, path: string, { to = '127.0.0.1', ...options }: ConnectOptions = {}): Promise<TestClient> {
+export async function connect (_t: TestContext, app: FastifyInstance, path: string, options: ConnectOptions = {}): Promise<TestClient> {
   const { cutters } = knownOf(app)
-  return await open(`${isSecure(app) ? 'wss' : 'ws'}://${to}:${portOf(app)}${path}`, options, (cut) => {
-    cutters.add(cut)
-    return () => { cutters.delete(cut) }
-  })
+  const client = await connectToApp(app, path, options)
+  const cut = () => { client.socket.terminate() }
+  cutters.add(cut)
+  void client.closed.then(() => { cutters.delete(cut) })
+  return client
 }
 
 /** A ws client of a server in another process; it is cut off when the test is over. */
 export async function connectTo (t: TestContext, url: string, options: Omit<ConnectOptions, 'to'> = {}): Promise<TestClient> {
-  return await open(url, options, (cut) => {
-    t.after(cut)
-    return () => {}
-  })
-}
-
-/** `keep` is given what cuts the client off, and answers what to call when it is gone. */
-async function open (url: string, { protocols = [], ...options }: ConnectOptions, keep: (cut: () => void) => () => void): Promise<TestClient> {
-  const socket = new WebSocket(url, protocols, { rejectUnauthorized: false, ...options })
-  const forget = keep(() => { socket.terminate() })
-  const unread: Array<string | Buffer> = []
-  const waiting: Array<{ resolve: (message: string | Buffer) => void, reject: (error: Error) => void }> = []
-  let end: Closed | null = null
-  // From before the handshake: what the server sends at once comes with it.
-  socket.on('message', (data: Buffer, isBinary: boolean) => {
-    const message = isBinary ? data : data.toString()
-    const first = waiting.shift()
-    if (first === undefined) unread.push(message)
-    else first.resolve(message)
-  })
-  const closed = new Promise<Closed>((resolve) => {
-    socket.once('close', (code, reason) => {
-      forget()
-      end = { code, reason: reason.toString() }
-      for (const { reject } of waiting.splice(0)) reject(endedError(end))
-      resolve(end)
-    })
-  })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('open', resolve)
-    socket.on('error', reject)
-    socket.once('unexpected-response', (_request, response) => {
-      response.resume()
-      socket.terminate()
-      reject(Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode, headers: response.headers }))
-    })
-  })
-  return {
-    socket,
-    unread,
-    closed,
-    next: () => new Promise((resolve, reject) => {
-      const message = unread.shift()
-      if (message !== undefined) resolve(message)
-      else if (end !== null) reject(endedError(end))
-      else waiting.push({ resolve, reject })
-    })
-  }
-}
-
-function endedError ({ code, reason }: Closed): Error {
-  return new Error(`the connection ended with ${code} ${reason}`)
+  const client = await open(url, options)
+  t.after(() => { client.socket.terminate() })
+  return client
 }
 
 // ——— raw clients

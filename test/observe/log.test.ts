@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { Connection } from '../../lib/core/connection.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
 import { logEvents } from '../../lib/observe/log.ts'
+import { LogGate } from '../../lib/observe/log-gate.ts'
 import { createJob } from '../helpers/drain-rig.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import type { TrackerRig } from '../helpers/tracker-rig.ts'
 
 function createLogged (options: LifecycleOptions = {}, level?: string): TrackerRig {
   const rig = createTracker(options, level)
-  logEvents(rig.tracker, rig.log)
+  logEvents(rig.tracker, rig.log, new LogGate(rig.clock, rig.log))
   return rig
 }
 
@@ -100,7 +102,7 @@ test('opens and closes are told at debug', async () => {
 test('at info opens and closes are not told, nor put together', async () => {
   const { tracker, log, open, clock } = createTracker({}, 'info')
   let called = 0
-  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log)
+  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogGate(clock, log))
   open().socket.rawGone()
   await clock.flush()
   assert.equal(called, 0)
@@ -126,4 +128,40 @@ test('no line has an owner, an address or what a client may write', async () => 
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     assert.doesNotMatch(reason, /[\u0000-\u001f]/)
   }
+})
+
+test('closes by a policy are told at warn with id, route and duration, and never more than the gate lets pass', async () => {
+  const rig = createLogged({ heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const pairs = Array.from({ length: 60 }, () => rig.open({ peer: 'silent', route: '/feed', owner: 'ann', ip: '10.0.0.1' }))
+  await rig.clock.run(5_000)
+  const warned = rig.lines.filter(({ level }) => level === 'warn')
+  assert.ok(warned.length > 0 && warned.length < pairs.length, `${warned.length} lines`)
+  const [first] = warned
+  assert.equal(first?.message, 'a peer was dead and its socket was destroyed')
+  assert.deepEqual(Object.keys(first?.fields ?? {}).sort(), ['connection', 'duration', 'route'])
+  assert.equal(first?.fields['route'], '/feed')
+  assert.doesNotMatch(JSON.stringify(warned), /ann|10\.0\.0\.1/)
+})
+
+for (const [what, message, act] of [
+  ['idle', 'an idle socket was closed', (connection: Connection) => { connection.idleTimeout = 100 }],
+  ['expired', 'a socket was closed: its session has expired', (connection: Connection) => { connection.expiresAt = 2e11 }],
+  ['lifetime', 'a socket was closed at the end of its lifetime', (connection: Connection) => { connection.maxLifetime = 1 }]
+] as const) {
+  test(`a close with cause ${what} is told at warn`, async () => {
+    const rig = createLogged()
+    const { connection } = rig.open()
+    act(connection)
+    await rig.clock.run(1_000)
+    assert.deepEqual([connection.state, rig.messages('warn')], ['closed', [message]])
+  })
+}
+
+test('closes by a client, the application or the network are no warning', async () => {
+  const rig = createLogged()
+  rig.open().socket.peerCloses(1000)
+  void rig.open().connection.close()
+  rig.open().socket.rawGone()
+  await rig.clock.run(1_000)
+  assert.deepEqual([rig.tracker.size, rig.messages('warn')], [0, []])
 })

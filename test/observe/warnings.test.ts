@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { warnAboutBudget, warnAboutHttp2, warnAboutListeners } from '../../lib/observe/warnings.ts'
-import { resolveOptions } from '../../lib/options.ts'
 import type { DrainOptions } from '../../lib/options.ts'
+import { resolveOptions } from '../../lib/resolve-options.ts'
 import { createLog } from '../helpers/tracker-rig.ts'
 
 test('a foreign upgrade listener is named, with what can be done', () => {

@@ -4,6 +4,7 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const Fastify = require('fastify')
 const sockets = require('fastify-websocket-lifecycle')
+const { assertClean, connect, createClock } = require('fastify-websocket-lifecycle/testing')
 const WebSocket = require('ws')
 
 assert.equal(typeof sockets, 'function')
@@ -24,6 +25,17 @@ async function main () {
   const [code] = await closed
   assert.equal(code, 1012)
   console.log('CommonJS: the client was told', code)
+
+  const clock = createClock()
+  const tested = Fastify()
+  tested.register(sockets, { clock, idleTimeout: 60_000 })
+  tested.register(async (scope) => scope.get('/', { websocket: true }, () => {}))
+  const idle = await connect(tested, '/')
+  await clock.tick(60_100)
+  assert.equal((await idle.closed).code, sockets.CloseCode.Timeout)
+  await tested.close()
+  await assertClean(tested)
+  console.log('CommonJS: the testing entry moved the clock by hand')
 }
 
 main()

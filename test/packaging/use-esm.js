@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import Fastify from 'fastify'
 import sockets, { CloseCode } from 'fastify-websocket-lifecycle'
+import { assertClean, connect, createClock } from 'fastify-websocket-lifecycle/testing'
 import WebSocket from 'ws'
 
 const app = Fastify()
@@ -26,3 +27,15 @@ assert.equal(code, 1012)
 assert.equal(code, CloseCode.ServiceRestart)
 assert.equal(app.sockets.size, 0)
 console.log('ES modules: the client was told', code)
+
+// What its users test with, in the same project.
+const clock = createClock()
+const tested = Fastify()
+await tested.register(sockets, { clock, idleTimeout: 60_000 })
+tested.get('/', { websocket: true }, () => {})
+const idle = await connect(tested, '/')
+await clock.tick(60_100)
+assert.deepEqual(await idle.closed, { code: CloseCode.Timeout, reason: 'idle timeout' })
+await tested.close()
+await assertClean(tested)
+console.log('ES modules: the testing entry moved the clock by hand')

@@ -1,6 +1,7 @@
 // A TypeScript project under `strict`, ES modules. Compiled, never run.
 import Fastify, { type FastifyInstance } from 'fastify'
 import sockets, { CloseCode, type CloseRecord, type Connection, type DrainReport, type LifecycleOptions } from 'fastify-websocket-lifecycle'
+import { assertClean, connect, createClock, type Closed, type TestClient, type TestClock } from 'fastify-websocket-lifecycle/testing'
 
 declare module 'fastify-websocket-lifecycle' {
   interface ConnectionData {
@@ -9,7 +10,12 @@ declare module 'fastify-websocket-lifecycle' {
   }
 }
 
+const clock: TestClock = createClock({ wall: new Date(0) })
+
 const options: LifecycleOptions = {
+  clock,
+  heartbeat: { interval: 10_000 },
+  limits: { handshakes: { timeout: 5_000 } },
   owner: (request) => request.headers.authorization,
   data: (request) => ({ userId: request.id, rooms: new Set() }),
   drain: { terminationGracePeriod: 30_000, preStop: 5_000 }
@@ -23,6 +29,10 @@ app.get('/jobs', { websocket: true, config: { sockets: { holdMessages: true } } 
   connection.data.rooms.add(request.url)
   const user: string = connection.data.userId
   connection.defer(() => { request.log.info(user) })
+  connection.expiresAt = new Date(clock.wallNow() + 60_000)
+  connection.idleTimeout = 60_000
+  const expiresAt: number | undefined = connection.expiresAt
+  request.log.info({ expiresAt, rtt: connection.rtt })
   for await (const message of connection.messages()) socket.send(message)
   const record: CloseRecord = await connection.closed
   request.log.info(record.code === CloseCode.ServiceRestart)
@@ -34,3 +44,11 @@ app.get('/wrong', { websocket: true, config: { sockets: { holdMessages: 'yes' } 
 const report: DrainReport = await app.sockets.drain()
 const left: number = app.sockets.size
 app.log.info({ report, left })
+
+const client: TestClient = await connect(app, '/jobs', { headers: { authorization: 'ann' } })
+const message: string | Buffer = await client.next()
+client.send(message)
+await clock.tick(60_000)
+const { code, reason }: Closed = await client.closed
+app.log.info({ code, reason })
+await assertClean(app, { sockets: 1 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { nextEvent } from '../helpers/records.ts'
-import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
+import { connect, connectTo, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 
 const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
@@ -86,11 +86,12 @@ test('requests in flight finish, and app.close() waits for them', async (t) => {
 
 test('on a close the listener is shut while sockets are still being drained', async (t) => {
   const app = await start(t, {}, routes)
+  const port = portOf(app)
   const { client, finish } = await draining(t, app)
   const closing = app.close()
   await until(() => !app.server.listening)
   assert.equal(client.socket.readyState, client.socket.OPEN)
-  await assert.rejects(connect(t, app, '/').catch((error: Error) => { throw error }), TypeError, 'no port any more')
+  await assert.rejects(connectTo(t, `ws://127.0.0.1:${port}/`), { code: 'ECONNREFUSED' })
   finish()
   await closing
   assert.equal((await client.closed).code, 1012)

@@ -5,9 +5,9 @@ import plugin, {
   CHANNELS, CloseCode, defaults,
   type AbandonedCleanup, type ChannelMessages, type CloseCause, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
-  type DrainStart, type DrainTrigger, type Filter, type LifecycleEvents, type LifecycleOptions, type Listener, type Message,
-  type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions, type SignalOptions, type Tracker, type TrackerState,
-  type TrackerStats
+  type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type LifecycleEvents, type LifecycleOptions,
+  type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions,
+  type SignalOptions, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
 import namedPlugin from 'fastify-websocket-lifecycle'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
@@ -94,11 +94,33 @@ expectNotAssignable<ReadinessOptions>(true)
 expectAssignable<LifecycleOptions>({ history: 0, isolation: false, errorCode: 4500, closeTimeout: 1, cleanupTimeout: 1 })
 expectNotAssignable<LifecycleOptions>({ history: false })
 expectNotAssignable<LifecycleOptions>({ isolation: 'on' })
+expectAssignable<LifecycleOptions>({ heartbeat: true, idleTimeout: 60_000, maxLifetime: 3_600_000 })
+expectAssignable<LifecycleOptions>({ heartbeat: false, idleTimeout: false, maxLifetime: false })
+expectAssignable<LifecycleOptions>({ heartbeat: { interval: 25_000, maxMissed: 2 } })
+expectAssignable<HeartbeatOptions>({ interval: 1_000 })
+expectAssignable<HeartbeatOptions>({})
+expectNotAssignable<HeartbeatOptions>({ interval: '25s' })
+expectNotAssignable<HeartbeatOptions>({ maxMissed: false })
+expectNotAssignable<LifecycleOptions>({ heartbeat: 25_000 })
+expectNotAssignable<LifecycleOptions>({ idleTimeout: true })
+expectNotAssignable<LifecycleOptions>({ maxLifetime: '1h' })
+expectError(await app.register(plugin, { heartbeat: { timeout: 1_000 } }))
+expectAssignable<LifecycleOptions>({ limits: { handshakes: { timeout: 10_000 } } })
+expectAssignable<LimitsOptions>({ handshakes: { timeout: false } })
+expectNotAssignable<LimitsOptions>({ handshakes: 10_000 })
+expectNotAssignable<LimitsOptions>({ handshakes: { timeout: true } })
+expectError(await app.register(plugin, { limits: { handshake: {} } }))
+declare const clock: Clock
+expectAssignable<LifecycleOptions>({ clock })
+expectNotAssignable<LifecycleOptions>({ clock: Date })
 // Explicit undefined is the default, also where exactOptionalPropertyTypes is off.
 expectAssignable<LifecycleOptions>({ history: undefined, drain: undefined })
 
 expectType<8_000>(defaults.drain.timeout)
+expectType<25_000>(defaults.heartbeat.interval)
+expectType<number | false>(defaults.idleTimeout)
 expectError(defaults.drain.timeout = 1)
+expectError(defaults.heartbeat.interval = 1)
 expectError(defaults.history = 1)
 
 // ——— routes
@@ -127,6 +149,13 @@ expectError(app.get('/', { websocket: true, config: { sockets: { holdMessages: '
 // Fastify infers the type of `config` from what is written, so an unknown key passes here; it throws when the route is added.
 expectAssignable<RouteSocketOptions>({})
 expectNotAssignable<RouteSocketOptions>({ waitForHandler: 1 })
+app.get('/watched', { websocket: true, config: { sockets: { heartbeat: { interval: 5_000 }, idleTimeout: 60_000, maxLifetime: false } } }, () => {})
+expectAssignable<RouteSocketOptions>({ heartbeat: false, idleTimeout: false, maxLifetime: 60_000 })
+expectAssignable<RouteSocketOptions>({} as TermsOptions)
+expectNotAssignable<RouteSocketOptions>({ heartbeat: 'off' })
+expectNotAssignable<RouteSocketOptions>({ idleTimeout: '1m' })
+expectNotAssignable<RouteSocketOptions>({ limits: {} })
+expectError(app.get('/', { websocket: true, config: { sockets: { maxLifetime: true } } }, () => {}))
 
 // ——— tracker
 
@@ -200,6 +229,24 @@ expectType<AsyncIterableIterator<Message>>(connection.messages({ highWaterMark: 
 expectType<Promise<CloseRecord>>(connection.close())
 expectType<Promise<CloseRecord>>(connection.close(4000, 'done'))
 expectType<Promise<CloseRecord>>(connection.terminate())
+expectType<number | undefined>(connection.rtt)
+expectType<number | false>(connection.idleTimeout)
+expectType<number | false>(connection.maxLifetime)
+expectType<number | undefined>(connection.expiresAt)
+connection.idleTimeout = 60_000
+connection.idleTimeout = false
+connection.maxLifetime = 3_600_000
+connection.maxLifetime = false
+connection.expiresAt = Date.now() + 60_000
+connection.expiresAt = new Date()
+connection.expiresAt = undefined
+expectError(connection.rtt = 1)
+expectError(connection.idleTimeout = undefined)
+expectError(connection.idleTimeout = '1m')
+expectError(connection.maxLifetime = true)
+expectError(connection.maxLifetime = new Date())
+expectError(connection.expiresAt = false)
+expectError(connection.expiresAt = '2030-01-01')
 connection.data = { userId: '1' }
 expectError(connection.data = {})
 expectError(connection.state = 'closed')

@@ -266,7 +266,7 @@ export class Drain implements ConnectionObserver {
       connection.rushCleanups()
     }
     afterInput(clock, () => {
-      for (const connection of left()) connection.giveUpCleanups()
+      for (const connection of left()) connection.giveUp()
       this.#finish()
     })
   }

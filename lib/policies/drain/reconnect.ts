@@ -7,6 +7,7 @@
  */
 import { withRetry } from '../../core/close-codes.ts'
 import type { Connection } from '../../core/connection.ts'
+import { atOnce } from '../../core/events.ts'
 
 /** Makes the reason of a close frame; false for none. */
 export type DrainReason = string | ((connection: Connection, delay: number) => string | false)
@@ -32,6 +33,6 @@ export function reconnectDelay (options: ReconnectOptions, index: number, count:
 /** The reason of one close frame: the text with the delay in it, or what the application makes of the delay. */
 export function drainReason (reason: DrainReason, connection: Connection, delay: number): string {
   if (typeof reason === 'string') return withRetry(reason, delay)
-  const text = reason(connection, delay)
+  const text = atOnce('drain.reason()', reason(connection, delay))
   return typeof text === 'string' ? text : ''
 }

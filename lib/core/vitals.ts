@@ -1,0 +1,127 @@
+/**
+ * Signs of life of a connection, and how long it may live: what the heartbeat, the idle timeout and the expiry look at
+ * and keep here. They decide; this only holds, checks and tells them of changes.
+ */
+import type { Deadline } from './deadlines.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
+import { show } from './check.ts'
+import { Identity } from './identity.ts'
+import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import type { ManagedConnection } from './managed-connection.ts'
+
+/** Milliseconds between two looks at a silent peer, and how many it may miss. */
+export interface HeartbeatTerms {
+  readonly interval: number
+  readonly maxMissed: number
+}
+
+/** What connections of one route may do; one frozen object for all of them. */
+export interface Terms {
+  readonly heartbeat: HeartbeatTerms | false
+  readonly idleTimeout: number | false
+  readonly maxLifetime: number | false
+}
+
+/** A ping without a pong yet. */
+export interface Probe {
+  /** Looks at the peer since it has left, or since bytes have left before it. */
+  age: number
+  /** Whether it has left our write queue. */
+  left: boolean
+  /** When it was asked for, then when it has left. */
+  leftAt: number
+  /** Bytes the kernel had taken at the last look. */
+  taken: number
+  /** Whether no ping before it waits for a pong: else nobody knows which of the two a pong answers. */
+  readonly alone: boolean
+  /** Which it is of those that the machine slept through. */
+  readonly era: number
+}
+
+/** How long a connection may live; only those have it for whom something is set. */
+export interface Times {
+  idleTimeout: number | false
+  maxLifetime: number | false
+  expiresAt: number | undefined
+  /** Part of its lifetime that chance takes away, once that was asked. */
+  shortened: number | undefined
+  idle: Deadline | null
+  end: Deadline | null
+}
+
+/** `connection.seen` where nobody has counted. */
+export const UNSEEN = -1
+
+/** Earlier than this is a time in seconds by mistake: it would be in 1973. */
+const LEAST_TIME = 1e11
+
+export abstract class Vitals extends Identity {
+  readonly terms: Terms
+  /** Monotonic time of its start, in whole milliseconds: those need no memory of their own. */
+  readonly bornAt: number
+  /** Something was received since the heartbeat looked last. */
+  heard = true
+  /** Bytes received at that look, or UNSEEN. */
+  seen = UNSEEN
+  probe: Probe | null = null
+  /** Tick of running time at the last message, or at the start. */
+  lastMessageTick: number
+  #rtt = -1
+  #times: Times | null = null
+
+  constructor (host: ConnectionHost, socket: Identity['socket'], facts: ConnectionFacts) {
+    super(host, socket, facts)
+    this.terms = facts.terms ?? host.terms
+    this.bornAt = Math.ceil(host.clock.now())
+    this.lastMessageTick = host.running.ticks
+    if (this.terms.idleTimeout !== false || this.terms.maxLifetime !== false) this.#make()
+  }
+
+  /** Times that are set, if any is. */
+  get times (): Times | null { return this.#times }
+
+  get rtt (): number | undefined { return this.#rtt === -1 ? undefined : this.#rtt / 1000 }
+
+  get idleTimeout (): number | false { return this.#times?.idleTimeout ?? false }
+  set idleTimeout (timeout: number | false) {
+    this.#make().idleTimeout = duration('idleTimeout', timeout)
+    if (!this.isEnding) this.host.timekeeper?.idleTimeoutSet(this.#connection)
+  }
+
+  get maxLifetime (): number | false { return this.#times?.maxLifetime ?? false }
+  set maxLifetime (lifetime: number | false) {
+    this.#make().maxLifetime = duration('maxLifetime', lifetime)
+    if (!this.isEnding) this.host.timekeeper?.endSet(this.#connection)
+  }
+
+  get expiresAt (): number | undefined { return this.#times?.expiresAt }
+  set expiresAt (time: number | Date | undefined) {
+    const at = time instanceof Date ? time.getTime() : time
+    if (at !== undefined && !(Number.isFinite(at) && at >= LEAST_TIME)) {
+      throw new SOCKETS_ERR_INVALID_ARGUMENT('expiresAt', 'epoch milliseconds (a claim in seconds × 1000), a Date or undefined', show(at))
+    }
+    this.#make().expiresAt = at
+    if (!this.isEnding) this.host.timekeeper?.endSet(this.#connection)
+  }
+
+  /** A pong with our payload is here. */
+  ponged (): void {
+    const { probe } = this
+    if (probe === null || !probe.left) return
+    // A whole number: it needs no memory of its own.
+    if (probe.alone) this.#rtt = Math.max(0, Math.round((this.host.clock.now() - probe.leftAt) * 1000))
+    this.probe = null
+  }
+
+  #make (): Times {
+    const { idleTimeout, maxLifetime } = this.terms
+    return (this.#times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, idle: null, end: null })
+  }
+
+  get #connection (): ManagedConnection { return this as unknown as ManagedConnection }
+}
+
+function duration (name: string, given: number | false): number | false {
+  if (given !== false && !(Number.isInteger(given) && given > 0)) throw new SOCKETS_ERR_INVALID_ARGUMENT(name, 'a positive integer (ms) or false', show(given))
+  return given
+}

@@ -1,0 +1,113 @@
+/**
+ * Ends connections whose time is over: 3000 when a token has expired (IANA registry: unauthorized), 1012 with a
+ * reconnect delay at the end of the longest life (IANA registry: service restart).
+ *
+ * `expiresAt` is wall time and is looked at every tick; a wall clock that was set moves what is set by it. A lifetime is
+ * monotonic, and shortened by chance so that those who came together do not leave together. The earlier of the two
+ * counts, and the expiry where both are due. Who works at the end of its life may finish, within bounds; who has
+ * expired may not.
+ */
+import type { Clock } from '../core/clock.ts'
+import { CAUSE_CODES, withRetry } from '../core/close-codes.ts'
+import type { Timekeeper } from '../core/connection-host.ts'
+import { Deadline, TICK } from '../core/deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
+import type { ManagedConnection } from '../core/managed-connection.ts'
+import type { Registry } from '../core/registry.ts'
+import type { Times } from '../core/vitals.ts'
+
+/** Part of a lifetime that chance may take away. */
+const JITTER = 0.2
+
+const EXPIRED = 'session expired'
+const ENDED = 'maximum lifetime'
+
+/** What expiry leans on. */
+export interface ExpiryHost {
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly registry: Registry
+  readonly random: () => number
+  /** Longest wait for work in flight at the end of a life, milliseconds. */
+  readonly grace: number
+  /** Shortest delay before a client comes back, milliseconds; longest is twice as much. */
+  readonly minDelay: number
+}
+
+export class Expiry implements Pick<Timekeeper, 'endSet'> {
+  readonly #host: ExpiryHost
+  /** Connections with an end. */
+  readonly #watched = new Set<ManagedConnection>()
+  readonly #tick = new Deadline(() => { this.#onTick() })
+  /** Wall time less monotonic time, when the deadlines were set by it. */
+  #offset = 0
+
+  constructor (host: ExpiryHost) {
+    this.#host = host
+  }
+
+  /** Watches a connection that has opened. */
+  add (connection: ManagedConnection): void {
+    if (connection.times !== null) this.endSet(connection)
+  }
+
+  /** Lets go of a connection that is closing. */
+  remove (connection: ManagedConnection): void {
+    if (!this.#watched.delete(connection)) return
+    const { deadlines } = this.#host
+    deadlines.cancel(connection.times!.end!)
+    if (this.#watched.size === 0) deadlines.cancel(this.#tick)
+  }
+
+  /** Its `expiresAt` or `maxLifetime` has changed. */
+  endSet (connection: ManagedConnection): void {
+    const times = connection.times!
+    const left = Math.min(this.#untilExpiry(times), this.#untilEnd(connection, times))
+    if (left === Infinity) return this.remove(connection)
+    const { deadlines } = this.#host
+    if (this.#watched.size === 0) {
+      this.#offset = this.#wallLead
+      deadlines.set(this.#tick, TICK)
+    }
+    this.#watched.add(connection)
+    deadlines.set(times.end ??= new Deadline(() => { this.#due(connection) }), left)
+  }
+
+  #untilExpiry ({ expiresAt = Infinity }: Times): number {
+    return expiresAt - this.#host.clock.wallNow()
+  }
+
+  #untilEnd ({ bornAt }: ManagedConnection, times: Times): number {
+    const { clock, random } = this.#host
+    if (times.maxLifetime === false) return Infinity
+    times.shortened ??= JITTER * random()
+    return bornAt + times.maxLifetime * (1 - times.shortened) - clock.now()
+  }
+
+  #due (connection: ManagedConnection): void {
+    // A close is under way, or about to come.
+    if (connection.state !== 'open') return
+    const { deadlines, grace, minDelay, random } = this.#host
+    const times = connection.times!
+    if (this.#untilExpiry(times) <= 0) {
+      connection.end('expired', CAUSE_CODES.expired, EXPIRED)
+      return
+    }
+    const left = this.#untilEnd(connection, times)
+    if (left > 0) return this.endSet(connection)
+    if (connection.working && left > -grace) return deadlines.set(times.end!, TICK)
+    connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))
+  }
+
+  /** Wall time less monotonic time. */
+  get #wallLead (): number { return this.#host.clock.wallNow() - this.#host.clock.now() }
+
+  /** Somebody may have set the wall clock; small steps add up. */
+  #onTick (): void {
+    this.#host.deadlines.set(this.#tick, TICK)
+    const lead = this.#wallLead
+    if (Math.abs(lead - this.#offset) < TICK) return
+    this.#offset = lead
+    for (const connection of this.#watched) this.endSet(connection)
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Finds dead peers, and never kills a healthy one.
+ *
+ * Each connection is looked at twice an interval. Whoever was heard of since is well; a silent one is pinged, and one
+ * that stays silent for `maxMissed` intervals after the ping has left our queue is destroyed: `interval × (maxMissed + 1)`
+ * of running time at most after it died. Looks are counted, never milliseconds: each comes after what had arrived was
+ * read, so the event loop may stand still for as long as it likes. A look costs one property where the peer was heard
+ * of. Connections are spread over the ticks of half an interval by their ids.
+ */
+import { afterInput } from '../core/clock.ts'
+import { TICK } from '../core/deadlines.ts'
+import type { ManagedConnection } from '../core/managed-connection.ts'
+import { Rounds } from '../core/rounds.ts'
+import type { Rounder, RoundsHost } from '../core/rounds.ts'
+import type { Transport } from '../core/socket.ts'
+import { UNSEEN } from '../core/vitals.ts'
+import type { HeartbeatTerms, Probe } from '../core/vitals.ts'
+
+/** Looks at each connection in an interval. */
+const LOOKS = 2
+
+/** Shortest interval: a tick for each look. */
+export const LEAST_INTERVAL = LOOKS * TICK
+
+/** What a heartbeat leans on. */
+export interface HeartbeatHost extends RoundsHost {
+  readonly transport: Transport
+}
+
+/** All heartbeats of a tracker: one for each pair of terms, for routes may differ. */
+export class Heartbeats {
+  readonly #host: HeartbeatHost
+  readonly #all = new Map<string, Heartbeat>()
+
+  constructor (host: HeartbeatHost) {
+    this.#host = host
+  }
+
+  /** Watches a connection that has opened. */
+  add (connection: ManagedConnection): void {
+    const { heartbeat } = connection.terms
+    // A stream without a kernel socket answers no ping and cannot die unnoticed.
+    if (heartbeat === false || !this.#host.transport.hasHandle(connection.socket)) return
+    const key = `${heartbeat.interval} ${heartbeat.maxMissed}`
+    let beat = this.#all.get(key)
+    if (beat === undefined) this.#all.set(key, beat = new Heartbeat(this.#host, heartbeat))
+    beat.add(connection)
+  }
+
+  /** Lets go of a connection that is closing. */
+  remove (connection: ManagedConnection): void {
+    const { heartbeat } = connection.terms
+    if (heartbeat !== false) this.#all.get(`${heartbeat.interval} ${heartbeat.maxMissed}`)?.remove(connection)
+  }
+}
+
+/** The heartbeat of everyone under the same terms. */
+class Heartbeat implements Rounder<ManagedConnection> {
+  readonly #host: HeartbeatHost
+  readonly #interval: number
+  /** Looks at a silent peer after which it is dead. */
+  readonly #limit: number
+  readonly #rounds: Rounds<ManagedConnection>
+  #suspects: ManagedConnection[] = []
+  /** Grows when the machine has slept: what was asked before may be lost. */
+  #era = 0
+  #lastBeat = 0
+  #lastWall = 0
+
+  constructor (host: HeartbeatHost, { interval, maxMissed }: HeartbeatTerms) {
+    this.#host = host
+    this.#interval = interval
+    this.#limit = LOOKS * maxMissed
+    this.#rounds = new Rounds(host, interval / LOOKS, this)
+  }
+
+  add (connection: ManagedConnection): void {
+    this.#host.transport.keepAlive(connection.socket, this.#interval)
+    if (this.#rounds.size === 0) this.#mark()
+    this.#rounds.add(connection)
+  }
+
+  remove (connection: ManagedConnection): void { this.#rounds.remove(connection) }
+
+  #mark (): void {
+    this.#lastBeat = this.#host.clock.now()
+    this.#lastWall = this.#host.clock.wallNow()
+  }
+
+  beat (): void {
+    // The monotonic clock stands still while a machine sleeps, the wall clock does not.
+    const gap = Math.max(this.#host.clock.now() - this.#lastBeat, this.#host.clock.wallNow() - this.#lastWall)
+    if (gap > this.#interval) this.#era++
+    this.#mark()
+  }
+
+  rest (): void {
+    if (this.#suspects.length === 0) return
+    const suspects = this.#suspects
+    this.#suspects = []
+    afterInput(this.#host.clock, () => { this.#judge(suspects) })
+  }
+
+  visit (connection: ManagedConnection): boolean {
+    if (connection.heard) {
+      connection.heard = false
+      connection.seen = UNSEEN
+      connection.probe = null
+      return false
+    }
+    const { transport } = this.#host
+    const { socket, seen, probe } = connection
+    // A part of a message, too, is a sign of life.
+    connection.seen = transport.bytesReceived(socket)
+    if (seen !== UNSEEN && seen !== connection.seen) {
+      connection.probe = null
+    } else if (transport.isPaused(socket)) {
+      // Its pong could not be seen. A ping, once an interval, lets the kernel tell that the peer is gone.
+      if (probe === null && transport.pendingBytes(socket) === 0) this.#ping(connection)
+      else connection.probe = null
+    } else if (probe === null || probe.era !== this.#era) {
+      this.#ping(connection)
+    } else {
+      this.#age(connection, probe)
+    }
+    return true
+  }
+
+  #ping (connection: ManagedConnection): void {
+    const { clock, transport } = this.#host
+    const probe: Probe = { age: 0, left: false, leftAt: clock.now(), taken: transport.bytesTaken(connection.socket), alone: connection.probe === null, era: this.#era }
+    connection.probe = probe
+    transport.ping(connection.socket, () => {
+      const now = clock.now()
+      // One that had to wait leaves between two looks: the next comes too soon to count.
+      probe.age = now - probe.leftAt < TICK ? 0 : -1
+      probe.left = true
+      probe.leftAt = now
+    })
+  }
+
+  #age (connection: ManagedConnection, probe: Probe): void {
+    if (!probe.left) {
+      const taken = this.#host.transport.bytesTaken(connection.socket)
+      // It reads what was before the ping.
+      if (taken !== probe.taken) probe.age = -1
+      probe.taken = taken
+    }
+    if (++probe.age >= this.#limit) this.#suspects.push(connection)
+  }
+
+  /** Once more, after everything that has arrived was read. */
+  #judge (suspects: ManagedConnection[]): void {
+    const { transport } = this.#host
+    for (const connection of suspects) {
+      const { heard, probe, seen, socket, gone } = connection
+      if (gone || heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== seen || transport.isPaused(socket)) continue
+      connection.kill('heartbeat')
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Checks, fills and freezes options. The rest of lib/ sees only what comes out of here and never fills a gap itself;
+ * unknown keys throw, and what is given is never changed.
+ */
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { RouteShorthandOptions } from 'fastify'
+import { check, knownKeys } from './core/check.ts'
+import { systemClock } from './core/clock.ts'
+import type { Clock } from './core/clock.ts'
+import { isSendable } from './core/close-codes.ts'
+import type { HeartbeatTerms, Terms } from './core/vitals.ts'
+import { defaults } from './options.ts'
+import type { LifecycleOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, TermsOptions } from './options.ts'
+import { makePlan } from './policies/drain/plan.ts'
+import type { DrainPlan } from './policies/drain/plan.ts'
+import type { DrainReason, ReconnectOptions } from './policies/drain/reconnect.ts'
+import { LEAST_INTERVAL } from './policies/heartbeat.ts'
+
+/** Checked, filled and frozen. */
+export interface ResolvedOptions {
+  readonly websocket: Readonly<WebsocketPluginOptions>
+  readonly owner: LifecycleOptions['owner']
+  readonly data: LifecycleOptions['data']
+  readonly onOpen: LifecycleOptions['onOpen']
+  readonly onDrain: LifecycleOptions['onDrain']
+  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean }
+  readonly plan: DrainPlan
+  readonly closeTimeout: number
+  readonly cleanupTimeout: number
+  readonly signals: false | { readonly errors: boolean }
+  readonly readiness: false | (RouteShorthandOptions & { url: string })
+  readonly history: number
+  readonly isolation: boolean
+  readonly errorCode: number
+  readonly terms: Terms
+  readonly limits: { readonly handshakes: { readonly timeout: number | false } }
+  readonly clock: Clock
+}
+
+/** Options of a route, checked, filled and frozen. */
+export interface ResolvedRouteOptions {
+  readonly holdMessages: boolean
+  readonly keepRequest: boolean
+  readonly waitForHandler: boolean
+  readonly terms: Terms
+}
+
+/** What Fastify itself takes in the options of `register`. */
+const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
+const WEBSOCKET_KEYS = ['options', 'errorHandler', 'preClose']
+const OWN_KEYS = [
+  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'clock'
+]
+const TERMS_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime']
+const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect']
+
+/**
+ * Checks and fills the plugin's options; never changes what it is given.
+ * Throws SOCKETS_ERR_INVALID_OPTION and SOCKETS_ERR_OPTION_CONFLICT.
+ */
+export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
+  knownKeys('', given, [...WEBSOCKET_KEYS, ...OWN_KEYS, ...TERMS_KEYS, ...FASTIFY_KEYS])
+  const { drain = {} } = given
+  knownKeys('drain', drain, DRAIN_KEYS)
+  const reconnect = resolveReconnect(drain.reconnect)
+  const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
+  const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
+    (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
+  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread, 'false or a non-negative integer (ms)')
+  const plan = makePlan({
+    timeout: check.positive('drain.timeout', drain.timeout, undefined),
+    defaultTimeout: defaults.drain.timeout,
+    terminationGracePeriod: check.positive('drain.terminationGracePeriod', drain.terminationGracePeriod, undefined),
+    preStop: check.duration('drain.preStop', drain.preStop, defaults.drain.preStop),
+    reserve: check.duration('drain.reserve', drain.reserve, defaults.drain.reserve),
+    settleDelay: check.duration('drain.settleDelay', drain.settleDelay, defaults.drain.settleDelay),
+    spread,
+    closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
+  })
+  return Object.freeze({
+    websocket: Object.freeze({ options: given.options, errorHandler: given.errorHandler, preClose: given.preClose }) as WebsocketPluginOptions,
+    owner: check.fn('owner', given.owner),
+    data: check.fn('data', given.data),
+    onOpen: check.fn('onOpen', given.onOpen),
+    onDrain: check.fn('onDrain', given.onDrain),
+    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false }),
+    plan,
+    closeTimeout: plan.closeTimeout,
+    cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),
+    signals: resolveSignals(given.signals),
+    readiness: resolveReadiness(given.readiness),
+    history: check.duration('history', given.history, defaults.history, 'a non-negative integer'),
+    isolation: check.flag('isolation', given.isolation, defaults.isolation),
+    errorCode: check.where('errorCode', given.errorCode, defaults.errorCode, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)'),
+    terms: resolveTerms('', given, defaults),
+    limits: resolveLimits(given.limits),
+    clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one')
+  })
+}
+
+/** Checks and fills a route's `config.sockets`; `route` names it in errors, `terms` are the plugin's. */
+export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}, terms: Terms = resolveTerms('', {}, defaults)): ResolvedRouteOptions {
+  const path = `config.sockets of route ${route}`
+  knownKeys(path, given, [...Object.keys(defaults.route), ...TERMS_KEYS])
+  return Object.freeze({
+    holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
+    keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
+    waitForHandler: check.flag(`${path}.waitForHandler`, given.waitForHandler, defaults.route.waitForHandler),
+    terms: TERMS_KEYS.some((key) => key in given) ? resolveTerms(`${path}.`, given, terms) : terms
+  })
+}
+
+function resolveTerms (path: string, given: TermsOptions, fallback: Terms): Terms {
+  const period = (name: 'idleTimeout' | 'maxLifetime') => given[name] === false
+    ? false
+    : check.duration<number | false>(`${path}${name}`, given[name], fallback[name], 'false or a positive integer (ms)', 1)
+  const terms = Object.freeze({
+    heartbeat: resolveHeartbeat(`${path}heartbeat`, given.heartbeat, fallback.heartbeat),
+    idleTimeout: period('idleTimeout'),
+    maxLifetime: period('maxLifetime')
+  })
+  const { heartbeat, idleTimeout } = terms
+  if (typeof given.heartbeat === 'object' && heartbeat !== false && idleTimeout !== false && idleTimeout <= heartbeat.interval) {
+    check.conflict(`${path}idleTimeout ${idleTimeout} ms is not longer than heartbeat.interval ${heartbeat.interval} ms: whoever is silent would be closed before it is pinged`)
+  }
+  return terms
+}
+
+function resolveHeartbeat (path: string, given: TermsOptions['heartbeat'], fallback: Terms['heartbeat']): Terms['heartbeat'] {
+  if (given === undefined) return fallback
+  if (given === false) return false
+  const known = fallback === false ? defaults.heartbeat : fallback
+  if (given === true) return known
+  if (typeof given !== 'object') check.flag(path, given, true, 'true, false or an object')
+  knownKeys(path, given, Object.keys(defaults.heartbeat))
+  return Object.freeze({
+    interval: check.duration(`${path}.interval`, given.interval, known.interval, `an integer of ${LEAST_INTERVAL} or more (ms)`, LEAST_INTERVAL),
+    maxMissed: check.duration(`${path}.maxMissed`, given.maxMissed, known.maxMissed, 'a positive integer', 1)
+  } satisfies HeartbeatTerms)
+}
+
+function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
+  knownKeys('limits', given, ['handshakes'])
+  const { handshakes = {} } = given
+  knownKeys('limits.handshakes', handshakes, ['timeout'])
+  const { timeout } = handshakes
+  return Object.freeze({
+    handshakes: Object.freeze({
+      timeout: timeout === false
+        ? false
+        : check.duration('limits.handshakes.timeout', timeout, defaults.limits.handshakes.timeout, 'false or a positive integer (ms)', 1)
+    })
+  })
+}
+
+function isClock (value: unknown): boolean {
+  return Object.keys(systemClock).every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'function')
+}
+
+function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOptions {
+  const { rate, minDelay, maxDelay } = defaults.drain.reconnect
+  knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'])
+  const resolved = {
+    rate: check.where('drain.reconnect.rate', given.rate, rate, (value) => Number.isFinite(value) && (value as number) > 0, 'a positive number (clients a second)'),
+    minDelay: check.duration('drain.reconnect.minDelay', given.minDelay, minDelay),
+    maxDelay: check.duration('drain.reconnect.maxDelay', given.maxDelay, maxDelay)
+  }
+  if (resolved.maxDelay < resolved.minDelay) {
+    check.conflict(`drain.reconnect: maxDelay ${resolved.maxDelay} ms is less than minDelay ${resolved.minDelay} ms`)
+  }
+  return Object.freeze(resolved)
+}
+
+function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['signals'] {
+  if (typeof given !== 'object' || given === null) {
+    return check.flag('signals', given, defaults.signals, 'true, false or an object') && Object.freeze({ errors: false })
+  }
+  knownKeys('signals', given, ['errors'])
+  return Object.freeze({ errors: check.flag('signals.errors', given.errors, false) })
+}
+
+function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {
+  if (given === undefined || given === false) return false
+  const route = typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : { url: given }
+  const isPath = typeof route.url === 'string' && route.url.startsWith('/')
+  check.where('readiness', isPath ? route.url : given, '', () => isPath, 'false, a path that starts with /, or route options with such a url')
+  return Object.freeze(route as Exclude<ReadinessOptions, string>)
+}

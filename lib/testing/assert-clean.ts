@@ -1,0 +1,35 @@
+/**
+ * The check that a server has let go of everything.
+ */
+import assert from 'node:assert/strict'
+import type { FastifyInstance } from 'fastify'
+import { systemClock } from '../core/clock.ts'
+import type { SocketTracker } from '../tracker.ts'
+
+/** Turns of the event loop that what was sent to the server has to arrive and to be dealt with. */
+const TURNS = 10
+
+/** What `assertClean` lets pass. */
+export interface CleanOptions {
+  /** TCP connections that may be there: HTTP clients that keep theirs. @default 0 */
+  sockets?: number
+}
+
+/**
+ * Asserts that an app holds no connection, index entry, deadline or work in flight, and no TCP connection. Throws an
+ * AssertionError that says what is left. For the end of a test, after `app.close()` or after the last client has left.
+ */
+export async function assertClean (app: FastifyInstance, { sockets = 0 }: CleanOptions = {}): Promise<void> {
+  // A client that has just left has told the server so, but the server has not read it yet.
+  for (let i = 0; i < TURNS; i++) await new Promise<void>((resolve) => { systemClock.setImmediate(resolve) })
+  // A failed registration leaves no tracker.
+  const tracker = app.sockets as SocketTracker | undefined
+  if (tracker !== undefined) {
+    assert.equal(tracker.size, 0, `connections are left: ${JSON.stringify(tracker.list())}`)
+    assert.equal(tracker.leftovers, 0, `index entries, deadlines or work are left: ${JSON.stringify(tracker.stats())}`)
+  }
+  const counted = await new Promise<number>((resolve, reject) => {
+    app.server.getConnections((error, count) => { if (error) reject(error); else resolve(count) })
+  })
+  assert.ok(counted <= sockets, `${counted} TCP connections are left, at most ${sockets} may be`)
+}

@@ -1,0 +1,208 @@
+/**
+ * Looks in rounds: everyone once a period, a few at a tick, in slices, whatever comes and goes meanwhile.
+ */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Deadlines, TICK } from '../../lib/core/deadlines.ts'
+import { Rounds } from '../../lib/core/rounds.ts'
+import { RunningClock } from '../../lib/core/running-clock.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+
+interface Entry { id: number }
+
+/** Rounds of `period`, and every look with its moment; `on` runs in each, and says whether it took its time. */
+function setup (period: number, on: (entry: Entry) => boolean = () => false) {
+  const clock = new FakeClock()
+  const running = new Deadlines(new RunningClock(clock))
+  const looks: Array<{ id: number, at: number }> = []
+  const told = { beats: 0, rests: 0 }
+  const rounds = new Rounds<Entry>({ clock, running }, period, {
+    beat: () => { told.beats++ },
+    visit: (entry) => {
+      looks.push({ id: entry.id, at: clock.now() })
+      return on(entry)
+    },
+    rest: () => { told.rests++ }
+  })
+  const entries: Entry[] = []
+  const add = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const entry = { id: entries.length + 1 }
+      entries.push(entry)
+      rounds.add(entry)
+    }
+  }
+  return { clock, running, rounds, looks, told, entries, add, looksAt: (id: number) => looks.filter((look) => look.id === id).map(({ at }) => at) }
+}
+
+/** Groups that entries are spread over. */
+const groupsOf = (period: number) => {
+  const ticks = Math.max(1, Math.floor(period / TICK))
+  return Math.floor(ticks / Math.ceil(ticks / 250))
+}
+
+for (const period of [1, 50, 125, 500, 12_500, 30_000, 31_234, 1_800_000]) {
+  test(`everyone is looked at once in ${period} ms, at even distances, nobody sooner and nobody later`, () => {
+    const { clock, looks, add, looksAt, entries } = setup(period)
+    clock.tick(23)
+    add(7)
+    const exact = groupsOf(period) * Math.ceil(Math.max(1, Math.floor(period / TICK)) / 250) * TICK
+    assert.ok(exact <= Math.max(TICK, period))
+    const start = clock.now()
+    for (let i = 0; i < 4; i++) clock.tick(exact)
+    for (const { id } of entries) {
+      const at = looksAt(id)
+      assert.ok(at[0]! - start <= exact, `first look at ${id} after ${at[0]! - start} ms`)
+      for (let i = 1; i < at.length; i++) assert.equal(at[i]! - at[i - 1]!, exact)
+    }
+    assert.ok(looks.length >= 4 * 7 && looks.length <= 5 * 7)
+  })
+}
+
+for (const [period, count] of [[50, 100], [500, 1_000], [12_500, 1_000], [12_500, 10], [30_000, 5_000], [1_800_000, 1_000]] as const) {
+  test(`${count} in ${period} ms are spread: no tick has more than its share`, () => {
+    const { clock, looks, add } = setup(period)
+    add(count)
+    for (let i = 0; i < 2; i++) clock.tick(period)
+    const perTick = new Map<number, number>()
+    for (const { at } of looks) perTick.set(at, (perTick.get(at) ?? 0) + 1)
+    const share = Math.ceil(count / groupsOf(period)) + 1
+    assert.ok(Math.max(...perTick.values()) <= share, `${Math.max(...perTick.values())} looks in one tick, ${share} at most`)
+  })
+}
+
+test('whoever is looked at keeps its place when others come and go', () => {
+  const { clock, rounds, entries, add, looksAt } = setup(1_000)
+  add(100)
+  for (let i = 0; i < 20; i++) {
+    clock.tick(333)
+    add(10)
+    for (const entry of entries.slice(-10, -5)) rounds.remove(entry)
+  }
+  const at = looksAt(40)
+  assert.ok(at.length >= 6)
+  for (let i = 1; i < at.length; i++) assert.equal(at[i]! - at[i - 1]!, 1_000)
+})
+
+test('looks that take their time are done in slices of 2 ms, input in between', () => {
+  const input: number[] = []
+  let looks = 0
+  const rig = setup(50, () => {
+    looks++
+    rig.clock.stall(0.1)
+    if (looks % 5 === 0) rig.clock.input(() => { input.push(looks) })
+    return true
+  })
+  rig.add(300)
+  rig.clock.tick(TICK)
+  assert.ok(looks >= 300)
+  const longest = Math.max(...input.map((count, i) => count - (input[i - 1] ?? 0)))
+  assert.ok(longest <= 30, `${longest} looks of 0.1 ms without a look at the input`)
+})
+
+test('a look that took no time is not worth a look at the clock', () => {
+  const rig = setup(50)
+  rig.add(5_000)
+  const { now } = rig.clock
+  let asked = 0
+  rig.clock.now = function () { asked++; return now.call(this) }
+  rig.clock.tick(TICK)
+  assert.equal(rig.looks.length, 5_000)
+  // What the wheel and the helper above ask does not grow with the number of entries.
+  assert.ok(asked - rig.looks.length < 100, `${asked - rig.looks.length} questions`)
+})
+
+test('so far behind that groups would be due twice, everyone is looked at once, in order, and it catches up', () => {
+  let slow = true
+  const rig = setup(200, () => {
+    if (slow) rig.clock.stall(5)
+    return true
+  })
+  rig.add(100)
+  // 100 looks of 5 ms in a period of 200: it never comes to rest.
+  for (let i = 0; i < 1_250; i++) rig.clock.turn()
+  const rounds = rig.looks.length / 100
+  for (const { id } of rig.entries) {
+    const count = rig.looksAt(id).length
+    assert.ok(Math.abs(count - rounds) <= 1, `${id} was looked at ${count} times, others ${rounds}`)
+  }
+  slow = false
+  rig.clock.tick(1_000)
+  const before = rig.looks.length
+  rig.clock.tick(2_000)
+  assert.equal(rig.looks.length - before, 1_000)
+})
+
+test('a stall of any length makes one look, not one for each that was missed', () => {
+  for (const stall of [1_000, 60_000, 3_600_000]) {
+    const { clock, looks, add } = setup(500)
+    add(50)
+    clock.tick(2_000)
+    const before = looks.length
+    clock.stall(stall)
+    clock.tick(0)
+    assert.ok(looks.length - before <= 2 * 5, `${looks.length - before} looks after ${stall} ms`)
+  }
+})
+
+test('one that is removed during a look at another is not looked at again', () => {
+  const removed = new Set<number>()
+  const rig = setup(50, ({ id }) => {
+    assert.equal(removed.has(id), false, `${id} is gone`)
+    for (const other of [id + 1, id + 2]) {
+      const entry = rig.entries[other - 1]
+      if (other % 3 !== 1 && entry !== undefined && rig.rounds.remove(entry)) removed.add(other)
+    }
+    return true
+  })
+  // Fewer than those whose holes are closed.
+  rig.add(30)
+  rig.clock.tick(500)
+  assert.equal(rig.rounds.size, 10)
+})
+
+test('one that removes itself, and one that is added, during a look, leave the others their looks', () => {
+  const rig = setup(100, (entry) => {
+    if (entry.id % 2 === 0) rig.rounds.remove(entry)
+    else if (rig.entries.length < 200) rig.add(1)
+    return true
+  })
+  rig.add(100)
+  rig.clock.tick(1_000)
+  assert.equal(rig.rounds.size, 100)
+  const before = rig.looks.length
+  rig.clock.tick(100)
+  assert.equal(rig.looks.length - before, 100)
+})
+
+test('when the last one is removed in a look, in the middle of a slice, nothing ticks any more', () => {
+  const rig = setup(50, () => {
+    for (const entry of rig.entries) rig.rounds.remove(entry)
+    rig.clock.stall(3)
+    return true
+  })
+  rig.add(20)
+  rig.clock.tick(1_000)
+  assert.deepEqual([rig.looks.length, rig.rounds.size, rig.running.size, rig.clock.idle], [1, 0, 0, true])
+  rig.add(1)
+  rig.clock.tick(2 * TICK)
+  assert.equal(rig.looks.length, 2)
+})
+
+test('nothing ticks while nobody is there', () => {
+  const { clock, rounds, running, entries, add } = setup(1_000)
+  assert.deepEqual([clock.timersMade, running.size], [0, 0])
+  add(2)
+  assert.deepEqual([rounds.size, running.size, clock.pendingTimers, clock.refedTimers], [2, 1, 1, 0])
+  assert.deepEqual([rounds.remove(entries[0]!), rounds.remove(entries[0]!)], [true, false])
+  assert.equal(running.size, 1)
+  rounds.remove(entries[1]!)
+  assert.deepEqual([rounds.size, running.size, clock.idle], [0, 0, true])
+})
+
+test('each group that is due is told, and each end of its looks', () => {
+  const { clock, told, add } = setup(500)
+  add(3)
+  clock.tick(1_000)
+  assert.deepEqual(told, { beats: 20, rests: 20 })
+})

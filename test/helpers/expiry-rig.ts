@@ -1,0 +1,49 @@
+/**
+ * Connections on a fake clock whose ends are watched, as the tracker does it.
+ */
+import assert from 'node:assert/strict'
+import { TICK } from '../../lib/core/deadlines.ts'
+import type { Terms } from '../../lib/core/vitals.ts'
+import { Expiry } from '../../lib/policies/expiry.ts'
+import { createCoreHost } from './core-host.ts'
+import type { CoreHost, Pair } from './core-host.ts'
+import type { FakeClock } from './fake-clock.ts'
+
+/** Longest time until somebody counts as living for ever. */
+const FOREVER = 6_000_000
+
+export interface EndsRig {
+  host: CoreHost
+  clock: FakeClock
+  open (options?: Parameters<CoreHost['connect']>[0]): Pair
+  /** Asserts that one starts to close this long from now, and two ticks later at most. */
+  assertLives (pair: Pair, expected: number): void
+}
+
+/** `chance` is what `random` answers; grace is 3 s, the shortest reconnect delay 1 s. */
+export function createEnds (terms: Partial<Terms> = {}, chance: number | (() => number) = 0): EndsRig {
+  const random = typeof chance === 'function' ? chance : () => chance
+  const host = createCoreHost({ terms })
+  const { clock, deadlines, registry } = host
+  const expiry = new Expiry({ clock, deadlines, registry, random, grace: 3_000, minDelay: 1_000 })
+  host.timekeeper = { idleTimeoutSet () {}, endSet: (connection) => { expiry.endSet(connection) } }
+  host.events.on('closing', (connection) => { expiry.remove(connection as Pair['connection']) })
+  return {
+    host,
+    clock,
+    open (options) {
+      const pair = host.connect({ peer: 'answers', ...options })
+      expiry.add(pair.connection)
+      return pair
+    },
+    assertLives ({ connection }, expected) {
+      const start = clock.now()
+      while (connection.state === 'open') {
+        assert.ok(clock.now() - start < FOREVER && clock.pendingTimers > 0, 'it lives for ever')
+        clock.tick(clock.nextTimerIn)
+      }
+      const lived = clock.now() - start
+      assert.ok(lived >= expected && lived <= expected + 2 * TICK, `lived ${lived} ms instead of ${expected}`)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Connections on a fake clock that the heartbeat watches, as the tracker does it.
+ */
+import type { HeartbeatTerms } from '../../lib/core/vitals.ts'
+import { TICK } from '../../lib/core/deadlines.ts'
+import { Heartbeats } from '../../lib/policies/heartbeat.ts'
+import { createCoreHost } from './core-host.ts'
+import type { CoreHost, Pair } from './core-host.ts'
+import type { FakeClock } from './fake-clock.ts'
+import type { FakeSocket, FakeSocketOptions } from './fake-socket.ts'
+
+export interface HeartbeatRig {
+  host: CoreHost
+  clock: FakeClock
+  heartbeats: Heartbeats
+  open (options?: Parameters<CoreHost['connect']>[0]): Pair
+  crowd (count: number, options?: FakeSocketOptions): Pair[]
+}
+
+export function createHeartbeat (heartbeat: HeartbeatTerms | false = { interval: 1_000, maxMissed: 2 }): HeartbeatRig {
+  const host = createCoreHost({ terms: { heartbeat } })
+  const heartbeats = new Heartbeats(host)
+  host.events.on('closing', (connection) => { heartbeats.remove(connection as Pair['connection']) })
+  const open: HeartbeatRig['open'] = (options) => {
+    const pair = host.connect(options)
+    heartbeats.add(pair.connection)
+    return pair
+  }
+  return { host, clock: host.clock, heartbeats, open, crowd: (count, options) => Array.from({ length: count }, () => open(options)) }
+}
+
+/** Pings that a socket has sent. */
+export const pingsOf = (socket: FakeSocket): number => socket.frames.filter(({ type }) => type === 'ping').length
+
+export const isDead = ({ connection, socket }: Pair): boolean => connection.state !== 'open' && connection.state !== 'draining' && socket.destroyed
+
+/** Lets time pass until one is dead; how long that took, or Infinity after ten times the bound. */
+export function timeToDeath (clock: FakeClock, pair: Pair, bound: number): number {
+  const start = clock.now()
+  while (!isDead(pair)) {
+    if (clock.now() - start > 10 * bound) return Infinity
+    clock.tick(Math.max(1, Math.min(TICK, clock.nextTimerIn)))
+  }
+  return clock.now() - start
+}
