@@ -1,0 +1,50 @@
+/**
+ * `isolation: false`: what listeners throw reaches the process, as with ws alone.
+ */
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import test from 'node:test'
+import { turn } from '../helpers/records.ts'
+import { connect, start, until, within } from '../helpers/server.ts'
+import type { TestClient } from '../helpers/server.ts'
+
+/** How a client saw its end; a hang fails the test that hangs. */
+const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+
+const FIXTURE = new URL('../fixtures/not-isolated.ts', import.meta.url)
+
+for (const [mode, event] of [
+  ['sync', 'uncaughtException'],
+  ['error-event', 'uncaughtException'],
+  ['message-rejection', 'unhandledRejection'],
+  ['event-listener-rejection', 'unhandledRejection'],
+  ['close-rejection', 'unhandledRejection']
+] as const) {
+  test(`without isolation the process gets it, as with ws alone: ${mode}`, async (t) => {
+    const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    t.after(() => { child.kill('SIGKILL') })
+    const exited = once(child, 'exit')
+    const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
+    assert.deepEqual(message, { event, text: 'boom' })
+    assert.equal((await exited)[0], 0)
+  })
+}
+
+test('without isolation a promise of a listener is work all the same, and errors of handlers go where @fastify/websocket sends them', async (t) => {
+  const app = await start(t, { isolation: false }, (app) => {
+    app.get('/', { websocket: true }, (socket) => {
+      socket.on('message', async () => {
+        await turn()
+        socket.send('done')
+      })
+    })
+    app.get('/handler', { websocket: true }, async () => { throw new Error('handler') })
+  })
+  const client = await connect(t, app, '/')
+  client.socket.send('go')
+  await until(() => app.sockets.stats().working === 1 || client.unread.length > 0)
+  assert.equal(await client.next(), 'done')
+  const failing = await connect(t, app, '/handler')
+  assert.equal((await ended(failing)).code, 1006)
+})

@@ -1,0 +1,147 @@
+/**
+ * Isolation and streams over a socket (`createWebSocketStream` of ws). Such a stream is an emitter of its own, which is
+ * reachable from nowhere but ws's closures: what its listeners throw while a message is delivered comes back through the
+ * socket and is isolated; what they reject with, or throw later, is between Node's streams and the process. These tests
+ * say what happens, and what to write instead.
+ */
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { pipeline } from 'node:stream/promises'
+import test from 'node:test'
+import { createWebSocketStream } from 'ws'
+import type { WebSocket } from 'ws'
+import { nextClosed, turn } from '../helpers/records.ts'
+import { connect, logged, start, until, within } from '../helpers/server.ts'
+import type { TestApp, TestClient } from '../helpers/server.ts'
+
+/** How a client saw its end; a hang fails the test that hangs. */
+const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+
+const boom = () => { throw new Error('boom') }
+const reject = async () => { await Promise.resolve(); boom() }
+
+const prepare = (t: Parameters<typeof start>[0], handler: (socket: WebSocket, app: TestApp) => unknown): Promise<TestApp> =>
+  start(t, {}, (app) => { app.get('/', { websocket: true }, (socket) => handler(socket, app) as Promise<void>) })
+
+test('a stream over a socket works as without us: echo, backpressure, end', async (t) => {
+  const app = await prepare(t, (socket) => {
+    const stream = createWebSocketStream(socket)
+    stream.pipe(stream)
+  })
+  const client = await connect(t, app, '/')
+  const large = Buffer.alloc(300_000, 'x')
+  client.send(large)
+  client.send('and more')
+  assert.deepEqual(await client.next(), large)
+  assert.deepEqual(await client.next(), Buffer.from('and more'))
+  const record = nextClosed(app)
+  await client.close()
+  const { cause, clean } = await record
+  assert.deepEqual({ cause, clean }, { cause: 'client', clean: true })
+  assert.equal(app.sockets.stats().faults, 0)
+})
+
+test("after a 'data' listener has thrown its stream ends, as it does when a client leaves", async (t) => {
+  const seen: string[] = []
+  const app = await prepare(t, (socket) => {
+    const stream = createWebSocketStream(socket)
+    stream.on('data', boom)
+    for (const event of ['end', 'close', 'error']) stream.on(event, () => { seen.push(event) })
+  })
+  const client = await connect(t, app, '/')
+  client.send('go')
+  assert.equal((await ended(client)).code, 1011)
+  await until(() => seen.length > 0, 'the stream to end')
+  assert.deepEqual(seen, ['end'])
+})
+
+// ——— what reaches the process, whatever we do
+
+const FIXTURE = new URL('../fixtures/streams.ts', import.meta.url)
+
+for (const [mode, event, what] of [
+  ['data-rejection', 'unhandledRejection', "a 'data' listener of a stream that rejects"],
+  ['captured-rejection-without-error-listener', 'uncaughtException', "captureRejections without an 'error' listener on the stream"],
+  ['data-that-waited', 'uncaughtException', "a 'data' listener that throws on what the stream had kept for it"],
+  ['readable', 'uncaughtException', "a 'readable' listener of a stream that throws"]
+] as const) {
+  test(`cannot be isolated, the process gets it: ${what}`, async (t) => {
+    const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    t.after(() => { child.kill('SIGKILL') })
+    const exited = once(child, 'exit')
+    const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
+    assert.deepEqual(message, { event, text: 'boom' })
+    assert.equal((await exited)[0], 0)
+  })
+}
+
+// ——— what to write instead
+
+test("with captureRejections and an 'error' listener the stream is destroyed, and cuts its own client off", async (t) => {
+  const errors: string[] = []
+  const app = await prepare(t, (socket) => {
+    createWebSocketStream(socket, { captureRejections: true } as object)
+      .on('data', reject)
+      .on('error', ({ message }) => { errors.push(message) })
+  })
+  const client = await connect(t, app, '/')
+  const record = nextClosed(app)
+  client.send('go')
+  assert.equal((await ended(client)).code, 1006)
+  await until(() => errors.length > 0, "the stream's error")
+  assert.deepEqual(errors, ['boom'])
+  // The stream has called socket.terminate(): it is not known to us that there was an error.
+  assert.equal((await record).cause, 'application')
+  assert.equal(app.sockets.stats().faults, 0)
+})
+
+for (const [what, read] of Object.entries({
+  'for await over a stream': async (socket: WebSocket) => {
+    const stream = createWebSocketStream(socket)
+    for await (const chunk of stream) await reject().finally(() => chunk)
+  },
+  'a pipeline': async (socket: WebSocket) => {
+    await pipeline(createWebSocketStream(socket), async (source: AsyncIterable<Buffer>) => {
+      for await (const chunk of source) await reject().finally(() => chunk)
+    })
+  }
+})) {
+  test(`${what} that fails rejects its handler: reported once, and its client is cut off by the stream`, async (t) => {
+    const app = await prepare(t, read)
+    const client = await connect(t, app, '/')
+    const { id } = app.sockets.list()[0]!
+    const record = nextClosed(app)
+    client.send('go')
+    assert.equal((await ended(client)).code, 1006)
+    assert.equal((await record).id, id)
+    await until(() => app.sockets.stats().faults > 0, 'the fault')
+    await turn()
+    assert.equal(app.sockets.stats().faults, 1)
+    assert.deepEqual(logged(app, /failed/).map(({ connection, err }) => [connection, (err as Error).message]), [[id, 'boom']])
+  })
+}
+
+test('messages() instead of a stream ends its connection with the errorCode', async (t) => {
+  const app = await prepare(t, async (socket, app) => {
+    for await (const message of app.sockets.of(socket).messages()) await reject().finally(() => message)
+  })
+  const client = await connect(t, app, '/')
+  const record = nextClosed(app)
+  client.send('go')
+  assert.deepEqual(await ended(client), { code: 1011, reason: 'internal error' })
+  assert.equal((await record).cause, 'error')
+})
+
+test("a 'data' listener that hands its promise to track() is isolated: a drain waits for it, and its rejection is logged", async (t) => {
+  const app = await prepare(t, (socket, app) => {
+    const connection = app.sockets.of(socket)
+    createWebSocketStream(socket).on('data', () => { void connection.track(reject()) })
+  })
+  const client = await connect(t, app, '/')
+  client.send('go')
+  await until(() => logged(app, /tracked work failed/).length === 1, 'the rejection')
+  assert.equal(logged(app, /tracked work failed/)[0]!.connection, app.sockets.list()[0]!.id)
+  assert.equal(app.sockets.size, 1)
+  await client.close()
+})
