@@ -1,0 +1,54 @@
+/**
+ * Peers that are slow, and sockets that cannot show a pong: nobody is killed while there is life. The recipe of the ws
+ * README, which allows one interval for a pong and nothing else, kills them.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { compare, HEALTHY, serve } from './rig.ts'
+
+const MEBIBYTE = 1_048_576
+
+describe('slow peers', { concurrency: 2 }, () => {
+  test('pongs of 2,000 peers that all come more than an interval late kill nobody; the recipe kills everyone', async (t) => {
+    const { ours, recipe } = await compare(t, (_server, clients) => clients.do({ do: 'delay', time: 1_200 }), { count: 2_000, interval: 1_000, maxMissed: 3, allowances: 1 })
+    assert.equal(ours.killed, 0)
+    assert.ok(recipe.killed > 0)
+  })
+
+  test('a peer that is busy with a large message, slowly but steadily, is not killed; the recipe kills it', async (t) => {
+    const { ours, recipe } = await compare(t, async (server, clients) => {
+      await clients.do({ do: 'throttle', bytes: MEBIBYTE / 4 })
+      await server.do({ do: 'send', group: HEALTHY, bytes: 64 * MEBIBYTE })
+      assert.ok((await server.group(HEALTHY)).buffered > 0, 'the kernel has taken all of it at once')
+      if (server.spec.watch === 'recipe') return
+      await clients.do({ do: 'received', messages: 1 })
+    }, { count: 1, maxMissed: 4 })
+    assert.equal(ours.killed, 0)
+    assert.equal(recipe.killed, 1)
+  })
+
+  test('peers whose socket the application has paused are not killed; the recipe kills them', async (t) => {
+    const { ours, recipe } = await compare(t, async (server, clients) => {
+      await server.do({ do: 'pause', group: HEALTHY })
+      await clients.do({ do: 'send' })
+      await server.intervals(9)
+      await server.do({ do: 'resume', group: HEALTHY })
+    })
+    assert.equal(ours.killed, 0)
+    assert.equal(recipe.killed, 100)
+  })
+
+  test('streams of injectWS, whose client answers no ping, are not killed; the recipe kills them', async (t) => {
+    const killed = await Promise.all((['plugin', 'recipe'] as const).map(async (watch) => {
+      const server = await serve(t, { watch, interval: 500, maxMissed: 2 })
+      await server.do({ do: 'inject', group: HEALTHY, count: 20 })
+      await server.intervals(9)
+      const { killed, open } = await server.group(HEALTHY)
+      assert.equal(killed + open, 20)
+      if (watch === 'plugin') await server.end()
+      return killed
+    }))
+    t.diagnostic(`streams killed, of 20: ours ${killed[0]}, recipe ${killed[1]}`)
+    assert.deepEqual(killed, [0, 20])
+  })
+})

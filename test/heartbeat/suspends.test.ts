@@ -1,0 +1,57 @@
+/**
+ * Processes that were stopped and go on, and clocks that jump: a laptop that was closed, a container that was frozen, a
+ * machine that was moved. Nobody healthy is killed for it.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { compare, connectAll, HEALTHY, serve } from './rig.ts'
+
+const HOUR = 3_600_000
+
+describe('when processes were stopped', { concurrency: 4 }, () => {
+  test('after SIGSTOP and SIGCONT of the server nobody is killed; the recipe kills everyone', async (t) => {
+    const { ours, recipe } = await compare(t, (server) => server.stopped(2_500))
+    assert.equal(ours.killed, 0)
+    assert.ok(recipe.killed > 0)
+  })
+
+  test('after SIGSTOP of both ends, the peers back more than an interval later, nobody is killed; the recipe kills everyone', async (t) => {
+    const { ours, recipe } = await compare(t, async (server, clients) => {
+      await server.stopped(2_000, async () => { clients.freeze() })
+      await server.intervals(1.2)
+      clients.thaw()
+    }, { interval: 600 })
+    assert.equal(ours.killed, 0)
+    assert.ok(recipe.killed > 0)
+  })
+
+  test('after jumps of the wall clock nobody is killed; no more does the recipe, whose timers do not look at it', async (t) => {
+    const { ours, recipe } = await compare(t, async (server) => {
+      for (const by of [HOUR, -24 * HOUR, 48 * HOUR]) await server.do({ do: 'jump', by })
+    }, { interval: 800 })
+    assert.equal(ours.killed, 0)
+    // On a machine that is busy it may kill one that answers late, as ever; the jumps, which would hit all, are not why.
+    assert.ok(recipe.killed < 50)
+  })
+
+  test('a machine that slept asks its peers anew: those that need as long again are not killed; without the sleep they are, and the recipe kills them too', async (t) => {
+    // The monotonic clock stands still while a machine sleeps, the wall clock does not: that is how it is told.
+    const killed = await Promise.all((['plugin', 'plugin', 'recipe'] as const).map(async (watch, i) => {
+      const server = await serve(t, { watch, interval: 400, maxMissed: 4 })
+      const clients = await connectAll(t, server, 50)
+      await server.intervals(1)
+      clients.freeze()
+      // Not long enough for the plugin, whose allowance is 5 to the very last look.
+      await server.intervals(2.5)
+      if (i !== 1) await server.do({ do: 'jump', by: HOUR, now: true })
+      await server.intervals(2.5)
+      clients.thaw()
+      await server.intervals(6)
+      const { killed } = await server.group(HEALTHY)
+      await server.end()
+      return killed
+    }))
+    t.diagnostic(`killed, of 50: ours ${killed[0]}, ours without the sleep ${killed[1]}, recipe ${killed[2]}`)
+    assert.deepEqual(killed, [0, 50, 50])
+  })
+})
