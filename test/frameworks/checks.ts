@@ -3,8 +3,6 @@
  *
  * A test file says how its framework is set up and how its client connects (`Framework`) and hands that to
  * `checkFramework`; what is special about the framework it tests by itself.
- *
- * HEARTBEAT: it does not exist yet. Its check is to be one more function below, listed in CHECKS: every framework has it then.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -13,7 +11,7 @@ import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import { deferred } from '../../lib/core/deferred.ts'
 import type { Connection, LifecycleOptions } from '../../lib/index.ts'
-import { assertBounded, assertClean, portOf, reportOf, start, until, within } from '../helpers/server.ts'
+import { assertBounded, assertClean, logged, Opcode, portOf, rawConnect, reportOf, start, until, within } from '../helpers/server.ts'
 import type { Closed, TestApp } from '../helpers/server.ts'
 
 /** One client of a framework. */
@@ -44,6 +42,8 @@ export interface Framework {
   close? (app: FastifyInstance): unknown
   /** A client that is connected and has been served. */
   connect (t: TestContext, url: string): Promise<Client>
+  /** Headers without which it turns a handshake away. */
+  headers?: Record<string, string>
   /** Whether the client comes back by itself after a restart; where not, it tells that it has ended. */
   comesBack: boolean
 }
@@ -235,14 +235,61 @@ async function restarted (t: TestContext, framework: Framework): Promise<void> {
   assert.equal(second.app.sockets.stats().opened, 1)
 }
 
+/** The interval of our heartbeat in `watched`, milliseconds. */
+const INTERVAL = 200
+/** What our pings carry. */
+const PING = 'lifecycle'
+/** How long clients that do nothing are watched, milliseconds: several intervals. */
+const WATCH = 6 * INTERVAL
+
+/** `period` is that of the framework's own keep-alive, where that is on. */
+async function watched (t: TestContext, framework: Framework, period?: number): Promise<void> {
+  const { app, url } = await serve(t, { ...framework, options: { ...framework.options, heartbeat: { interval: INTERVAL, maxMissed: 2 } } })
+  const clients = [await framework.connect(t, url), await framework.connect(t, url)] as const
+  const connections = app.sockets.list()
+  let others = 0
+  for (const { socket } of connections) socket.on('pong', (data: Buffer) => { if (data.toString() !== PING) others++ })
+  const messages = () => connections.reduce((sum, { messagesReceived }) => sum + messagesReceived, 0)
+  const before = messages()
+  const raw = await rawConnect(t, app, framework.route, framework.headers)
+  const [dead] = app.sockets.list().filter((connection) => !connections.includes(connection)) as [Connection]
+  const from = performance.now()
+
+  // It never says a word: pinged, and found.
+  const { cause, code } = await within(20_000, dead.closed, 'the dead client was not found')
+  assert.deepEqual({ cause, code }, { cause: 'heartbeat', code: 1006 })
+  await raw.ended
+  assert.ok(raw.frames.some(({ opcode, payload }) => opcode === Opcode.Ping && payload.toString() === PING), 'it was not asked')
+  assert.equal(raw.frames.some(({ opcode }) => opcode === Opcode.Close), false)
+
+  await until(() => connections.every(({ rtt }) => rtt !== undefined), 'a ping of ours to be answered')
+  await until(() => performance.now() - from > (period === undefined ? WATCH : 2.5 * period), 'some intervals')
+  if (period !== undefined) assert.ok(others > 0 || messages() > before, 'its own keep-alive has not asked once')
+  for (const { state, rtt } of connections) assert.ok(state === 'open' && rtt! >= 0, `${state} ${rtt}`)
+  assert.equal(app.sockets.stats().opened, 3, 'nobody had to come back')
+  assert.deepEqual(app.sockets.stats().closed, { heartbeat: 1 })
+  assert.equal(logged(app, /a peer was dead/).length, 1)
+  for (const client of clients) await client.works()
+  for (const client of clients) await client.stop()
+}
+
 /** What every framework must pass, by title. */
 const CHECKS: ReadonlyArray<[title: string, check: (t: TestContext, framework: Framework) => Promise<void>]> = [
   ['its sockets are tracked, with their route, and leave with their client', tracked],
   ['a listener of the application that throws ends its own connection and no other', isolated],
   ['closing drains with our code and reason, and other plugins close after the last cleanup', drained],
   ['while work is in flight a drain goes on serving, and refuses newcomers with 503', refused],
-  ['its own client works after a restart as before', restarted]
+  ['its own client works after a restart as before', restarted],
+  ['clients that do nothing live on under our heartbeat, and one that is dead is found', watched]
 ]
+
+/**
+ * Declares the test of our heartbeat beside a framework's own, which is on in the one given and beats every `period`
+ * milliseconds: more than it takes us to find who is dead, or it would be before us.
+ */
+export function checkBothHeartbeats (name: string, framework: Framework, period: number): void {
+  test(`${name}: beside its own keep-alive our heartbeat does no harm, and still finds who is dead`, (t) => watched(t, framework, period))
+}
 
 /** Declares the tests that every framework must pass. */
 export function checkFramework (name: string, framework: Framework): void {

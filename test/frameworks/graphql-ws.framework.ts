@@ -11,7 +11,7 @@ import type { Extra } from 'graphql-ws/use/@fastify/websocket'
 import { deferred } from '../../lib/core/deferred.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { connect, reportOf, start, until } from '../helpers/server.ts'
-import { checkFramework, serve } from './checks.ts'
+import { checkBothHeartbeats, checkFramework, serve } from './checks.ts'
 import type { Framework } from './checks.ts'
 import { ask, connectGraphql } from './graphql-client.ts'
 
@@ -67,18 +67,32 @@ const roots = (app: FastifyInstance) => ({
   }
 })
 
+/** `keepAlive` is the period of its own pings, milliseconds. */
+const setUp = (app: FastifyInstance, keepAlive?: number): void => {
+  app.get('/graphql', { websocket: true }, makeHandler({
+    schema,
+    roots: roots(app),
+    context: (context) => context,
+    // A client that never says a word is for our heartbeat to find.
+    connectionInitWaitTimeout: 60_000
+  }, keepAlive))
+}
+
 const framework: Framework = {
   route: '/graphql',
-  setUp: (app) => {
-    app.get('/graphql', { websocket: true }, makeHandler({ schema, roots: roots(app), context: (context) => context }))
-  },
+  headers: { 'Sec-WebSocket-Protocol': 'graphql-transport-ws' },
+  setUp: (app) => { setUp(app) },
   connect: (t, url) => connectGraphql(t, `ws://${url}/graphql`, async (graphql) => {
     assert.equal((await ask<{ ticks: number }>(graphql, 'subscription { ticks }')).ticks, 0)
   }),
   comesBack: true
 }
 
+/** Its own period; it cuts off who has not answered within another. */
+const PERIOD = 1_500
+
 checkFramework('graphql-ws', framework)
+checkBothHeartbeats('graphql-ws', { ...framework, setUp: (app) => { setUp(app, PERIOD) } }, PERIOD)
 
 test('graphql-ws: a live subscription is work, waited for until grace ends, and goes on after the restart', async (t) => {
   const short = { ...framework, options: { drain: { timeout: 1_500 } } }

@@ -10,7 +10,7 @@ import type { WebSocket } from 'ws'
 import { deferred } from '../../lib/core/deferred.ts'
 import type { Connection } from '../../lib/index.ts'
 import { connect, logged, reportOf, start, until } from '../helpers/server.ts'
-import { checkFramework, serve } from './checks.ts'
+import { checkBothHeartbeats, checkFramework, serve } from './checks.ts'
 import type { Framework, Setting } from './checks.ts'
 import { ask, connectGraphql } from './graphql-client.ts'
 
@@ -43,6 +43,7 @@ async function setUp (app: FastifyInstance, subscription: MercuriusOptions['subs
 
 const framework: Framework = {
   route: '/graphql',
+  headers: { 'Sec-WebSocket-Protocol': 'graphql-transport-ws' },
   setUp: (app) => setUp(app),
   connect: (t, url) => connectGraphql(t, `ws://${url}/graphql`, async (graphql) => {
     const ticks = graphql.iterate<{ ticks: number }>({ query: 'subscription { ticks }' })
@@ -56,7 +57,11 @@ const framework: Framework = {
   comesBack: true
 }
 
+/** Its own period. */
+const PERIOD = 500
+
 checkFramework('mercurius', framework)
+checkBothHeartbeats('mercurius', { ...framework, setUp: (app) => setUp(app, { fullWsTransport: true, keepAlive: PERIOD }) }, PERIOD)
 
 test('mercurius: a drain waits for a mutation that is tracked, and its answer arrives before the close frame', async (t) => {
   slow = { started: deferred<void>(), release: deferred<void>() }

@@ -15,7 +15,7 @@ import { deferred } from '../../lib/core/deferred.ts'
 import type { Connection } from '../../lib/index.ts'
 import { reportOf, until } from '../helpers/server.ts'
 import type { Closed } from '../helpers/server.ts'
-import { checkFramework, FAULT, serve } from './checks.ts'
+import { checkBothHeartbeats, checkFramework, FAULT, serve } from './checks.ts'
 import type { Client, Framework } from './checks.ts'
 
 /** What procedures get; `socket` is the WebSocket, over HTTP it would be the reply. */
@@ -82,21 +82,27 @@ async function connect (t: TestContext, url: string): Promise<TrpcTestClient> {
   }
 }
 
+async function setUp (app: FastifyInstance, keepAlive?: { enabled: boolean, pingMs: number, pongWaitMs: number }): Promise<void> {
+  const createContext = ({ res }: CreateFastifyContextOptions): Context => ({ connection: app.sockets.of(res as unknown as WebSocket) })
+  await app.register(fastifyTRPCPlugin, {
+    prefix: '/trpc',
+    useWSS: true,
+    trpcOptions: { router: routes, createContext, ...(keepAlive && { keepAlive }) }
+  } satisfies FastifyTRPCPluginOptions<Routes>)
+}
+
 const framework: Framework = {
   route: '/trpc',
-  setUp: async (app: FastifyInstance) => {
-    const createContext = ({ res }: CreateFastifyContextOptions): Context => ({ connection: app.sockets.of(res as unknown as WebSocket) })
-    await app.register(fastifyTRPCPlugin, {
-      prefix: '/trpc',
-      useWSS: true,
-      trpcOptions: { router: routes, createContext }
-    } satisfies FastifyTRPCPluginOptions<Routes>)
-  },
+  setUp: (app) => setUp(app),
   connect,
   comesBack: true
 }
 
+/** Its own period; longer than ours, or nobody would ever be silent for ours to ask. */
+const PERIOD = 500
+
 checkFramework('tRPC', framework)
+checkBothHeartbeats('tRPC', { ...framework, setUp: (app) => setUp(app, { enabled: true, pingMs: PERIOD, pongWaitMs: 60_000 }) }, PERIOD)
 
 test('tRPC: a drain waits for procedures that a middleware tracks, and the answer arrives before the close frame', async (t) => {
   Object.assign(slow, { started: deferred<void>(), release: deferred<void>() })
