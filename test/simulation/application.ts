@@ -1,0 +1,145 @@
+/**
+ * What the application of a run does: options, hooks, listeners, cleanups, consumers. Much of it fails.
+ */
+import type { Connection } from '../../lib/core/connection.ts'
+import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import type { Terms } from '../../lib/core/vitals.ts'
+import type { LifecycleOptions } from '../../lib/options.ts'
+import type { Peer } from './peers.ts'
+import type { Random } from './random.ts'
+import type { World } from './world.ts'
+
+const failure = () => new Error('on purpose')
+
+/** Options of a run, small enough that a lot happens in little time. */
+export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'onOpen' | 'onDrain'>): LifecycleOptions {
+  const timeout = random.pick([300, 1_000, 2_000, 4_000])
+  return {
+    ...hooks,
+    ...chooseTerms(random),
+    closeTimeout: random.between(50, Math.floor(timeout / 4)),
+    cleanupTimeout: random.pick([100, 300, 1_000]),
+    history: random.pick([0, 3, 256]),
+    drain: {
+      timeout,
+      settleDelay: random.chance(0.3) ? random.upTo(timeout / 4) : 0,
+      spread: random.chance(0.3) ? random.upTo(timeout / 4) : false,
+      code: random.chance(0.2) ? 1001 : 1012
+    }
+  }
+}
+
+/** Terms of a route or of all. */
+export function chooseTerms (random: Random): Terms {
+  const interval = random.chance(0.02) ? 30_000 : random.pick([100, 130, 200, 250, 400, 1_000])
+  const heartbeat = random.chance(0.1) ? false : { interval, maxMissed: random.between(1, 3) }
+  return {
+    heartbeat,
+    idleTimeout: random.chance(0.4) ? false : (heartbeat === false ? 0 : interval) + random.between(1, 2_000),
+    maxLifetime: random.chance(0.7) ? false : random.between(100, 5_000)
+  }
+}
+
+/** The hooks of a world that is about to be made. */
+export function chooseHooks (random: Random, world: () => World): Pick<LifecycleOptions, 'onOpen' | 'onDrain'> {
+  return {
+    onOpen: (connection) => {
+      if (!random.chance(0.02)) return
+      peerOf(world(), connection)?.causes.add('error')
+      throw failure()
+    },
+    onDrain: () => {
+      switch (random.upTo(9)) {
+        case 0: throw failure()
+        case 1: return Promise.reject(failure())
+        case 2: return world().job()
+        default: return undefined
+      }
+    }
+  }
+}
+
+/** Listens to the tracker's events, and fails at some. */
+export function listenBadly (world: World): void {
+  const { random, tracker } = world
+  const fail = () => {
+    if (random.chance(0.03)) throw failure()
+    // Code that runs takes its time, too.
+    if (random.chance(0.05)) world.time.stall(random.upTo(5))
+    return random.chance(0.03) ? Promise.reject(failure()) : undefined
+  }
+  for (const event of ['open', 'draining', 'closing', 'closed', 'error', 'progress', 'drain', 'drained'] as const) tracker.on(event, fail)
+}
+
+/** What the route's handler does with a connection that has just opened. */
+export function handle (world: World, peer: Peer): void {
+  const { random } = world
+  const { connection, socket } = peer
+  for (let i = random.upTo(2); i > 0; i--) addCleanup(world, peer)
+  if (random.chance(0.2)) connection.tag(random.pick(['a', 'b', 'c']))
+  if (random.chance(0.1)) void connection.signal
+  if (random.chance(0.1)) void connection.drainSignal
+  if (random.chance(0.2)) void consume(world, peer)
+  if (random.chance(0.1)) void connection.closed
+  socket.onMessage = (data) => {
+    peer.listened.push(Number(data))
+    if (random.chance(0.02)) fault(peer)
+    else if (random.chance(0.05)) work(world, peer)
+  }
+}
+
+/** A listener of the connection's socket fails. */
+export function fault (peer: Peer, error: unknown = failure()): void {
+  peer.causes.add('error')
+  peer.connection.fault(error)
+}
+
+/** Declares work in flight. */
+export function work (world: World, peer: Peer): void {
+  peer.jobs++
+  peer.connection.track(world.job(() => { peer.jobs-- })).catch(() => {})
+}
+
+/** Iterates over the messages, with a small mark and a body that takes its time. */
+async function consume (world: World, peer: Peer): Promise<void> {
+  const { random } = world
+  const { connection } = peer
+  const slow = random.chance(0.5)
+  try {
+    for await (const message of connection.messages({ highWaterMark: random.pick([1, 200, 65_536]) })) {
+      peer.consumed.push(Number(message))
+      if (slow && random.chance(0.3)) await world.job()
+      if (random.chance(0.02)) return
+    }
+  } catch (error) {
+    fault(peer, error)
+  }
+}
+
+/** Adds a cleanup of some kind. */
+export function addCleanup (world: World, peer: Peer, kind: string = world.random.pick(KINDS)): void {
+  const { random } = world
+  const cleanup = { name: kind, peer, runs: 0, early: false }
+  world.cleanups.push(cleanup)
+  peer.cleanups++
+  peer.deferredAt = world.time.slow
+  peer.connection.defer(() => {
+    cleanup.runs++
+    cleanup.early = peer.connection.state === 'open' || peer.connection.state === 'draining'
+    switch (kind) {
+      case 'throws': throw failure()
+      case 'rejects': return Promise.reject(failure())
+      case 'takes time': return world.job()
+      case 'adds another': return addCleanup(world, peer, random.pick(['quick', 'takes time']))
+      case 'closes': return peer.connection.close().catch(() => {})
+      case 'ends all': return world.tracker.drain().catch(() => {})
+      default: return undefined
+    }
+  })
+}
+
+const KINDS = ['quick', 'quick', 'throws', 'rejects', 'takes time', 'takes time', 'adds another', 'closes', 'ends all']
+
+function peerOf (world: World, connection: Connection): Peer | undefined {
+  return world.byConnection.get(connection as ManagedConnection)
+}

@@ -1,0 +1,65 @@
+/**
+ * What must hold in every run: the list, one file a concern, and where each invariant is told what happens.
+ */
+import type { CloseCause } from '../../../lib/core/close-codes.ts'
+import type { CloseRecord, Connection } from '../../../lib/core/connection.ts'
+import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
+import type { Peer } from '../peers.ts'
+import type { World } from '../world.ts'
+import { deadlines } from './deadlines.ts'
+import { drain } from './drain.ts'
+import { ends } from './ends.ts'
+import { heartbeat } from './heartbeat.ts'
+import type { Invariant, Verdict } from './invariant.ts'
+import { states } from './states.ts'
+
+export const INVARIANTS: readonly Invariant[] = [...states, ...ends, ...heartbeat, ...deadlines, ...drain]
+
+/** Has the invariants of a world told what its tracker does. */
+export function listen (world: World): void {
+  const { tracker, invariants } = world
+  const violated = ({ name }: Invariant, verdict: Verdict) => { if (verdict) world.violate(name, verdict) }
+  for (const event of ['open', 'draining', 'closing', 'closed'] as const) {
+    tracker.on(event, (connection: Connection, record?: CloseRecord) => {
+      const peer = world.byConnection.get(connection as ManagedConnection)
+      if (peer === undefined) return
+      if (event === 'closing') peer.closingAt ??= world.time.moment
+      for (const invariant of invariants) {
+        violated(invariant, invariant.told?.(world, peer, event))
+        if (record !== undefined) violated(invariant, invariant.closed?.(world, peer, record))
+      }
+      if (record === undefined) return
+      world.causes[record.cause] = (world.causes[record.cause] ?? 0) + 1
+      world.note(`${peer.name} has closed: ${record.cause}, ${record.code}`)
+      peer.closed = true
+      world.live.delete(peer)
+    })
+  }
+  tracker.on('drain', () => { world.drain.startedAt ??= world.time.moment })
+  tracker.on('drained', (report) => {
+    world.drain.doneAt ??= world.time.moment
+    world.drain.reports.push(report)
+    for (const invariant of invariants) violated(invariant, invariant.drained?.(world, report))
+  })
+}
+
+/** Has the invariants of a world told when its tracker is about to end this connection. */
+export function listenTo (world: World, peer: Peer): void {
+  const { connection } = peer
+  const { end, kill } = connection
+  const ending = (cause: CloseCause) => {
+    if (connection.state !== 'open' && connection.state !== 'draining') return
+    for (const { name, ending: look } of world.invariants) {
+      const verdict = look?.(world, peer, cause)
+      if (verdict) world.violate(name, verdict)
+    }
+  }
+  connection.end = (cause, code, reason) => {
+    ending(cause)
+    return end.call(connection, cause, code, reason)
+  }
+  connection.kill = (cause) => {
+    ending(cause)
+    kill.call(connection, cause)
+  }
+}

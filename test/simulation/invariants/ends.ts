@@ -1,0 +1,68 @@
+/**
+ * How connections end: for a true cause, in bounded time, with each cleanup run once, and with nothing left behind.
+ */
+import { TICK } from '../time.ts'
+import { eachOf } from './invariant.ts'
+import type { Invariant } from './invariant.ts'
+
+/** Causes that only the tracker can give; the other invariants judge them. */
+const OWN = ['heartbeat', 'idle', 'expired', 'lifetime']
+
+export const ends: readonly Invariant[] = [
+  {
+    name: 'nobody is closed but for a cause',
+    closed ({ drain }, peer, { cause }) {
+      if (OWN.includes(cause) || peer.causes.has(cause)) return undefined
+      if ((cause === 'drain' || cause === 'leave') && drain.startedAt !== null) return undefined
+      return `${peer.name} was closed with cause "${cause}"; what happened: ${[...peer.causes].join(', ') || 'nothing'}`
+    }
+  },
+  {
+    name: 'each cleanup runs once',
+    step: ({ cleanups }) => {
+      const wrong = cleanups.find(({ runs, early }) => runs > 1 || early)
+      return wrong && `cleanup ${wrong.name} of ${wrong.peer.name} ran ${wrong.runs} times${wrong.early ? ', before its connection closed' : ''}`
+    },
+    end: ({ cleanups }) => {
+      const wrong = cleanups.find(({ runs }) => runs !== 1)
+      return wrong && `cleanup ${wrong.name} of ${wrong.peer.name} ran ${wrong.runs} times`
+    }
+  },
+  {
+    name: 'whoever is closing is gone in time',
+    step: ({ live, time, options }) => eachOf(live, ({ closingAt, goneAt, frameMovedAt }) => {
+      if (closingAt === null || goneAt !== null) return undefined
+      const since = time.slow - Math.max(closingAt.slow, frameMovedAt)
+      // Looked at four times while the frame cannot leave, each a tick late; then it has its time to answer.
+      return since > options.closeTimeout * 1.25 + 8 * TICK && `has neither answered nor read for ${since} ms, and is still there`
+    })
+  },
+  {
+    name: 'whoever is gone is closed in time',
+    step: ({ live, time, options }) => eachOf(live, ({ closingAt, goneAt, deferredAt, cleanups, socket }) => {
+      if (closingAt === null || goneAt === null) return undefined
+      const gone = goneAt.slow + (socket.broken ? options.closeTimeout + 2 * TICK : 0)
+      const since = time.slow - Math.max(gone, closingAt.slow + cleanups * (options.cleanupTimeout + TICK), deferredAt + options.cleanupTimeout + TICK)
+      return since > 3 * TICK && `is not closed ${since} ms after all of its cleanups had their time`
+    })
+  },
+  {
+    name: 'work is counted until it has settled',
+    step: ({ peers }) => eachOf(peers, ({ jobs, connection }) => jobs > 0 && !connection.working && `has ${jobs} jobs and does not work`),
+    end: ({ peers }) => eachOf(peers, ({ connection }) => connection.working && 'works at the end')
+  },
+  {
+    name: 'nothing remains',
+    step ({ live, drain, unsettled, tracker, clock }) {
+      if (live.size > 0 || unsettled.size > 0 || (drain.startedAt !== null && drain.doneAt === null)) return undefined
+      const left = tracker.leftovers + clock.pendingTimers + clock.pendingImmediates
+      return left > 0 && `nobody is there, and ${tracker.leftovers} entries, ${clock.pendingTimers} timers and ${clock.pendingImmediates} immediates are`
+    },
+    end ({ tracker, clock }) {
+      const { connections, working, opened, closed } = tracker.stats()
+      if (tracker.leftovers + clock.pendingTimers + clock.pendingImmediates > 0) return `${tracker.leftovers} entries and ${clock.pendingTimers} timers are left at the end`
+      const all = Object.values(closed).reduce((sum, count) => sum + count, 0)
+      return (connections + working > 0 || opened !== all) && `${connections} connections, ${working} at work, ${opened} opened and ${all} closed`
+    }
+  }
+]

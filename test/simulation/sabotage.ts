@@ -1,0 +1,247 @@
+/**
+ * Deliberate breaks, one for each invariant at least: what proves that the simulation can fail.
+ *
+ * Each breaks real behaviour where it can be reached: the clock or the transport below the tracker, chance, or a method
+ * of the code under test. None feeds an invariant with made-up data.
+ */
+import type { Clock } from '../../lib/core/clock.ts'
+import { CleanupStack } from '../../lib/core/cleanup.ts'
+import { Events } from '../../lib/core/events.ts'
+import { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import { MessageQueue } from '../../lib/core/messages.ts'
+import { Registry } from '../../lib/core/registry.ts'
+import { RunningClock } from '../../lib/core/running-clock.ts'
+import type { TrackerParts } from '../../lib/tracker.ts'
+import { Expiry } from '../../lib/policies/expiry.ts'
+import type { FakeClock } from '../helpers/fake-clock.ts'
+import { fake, FakeTransport } from '../helpers/fake-socket.ts'
+import { NOTHING_THROWS } from './run.ts'
+
+/** What a sabotage puts in place of the real thing, and how that is undone. */
+export interface Broken {
+  parts?: Partial<TrackerParts>
+  /** In place of Math.random. */
+  random?: () => number
+  undo? (): void
+}
+
+export interface Sabotage {
+  /** Name of the invariant that finds it. */
+  readonly invariant: string
+  readonly what: string
+  begin (clock: FakeClock): Broken
+}
+
+/** A transport with some methods of another kind. */
+function transport (methods: Partial<FakeTransport>): Broken {
+  return { parts: { transport: Object.assign(new FakeTransport(), methods) } }
+}
+
+/** A clock with some methods of another kind. */
+function clockWith (clock: FakeClock, methods: Partial<Clock>): Broken {
+  return {
+    parts: {
+      clock: {
+        now: () => clock.now(),
+        wallNow: () => clock.wallNow(),
+        setTimeout: (callback, delay) => clock.setTimeout(callback, delay),
+        clearTimeout: (timer) => { clock.clearTimeout(timer) },
+        setImmediate: (callback) => { clock.setImmediate(callback) },
+        ...methods
+      }
+    }
+  }
+}
+
+/** Replaces methods of a class. */
+function patch<T extends object> (prototype: T, change: (original: T) => PropertyDescriptorMap): Broken {
+  const descriptors = Object.getOwnPropertyDescriptors(prototype)
+  const original = Object.create(Object.getPrototypeOf(prototype) as object, descriptors) as T
+  const changed = change(original)
+  for (const [key, descriptor] of Object.entries(changed)) Object.defineProperty(prototype, key, { configurable: true, ...descriptor })
+  return {
+    undo () {
+      for (const key of Object.keys(changed)) {
+        const before = (descriptors as PropertyDescriptorMap)[key]
+        if (before === undefined) Reflect.deleteProperty(prototype, key)
+        else Object.defineProperty(prototype, key, before)
+      }
+    }
+  }
+}
+
+/** A method for `patch`. */
+const method = <T>(value: (this: T, ...args: never[]) => unknown): PropertyDescriptor => ({ writable: true, value })
+
+const CORE: readonly Sabotage[] = [
+  {
+    invariant: 'states never go backwards',
+    what: 'a message that comes late opens its connection again',
+    begin () {
+      const reopened = new WeakSet<ManagedConnection>()
+      const { get } = Object.getOwnPropertyDescriptor(ManagedConnection.prototype, 'state')!
+      return patch(ManagedConnection.prototype, (original) => ({
+        state: {
+          get (this: ManagedConnection) {
+            const state = get!.call(this) as string
+            return state === 'closing' && reopened.has(this) ? 'open' : state
+          }
+        },
+        received: method<ManagedConnection>(function (...args) {
+          if (get!.call(this) === 'closing') reopened.add(this)
+          return Reflect.apply(original.received, this, args)
+        })
+      }))
+    }
+  },
+  {
+    invariant: 'each connection opens and closes once',
+    what: 'a connection that was lost is told to be closed twice',
+    begin: () => patch(Events.prototype, (original) => ({
+      emit: method<Events>(function (...args: unknown[]) {
+        Reflect.apply(original.emit, this, args)
+        if (args[0] === 'closed' && (args[2] as { cause: string }).cause === 'network') Reflect.apply(original.emit, this, args)
+      })
+    }))
+  },
+  {
+    invariant: 'the index holds whoever is not closed',
+    what: 'a connection with an owner stays in the index',
+    begin: () => patch(Registry.prototype, (original) => ({
+      remove: method<Registry>(function (...args: Parameters<Registry['remove']>) {
+        if (args[0].owner === undefined) original.remove.apply(this, args)
+      })
+    }))
+  },
+  {
+    invariant: 'messages come once and in order',
+    what: 'a message is queued twice',
+    begin: () => patch(MessageQueue.prototype, (original) => ({
+      push: method<MessageQueue>(function (message: string) {
+        original.push.call(this, message)
+        return original.push.call(this, message)
+      })
+    }))
+  },
+  {
+    invariant: 'nobody is closed but for a cause',
+    what: 'a filter selects everyone',
+    begin: () => patch(Registry.prototype, (original) => ({
+      select: method<Registry>(function () { return original.select.call(this, 'all') })
+    }))
+  },
+  {
+    invariant: 'each cleanup runs once',
+    what: 'a cleanup is added twice',
+    begin: () => patch(CleanupStack.prototype, (original) => ({
+      push: method<CleanupStack>(function (cleanup: () => unknown) {
+        original.push.call(this, cleanup)
+        original.push.call(this, cleanup)
+      })
+    }))
+  },
+  {
+    invariant: 'whoever is closing is gone in time',
+    what: 'terminating does nothing',
+    begin: () => transport({ terminate () {} })
+  },
+  {
+    invariant: 'whoever is gone is closed in time',
+    what: 'a connection does not hear that its cleanups have settled',
+    begin: () => patch(ManagedConnection.prototype, () => ({ cleanupsSettled: method(() => {}) }))
+  },
+  {
+    invariant: 'work is counted until it has settled',
+    what: 'tracked promises are not held',
+    begin: () => patch(ManagedConnection.prototype, () => ({ hold: method(() => {}) }))
+  },
+  {
+    invariant: 'nothing remains',
+    what: 'the end of a life is watched after it has come',
+    begin: () => patch(Expiry.prototype, () => ({ remove: method(() => {}) }))
+  },
+  {
+    invariant: NOTHING_THROWS,
+    what: 'closing a socket throws',
+    begin: () => transport({ close () { throw new Error('sabotage') } })
+  }
+]
+
+const POLICIES: readonly Sabotage[] = [
+  {
+    invariant: 'nobody alive is killed',
+    what: 'a paused socket is not seen to be paused',
+    begin: () => transport({ isPaused: () => false })
+  },
+  {
+    invariant: 'nobody alive is killed',
+    what: 'parts of messages are not counted',
+    begin: () => transport({ bytesReceived: () => 0 })
+  },
+  {
+    invariant: 'nobody alive is killed',
+    what: 'what the kernel takes is not counted',
+    begin: () => transport({ bytesTaken: () => 0 })
+  },
+  {
+    invariant: 'nobody dead outlives the bound',
+    what: 'our own pings are taken for bytes of the peer',
+    begin: () => transport({ bytesReceived: (socket) => fake(socket).bytesRead + fake(socket).bytesWritten })
+  },
+  {
+    invariant: 'the idle timeout is never early',
+    what: 'running time passes while the loop stands still',
+    begin: (clock) => patch(RunningClock.prototype, () => ({ now: method(() => clock.now()) }))
+  },
+  {
+    invariant: 'the idle timeout is never late',
+    what: 'every socket looks paused',
+    begin: () => transport({ isPaused: () => true })
+  },
+  {
+    invariant: 'the expiry is never early',
+    what: 'a wall clock that is set is not noticed',
+    begin (clock) {
+      const offset = clock.wallNow() - clock.now()
+      return clockWith(clock, { wallNow: () => clock.now() + offset })
+    }
+  },
+  {
+    invariant: 'the expiry is never late',
+    what: 'a token that moves is not noticed',
+    begin: () => patch(Expiry.prototype, (original) => ({
+      endSet: method<Expiry>(function (connection: ManagedConnection) {
+        if (connection.times!.end === null) original.endSet.call(this, connection)
+      })
+    }))
+  },
+  {
+    invariant: 'the lifetime is never early, and gives way to the expiry',
+    what: 'chance takes twice as much as it may',
+    begin: () => ({ random: () => 2 })
+  },
+  {
+    invariant: 'the lifetime is never late',
+    what: 'nobody is watched who does not set his own times',
+    begin: () => patch(Expiry.prototype, () => ({ add: method(() => {}) }))
+  },
+  {
+    invariant: 'the drain ends within its timeout',
+    what: 'longer timers take five times as long',
+    begin: (clock) => clockWith(clock, { setTimeout: (callback, delay) => clock.setTimeout(callback, delay > 60 ? delay * 5 : delay) })
+  },
+  {
+    invariant: 'the drain waits for work',
+    what: 'nobody seems to work',
+    begin: () => patch(ManagedConnection.prototype, () => ({ working: { get: () => false } }))
+  },
+  {
+    invariant: 'the drain leaves nobody and reports once',
+    what: 'those with an owner are forgotten',
+    begin: () => patch(Registry.prototype, (original) => ({
+      snapshot: method<Registry>(function () { return original.snapshot.call(this).filter(({ owner }) => owner === undefined) })
+    }))
+  }
+]
+
+export const SABOTAGES: readonly Sabotage[] = [...CORE, ...POLICIES]

@@ -1,0 +1,76 @@
+/**
+ * Runs the simulation with fresh seeds, and proves that it can fail: each invariant finds what was broken for it.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import test from 'node:test'
+import type { CloseCause } from '../../lib/core/close-codes.ts'
+import { INVARIANTS } from './invariants/all.ts'
+import { command, describe, freshSeed } from './report.ts'
+import { NOTHING_THROWS, run } from './run.ts'
+import type { RunResult } from './run.ts'
+import { SABOTAGES } from './sabotage.ts'
+
+const RUNS = 2_000
+
+/** Seeds within which a sabotage is found; each run has but a few connections. */
+const WITHIN = 300
+
+/** Causes that exist by now; limits will bring the others. */
+const CAUSES: CloseCause[] = [
+  'application', 'client', 'disconnected', 'drain', 'error', 'expired', 'heartbeat', 'idle', 'leave', 'lifetime', 'network', 'protocol'
+]
+
+test('whatever happens, the invariants hold', async (t) => {
+  const seed = freshSeed()
+  t.diagnostic(`${RUNS} runs from seed ${seed}; again: ${command(seed, RUNS)}`)
+  const causes = new Set<string>()
+  for (let i = 0; i < RUNS; i++) {
+    const result = await run(seed + i)
+    if (result.breach !== null) assert.fail(describe(result))
+    for (const cause of Object.keys(result.causes)) causes.add(cause)
+  }
+  assert.deepEqual([...causes].sort(), CAUSES, 'connections end in every way there is')
+})
+
+test('a seed does the same again, whatever ran before it', async () => {
+  const first = await run(7)
+  await run(8)
+  assert.deepEqual(await run(7), first)
+})
+
+test('each invariant has a sabotage', () => {
+  const names = [...INVARIANTS.map(({ name }) => name), NOTHING_THROWS]
+  assert.deepEqual([...new Set(SABOTAGES.map(({ invariant }) => invariant))].sort(), names.sort())
+})
+
+test('npm run simulate tells its seed and count, and a failure from its seed', () => {
+  const simulate = (...flags: string[]) => spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'main.ts'), ...flags], { encoding: 'utf8' })
+  const passed = simulate('--seed', '20', '--runs', '3')
+  assert.equal(passed.status, 0, passed.stderr)
+  assert.match(passed.stdout, /seed 20, 3 runs\n.*3 runs passed/)
+  assert.match(simulate('--runs', '1').stdout, /seed \d+, 1 runs\n/)
+  const failed = simulate('--seed', '1', '--runs', '100', '--sabotage', 'a message is queued twice')
+  assert.equal(failed.status, 1)
+  assert.match(failed.stderr, /^Seed (\d+) broke "messages come once and in order".*\n {2}again: npm run simulate -- --seed \1 --runs 1\n/)
+  assert.equal(simulate('--runs', 'many').status, 2)
+  assert.equal(simulate('--sabotage', 'nonsense').status, 2)
+})
+
+for (const sabotage of SABOTAGES) {
+  test(`the simulation finds it when ${sabotage.what}: "${sabotage.invariant}"`, async (t) => {
+    const invariants = INVARIANTS.filter(({ name }) => name === sabotage.invariant)
+    let found: RunResult | null = null
+    for (let seed = 1; seed <= WITHIN && found === null; seed++) {
+      const result = await run(seed, { sabotage, invariants })
+      if (result.breach?.invariant === sabotage.invariant) found = result
+    }
+    assert.ok(found !== null, `not found within ${WITHIN} seeds`)
+    t.diagnostic(`found with seed ${found.seed}: ${found.breach!.message.split('\n')[0]}`)
+    assert.ok(describe(found).includes(command(found.seed)), 'says how to see it again')
+    assert.ok(found.trace.length > 0 && found.trace.length <= 40)
+    // What was broken for it is whole again.
+    assert.equal((await run(found.seed)).breach, null)
+  })
+}

@@ -1,0 +1,187 @@
+/**
+ * One run's world: the tracker on a fake clock, its peers, its schedule, and the way time goes on in it.
+ *
+ * Every moment at which anything happens is a step of its own, after which the invariants are looked at. What happened
+ * is kept as a trace, and the first breach of an invariant ends the run.
+ */
+import type { CloseCause } from '../../lib/core/close-codes.ts'
+import type { DrainReport } from '../../lib/core/drain-report.ts'
+import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import { kConnection } from '../../lib/core/socket.ts'
+import type { LifecycleOptions } from '../../lib/options.ts'
+import { resolveOptions } from '../../lib/resolve-options.ts'
+import type { ResolvedOptions } from '../../lib/resolve-options.ts'
+import type { SocketTracker } from '../../lib/tracker.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+import { FakeTransport } from '../helpers/fake-socket.ts'
+import { createTracker } from '../helpers/tracker-rig.ts'
+import { listen, listenTo } from './invariants/all.ts'
+import type { Invariant } from './invariants/invariant.ts'
+import type { Random } from './random.ts'
+import { Peer } from './peers.ts'
+import type { Habit } from './peers.ts'
+import type { Sabotage } from './sabotage.ts'
+import { Schedule } from './schedule.ts'
+import { Time } from './time.ts'
+import type { Moment } from './time.ts'
+
+/** Steps that are kept for whoever reads a failure. */
+const TRACE = 40
+
+/** A cleanup that was added. */
+export interface Cleanup {
+  name: string
+  peer: Peer
+  runs: number
+  /** It ran while its connection was not closing. */
+  early: boolean
+}
+
+/** An invariant that did not hold. */
+export interface Breach {
+  invariant: string
+  message: string
+}
+
+export class World {
+  readonly random: Random
+  readonly clock = new FakeClock()
+  readonly time = new Time(this.clock)
+  readonly schedule = new Schedule()
+  readonly options: ResolvedOptions
+  readonly tracker: SocketTracker
+  readonly invariants: readonly Invariant[]
+  readonly peers = new Set<Peer>()
+  readonly byConnection = new Map<ManagedConnection, Peer>()
+  /** Those that are not closed. */
+  readonly live = new Set<Peer>()
+  readonly trace: string[] = []
+  /** How many closed for which cause. */
+  readonly causes: Partial<Record<CloseCause, number>> = {}
+  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, aborted: boolean, reports: DrainReport[] } =
+    { startedAt: null, doneAt: null, aborted: false, reports: [] }
+
+  readonly cleanups: Cleanup[] = []
+  /** Whatever the application still has to do. */
+  readonly unsettled = new Set<() => void>()
+  /** Ends the sabotage. */
+  readonly undo: () => void
+  steps = 0
+  breach: Breach | null = null
+  #names = 0
+
+  constructor (random: Random, options: LifecycleOptions, invariants: readonly Invariant[], sabotage: Sabotage | undefined) {
+    this.random = random
+    this.invariants = invariants
+    this.options = resolveOptions(options)
+    const broken = sabotage?.begin(this.clock)
+    this.undo = () => { broken?.undo?.() }
+    const { random: chance } = Math
+    // It is taken when the tracker is made.
+    Math.random = broken?.random ?? random.next
+    try {
+      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: new FakeTransport(), ...broken?.parts }).tracker
+    } finally {
+      Math.random = chance
+    }
+    listen(this)
+  }
+
+  // ——— who is there
+
+  /** A handshake is accepted; it is announced by `announce`. */
+  accept (habit: Habit, terms: ResolvedOptions['terms'], { handle = true, owner }: { handle?: boolean, owner?: string | undefined } = {}): Peer {
+    const peer = new Peer(this, `#${++this.#names}`, habit, terms, handle)
+    if (terms.heartbeat !== false) this.time.watch(terms.heartbeat.interval)
+    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip: '127.0.0.1', requestId: 'req', owner, terms })
+    // Ids grow in the whole process: a run that is done again must have the same.
+    ;(connection as { id: number }).id = this.#names
+    peer.connection = connection
+    peer.socket[kConnection] = connection
+    this.peers.add(peer)
+    this.live.add(peer)
+    this.byConnection.set(connection, peer)
+    const { received } = connection
+    connection.received = (data, isBinary) => {
+      peer.lastMessage = this.time.moment
+      return received.call(connection, data, isBinary)
+    }
+    listenTo(this, peer)
+    return peer
+  }
+
+  /** Everyone hears of it. */
+  announce (peer: Peer): void {
+    peer.openedAt = this.time.moment
+    this.tracker.opened(peer.connection)
+    peer.habit.begin(peer)
+  }
+
+  // ——— what happens
+
+  /** Notes what is about to happen. */
+  note (what: string): void {
+    this.trace.push(`${this.clock.now().toFixed(0).padStart(7)} ${what}`)
+    if (this.trace.length > TRACE) this.trace.shift()
+  }
+
+  later (delay: number, callback: () => void): void { this.schedule.add(this.clock.now() + delay, callback) }
+
+  /** A promise of the application, which settles after a while, at the end of the run, or with an error. */
+  job (ended: () => void = () => {}): Promise<void> {
+    const { random } = this
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        if (!this.unsettled.delete(settle)) return
+        ended()
+        if (random.chance(0.2)) reject(new Error('job failed'))
+        else resolve()
+      }
+      this.unsettled.add(settle)
+      if (random.chance(0.85)) this.later(random.upTo(random.chance(0.2) ? 5_000 : 500), settle)
+    })
+  }
+
+  // ——— how time goes on
+
+  /** Lets time pass, one moment after the other. */
+  async advance (ms: number): Promise<void> {
+    const target = this.clock.now() + ms
+    while (this.breach === null && this.clock.now() < target) {
+      const now = this.clock.now()
+      // Where nothing happens, it is looked at once a tick all the same.
+      this.clock.stall(Math.max(0, Math.min(target - now, 50, this.schedule.next - now, this.clock.nextTimerIn)))
+      await this.turn()
+    }
+  }
+
+  /** What is due happens, promises settle, and all invariants are looked at. */
+  async turn (): Promise<void> {
+    this.schedule.run(this.clock.now())
+    await this.clock.flush()
+    this.time.turned()
+    this.steps++
+    for (const { name, step } of this.invariants) {
+      const message = step?.(this)
+      if (message) this.violate(name, message)
+    }
+  }
+
+  /** The event loop stands still, while peers go on. */
+  async stall (ms: number): Promise<void> {
+    this.time.stall(ms)
+    await this.turn()
+  }
+
+  /** The machine sleeps, and so do the peers; what was on its way may be lost. */
+  async suspend (ms: number): Promise<void> {
+    const now = this.clock.now() + ms
+    // A stall is two ticks at most, which those who are asked have less.
+    this.schedule.postpone(Math.max(0, ms - 100), now)
+    await this.stall(ms)
+  }
+
+  violate (invariant: string, message: string): void {
+    this.breach ??= { invariant, message }
+  }
+}
