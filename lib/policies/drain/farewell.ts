@@ -21,7 +21,9 @@ export class Farewell {
   send (connection: ManagedConnection, index: number): void {
     const { clock, reconnect, code, reason } = this.#host
     const { total } = this.#tally
-    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, clock.now() - this.#tally.firstFrameAt())
+    // Before the clock is read again: the first frame is not sent in the future.
+    const first = this.#tally.firstFrameAt()
+    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, clock.now() - first)
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
     if (text !== '') this.#tally.delayGiven(delay)
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Connection } from '../../../lib/core/connection.ts'
 import { drainReason, reconnectDelay } from '../../../lib/policies/drain/reconnect.ts'
+import { createRig } from '../../helpers/drain-rig.ts'
 
 const OPTIONS = { rate: 200, minDelay: 1_000, maxDelay: 60_000 }
 const CONNECTION = { id: 7, route: '/echo' } as Connection
@@ -83,4 +84,16 @@ test('a function that returns false sends no reason', () => {
 
 test('a function that returns nothing sends no reason', () => {
   assert.equal(drainReason((() => undefined) as never, CONNECTION, 4_210), '')
+})
+
+test('one client alone gets the shortest delay, also where time passes between two looks at the clock', async () => {
+  const rig = createRig()
+  const { clock } = rig
+  const { now } = clock
+  rig.connect({ peer: 'answers' })
+  clock.now = function () { this.stall(16); return now.call(this) }
+  void rig.start()
+  await clock.flush()
+  clock.now = now
+  assert.deepEqual(rig.frames.map(({ retry }) => retry), [1_000])
 })
