@@ -2,6 +2,7 @@
 //
 //   npm run test:unit                                    all
 //   npm run test:unit -- test/core drain                 files whose path contains one of these
+//   npm run test:unit -- !test/faults                    all but those whose path contains it
 //   npm run test:unit -- drain --test-name-pattern=slow  flags go to node
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -13,13 +14,16 @@ process.chdir(join(import.meta.dirname, '..'))
 const { printMissing } = await tsImport('../test/helpers/optional.ts', import.meta.url)
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith('-'))
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-')).map(normalize)
+const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const wanted = parts.filter((part) => !part.startsWith('!')).map(normalize)
+const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => normalize(part.slice(1)))
 
 // Listed here, for Node 20 does not expand a quoted glob, and no shell expands ** on every platform.
 const files = readdirSync('test', { recursive: true })
   .map((file) => join('test', file))
   .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => !unwanted.some((part) => file.includes(part)))
   .sort()
 
 if (files.length === 0) {

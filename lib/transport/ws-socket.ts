@@ -16,6 +16,8 @@ import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
 import type { Transport } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
+import { callListener } from './streams.ts'
+import type { StreamPolicy } from './streams.ts'
 
 /** What ws keeps to itself and we read. */
 interface WsInternals {
@@ -169,7 +171,7 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   }
   for (const listener of listeners) {
     try {
-      keep(connection, type, Reflect.apply(listener, socket, args))
+      keep(connection, type, connection.isolated ? callListener(listener, socket, args, () => streamPolicy(connection)) : Reflect.apply(listener, socket, args))
     } catch (error) {
       if (!connection.isolated) throw error
       connection.fault(error)
@@ -178,6 +180,15 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
     }
   }
   return listeners.length > 0
+}
+
+/** Faults of a stream are those of its connection. */
+function streamPolicy (connection: ManagedConnection): StreamPolicy {
+  return {
+    muted: () => connection.muted,
+    threw: (error) => { connection.fault(error) },
+    returned: (result) => { keep(connection, 'data', result) }
+  }
 }
 
 /**

@@ -1,8 +1,6 @@
 /**
- * Isolation and streams over a socket (`createWebSocketStream` of ws). Such a stream is an emitter of its own, which is
- * reachable from nowhere but ws's closures: what its listeners throw while a message is delivered comes back through the
- * socket and is isolated; what they reject with, or throw later, is between Node's streams and the process. These tests
- * say what happens, and what to write instead.
+ * Isolation and streams over a socket (`createWebSocketStream` of ws). Such a stream is an emitter of its own: its listeners
+ * may throw while a message is delivered, or later, or reject; each is a fault of the connection and of nobody else.
  */
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
@@ -56,45 +54,71 @@ test("after a 'data' listener has thrown its stream ends, as it does when a clie
   assert.deepEqual(seen, ['end'])
 })
 
-// ——— what reaches the process, whatever we do
+// ——— faults that a stream would keep to itself, or hand to the process
 
-const FIXTURE = new URL('../fixtures/streams.ts', import.meta.url)
+/** Streams hand it to EventEmitter; their types do not know. */
+const CAPTURE = { captureRejections: true } as object
 
-for (const [mode, event, what] of [
-  ['data-rejection', 'unhandledRejection', "a 'data' listener of a stream that rejects"],
-  ['captured-rejection-without-error-listener', 'uncaughtException', "captureRejections without an 'error' listener on the stream"],
-  ['data-that-waited', 'uncaughtException', "a 'data' listener that throws on what the stream had kept for it"],
-  ['readable', 'uncaughtException', "a 'readable' listener of a stream that throws"]
-] as const) {
-  test(`cannot be isolated, the process gets it: ${what}`, async (t) => {
-    const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    t.after(() => { child.kill('SIGKILL') })
-    const exited = once(child, 'exit')
-    const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
-    assert.deepEqual(message, { event, text: 'boom' })
-    assert.equal((await exited)[0], 0)
+for (const [what, install] of Object.entries<(socket: WebSocket) => void>({
+  "a 'data' listener that throws": (socket) => { createWebSocketStream(socket).on('data', boom) },
+  "a 'data' listener that rejects": (socket) => { createWebSocketStream(socket).on('data', reject) },
+  "a once('data') that rejects": (socket) => { createWebSocketStream(socket).once('data', reject) },
+  "captureRejections without an 'error' listener": (socket) => { createWebSocketStream(socket, CAPTURE).on('data', reject) },
+  "captureRejections with an 'error' listener": (socket) => { createWebSocketStream(socket, CAPTURE).on('data', reject).on('error', () => {}) },
+  "a 'data' listener that throws on what the stream had kept for it": (socket) => {
+    const stream = createWebSocketStream(socket)
+    socket.on('message', () => { stream.on('data', boom) })
+  },
+  "a 'readable' listener that throws": (socket) => { createWebSocketStream(socket).on('readable', boom) },
+  "a 'readable' listener that rejects": (socket) => { createWebSocketStream(socket).on('readable', reject) }
+})) {
+  test(`a stream's fault ends its own connection, once, with its id: ${what}`, async (t) => {
+    const app = await prepare(t, install)
+    const client = await connect(t, app, '/')
+    const neighbour = await connect(t, app, '/')
+    const { id } = app.sockets.list()[0]!
+    const record = nextClosed(app)
+    client.send('go')
+    assert.deepEqual(await ended(client), { code: 1011, reason: 'internal error' })
+    const { cause, id: closed } = await record
+    assert.deepEqual([cause, closed], ['error', id])
+    await turn()
+    assert.equal(app.sockets.stats().faults, 1)
+    assert.deepEqual(logged(app, /handler or listener of a socket failed/).map(({ connection }) => connection), [id])
+    assert.equal(neighbour.socket.readyState, neighbour.socket.OPEN)
+    await neighbour.close()
   })
 }
 
-// ——— what to write instead
-
-test("with captureRejections and an 'error' listener the stream is destroyed, and cuts its own client off", async (t) => {
-  const errors: string[] = []
-  const app = await prepare(t, (socket) => {
-    createWebSocketStream(socket, { captureRejections: true } as object)
-      .on('data', reject)
-      .on('error', ({ message }) => { errors.push(message) })
-  })
+test("an 'end' listener of a stream that never had a message is isolated as well", async (t) => {
+  const app = await prepare(t, (socket) => { createWebSocketStream(socket).on('end', reject).resume() })
   const client = await connect(t, app, '/')
-  const record = nextClosed(app)
-  client.send('go')
-  assert.equal((await ended(client)).code, 1006)
-  await until(() => errors.length > 0, "the stream's error")
-  assert.deepEqual(errors, ['boom'])
-  // The stream has called socket.terminate(): it is not known to us that there was an error.
-  assert.equal((await record).cause, 'application')
-  assert.equal(app.sockets.stats().faults, 0)
+  await client.close()
+  await until(() => app.sockets.stats().faults === 1, 'the fault')
 })
+
+test('a listener of the application that looks like that of a stream is called as any other', async (t) => {
+  const seen: unknown[] = []
+  const duplex = { push: (data: unknown) => seen.push(data) }
+  const app = await prepare(t, (socket) => { socket.on('message', function message (data) { duplex.push(String(data)) }) })
+  const client = await connect(t, app, '/')
+  client.send('one')
+  client.send('two')
+  await until(() => seen.length === 2, 'two messages')
+  assert.deepEqual(seen, ['one', 'two'])
+  await client.close()
+})
+
+test('without isolation streams are left as they are: the process gets it', async (t) => {
+  const child = fork(new URL('../fixtures/streams.ts', import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  t.after(() => { child.kill('SIGKILL') })
+  const exited = once(child, 'exit')
+  const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
+  assert.deepEqual(message, { event: 'unhandledRejection', text: 'boom' })
+  assert.equal((await exited)[0], 0)
+})
+
+// ——— what to write instead
 
 for (const [what, read] of Object.entries({
   'for await over a stream': async (socket: WebSocket) => {

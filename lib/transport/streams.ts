@@ -1,0 +1,71 @@
+/**
+ * Isolation of streams over a socket (`createWebSocketStream` of ws): what their listeners throw, at whatever moment, or
+ * reject with is a fault of the connection.
+ *
+ * ws shows such a stream to nobody but whoever made it, and hands its messages over in a listener of its own. That
+ * listener is known by what it does; while it runs for the first time, the stream is seen as the one it pushes to, and
+ * gets an `emit` that looks at what listeners return. Where ws does it in another way, nothing is touched, and streams
+ * are as they are without us: Node drops what their listeners return.
+ */
+import { Readable } from 'node:stream'
+
+type Emit = Readable['emit']
+
+/** What happens to a listener's throw, and to what it returned. */
+export interface StreamPolicy {
+  /** Whether nothing more is to be delivered. */
+  muted (): boolean
+  threw (error: unknown): void
+  returned (result: unknown): void
+}
+
+/** Functions that were looked at: streams' listeners are looked at once, others never more. */
+const known = new WeakSet<object>()
+
+/** Calls a listener of a socket; where it is ws's own and hands a message to a stream, the stream is isolated from then on. */
+export function callListener (listener: Function, socket: object, args: unknown[], policy: () => StreamPolicy): unknown {
+  const inner = (listener as { listener?: Function }).listener ?? listener
+  if ((inner.name !== 'message' && inner.name !== 'close') || known.has(inner)) return Reflect.apply(listener, socket, args)
+  known.add(inner)
+  if (!Function.prototype.toString.call(inner).includes('duplex.push(')) return Reflect.apply(listener, socket, args)
+  const { push } = Readable.prototype
+  // Nothing else runs between here and its push: it is synchronous, and calls nothing of anybody's before.
+  Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
+    Readable.prototype.push = push
+    isolate(this, policy())
+    return Reflect.apply(push, this, pushed)
+  }
+  try {
+    return Reflect.apply(listener, socket, args)
+  } finally {
+    Readable.prototype.push = push
+  }
+}
+
+/** Calls the listeners of a stream as EventEmitter does, and looks at what they return. */
+function isolate (stream: Readable, { muted, threw, returned }: StreamPolicy): void {
+  // Its listeners for 'message' and for 'close' both lead here.
+  if (Object.hasOwn(stream, 'emit')) return
+  const { emit } = stream
+  stream.emit = function (this: Readable, type: string | symbol, ...args: unknown[]): boolean {
+    // Without a listener an error is thrown; with one the stream is as good as dead, and its maker knows.
+    if (type === 'error') {
+      try {
+        return Reflect.apply(emit, this, [type, ...args]) as boolean
+      } catch (error) {
+        threw(error)
+        return false
+      }
+    }
+    if ((type === 'data' || type === 'readable') && muted()) return false
+    const listeners = this.rawListeners(type)
+    for (const listener of listeners) {
+      try {
+        returned(Reflect.apply(listener, this, args))
+      } catch (error) {
+        threw(error)
+      }
+    }
+    return listeners.length > 0
+  } as Emit
+}
