@@ -8,6 +8,7 @@
  * are as they are without us: Node drops what their listeners return.
  */
 import { Readable } from 'node:stream'
+import type { WebSocket } from 'ws'
 
 type Emit = Readable['emit']
 
@@ -23,7 +24,7 @@ export interface StreamPolicy {
 const known = new WeakSet<object>()
 
 /** Calls a listener of a socket; where it is ws's own and hands a message to a stream, the stream is isolated from then on. */
-export function callListener (listener: Function, socket: object, args: unknown[], policy: () => StreamPolicy): unknown {
+export function callListener (listener: Function, socket: WebSocket, args: unknown[], policyOf: (socket: WebSocket) => StreamPolicy): unknown {
   const inner = (listener as { listener?: Function }).listener ?? listener
   if ((inner.name !== 'message' && inner.name !== 'close') || known.has(inner)) return Reflect.apply(listener, socket, args)
   known.add(inner)
@@ -32,7 +33,7 @@ export function callListener (listener: Function, socket: object, args: unknown[
   // Nothing else runs between here and its push: it is synchronous, and calls nothing of anybody's before.
   Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
     Readable.prototype.push = push
-    isolate(this, policy())
+    isolate(this, policyOf(socket))
     return Reflect.apply(push, this, pushed)
   }
   try {

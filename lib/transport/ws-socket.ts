@@ -171,7 +171,7 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   }
   for (const listener of listeners) {
     try {
-      keep(connection, type, connection.isolated ? callListener(listener, socket, args, () => streamPolicy(connection)) : Reflect.apply(listener, socket, args))
+      keep(connection, type, connection.isolated ? callListener(listener, socket, args, streamPolicy) : Reflect.apply(listener, socket, args))
     } catch (error) {
       if (!connection.isolated) throw error
       connection.fault(error)
@@ -183,7 +183,8 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
 }
 
 /** Faults of a stream are those of its connection. */
-function streamPolicy (connection: ManagedConnection): StreamPolicy {
+function streamPolicy (socket: WebSocket): StreamPolicy {
+  const connection = connectionOf(socket)!
   return {
     muted: () => connection.muted,
     threw: (error) => { connection.fault(error) },
