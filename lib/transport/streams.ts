@@ -20,24 +20,34 @@ export interface StreamPolicy {
   returned (result: unknown): void
 }
 
-/** Functions that were looked at: streams' listeners are looked at once, others never more. */
-const known = new WeakSet<object>()
+/**
+ * A listener that is being added to a socket. Where it is ws's own and hands messages to a stream, what is returned in its
+ * place isolates the stream when it is called first; any other listener is returned as it is.
+ */
+export function withStream (socket: WebSocket, type: string | symbol, listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
+  if (type !== 'message' && type !== 'close') return listener
+  // One of `once` has the listener inside.
+  const inner = (listener as { listener?: Function } | null)?.listener ?? listener
+  if (typeof inner !== 'function' || inner.name !== type || !Function.prototype.toString.call(inner).includes('duplex.push(')) return listener
+  let first = true
+  return function (this: unknown, ...args: unknown[]): unknown {
+    const policy = first ? policyOf(socket) : null
+    first = false
+    return policy === null ? Reflect.apply(listener, this, args) : seeStream(policy, () => Reflect.apply(listener, this, args) as unknown)
+  }
+}
 
-/** Calls a listener of a socket; where it is ws's own and hands a message to a stream, the stream is isolated from then on. */
-export function callListener (listener: Function, socket: WebSocket, args: unknown[], policyOf: (socket: WebSocket) => StreamPolicy): unknown {
-  const inner = (listener as { listener?: Function }).listener ?? listener
-  if ((inner.name !== 'message' && inner.name !== 'close') || known.has(inner)) return Reflect.apply(listener, socket, args)
-  known.add(inner)
-  if (!Function.prototype.toString.call(inner).includes('duplex.push(')) return Reflect.apply(listener, socket, args)
+/** Isolates the stream that `call` pushes to. */
+function seeStream (policy: StreamPolicy, call: () => unknown): unknown {
   const { push } = Readable.prototype
   // Nothing else runs between here and its push: it is synchronous, and calls nothing of anybody's before.
   Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
     Readable.prototype.push = push
-    isolate(this, policyOf(socket))
+    isolate(this, policy)
     return Reflect.apply(push, this, pushed)
   }
   try {
-    return Reflect.apply(listener, socket, args)
+    return call()
   } finally {
     Readable.prototype.push = push
   }

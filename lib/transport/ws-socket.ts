@@ -16,7 +16,7 @@ import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
 import type { Transport } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
-import { callListener } from './streams.ts'
+import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
 /** What ws keeps to itself and we read. */
@@ -101,6 +101,9 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       if (connection === undefined) return (base.emit as EventEmitter['emit']).call(this, type, ...args)
       return deliver(this, connection, policy, type, args)
     },
+    on (this: TrackedSocket, type: string | symbol, listener: Function): TrackedSocket {
+      return Reflect.apply(base.on, this, [type, withStream(this, type, listener, streamPolicy)]) as TrackedSocket
+    },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
       base.close.call(this, code, data)
       noticeClose(this, code, data)
@@ -171,7 +174,7 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   }
   for (const listener of listeners) {
     try {
-      keep(connection, type, connection.isolated ? callListener(listener, socket, args, streamPolicy) : Reflect.apply(listener, socket, args))
+      keep(connection, type, Reflect.apply(listener, socket, args))
     } catch (error) {
       if (!connection.isolated) throw error
       connection.fault(error)
@@ -182,9 +185,10 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   return listeners.length > 0
 }
 
-/** Faults of a stream are those of its connection. */
-function streamPolicy (socket: WebSocket): StreamPolicy {
-  const connection = connectionOf(socket)!
+/** Faults of a stream are those of its connection; null where they are left alone. */
+function streamPolicy (socket: WebSocket): StreamPolicy | null {
+  const connection = connectionOf(socket)
+  if (connection?.isolated !== true) return null
   return {
     muted: () => connection.muted,
     threw: (error) => { connection.fault(error) },
