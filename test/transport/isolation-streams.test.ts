@@ -97,6 +97,19 @@ test("an 'end' listener of a stream that never had a message is isolated as well
   await until(() => app.sockets.stats().faults === 1, 'the fault')
 })
 
+test('a stream that is destroyed with an error nobody listens for is a fault of its connection', async (t) => {
+  const app = await prepare(t, (socket) => {
+    const stream = createWebSocketStream(socket)
+    stream.on('data', () => { stream.destroy(new Error('boom')) })
+  })
+  const client = await connect(t, app, '/')
+  client.send('go')
+  // The stream cuts its client off by itself.
+  assert.equal((await ended(client)).code, 1006)
+  await until(() => app.sockets.stats().faults === 1, 'the fault')
+  assert.equal(logged(app, /handler or listener of a socket failed/).length, 1)
+})
+
 test('a listener of the application that looks like that of a stream is called as any other', async (t) => {
   const seen: unknown[] = []
   const duplex = { push: (data: unknown) => seen.push(data) }
