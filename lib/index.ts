@@ -18,13 +18,16 @@ export type { CloseCause } from './core/close-codes.ts'
 export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './core/connection.ts'
 export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger } from './core/drain-report.ts'
 export type { ClosedError } from './core/errors.ts'
+export type { Mode, Observation, PolicyName } from './core/enforcement.ts'
 export type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 export type { Filter } from './core/filter.ts'
 export type { Message } from './core/messages.ts'
+export type { WritableOptions } from './core/writable.ts'
 export type { ChannelMessages } from './observe/diagnostics.ts'
 export type {
-  DrainOptions, HeartbeatOptions, LifecycleOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
+  BackpressureOptions, DrainOptions, HeartbeatOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
 } from './options.ts'
+export type { BroadcastResult } from './policies/broadcast.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'
 export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
 

@@ -5,6 +5,7 @@
  * hold it only where somebody asks for it (@fastify/websocket holds it for as long as the socket lives).
  */
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Connection } from './core/connection.ts'
@@ -18,7 +19,8 @@ import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
 import type { Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
 import type { Acceptance } from './transport/accept.ts'
-import { attach } from './transport/ws-socket.ts'
+import { kRefused } from './transport/handshakes.ts'
+import { attach, rawSocketOf } from './transport/ws-socket.ts'
 
 /** Least time ws itself is to wait for an answer, milliseconds; ours is shorter, and knows when the frame has left. */
 const WS_CLOSE_TIMEOUT = 30_000
@@ -28,9 +30,14 @@ const FAILED = 'handler or listener of a socket failed'
 
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 
-interface Upgrade { request: FastifyRequest, reply: FastifyReply }
+interface Upgrade {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  /** What the option `owner` has made of it. */
+  owner?: { value: string | undefined } | { error: unknown }
+}
 
-type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade | undefined }
+type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade | undefined, [kRefused]?: true }
 
 type ErrorHandler = NonNullable<LifecycleOptions['errorHandler']>
 
@@ -40,17 +47,20 @@ export class Intake implements Acceptance {
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
   readonly #gate: LogGate
+  readonly #opened: (socket: WebSocket) => void
   /** What a user's errorHandler is called with; filled only where there is one. */
   readonly #upgrades = new WeakMap<Connection, Upgrade>()
   /** Routes that had a connection, by their pattern. */
   readonly #routes = new Map<string, Route>()
 
-  constructor (tracker: SocketTracker, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate) {
+  /** `opened` is told of every socket first: its handshake is over. */
+  constructor (tracker: SocketTracker, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, opened: (socket: WebSocket) => void) {
     this.closeTimeout = Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout)
     this.#tracker = tracker
     this.#options = options
     this.#log = log
     this.#gate = gate
+    this.#opened = opened
   }
 
   /** An upgrade request has reached Fastify. */
@@ -59,11 +69,14 @@ export class Intake implements Acceptance {
   }
 
   accept (socket: WebSocket, raw: RawRequest | undefined): void {
+    this.#opened(socket)
     const upgrade = raw?.[kUpgrade]
-    if (upgrade === undefined) {
+    if (upgrade === undefined || raw![kRefused]) {
       const connection = this.#tracker.accept(socket, foreignFacts(raw))
       attach(socket, connection)
-      return this.#tracker.opened(connection)
+      if (!raw?.[kRefused]) return this.#tracker.opened(connection)
+      this.#tracker.events.emit('open', connection)
+      return this.#tracker.turnAway(connection)
     }
     raw![kUpgrade] = undefined
     const route = routeOf(upgrade.request)
@@ -74,7 +87,15 @@ export class Intake implements Acceptance {
     // A plain HTTP route that was upgraded: @fastify/websocket closes it without a code right after this.
     if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route)
     if (route?.options.holdMessages) hold(connection)
-    this.#identify(connection, upgrade.request)
+    this.#identify(connection, upgrade)
+  }
+
+  /** Whose handshake it is, as far as can be told. */
+  whoIs (raw: RawRequest, socket: Duplex): { address: string, owner: string | undefined } {
+    const upgrade = raw[kUpgrade]
+    if (upgrade === undefined) return { address: (socket as { remoteAddress?: string }).remoteAddress ?? '', owner: undefined }
+    const owner = this.#ownerOf(upgrade)
+    return { address: upgrade.request.ip, owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
   }
 
   /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
@@ -97,9 +118,12 @@ export class Intake implements Acceptance {
   }
 
   unheardError (connection: ManagedConnection, error: unknown): void {
-    // ws answers a breach of the protocol with a close frame before it tells; anything else is our side's.
+    const { code, message } = (error ?? {}) as Error & { code?: unknown }
+    // ws answers a breach of the protocol with a close frame before it tells; not so what comes out of its inflater when
+    // TCP has ended already. Anything else is our side's.
+    const breach = typeof code === 'string' && /^(WS_ERR|Z)_/.test(code) && rawSocketOf(connection.socket).destroyed
+    if (breach) connection.socketClosing('protocol', 1006, '')
     if (connection.state !== 'closing' && connection.state !== 'closed') return connection.fault(error)
-    const { code, message } = error as Error & { code?: string }
     this.#gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
   }
 
@@ -126,17 +150,30 @@ export class Intake implements Acceptance {
   }
 
   /** Asks the application who this is, and tells everyone. */
-  #identify (connection: ManagedConnection, request: FastifyRequest): void {
-    const { data, owner } = this.#options
+  #identify (connection: ManagedConnection, upgrade: Upgrade): void {
+    const { request } = upgrade
+    const { data } = this.#options
     let failed: (() => void) | undefined
     try {
       if (data !== undefined) connection.data = atOnce('data()', data(request))
-      if (owner !== undefined) connection.setOwner(atOnce('owner()', owner(request)))
+      const owner = this.#ownerOf(upgrade)
+      if ('error' in owner) throw owner.error
+      connection.setOwner(owner.value)
     } catch (error) {
       failed = () => { connection.fault(error) }
     }
-    this.#tracker.opened(connection)
+    this.#tracker.opened(connection, failed !== undefined)
     failed?.()
+  }
+
+  /** Asks the option `owner`, once a handshake. */
+  #ownerOf (upgrade: Upgrade): NonNullable<Upgrade['owner']> {
+    if (upgrade.owner !== undefined) return upgrade.owner
+    try {
+      return (upgrade.owner = { value: atOnce('owner()', this.#options.owner?.(upgrade.request)) })
+    } catch (error) {
+      return (upgrade.owner = { error })
+    }
   }
 
   #notAWebSocketRoute (connection: ManagedConnection, route: Route): void {

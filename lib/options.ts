@@ -6,8 +6,12 @@ import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import { CloseCode } from './core/close-codes.ts'
 import type { Connection, ConnectionData } from './core/connection.ts'
+import type { Mode, PolicyName } from './core/enforcement.ts'
+import type { RateTerms } from './core/terms.ts'
 import type { Clock } from './core/clock.ts'
+import type { LimitPolicy } from './policies/admission/decision.ts'
 import type { DrainReason, ReconnectOptions } from './policies/drain/reconnect.ts'
+import type { AllowedOrigins } from './policies/origin.ts'
 
 /** How the server leaves. */
 export interface DrainOptions {
@@ -48,7 +52,7 @@ export interface HeartbeatOptions {
   maxMissed?: number
 }
 
-/** How long connections may be silent, idle and alive; of the plugin, and of a route in its `config.sockets`. */
+/** What connections may do and cost; of the plugin, and of a route in its `config.sockets`. */
 export interface TermsOptions {
   /** Ping the silent, destroy the dead; false: neither. @default true */
   heartbeat?: HeartbeatOptions | boolean
@@ -56,11 +60,55 @@ export interface TermsOptions {
   idleTimeout?: number | false
   /** Close a connection after this long, less up to 20 % by chance, with 1012. @default false */
   maxLifetime?: number | false
+  /** How many messages a client may send. @default false */
+  messageRate?: MessageRateOptions | false
+  /** What a slow reader may hold; false: whatever it likes. */
+  backpressure?: BackpressureOptions | false
 }
 
-/** What connections may cost. */
+/** How many messages a client may send. */
+export interface MessageRateOptions {
+  /** Messages in a window. */
+  max: number
+  /** Length of the window. @default 1000 */
+  timeWindow?: number
+  /** Messages at once, at most. @default max */
+  burst?: number
+  /** Over it: close with 1008, or stop reading until it is paid for. @default 'close' */
+  policy?: 'close' | 'pause'
+}
+
+/** What a slow reader may hold. */
+export interface BackpressureOptions {
+  /** A peer that takes nothing of what waits for it for this long is closed. @default 60000 */
+  maxStallTime?: number | false
+  /** Bytes that may wait for a peer. @default false */
+  maxBufferedBytes?: number | false
+  /** Over the bytes: close with 4008, or skip frames of broadcasts; plain sends over it close either way. @default 'close' */
+  policy?: 'close' | 'drop'
+}
+
+/** A limit on connections. */
+export interface LimitOptions {
+  /** Connections, at most. */
+  max: number
+  /** What is done with a newcomer above it. @default 'refuse' */
+  policy?: LimitPolicy
+}
+
+/** How many connections there may be, and who may have them. */
 export interface LimitsOptions {
+  /** Of the server. @default false */
+  total?: LimitOptions | false
+  /** Of one owner. @default false */
+  perOwner?: LimitOptions | false
+  /** Of one address, as `request.ip` says (`trustProxy` counts). @default false */
+  perAddress?: LimitOptions | false
+  /** Refuse newcomers and evict the idlest while @fastify/under-pressure says so. @default false */
+  pressure?: boolean
   handshakes?: {
+    /** Handshakes under way, at most. @default false */
+    max?: number | false
     /** From the upgrade request to the open socket, at most; what arrives meanwhile does not extend it. @default 10000 */
     timeout?: number | false
   }
@@ -92,6 +140,16 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions {
   /** Close code after such a fault. @default 1011 */
   errorCode?: number
   limits?: LimitsOptions
+  /**
+   * Pages that may open a WebSocket, by their Origin header: `'report'` lets all in and logs the foreign ones; `'same-origin'`
+   * compares with the host of the request; a list; a function; false: all. Clients without the header are no browsers.
+   * @default 'report'
+   */
+  allowedOrigins?: AllowedOrigins<FastifyRequest>
+  /** How a handshake is turned away: over HTTP, or by a close frame with 1013, which browsers can see. @default 'http' */
+  refusal?: 'http' | 'close'
+  /** `'observe'`: policies only report what they would have done; of all, or of some by name. @default 'enforce' */
+  mode?: Mode | Partial<Record<PolicyName, Mode>>
   /** The source of time; in tests that of `createClock()`. @default the real one */
   clock?: Clock
 }
@@ -127,6 +185,17 @@ export const defaults = Object.freeze({
   heartbeat: Object.freeze({ interval: 25_000, maxMissed: 2 }),
   idleTimeout: false as number | false,
   maxLifetime: false as number | false,
-  limits: Object.freeze({ handshakes: Object.freeze({ timeout: 10_000 as number | false }) }),
+  messageRate: false as RateTerms | false,
+  backpressure: Object.freeze({ maxStallTime: 60_000 as number | false, maxBufferedBytes: false as number | false, policy: 'close' as 'close' | 'drop' }),
+  limits: Object.freeze({
+    total: false as LimitOptions | false,
+    perOwner: false as LimitOptions | false,
+    perAddress: false as LimitOptions | false,
+    pressure: false as boolean,
+    handshakes: Object.freeze({ max: false as number | false, timeout: 10_000 as number | false })
+  }),
+  allowedOrigins: 'report' as AllowedOrigins<FastifyRequest>,
+  refusal: 'http' as 'http' | 'close',
+  mode: 'enforce' as Mode,
   route: Object.freeze({ holdMessages: false, keepRequest: false, waitForHandler: false })
 })

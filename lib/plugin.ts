@@ -13,20 +13,24 @@ import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
+import { Doorkeeper } from './doorkeeper.ts'
 import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
-import { warnAboutBudget, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
+import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
 import { resolveOptions } from './resolve-options.ts'
-import { pathOf, routeHook } from './routes.ts'
+import { routeHook } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
 import { Handshakes } from './transport/handshakes.ts'
 import { wsTransport } from './transport/ws-socket.ts'
+
+/** An instance that has @fastify/under-pressure. */
+type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }
 
 /** Servers that have the plugin. */
 const registered = new WeakSet<object>()
@@ -54,21 +58,14 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
-    report: (error, connection) => intake.report(error, connection)
+    report: (error, connection) => intake.report(error, connection),
+    isUnderPressure: () => (app as PressedInstance).isUnderPressure!(),
+    pressureChanged: (under, evicted) => { tellPressure(app.log, under, evicted) }
   })
 
-  const handshakes = new Handshakes({
-    get accepting () { return tracker.accepting },
-    arrived: (raw) => { closing.listener.silent.forget(raw as Socket) },
-    retryAfter: Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000)),
-    timeout: options.limits.handshakes.timeout,
-    deadlines: tracker.running,
-    refused: (request, raw, reason) => {
-      tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
-    }
-  })
-
-  const intake = new Intake(tracker, options, app.log, gate)
+  const intake = new Intake(tracker, options, app.log, gate, (socket) => { handshakes.opened(socket) })
+  const doorkeeper = new Doorkeeper(tracker, intake, options, app.log, gate, (raw) => { closing.listener.silent.forget(raw as Socket) })
+  const handshakes = new Handshakes(doorkeeper)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   const children = new Set<WebSocketServer>()
@@ -99,6 +96,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       if (websocketServer !== app.websocketServer) adoptChild(websocketServer)
       // Others than WebSocket may be asked for (`Upgrade: h2c`): that request is answered over HTTP, as ever.
       else if (!adopted && intake.isStray(request)) return intake.refuseRoute(request, reply)
+      if (doorkeeper.requested(request, reply)) return
     }
     done()
   })
@@ -112,6 +110,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     done()
   })
   app.addHook('onReady', async () => {
+    if (options.limits.pressure && typeof (app as PressedInstance).isUnderPressure !== 'function') {
+      throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')
+    }
     handshakes.goLast()
     // ws's own listener of an adopted server is no stranger.
     let known = adoptedHere
@@ -123,6 +124,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     // An adopted one is closed by the preClose of its own registration.
     if (!adopted) app.websocketServer.close()
     gate.close()
+    tracker.close()
     disarm(target)
   })
 
@@ -148,6 +150,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     closing.listens()
     for (const server of secondaryServers(app)) closing.listener.silent.watch(server)
     app.log.info(`drain: ${options.plan.arithmetic}`)
+    if (options.allowedOrigins === 'report') sayOriginsAreReported(app.log)
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)

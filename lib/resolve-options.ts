@@ -3,18 +3,24 @@
  * unknown keys throw, and what is given is never changed.
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
-import type { RouteShorthandOptions } from 'fastify'
+import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import { check, knownKeys } from './core/check.ts'
 import { systemClock } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
 import { isSendable } from './core/close-codes.ts'
-import type { HeartbeatTerms, Terms } from './core/vitals.ts'
+import { POLICIES } from './core/enforcement.ts'
+import type { Mode, PolicyName } from './core/enforcement.ts'
+import type { BackpressureTerms, HeartbeatTerms, RateTerms, Terms } from './core/terms.ts'
 import { defaults } from './options.ts'
-import type { LifecycleOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, TermsOptions } from './options.ts'
+import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, TermsOptions } from './options.ts'
+import { LIMIT_POLICIES } from './policies/admission/decision.ts'
+import type { Limit, LimitPolicy, Limits } from './policies/admission/decision.ts'
+import { LEAST_STALL_TIME } from './policies/backpressure.ts'
 import { makePlan } from './policies/drain/plan.ts'
 import type { DrainPlan } from './policies/drain/plan.ts'
 import type { DrainReason, ReconnectOptions } from './policies/drain/reconnect.ts'
 import { LEAST_INTERVAL } from './policies/heartbeat.ts'
+import type { AllowedOrigins } from './policies/origin.ts'
 
 /** Checked, filled and frozen. */
 export interface ResolvedOptions {
@@ -33,7 +39,10 @@ export interface ResolvedOptions {
   readonly isolation: boolean
   readonly errorCode: number
   readonly terms: Terms
-  readonly limits: { readonly handshakes: { readonly timeout: number | false } }
+  readonly limits: Limits & { readonly pressure: boolean, readonly handshakeTimeout: number | false }
+  readonly allowedOrigins: AllowedOrigins<FastifyRequest>
+  readonly refusal: 'http' | 'close'
+  readonly modes: Readonly<Record<PolicyName, Mode>>
   readonly clock: Clock
 }
 
@@ -45,13 +54,16 @@ export interface ResolvedRouteOptions {
   readonly terms: Terms
 }
 
+/** An origin as browsers write it (RFC 6454 §6.1), or `null`. */
+const ORIGIN = /^([a-z][a-z0-9+.-]*:\/\/[^/\s]+|null)$/i
+
 /** What Fastify itself takes in the options of `register`. */
 const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
 const WEBSOCKET_KEYS = ['options', 'errorHandler', 'preClose']
 const OWN_KEYS = [
-  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'clock'
+  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'allowedOrigins', 'refusal', 'mode', 'clock'
 ]
-const TERMS_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime']
+const TERMS_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure']
 const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect']
 
 /**
@@ -94,6 +106,9 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     errorCode: check.where('errorCode', given.errorCode, defaults.errorCode, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)'),
     terms: resolveTerms('', given, defaults),
     limits: resolveLimits(given.limits),
+    allowedOrigins: resolveOrigins(given.allowedOrigins),
+    refusal: check.where('refusal', given.refusal, defaults.refusal, (value) => value === 'http' || value === 'close', "'http' or 'close'"),
+    modes: resolveModes(given.mode),
     clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one')
   })
 }
@@ -117,7 +132,9 @@ function resolveTerms (path: string, given: TermsOptions, fallback: Terms): Term
   const terms = Object.freeze({
     heartbeat: resolveHeartbeat(`${path}heartbeat`, given.heartbeat, fallback.heartbeat),
     idleTimeout: period('idleTimeout'),
-    maxLifetime: period('maxLifetime')
+    maxLifetime: period('maxLifetime'),
+    messageRate: resolveRate(`${path}messageRate`, given.messageRate, fallback.messageRate),
+    backpressure: resolveBackpressure(`${path}backpressure`, given.backpressure, fallback.backpressure)
   })
   const { heartbeat, idleTimeout } = terms
   if (typeof given.heartbeat === 'object' && heartbeat !== false && idleTimeout !== false && idleTimeout <= heartbeat.interval) {
@@ -139,18 +156,88 @@ function resolveHeartbeat (path: string, given: TermsOptions['heartbeat'], fallb
   } satisfies HeartbeatTerms)
 }
 
-function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
-  knownKeys('limits', given, ['handshakes'])
-  const { handshakes = {} } = given
-  knownKeys('limits.handshakes', handshakes, ['timeout'])
-  const { timeout } = handshakes
+function resolveRate (path: string, given: TermsOptions['messageRate'], fallback: Terms['messageRate']): Terms['messageRate'] {
+  if (given === undefined) return fallback
+  if (given === false) return false
+  knownKeys(path, given, ['max', 'timeWindow', 'burst', 'policy'])
+  const max = required(`${path}.max`, given.max)
   return Object.freeze({
-    handshakes: Object.freeze({
-      timeout: timeout === false
-        ? false
-        : check.duration('limits.handshakes.timeout', timeout, defaults.limits.handshakes.timeout, 'false or a positive integer (ms)', 1)
-    })
+    max,
+    timeWindow: check.positive(`${path}.timeWindow`, given.timeWindow, 1_000),
+    burst: check.duration(`${path}.burst`, given.burst, max, 'a positive integer', 1),
+    policy: check.where<'close' | 'pause'>(`${path}.policy`, given.policy, 'close', (value) => value === 'close' || value === 'pause', "'close' or 'pause'")
+  } satisfies RateTerms)
+}
+
+function resolveBackpressure (path: string, given: TermsOptions['backpressure'], fallback: BackpressureTerms): BackpressureTerms {
+  if (given === undefined) return fallback
+  if (given === false) return Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: fallback.policy })
+  knownKeys(path, given, Object.keys(defaults.backpressure))
+  const bound = (key: 'maxStallTime' | 'maxBufferedBytes', unit: string, least: number) => given[key] === false
+    ? false
+    : check.duration<number | false>(`${path}.${key}`, given[key], fallback[key], `false or an integer of ${least} or more (${unit})`, least)
+  return Object.freeze({
+    maxStallTime: bound('maxStallTime', 'ms', LEAST_STALL_TIME),
+    maxBufferedBytes: bound('maxBufferedBytes', 'bytes', 1),
+    policy: check.where(`${path}.policy`, given.policy, fallback.policy, (value) => value === 'close' || value === 'drop', "'close' or 'drop'")
   })
+}
+
+function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
+  knownKeys('limits', given, Object.keys(defaults.limits))
+  const { handshakes = {} } = given
+  knownKeys('limits.handshakes', handshakes, Object.keys(defaults.limits.handshakes))
+  const limits = {
+    total: resolveLimit('limits.total', given.total),
+    perOwner: resolveLimit('limits.perOwner', given.perOwner),
+    perAddress: resolveLimit('limits.perAddress', given.perAddress),
+    pressure: check.flag('limits.pressure', given.pressure, defaults.limits.pressure),
+    handshakes: handshakes.max === false
+      ? false
+      : check.duration('limits.handshakes.max', handshakes.max, defaults.limits.handshakes.max, 'false or a positive integer', 1),
+    handshakeTimeout: handshakes.timeout === false
+      ? false
+      : check.duration('limits.handshakes.timeout', handshakes.timeout, defaults.limits.handshakes.timeout, 'false or a positive integer (ms)', 1)
+  }
+  for (const part of ['perOwner', 'perAddress'] as const) {
+    const { total, [part]: limit } = limits
+    if (total !== false && limit !== false && limit.max > total.max) {
+      check.conflict(`limits.${part}.max ${limit.max} is above limits.total.max ${total.max}: it could never be reached`)
+    }
+  }
+  return Object.freeze(limits)
+}
+
+function resolveLimit (path: string, given: LimitOptions | false | undefined): Limit | false {
+  if (given === undefined || given === false) return false
+  knownKeys(path, given, ['max', 'policy'])
+  return Object.freeze({
+    max: required(`${path}.max`, given.max),
+    policy: check.where<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', (value) => LIMIT_POLICIES.includes(value as LimitPolicy), LIMIT_POLICIES.map((policy) => `'${policy}'`).join(' or '))
+  })
+}
+
+/** A number that has no default. */
+function required (path: string, given: number): number {
+  return check.where(path, given ?? null, given, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
+}
+
+function resolveOrigins (given: LifecycleOptions['allowedOrigins']): ResolvedOptions['allowedOrigins'] {
+  const isList = (value: unknown) => Array.isArray(value) && value.every((origin) => typeof origin === 'string' && ORIGIN.test(origin))
+  const allowed = check.where('allowedOrigins', given, defaults.allowedOrigins,
+    (value) => value === 'report' || value === 'same-origin' || value === false || typeof value === 'function' || isList(value),
+    "'report', 'same-origin', false, a function, or a list of origins such as 'https://example.com' (no path, no trailing slash)")
+  return Array.isArray(allowed) ? Object.freeze(allowed.map((origin: string) => origin.toLowerCase())) : allowed
+}
+
+function resolveModes (given: LifecycleOptions['mode']): ResolvedOptions['modes'] {
+  const isMode = (value: unknown) => value === 'enforce' || value === 'observe'
+  const modes = typeof given === 'object' && given !== null ? given : {}
+  if (modes !== given) check.where('mode', given, defaults.mode, isMode, "'enforce', 'observe', or an object with either for single policies")
+  else knownKeys('mode', modes, POLICIES)
+  const fallback = modes === given ? defaults.mode : given as Mode ?? defaults.mode
+  return Object.freeze(Object.fromEntries(POLICIES.map((policy) =>
+    [policy, check.where(`mode.${policy}`, modes[policy], fallback, isMode, "'enforce' or 'observe'")]))) as ResolvedOptions['modes']
 }
 
 function isClock (value: unknown): boolean {

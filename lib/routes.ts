@@ -12,7 +12,7 @@ import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { isThenable } from './core/events.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
-import type { Terms } from './core/vitals.ts'
+import type { Terms } from './core/terms.ts'
 import { resolveRouteOptions } from './resolve-options.ts'
 import type { ResolvedRouteOptions } from './resolve-options.ts'
 

@@ -5,15 +5,17 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
-import { CloseCode, isSendable } from './core/close-codes.ts'
+import { CAUSE_CODES, CloseCode, isSendable, withRetry } from './core/close-codes.ts'
 import type { Clock } from './core/clock.ts'
 import type { CloseRecord, Connection } from './core/connection.ts'
 import type { ConnectionFacts } from './core/connection-host.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { rejected } from './core/deferred.ts'
 import type { DrainReport, DrainTrigger } from './core/drain-report.ts'
+import { Enforcement } from './core/enforcement.ts'
+import type { PolicyName } from './core/enforcement.ts'
 import { insideCleanup } from './core/cleanup.ts'
-import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_UNKNOWN_SOCKET } from './core/errors.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_UNKNOWN_SOCKET } from './core/errors.ts'
 import { attempt, Events } from './core/events.ts'
 import type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 import type { Filter } from './core/filter.ts'
@@ -23,13 +25,18 @@ import type { Counters } from './core/registry.ts'
 import { RunningClock } from './core/running-clock.ts'
 import { connectionOf } from './core/socket.ts'
 import type { Transport } from './core/socket.ts'
+import type { Admission } from './policies/admission/admission.ts'
+import { broadcast } from './policies/broadcast.ts'
+import type { BroadcastResult } from './policies/broadcast.ts'
 import { Drain } from './policies/drain/drain.ts'
 import type { DrainHost } from './policies/drain/drain-host.ts'
 import type { DrainPlan } from './policies/drain/plan.ts'
-import { Expiry } from './policies/expiry.ts'
-import { Heartbeats } from './policies/heartbeat.ts'
-import { Idle } from './policies/idle.ts'
+import { Overseer } from './overseer.ts'
+import type { OverseerParts } from './overseer.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
+
+/** Reason of a close frame for whom there is no room. */
+const NO_ROOM = 'no room'
 
 /** What the server is doing with its connections. */
 export type TrackerState = 'running' | 'draining' | 'drained'
@@ -49,6 +56,8 @@ export interface TrackerStats extends Counters {
   /** Connections with work in flight now; closed ones count until their work is done. */
   working: number
   state: TrackerState
+  /** How often policies that only observe would have acted. */
+  observed: Partial<Record<PolicyName, number>>
 }
 
 /** `app.sockets`. */
@@ -69,6 +78,11 @@ export interface Tracker {
   /** How many match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
   count (filter?: Filter): number
   /**
+   * Sends one message to whoever matches and is open: text as text, bytes as binary. Who holds too much already is skipped
+   * where `backpressure.policy` is `'drop'`. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT.
+   */
+  broadcast (data: string | Uint8Array, filter: Filter): BroadcastResult
+  /**
    * Closes whoever matches; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
    * SOCKETS_ERR_INVALID_CLOSE_CODE.
    */
@@ -88,7 +102,7 @@ export interface Tracker {
 }
 
 /** What the tracker is built on. */
-export interface TrackerParts {
+export interface TrackerParts extends OverseerParts {
   clock: Clock
   transport: Transport
   log: FastifyBaseLogger
@@ -107,8 +121,8 @@ export class SocketTracker implements Tracker {
   readonly #options: ResolvedOptions
   readonly #host: DrainHost
   readonly #drain: Drain
-  /** Whoever looks after open connections. */
-  readonly #watchers: Array<Heartbeats | Idle | Expiry>
+  readonly #overseer: Overseer
+  readonly #turnedAway = new Set<Connection>()
   #accepting = true
 
   constructor (options: ResolvedOptions, parts: TrackerParts) {
@@ -117,11 +131,12 @@ export class SocketTracker implements Tracker {
     const hookFailed = (err: unknown, hook: string) => { parts.log.error({ err }, `${hook} failed`) }
     this.events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
     this.#registry = new Registry(options.history)
+    const running = new Deadlines(new RunningClock(parts.clock))
     this.#host = {
       clock: parts.clock,
       transport: parts.transport,
       deadlines: new Deadlines(parts.clock),
-      running: new Deadlines(new RunningClock(parts.clock)),
+      running,
       terms: options.terms,
       events: this.events,
       registry: this.#registry,
@@ -131,6 +146,9 @@ export class SocketTracker implements Tracker {
       errorCode: options.errorCode,
       observer: null,
       timekeeper: null,
+      gatekeeper: null,
+      meter: null,
+      enforcement: new Enforcement(options.modes, this.events, running, (recent) => { parts.log.info({ observed: recent }, 'policies that only observe would have acted') }),
       childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
       report: (error, connection) => {
         attempt(() => parts.report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
@@ -147,16 +165,12 @@ export class SocketTracker implements Tracker {
       refuseHandshakes: () => { parts.refuseHandshakes() }
     }
     this.#drain = new Drain(this.#host)
-    const idle = new Idle(this.#host)
-    const expiry = new Expiry({ ...this.#host, grace: options.plan.grace, minDelay: options.drain.reconnect.minDelay })
-    this.#host.timekeeper = {
-      idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) },
-      endSet: (connection) => { expiry.endSet(connection) }
-    }
-    this.#watchers = [new Heartbeats(this.#host), idle, expiry]
-    this.events.on('closing', (connection) => {
-      for (const watcher of this.#watchers) watcher.remove(connection as ManagedConnection)
-    })
+    const overseer = this.#overseer = new Overseer(this.#host, options, parts)
+    this.#host.timekeeper = overseer.timekeeper
+    this.#host.gatekeeper = overseer.admission
+    this.#host.meter = overseer.meter
+    this.events.on('closing', (connection) => { overseer.closing(connection as ManagedConnection) })
+    this.events.on('closed', (connection) => { this.#turnedAway.delete(connection) })
   }
 
   get size (): number { return this.#registry.size }
@@ -178,6 +192,12 @@ export class SocketTracker implements Tracker {
   list (filter: Filter = 'all'): Connection[] { return this.#registry.select(filter) }
   count (filter: Filter = 'all'): number { return filter === 'all' ? this.size : this.#registry.select(filter).length }
 
+  broadcast (data: string | Uint8Array, filter: Filter): BroadcastResult {
+    if (typeof data !== 'string' && !(data instanceof Uint8Array)) throw new SOCKETS_ERR_INVALID_ARGUMENT('data', 'a string or bytes', typeof data)
+    const { backpressure } = this.#overseer
+    return broadcast({ transport: this.#parts.transport, skips: (connection, bytes) => backpressure.skips(connection, bytes) }, this.#registry.select(filter), data)
+  }
+
   disconnect (filter: Filter, { code = CloseCode.Forbidden, reason = '' }: CloseOptions = {}): number {
     // Before anyone is closed: a bad code must not be found out halfway.
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
@@ -194,7 +214,7 @@ export class SocketTracker implements Tracker {
 
   stats (): TrackerStats {
     const { counters, working } = this.#registry
-    return structuredClone({ ...counters, connections: this.size, working, state: this.state })
+    return structuredClone({ ...counters, connections: this.size, working, state: this.state, observed: this.#host.enforcement.observed })
   }
 
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this {
@@ -219,18 +239,40 @@ export class SocketTracker implements Tracker {
     return connection
   }
 
-  /** The connection is in place: tells everyone. */
-  opened (connection: ManagedConnection): void {
+  /** The connection is in place: tells everyone. `failed`: it is about to be closed, and takes nobody's place. */
+  opened (connection: ManagedConnection, failed = false): void {
     const { onOpen } = this.#options
     // Looked at first: where a listener starts the drain, it is one of those who are told.
     const late = this.#drain.phase !== null
     // `data` or `owner` may have had it closed.
-    if (connection.state === 'open') for (const watcher of this.#watchers) watcher.add(connection)
+    const open = connection.state === 'open'
+    const refused = open && !failed ? this.admission?.opened(connection) ?? null : null
+    // Nor may a listener of 'closing', which heard of those that made room for it.
+    if (connection.state === 'open') this.#overseer.opened(connection)
     this.events.emit('open', connection)
+    if (refused !== null) {
+      this.refused({ reason: refused, path: connection.route, ip: connection.ip })
+      return this.turnAway(connection)
+    }
     if (onOpen !== undefined) attempt(() => onOpen(connection), (error) => connection.fault(error))
     // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
     if (late) this.#drain.admitted(connection)
   }
+
+  /** Connections that are on their way out again. */
+  get turnedAway (): number { return this.#turnedAway.size }
+
+  /** Closes a connection that was only opened to be told so. */
+  turnAway (connection: ManagedConnection): void {
+    this.#turnedAway.add(connection)
+    connection.end('refused', CAUSE_CODES.refused, withRetry(NO_ROOM, this.#options.drain.reconnect.minDelay))
+  }
+
+  /** Who decides about handshakes, where anything is limited. */
+  get admission (): Admission | null { return this.#overseer.admission }
+
+  /** Says whether a policy is to act on a handshake. */
+  allows (policy: PolicyName, action: 'refuse', path: string): boolean { return this.#host.enforcement.allows(policy, action, undefined, path) }
 
   /** A handshake was turned away. */
   refused (refusal: Refusal): void {
@@ -247,9 +289,12 @@ export class SocketTracker implements Tracker {
   /** Cuts the drain short. */
   abortDrain (): void { this.#drain.abort() }
 
+  /** Leaves no deadline of policies behind. */
+  close (): void { this.#overseer.close() }
+
   /** Entries, deadlines and works that are left: 0 when nothing is. */
   get leftovers (): number {
     const { deadlines, running } = this.#host
-    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working
+    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working + (this.admission?.leftovers ?? 0)
   }
 }

@@ -3,7 +3,7 @@
  *
  * RFC 6455 §7.1.1 has the server close TCP once both frames were exchanged, and sets no time. The time runs from when
  * our frame has left the queue; while it cannot leave, a peer that keeps reading is waited for, one that does not read
- * for the same time is not.
+ * for the same time is not. Who was closed because it reads too slowly has that time and no more.
  */
 import type { WebSocket } from 'ws'
 import type { ConnectionHost } from './connection-host.ts'
@@ -15,15 +15,18 @@ const LOOKS = 4
 export class AnswerDeadline {
   readonly #host: ConnectionHost
   readonly #socket: WebSocket
+  /** Whether a frame that cannot leave yet is waited for. */
+  readonly #patient: boolean
   readonly #deadline = new Deadline(() => this.#look())
   #left = false
   #pending: number
   /** Looks in a row without progress. */
   #stalls = 0
 
-  constructor (host: ConnectionHost, socket: WebSocket) {
+  constructor (host: ConnectionHost, socket: WebSocket, patient: boolean) {
     this.#host = host
     this.#socket = socket
+    this.#patient = patient
     this.#pending = host.transport.pendingBytes(socket)
     this.#arm()
   }
@@ -34,7 +37,7 @@ export class AnswerDeadline {
 
   #arm (): void {
     const { deadlines, transport, closeTimeout } = this.#host
-    this.#left = transport.closeFrameLeft(this.#socket)
+    this.#left = !this.#patient || transport.closeFrameLeft(this.#socket)
     deadlines.set(this.#deadline, this.#left ? closeTimeout : closeTimeout / LOOKS)
   }
 

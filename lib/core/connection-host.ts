@@ -6,11 +6,12 @@ import type { Cleanup } from './cleanup.ts'
 import type { Clock } from './clock.ts'
 import type { CloseRecord, Connection, ConnectionData } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Enforcement } from './enforcement.ts'
 import type { Events } from './events.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import type { Registry } from './registry.ts'
 import type { Transport } from './socket.ts'
-import type { Terms } from './vitals.ts'
+import type { RateTerms, Terms } from './terms.ts'
 
 /** What all connections of one tracker share. */
 export interface ConnectionHost {
@@ -19,6 +20,8 @@ export interface ConnectionHost {
   readonly deadlines: Deadlines
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
+  /** Whether policies act. */
+  readonly enforcement: Enforcement
   /** Terms of connections whose route says nothing. */
   readonly terms: Terms
   readonly events: Events
@@ -35,6 +38,10 @@ export interface ConnectionHost {
   observer: ConnectionObserver | null
   /** Who keeps the times that an application sets. */
   timekeeper: Timekeeper | null
+  /** Who counts places, where they are limited. */
+  gatekeeper: Gatekeeper | null
+  /** Who counts messages and bytes. */
+  meter: Meter | null
   /** Makes the child logger of a connection. */
   childLogger (connection: Connection): FastifyBaseLogger
   /** Reports what a connection's code threw; must not throw. */
@@ -64,6 +71,30 @@ export interface Timekeeper {
   idleTimeoutSet (connection: ManagedConnection): void
   /** Its `expiresAt` or `maxLifetime`. */
   endSet (connection: ManagedConnection): void
+}
+
+/** Whoever decides who may stay. */
+export interface Gatekeeper {
+  /** Says whether it may stay. */
+  ownerSet (connection: ManagedConnection, owner: string | undefined): boolean
+  /** Its raw socket is gone. */
+  gone (connection: ManagedConnection): void
+}
+
+/** Whoever counts what a connection sends and is sent, where that is bounded. */
+export interface Meter {
+  /** A message has arrived; says whether it may be delivered. */
+  spend (connection: ManagedConnection, rate: RateTerms): boolean
+  /** Something was sent to it. */
+  sent (connection: ManagedConnection): void
+}
+
+/** The place a connection holds. */
+export interface Place {
+  readonly address: string
+  owner: string | undefined
+  /** It has made room for another. */
+  evicted: boolean
 }
 
 /** What is known of a connection when it opens. */

@@ -6,6 +6,7 @@ import type { WebSocket } from 'ws'
 import type { Cleanup } from './cleanup.ts'
 import type { CloseCause } from './close-codes.ts'
 import type { Message } from './messages.ts'
+import type { WritableOptions } from './writable.ts'
 
 /** States of a connection, in order, never backwards. */
 export const STATES = ['open', 'draining', 'closing', 'closed'] as const
@@ -133,6 +134,11 @@ export interface Connection {
    * @default code 1000
    */
   close (code?: number, reason?: string): Promise<CloseRecord>
+  /**
+   * Resolves when a slow reader has caught up: when less than 64 KiB wait for it, or half of `maxBufferedBytes`. Rejects with
+   * the reason of `signal`, or that of the connection's own signal when it closes.
+   */
+  writable (options?: WritableOptions): Promise<void>
   /** Destroys the raw socket; resolves as `closed` does. */
   terminate (): Promise<CloseRecord>
 }

@@ -29,7 +29,7 @@ export class Ending {
 
   /** Starts the time the peer has. */
   awaitAnswer (host: ConnectionHost, connection: Identity): void {
-    this.#answer = new AnswerDeadline(host, connection.socket)
+    this.#answer = new AnswerDeadline(host, connection.socket, this.cause !== 'slow')
   }
 
   /** The raw socket is gone. */

@@ -49,6 +49,9 @@ export const SOCKETS_ERR_CLOSED = createError<[string]>(
 export const SOCKETS_ERR_DRAINING = createError(
   'SOCKETS_ERR_DRAINING', 'the server is draining its connections', 503)
 
+/** Makes the reason of `connection.drainSignal`. */
+export const drainingError = (): Error => new SOCKETS_ERR_DRAINING()
+
 /** `adopt()` was given something that is not a ws server, or one that is adopted already. */
 export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
   'SOCKETS_ERR_CANNOT_ADOPT', 'adopt() cannot take this server: %s', 500, TypeError)

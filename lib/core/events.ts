@@ -6,11 +6,12 @@
 import type { CloseRecord, Connection } from './connection.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
+import type { Observation, PolicyName } from './enforcement.ts'
 
 /** A handshake that was turned away. */
 export interface Refusal {
   /** Why, in words that do not change. */
-  reason: 'draining' | 'handshake timeout' | 'not a websocket route'
+  reason: 'draining' | 'handshake timeout' | 'not a websocket route' | PolicyName
   /** Path of the request, without its query string. */
   path: string
   /** Address of the peer as the raw socket knows it. */
@@ -31,6 +32,8 @@ export interface LifecycleEvents {
   error: [error: unknown, connection: Connection]
   /** A handshake was turned away. */
   refused: [refusal: Refusal]
+  /** A policy that only observes would have acted. */
+  observed: [observation: Observation]
   /** A drain has started. */
   drain: [start: DrainStart]
   /** Where the drain is: at every change of phase and four times a second. */

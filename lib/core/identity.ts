@@ -63,7 +63,7 @@ export abstract class Identity {
     if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', typeof owner)
     if (this.state !== 'closed') this.host.registry.moveOwner(this.#self, this.#owner, owner)
     this.#owner = owner
-    return !this.isEnding
+    return !this.isEnding && (this.host.gatekeeper?.ownerSet(this.#self, owner) ?? true)
   }
 
   tag (...tags: string[]): void {

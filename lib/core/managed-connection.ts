@@ -11,17 +11,18 @@ import { CloseCode, escapeReason, isSendable, truncateReason } from './close-cod
 import type { CloseCause } from './close-codes.ts'
 import { STATES } from './connection.ts'
 import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
-import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import type { ConnectionFacts, ConnectionHost, Place } from './connection-host.ts'
 import { Deadline } from './deadlines.ts'
 import { deferred, rejected } from './deferred.ts'
 import type { Deferred } from './deferred.ts'
 import { Ending, NO_CLOSE_FRAME } from './ending.ts'
 import {
-  SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_DRAINING, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE,
-  isAbortError
+  SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError, isAbortError
 } from './errors.ts'
 import { LazySignal } from './lazy-signal.ts'
 import { Traffic } from './traffic.ts'
+import { untilWritable } from './writable.ts'
+import type { WritableOptions } from './writable.ts'
 
 /** What most connections never need. */
 interface Rare {
@@ -31,6 +32,9 @@ interface Rare {
   /** The wait for a socket that has not told that it is closed. */
   untold?: Deadline
   closed?: Deferred<CloseRecord>
+  /** When it may be read again. */
+  rate?: Deadline
+  place?: Place
 }
 
 export class ManagedConnection extends Traffic implements Connection, CleanupObserver {
@@ -55,17 +59,17 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   get state (): ConnectionState { return this.#state }
 
   get drainSignal (): AbortSignal {
-    return (this.#extras.drainSignal ??= new LazySignal()).read(this.#drained && drainingError)
+    return (this.extras.drainSignal ??= new LazySignal()).read(this.#drained && drainingError)
   }
 
   get signal (): AbortSignal {
     const ending = this.#ending
-    return (this.#extras.signal ??= new LazySignal()).read(ending !== null && (() => ending.toError()))
+    return (this.extras.signal ??= new LazySignal()).read(ending !== null && (() => ending.toError()))
   }
 
   get closed (): Promise<CloseRecord> {
     if (this.#rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
-    const closed = this.#extras.closed ??= deferred()
+    const closed = this.extras.closed ??= deferred()
     if (this.#record !== null) closed.resolve(this.#record)
     return closed.promise
   }
@@ -77,7 +81,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     const { deadlines, cleanupTimeout, registry } = this.host
     let cleanups = this.#rare?.cleanups
     if (cleanups === undefined) {
-      cleanups = this.#extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
+      cleanups = this.extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
       // Before that it waits with the others.
       if (this.#ending?.announced) cleanups.run()
     }
@@ -95,7 +99,12 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     return this.closed
   }
 
+  writable (options: WritableOptions = {}): Promise<void> { return untilWritable(this.host, this, options) }
+
   // ——— what policies do
+
+  /** What most connections never need. */
+  get extras (): Rare { return (this.#rare ??= {}) }
 
   /** Whether the raw socket is gone. */
   get gone (): boolean { return this.#gone }
@@ -149,7 +158,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   }
 
   /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
-  socketClosing (cause: 'application' | 'protocol' | 'refused', code: number, reason: string): void {
+  socketClosing (cause: 'application' | 'protocol' | 'refused' | 'slow', code: number, reason: string): void {
     // After a fault it is the user's errorHandler that closes.
     this.#startClosing(cause === 'application' && (this.#faulting || this.muted) ? 'error' : cause, code, reason)
   }
@@ -161,6 +170,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.#startClosing('network', NO_CLOSE_FRAME, '')
     this.#ending?.answered()
     if (this.#rare?.untold !== undefined) this.host.deadlines.cancel(this.#rare.untold)
+    this.host.gatekeeper?.gone(this)
     this.host.observer?.gone(this)
     this.#finish()
   }
@@ -173,7 +183,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     const { clock, deadlines, closeTimeout } = this.host
     clock.setImmediate(() => {
       if (this.#gone) return
-      const untold = this.#extras.untold = new Deadline(() => this.socketClosed())
+      const untold = this.extras.untold = new Deadline(() => this.socketClosed())
       deadlines.set(untold, closeTimeout)
     })
   }
@@ -238,7 +248,6 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   // ——— the state machine
 
   protected get isEnding (): boolean { return this.#state === 'closing' || this.#state === 'closed' }
-  get #extras (): Rare { return (this.#rare ??= {}) }
 
   /** The one place where the state changes; late requests are ignored. */
   #enter (state: ConnectionState): boolean {
@@ -283,15 +292,8 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** While draining or closing, an abort is what user code was told to do, not a failure. */
   isExpected (error: unknown): boolean {
     if (this.#state === 'open') return false
-    const expected = isAbortError(error) || isReason(error, this.#rare?.signal) || isReason(error, this.#rare?.drainSignal)
+    const expected = isAbortError(error) || Boolean(this.#rare?.signal?.hasReason(error) || this.#rare?.drainSignal?.hasReason(error))
     if (expected) this.note('debug', error, 'aborted while closing')
     return expected
   }
 }
-
-/** Whether what was thrown is the reason of a signal; without a signal there is none, and `undefined` may have been thrown. */
-function isReason (error: unknown, signal: LazySignal | undefined): boolean {
-  return signal !== undefined && error !== undefined && error === signal.reason
-}
-
-const drainingError = () => new SOCKETS_ERR_DRAINING()

@@ -32,10 +32,14 @@ export interface Transport {
   bytesReceived (socket: WebSocket): number
   /** Bytes handed to the raw socket; 0 where a stream cannot tell. */
   bytesSent (socket: WebSocket): number
+  /** Sends a message. */
+  send (socket: WebSocket, data: Uint8Array, isBinary: boolean): void
   /** Sends our ping (RFC 6455 §5.5.2); `left` is called when the kernel has taken it. */
   ping (socket: WebSocket, left: () => void): void
   /** Bytes the kernel has taken. */
   bytesTaken (socket: WebSocket): number
+  /** Calls back when nothing waits in the raw socket's queue any more; returns what stops that. */
+  onDrained (socket: WebSocket, callback: () => void): () => void
   /** Whether nothing is read at present: the application, or a queue that is full, has asked for that. */
   isPaused (socket: WebSocket): boolean
   /** Has the kernel look for a peer that is silent for `delay` milliseconds. */

@@ -13,6 +13,11 @@ import { Vitals } from './vitals.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
 
+/** Why a socket is not read: nobody listens yet, the queue is full, it sends too much. */
+const PAUSES = { listener: 1, queue: 2, rate: 4 } as const
+
+type PauseReason = keyof typeof PAUSES
+
 export abstract class Traffic extends Vitals implements MessageSource {
   #queue: MessageQueue | null = null
   #work = 0
@@ -20,8 +25,8 @@ export abstract class Traffic extends Vitals implements MessageSource {
   #dropped = 0
   /** What still arrives is not delivered. */
   #mute = false
-  /** Nothing is read until somebody listens. */
-  #held = false
+  /** Why nothing is read at present; a bit for each reason. */
+  #pauses = 0
 
   /** Whether the raw socket is gone. */
   abstract readonly gone: boolean
@@ -75,9 +80,19 @@ export abstract class Traffic extends Vitals implements MessageSource {
       this.#dropped++
       return false
     }
+    const { messageRate } = this.terms
+    if (messageRate !== false && !this.host.meter!.spend(this.#self, messageRate)) {
+      this.#dropped++
+      return false
+    }
     this.#messages++
     if (this.consumed && !this.#queue!.push(isBinary ? toBuffer(data) : data.toString())) this.#dropped++
     return true
+  }
+
+  /** Something was sent: what waits for a slow reader may be too much now. */
+  sent (): void {
+    if (this.terms.backpressure.maxBufferedBytes !== false && !this.isEnding) this.host.meter!.sent(this.#self)
   }
 
   get muted (): boolean { return this.#mute }
@@ -92,28 +107,38 @@ export abstract class Traffic extends Vitals implements MessageSource {
   endMessages (): void { this.#queue?.end() }
 
   /** Reads nothing until `releaseMessages`. */
-  holdMessages (): void {
-    this.#held = true
-    this.pause()
-  }
+  holdMessages (): void { this.pauseFor('listener') }
 
   /** Somebody listens now. */
-  releaseMessages (): void {
-    if (this.#held) this.resume()
-    this.#held = false
-  }
+  releaseMessages (): void { this.resumeFor('listener') }
 
   workStarted (): void { if (this.#work++ === 0) this.host.registry.working++ }
 
   workEnded (): void {
     if (--this.#work > 0) return
     this.host.registry.working--
-    this.host.observer?.idle(this as unknown as ManagedConnection)
+    this.host.observer?.idle(this.#self)
   }
 
-  pause (): void { if (!this.isEnding) this.host.transport.pause(this.socket) }
-  resume (): void { if (!this.gone) this.host.transport.resume(this.socket) }
+  pause (): void { this.pauseFor('queue') }
+  resume (): void { this.resumeFor('queue') }
+
+  /** Reads nothing from the socket while any reason holds. */
+  pauseFor (reason: PauseReason): void {
+    if (this.isEnding) return
+    if (this.#pauses === 0) this.host.transport.pause(this.socket)
+    this.#pauses |= PAUSES[reason]
+  }
+
+  resumeFor (reason: PauseReason): void {
+    if ((this.#pauses & PAUSES[reason]) === 0) return
+    this.#pauses &= ~PAUSES[reason]
+    if (this.#pauses === 0 && !this.gone) this.host.transport.resume(this.socket)
+  }
+
   dropped (count: number): void { this.#dropped += count }
+
+  get #self (): ManagedConnection { return this as unknown as ManagedConnection }
 }
 
 /** A binary message as Buffer, whatever `socket.binaryType` makes of it. */

@@ -6,21 +6,9 @@ import type { Deadline } from './deadlines.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import { show } from './check.ts'
 import { Identity } from './identity.ts'
+import type { Terms } from './terms.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
 import type { ManagedConnection } from './managed-connection.ts'
-
-/** Milliseconds between two looks at a silent peer, and how many it may miss. */
-export interface HeartbeatTerms {
-  readonly interval: number
-  readonly maxMissed: number
-}
-
-/** What connections of one route may do; one frozen object for all of them. */
-export interface Terms {
-  readonly heartbeat: HeartbeatTerms | false
-  readonly idleTimeout: number | false
-  readonly maxLifetime: number | false
-}
 
 /** A ping without a pong yet. */
 export interface Probe {
@@ -36,6 +24,14 @@ export interface Probe {
   readonly alone: boolean
   /** Which it is of those that the machine slept through. */
   readonly era: number
+}
+
+/** A peer that had bytes to take at the last look. */
+export interface Stall {
+  /** Bytes the kernel had taken. */
+  taken: number
+  /** Looks since that has changed. */
+  looks: number
 }
 
 /** How long a connection may live; only those have it for whom something is set. */
@@ -66,6 +62,9 @@ export abstract class Vitals extends Identity {
   probe: Probe | null = null
   /** Tick of running time at the last message, or at the start. */
   lastMessageTick: number
+  stall: Stall | null = null
+  /** Monotonic time at which the messages so far are paid for. */
+  paidAt = 0
   #rtt = -1
   #times: Times | null = null
 

@@ -6,6 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { CloseRecord, Connection } from '../core/connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from '../core/drain-report.ts'
+import type { Observation } from '../core/enforcement.ts'
 import type { LifecycleEvents, Refusal } from '../core/events.ts'
 import type { Tracker } from '../tracker.ts'
 
@@ -17,6 +18,7 @@ export const CHANNELS = {
   closed: 'fastify-websocket-lifecycle:closed',
   error: 'fastify-websocket-lifecycle:error',
   refused: 'fastify-websocket-lifecycle:refused',
+  observed: 'fastify-websocket-lifecycle:observed',
   drain: 'fastify-websocket-lifecycle:drain',
   progress: 'fastify-websocket-lifecycle:progress',
   drained: 'fastify-websocket-lifecycle:drained'
@@ -30,6 +32,7 @@ export interface ChannelMessages {
   closed: { connection: Connection, record: CloseRecord }
   error: { error: unknown, connection: Connection }
   refused: { refusal: Refusal }
+  observed: { observation: Observation }
   drain: { start: DrainStart }
   progress: { progress: DrainProgress }
   drained: { report: DrainReport }
@@ -43,6 +46,7 @@ export function mirrorToChannels (tracker: Tracker): void {
   mirror('closed', (connection, record) => ({ connection, record }))
   mirror('error', (error, connection) => ({ error, connection }))
   mirror('refused', (refusal) => ({ refusal }))
+  mirror('observed', (observation) => ({ observation }))
   mirror('drain', (start) => ({ start }))
   mirror('progress', (progress) => ({ progress }))
   mirror('drained', (report) => ({ report }))

@@ -19,15 +19,15 @@ export class LogGate {
     this.#log = log
   }
 
-  /** Logs a warning, or counts it; the count is told when the window is over. */
-  warn (kind: string, fields: object): void {
+  /** Logs a warning, or an error, or counts it; the count is told when the window is over. */
+  warn (kind: string, fields: object, level: 'warn' | 'error' = 'warn'): void {
     let entry = this.#counts.get(kind)
     if (entry === undefined) {
       entry = { count: 0, timer: this.#clock.setTimeout(() => { this.#tell(kind) }, WINDOW) }
       entry.timer.unref()
       this.#counts.set(kind, entry)
     }
-    if (++entry.count <= PASS) this.#log.warn(fields, kind)
+    if (++entry.count <= PASS) this.#log[level](fields, kind)
   }
 
   /** Tells what is still to be told, and leaves no timer behind. */

@@ -10,12 +10,19 @@ import type { LogGate } from './log-gate.ts'
 /** Milliseconds between two progress lines. */
 const PROGRESS_INTERVAL = 5_000
 
+/** Characters of a path that are shown: whoever connects chooses it. */
+const MAX_PATH = 256
+
 /** What is said of connections that a policy has closed; `gate` bounds how often. */
 const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
   heartbeat: 'a peer was dead and its socket was destroyed',
   idle: 'an idle socket was closed',
   expired: 'a socket was closed: its session has expired',
-  lifetime: 'a socket was closed at the end of its lifetime'
+  lifetime: 'a socket was closed at the end of its lifetime',
+  replaced: 'a socket was closed to make room for a newer one',
+  rate: 'a socket was closed: its client sends too much',
+  slow: 'a socket was closed: its client reads too slowly',
+  rebalance: 'a socket was closed: the server is under pressure'
 }
 
 /** Logs the events of a tracker. */
@@ -31,6 +38,10 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGa
     if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, record }, 'socket closed')
     const said = POLICY_CLOSES[record.cause]
     if (said !== undefined) gate.warn(said, { connection: connection.id, route: connection.route, duration: record.duration })
+  })
+  tracker.on('refused', ({ reason, path }) => {
+    // The others are told elsewhere, or are no news.
+    if (reason !== 'draining' && reason !== 'not a websocket route') gate.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
     level = connections > 0 ? 'info' : 'debug'

@@ -27,3 +27,14 @@ export function warnAboutBudget (log: FastifyBaseLogger, { preStop, timeout, res
 export function warnAboutHttp2 (log: FastifyBaseLogger): void {
   log.warn('this is an HTTP/2 server: WebSockets over HTTP/2 (RFC 8441) are not supported; only clients that fall back to HTTP/1.1 (https.allowHTTP1) can open one')
 }
+
+/** Which pages may open a WebSocket is up to the user; until then foreign ones are logged. */
+export function sayOriginsAreReported (log: FastifyBaseLogger): void {
+  log.info("pages of any origin may open WebSockets here, foreign ones are logged once each: allowedOrigins 'same-origin', or a list, refuses them")
+}
+
+/** Pressure has begun, or is over. */
+export function tellPressure (log: FastifyBaseLogger, under: boolean, evicted: number): void {
+  if (under) log.warn('under pressure: new sockets are refused, the idlest are closed')
+  else log.warn({ evicted }, 'pressure is over: new sockets are let in again')
+}

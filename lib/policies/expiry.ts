@@ -12,8 +12,8 @@ import { CAUSE_CODES, withRetry } from '../core/close-codes.ts'
 import type { Timekeeper } from '../core/connection-host.ts'
 import { Deadline, TICK } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
+import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
-import type { Registry } from '../core/registry.ts'
 import type { Times } from '../core/vitals.ts'
 
 /** Part of a lifetime that chance may take away. */
@@ -26,7 +26,7 @@ const ENDED = 'maximum lifetime'
 export interface ExpiryHost {
   readonly clock: Clock
   readonly deadlines: Deadlines
-  readonly registry: Registry
+  readonly enforcement: Enforcement
   readonly random: () => number
   /** Longest wait for work in flight at the end of a life, milliseconds. */
   readonly grace: number
@@ -41,6 +41,8 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
   readonly #tick = new Deadline(() => { this.#onTick() })
   /** Wall time less monotonic time, when the deadlines were set by it. */
   #offset = 0
+  /** Ends that came and were only observed: they are told once, and the other one still counts. */
+  readonly #spared = new WeakMap<ManagedConnection, { expiresAt?: number | undefined, maxLifetime?: number | false }>()
 
   constructor (host: ExpiryHost) {
     this.#host = host
@@ -62,7 +64,7 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
   /** Its `expiresAt` or `maxLifetime` has changed. */
   endSet (connection: ManagedConnection): void {
     const times = connection.times!
-    const left = Math.min(this.#untilExpiry(times), this.#untilEnd(connection, times))
+    const left = Math.min(this.#untilExpiry(connection, times), this.#untilEnd(connection, times))
     if (left === Infinity) return this.remove(connection)
     const { deadlines } = this.#host
     if (this.#watched.size === 0) {
@@ -73,30 +75,38 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
     deadlines.set(times.end ??= new Deadline(() => { this.#due(connection) }), left)
   }
 
-  #untilExpiry ({ expiresAt = Infinity }: Times): number {
+  #untilExpiry (connection: ManagedConnection, { expiresAt = Infinity }: Times): number {
+    if (this.#spared.get(connection)?.expiresAt === expiresAt) return Infinity
     return expiresAt - this.#host.clock.wallNow()
   }
 
-  #untilEnd ({ bornAt }: ManagedConnection, times: Times): number {
+  #untilEnd (connection: ManagedConnection, times: Times): number {
     const { clock, random } = this.#host
-    if (times.maxLifetime === false) return Infinity
+    if (times.maxLifetime === false || this.#spared.get(connection)?.maxLifetime === times.maxLifetime) return Infinity
     times.shortened ??= JITTER * random()
-    return bornAt + times.maxLifetime * (1 - times.shortened) - clock.now()
+    return connection.bornAt + times.maxLifetime * (1 - times.shortened) - clock.now()
   }
 
   #due (connection: ManagedConnection): void {
     // A close is under way, or about to come.
     if (connection.state !== 'open') return
-    const { deadlines, grace, minDelay, random } = this.#host
+    const { deadlines, enforcement, grace, minDelay, random } = this.#host
     const times = connection.times!
-    if (this.#untilExpiry(times) <= 0) {
+    if (this.#untilExpiry(connection, times) <= 0) {
+      if (!enforcement.allows('expiry', 'close', connection)) return this.#spare(connection, { expiresAt: times.expiresAt })
       connection.end('expired', CAUSE_CODES.expired, EXPIRED)
       return
     }
     const left = this.#untilEnd(connection, times)
     if (left > 0) return this.endSet(connection)
     if (connection.working && left > -grace) return deadlines.set(times.end!, TICK)
+    if (!enforcement.allows('lifetime', 'close', connection)) return this.#spare(connection, { maxLifetime: times.maxLifetime })
     connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))
+  }
+
+  #spare (connection: ManagedConnection, end: { expiresAt?: number | undefined, maxLifetime?: number | false }): void {
+    this.#spared.set(connection, { ...this.#spared.get(connection), ...end })
+    this.endSet(connection)
   }
 
   /** Wall time less monotonic time. */

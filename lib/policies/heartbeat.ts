@@ -9,12 +9,14 @@
  */
 import { afterInput } from '../core/clock.ts'
 import { TICK } from '../core/deadlines.ts'
+import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { Rounds } from '../core/rounds.ts'
 import type { Rounder, RoundsHost } from '../core/rounds.ts'
 import type { Transport } from '../core/socket.ts'
+import type { HeartbeatTerms } from '../core/terms.ts'
 import { UNSEEN } from '../core/vitals.ts'
-import type { HeartbeatTerms, Probe } from '../core/vitals.ts'
+import type { Probe } from '../core/vitals.ts'
 
 /** Looks at each connection in an interval. */
 const LOOKS = 2
@@ -24,6 +26,7 @@ export const LEAST_INTERVAL = LOOKS * TICK
 
 /** What a heartbeat leans on. */
 export interface HeartbeatHost extends RoundsHost {
+  readonly enforcement: Enforcement
   readonly transport: Transport
 }
 
@@ -151,11 +154,12 @@ class Heartbeat implements Rounder<ManagedConnection> {
 
   /** Once more, after everything that has arrived was read. */
   #judge (suspects: ManagedConnection[]): void {
-    const { transport } = this.#host
+    const { transport, enforcement } = this.#host
     for (const connection of suspects) {
       const { heard, probe, seen, socket, gone } = connection
       if (gone || heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== seen || transport.isPaused(socket)) continue
-      connection.kill('heartbeat')
+      if (enforcement.allows('heartbeat', 'terminate', connection)) connection.kill('heartbeat')
+      else connection.probe = null
     }
   }
 }

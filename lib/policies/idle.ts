@@ -9,6 +9,7 @@ import { CAUSE_CODES } from '../core/close-codes.ts'
 import type { Timekeeper } from '../core/connection-host.ts'
 import { Deadline, TICK } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
+import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import type { Transport } from '../core/socket.ts'
 
@@ -18,6 +19,7 @@ const REASON = 'idle timeout'
 export interface IdleHost {
   readonly running: Deadlines
   readonly transport: Transport
+  readonly enforcement: Enforcement
 }
 
 export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
@@ -51,7 +53,7 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
   }
 
   #due (connection: ManagedConnection): void {
-    const { running, transport } = this.#host
+    const { running, transport, enforcement } = this.#host
     // A close is under way, or about to come.
     if (connection.state !== 'open') return
     const timeout = connection.idleTimeout as number
@@ -60,6 +62,7 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
     // The message came at the end of its tick, for all we know.
     const left = timeout - (running.ticks - connection.lastMessageTick - 1) * TICK
     if (left > 0) return this.#arm(connection, left)
+    if (!enforcement.allows('idle', 'close', connection)) return this.#arm(connection, timeout)
     connection.end('idle', CAUSE_CODES.idle, REASON)
   }
 }

@@ -5,10 +5,10 @@
  * handshake runs no hook; `handleUpgrade` is guarded too, so that one that spent the time in a hook is looked at again.
  * Whatever hangs in a hook for ever is known here and can be ended.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { WebSocketServer } from 'ws'
+import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
@@ -19,18 +19,29 @@ const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
 
+/** Why a handshake is turned away, and how. */
+export interface Refused {
+  readonly reason: Refusal['reason']
+  /** HTTP status of the answer. */
+  readonly status: number
+  /** Whether the client is let in only to be told by a close frame, which browsers can see. */
+  readonly byClose: boolean
+}
+
 /** What the gate asks and tells. */
 export interface Door {
-  /** Whether handshakes are let in. */
-  readonly accepting: boolean
   /** Seconds for `Retry-After`. */
   readonly retryAfter: number
   /** Milliseconds a handshake may take. */
   readonly timeout: number | false
   /** In time that passes only while the event loop runs: a stall is not theirs to pay for. */
   readonly deadlines: Deadlines
-  /** A handshake has arrived. */
-  arrived (raw: Duplex): void
+  /** A handshake has arrived: null lets it in. One that is let in is over with `left`. */
+  arrived (request: IncomingMessage, raw: Duplex): Refused | null
+  /** It would open now. */
+  opening (request: IncomingMessage, raw: Duplex): Refused | null
+  /** One that was let in is over: opened, refused or gone. */
+  left (): void
   /** A handshake was turned away. */
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
 }
@@ -43,11 +54,17 @@ interface Pending {
   readonly deadline: Deadline
 }
 
-/** What a client is told whose handshake is turned away. */
-const REFUSALS = {
-  draining: { status: 503, body: 'The server is restarting.\n' },
-  'handshake timeout': { status: 503, body: 'The handshake took too long.\n' }
-} as const
+/** Where a request says that its socket is to be closed as soon as it is open. */
+export const kRefused = Symbol('fastify-websocket-lifecycle.refused')
+
+export const DRAINING: Refused = { reason: 'draining', status: 503, byClose: false }
+const TOO_LONG: Refused = { reason: 'handshake timeout', status: 503, byClose: false }
+
+/** What is said beside the status. */
+const BODIES: Partial<Record<Refusal['reason'], string>> = {
+  draining: 'The server is restarting.\n',
+  'handshake timeout': 'The handshake took too long.\n'
+}
 
 export class Handshakes {
   readonly #door: Door
@@ -55,6 +72,8 @@ export class Handshakes {
   readonly #guarded = new Set<WebSocketServer>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
+  /** Opens a socket on @fastify/websocket's server, whatever its routes say. */
+  #upgrade: WebSocketServer['handleUpgrade'] | null = null
   readonly #forget: (this: Duplex) => void
 
   constructor (door: Door) {
@@ -71,8 +90,10 @@ export class Handshakes {
     server.removeListener('upgrade', listener)
     this.#server = server
     this.#listener = (request, raw, head) => {
-      if (isTaken(raw, server.listenerCount('upgrade') === 1) || !this.#enter(request, raw)) return
+      if (isTaken(raw, server.listenerCount('upgrade') === 1) || !this.#enter(request, raw, head)) return
       listener.call(server, request, raw, head)
+      // Fastify answers a malformed URL by itself: no hook of ours would hear of it.
+      ;(raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { this.answered(raw) })
     }
     server.on('upgrade', this.#listener)
   }
@@ -96,15 +117,19 @@ export class Handshakes {
     if (this.#guarded.has(server)) return
     this.#guarded.add(server)
     const { handleUpgrade } = server
+    this.#upgrade ??= handleUpgrade.bind(server)
     server.handleUpgrade = (request, raw, head, callback) => {
-      if (this.#door.accepting) return handleUpgrade.call(server, request, raw, head, callback)
-      this.#refuse(request, raw, 'draining')
+      const refused = this.#door.opening(request, raw)
+      if (refused === null) return handleUpgrade.call(server, request, raw, head, callback)
+      this.#refuse(request, raw, refused, head)
     }
-    server.prependListener('connection', (socket) => {
-      const raw = rawSocketOf(socket)
-      raw.removeListener('close', this.#forget)
-      this.#take(raw)
-    })
+  }
+
+  /** It has opened. */
+  opened (socket: WebSocket): void {
+    const raw = rawSocketOf(socket)
+    raw.removeListener('close', this.#forget)
+    this.#take(raw)
   }
 
   /** A request has been answered over HTTP: a handshake that was ends its connection, or the client would hold it. */
@@ -114,7 +139,7 @@ export class Handshakes {
 
   /** Ends the handshakes that still wait in a hook. */
   refusePending (): void {
-    for (const [raw, pending] of [...this.#pending]) this.#end(raw, pending, 'draining')
+    for (const [raw, pending] of [...this.#pending]) this.#end(raw, pending, DRAINING)
   }
 
   /** Takes the listener off the server. */
@@ -122,17 +147,17 @@ export class Handshakes {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
-  #enter (request: IncomingMessage, raw: Duplex): boolean {
-    this.#door.arrived(raw)
-    const { accepting, deadlines, timeout } = this.#door
-    if (!accepting) {
-      this.#refuse(request, raw, 'draining')
+  #enter (request: IncomingMessage, raw: Duplex, head: Buffer): boolean {
+    const { deadlines, timeout } = this.#door
+    const refused = this.#door.arrived(request, raw)
+    if (refused !== null) {
+      this.#refuse(request, raw, refused, head)
       return false
     }
     const pending: Pending = {
       request,
       written: bytesWritten(raw),
-      deadline: new Deadline(() => { this.#end(raw, pending, 'handshake timeout') })
+      deadline: new Deadline(() => { this.#end(raw, pending, TOO_LONG) })
     }
     this.#pending.set(raw, pending)
     if (timeout !== false) deadlines.set(pending.deadline, timeout)
@@ -145,26 +170,31 @@ export class Handshakes {
     const pending = this.#pending.get(raw)
     if (pending === undefined) return false
     this.#door.deadlines.cancel(pending.deadline)
+    this.#door.left()
     return this.#pending.delete(raw)
   }
 
   /** Ends one that waits in a hook. */
-  #end (raw: Duplex, { request, written }: Pending, reason: keyof typeof REFUSALS): void {
+  #end (raw: Duplex, { request, written }: Pending, refused: Refused): void {
     // Somebody has answered, but left the connection open.
     if (bytesWritten(raw) > written) raw.destroy()
-    else this.#refuse(request, raw, reason)
+    else this.#refuse(request, raw, refused)
   }
 
-  #refuse (request: IncomingMessage, raw: Duplex, reason: keyof typeof REFUSALS): void {
+  #refuse (request: IncomingMessage, raw: Duplex, { reason, status, byClose }: Refused, head?: Buffer): void {
     this.#take(raw)
     raw.removeListener('close', this.#forget)
     if (raw.destroyed) return
     this.#door.refused(request, raw, reason)
-    const { status, body } = REFUSALS[reason]
+    if (byClose && head !== undefined && this.#upgrade !== null) {
+      (request as IncomingMessage & { [kRefused]?: true })[kRefused] = true
+      return this.#upgrade(request, raw, head, () => {})
+    }
+    const body = BODIES[reason] ?? `${STATUS_CODES[status]!}\n`
     // Node has taken its error listener off before 'upgrade'; an error now must not reach the process.
     raw.on('error', () => { raw.destroy() })
     raw.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nRetry-After: ${this.#door.retryAfter}\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${status === 403 ? '' : `Retry-After: ${this.#door.retryAfter}\r\n`}` +
       `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       () => { raw.destroy() })
   }

@@ -5,7 +5,8 @@
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
  * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
  * overrides as own properties. Private parts of ws that are read: `_socket` and its `_handle`, `_sender._bufferedBytes`,
- * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`.
+ * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`,
+ * `_pendingAutoPongs`, `_maxPendingAutoPongs`.
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
@@ -21,13 +22,15 @@ import type { StreamPolicy } from './streams.ts'
 
 /** What ws keeps to itself and we read. */
 interface WsInternals {
-  _socket: Socket & { _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
+  _socket: Socket & { _writableState: { writing: boolean, writelen: number }, _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
   _sender: { _bufferedBytes?: number }
   _receiver: { _writableState?: { errorEmitted?: boolean } }
   _closeFrameSent: boolean
   _closeFrameReceived: boolean
   _closeCode: number
   _closeMessage: Buffer
+  _pendingAutoPongs?: number
+  _maxPendingAutoPongs?: number
   [kConnection]?: ManagedConnection
 }
 
@@ -104,12 +107,18 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     on (this: TrackedSocket, type: string | symbol, listener: Function): TrackedSocket {
       return Reflect.apply(base.on, this, [type, withStream(this, type, listener, streamPolicy)]) as TrackedSocket
     },
+    send (this: TrackedSocket, ...args: unknown[]): void {
+      Reflect.apply(base.send, this, args)
+      this[kConnection]?.sent()
+    },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
       base.close.call(this, code, data)
       noticeClose(this, code, data)
     },
     terminate (this: TrackedSocket): void {
-      this[kConnection]?.socketClosing('application', 1006, '')
+      // ws itself ends a peer that sends pings and does not take the pongs.
+      const flooded = this._pendingAutoPongs! > 0 && this._pendingAutoPongs! >= this._maxPendingAutoPongs!
+      this[kConnection]?.socketClosing(flooded ? 'slow' : 'application', 1006, '')
       base.terminate.call(this)
     },
     addEventListener (this: TrackedSocket, type: string, listener: unknown, options?: object): void {
@@ -241,15 +250,28 @@ export const wsTransport: Transport = {
   closedCleanly: (socket) => (socket as TrackedSocket)._closeFrameSent && (socket as TrackedSocket)._closeFrameReceived,
   pendingBytes: (socket) => {
     const { _socket: raw, _sender: sender } = socket as TrackedSocket
-    // During a large write `writableLength` stands still; what libuv still holds shows the progress.
-    return raw.writableLength + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
+    const { writing, writelen } = raw._writableState
+    // During a large write `writableLength` stands still and has all of it; what libuv still holds is what waits.
+    return raw.writableLength - (writing ? writelen : 0) + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
   },
   bytesReceived: (socket) => rawSocketOf(socket).bytesRead ?? 0,
   bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
+  send: (socket, data, isBinary) => { socket.send(data, { binary: isBinary }) },
   ping: (socket, left) => { socket.ping(PING, undefined, left) },
   bytesTaken: (socket) => {
     const handle = (socket as TrackedSocket)._socket._handle
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0)
+  },
+  onDrained: (socket, callback) => {
+    const raw = rawSocketOf(socket)
+    // As many may wait as like: that is no leak. 0 is without limit.
+    const allow = (more: number) => { if (raw.getMaxListeners() > 0) raw.setMaxListeners(raw.getMaxListeners() + more) }
+    allow(1)
+    raw.once('drain', callback)
+    return () => {
+      raw.removeListener('drain', callback)
+      allow(-1)
+    }
   },
   isPaused: (socket) => rawSocketOf(socket).isPaused(),
   keepAlive: (socket, delay) => { rawSocketOf(socket).setKeepAlive(true, delay) },

@@ -1,0 +1,79 @@
+/**
+ * The policies that look after connections, put together: who may have one, for how long, and what it may cost. Each
+ * knows nothing of the others; where two speak of one connection, the first close wins.
+ */
+import type { Enforcement } from './core/enforcement.ts'
+import type { Meter, Timekeeper } from './core/connection-host.ts'
+import type { ManagedConnection } from './core/managed-connection.ts'
+import { Admission } from './policies/admission/admission.ts'
+import { Backpressure } from './policies/backpressure.ts'
+import type { DrainHost } from './policies/drain/drain-host.ts'
+import { Expiry } from './policies/expiry.ts'
+import { Heartbeats } from './policies/heartbeat.ts'
+import { Idle } from './policies/idle.ts'
+import { MessageRate } from './policies/message-rate.ts'
+import { Pressure } from './policies/pressure.ts'
+import type { ResolvedOptions } from './resolve-options.ts'
+
+/** What it asks and tells. */
+export interface OverseerParts {
+  /** What @fastify/under-pressure says. */
+  isUnderPressure (): boolean
+  /** Pressure has begun, or is over. */
+  pressureChanged (under: boolean, evicted: number): void
+}
+
+interface Watcher {
+  add? (connection: ManagedConnection): void
+  remove (connection: ManagedConnection): void
+}
+
+export class Overseer {
+  /** Where anything is limited. */
+  readonly admission: Admission | null
+  readonly backpressure: Backpressure
+  readonly timekeeper: Timekeeper
+  readonly meter: Meter
+  readonly #pressure: Pressure | null
+  readonly #watchers: Watcher[]
+  readonly #enforcement: Enforcement
+
+  constructor (host: DrainHost, { limits, plan, drain }: ResolvedOptions, parts: OverseerParts) {
+    const { minDelay } = drain.reconnect
+    const { pressure, total, perOwner, perAddress, handshakes } = limits
+    this.#enforcement = host.enforcement
+    const idle = new Idle(host)
+    const expiry = new Expiry({ ...host, grace: plan.grace, minDelay })
+    const rate = new MessageRate(host)
+    const backpressure = this.backpressure = new Backpressure(host)
+    this.#pressure = pressure ? new Pressure({ ...host, ...parts, minDelay }) : null
+    const limited = pressure || [total, perOwner, perAddress, handshakes].some((limit) => limit !== false)
+    this.admission = limited ? new Admission({ ...host, minDelay }, limits, () => this.#pressure?.under ?? false) : null
+    this.timekeeper = {
+      idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) },
+      endSet: (connection) => { expiry.endSet(connection) }
+    }
+    this.meter = {
+      spend: (connection, terms) => rate.spend(connection, terms),
+      sent: (connection) => { backpressure.sent(connection) }
+    }
+    this.#watchers = [new Heartbeats(host), idle, expiry, rate, backpressure]
+    if (this.#pressure !== null) this.#watchers.push(this.#pressure)
+  }
+
+  /** A connection has opened. */
+  opened (connection: ManagedConnection): void {
+    for (const watcher of this.#watchers) watcher.add?.(connection)
+  }
+
+  /** A connection is closing. */
+  closing (connection: ManagedConnection): void {
+    for (const watcher of this.#watchers) watcher.remove(connection)
+  }
+
+  /** Leaves no deadline behind. */
+  close (): void {
+    this.#pressure?.close()
+    this.#enforcement.close()
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Who may have a connection: places are counted from the upgrade to the end of the raw socket, the decision is
+ * decision.ts's, and whoever has to make room is closed with 4001 and cause `replaced`.
+ *
+ * It is asked when a handshake arrives, when its address is known, and when it would open; an exact count needs the last.
+ */
+import type { Clock } from '../../core/clock.ts'
+import { CAUSE_CODES, withRetry } from '../../core/close-codes.ts'
+import type { Gatekeeper, Place } from '../../core/connection-host.ts'
+import { Deadline } from '../../core/deadlines.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import type { Enforcement, PolicyName } from '../../core/enforcement.ts'
+import type { ManagedConnection } from '../../core/managed-connection.ts'
+import type { Registry } from '../../core/registry.ts'
+import { decide } from './decision.ts'
+import type { AdmissionFacts, CountedLimit, Decision, Limits } from './decision.ts'
+import { EvictionBudget, victimOf } from './evictions.ts'
+import { Places } from './places.ts'
+
+const REPLACED = 'replaced'
+const REFUSED = 'no room'
+
+/** Milliseconds between two moments that `evict-idlest` can tell apart. */
+const RESOLUTION = 1_000
+
+const NONE: readonly PolicyName[] = []
+
+const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
+
+/** What is known of whoever wants a place. */
+interface Who {
+  readonly address?: string
+  readonly owner?: string | undefined
+}
+
+/** What admission leans on. */
+export interface AdmissionHost {
+  readonly clock: Clock
+  readonly running: Deadlines
+  readonly registry: Registry
+  readonly enforcement: Enforcement
+  /** Milliseconds after which a client that was turned away may try again. */
+  readonly minDelay: number
+}
+
+export class Admission implements Gatekeeper {
+  readonly #host: AdmissionHost
+  readonly #limits: Limits
+  readonly #underPressure: () => boolean
+  readonly #addresses = new Places()
+  readonly #owners = new Places()
+  readonly #budget: EvictionBudget
+  /** Handshakes under way. */
+  #reserved = 0
+  /** Connections that keep their place, and those with a raw socket. */
+  #counted = 0
+  #physical = 0
+  /** Running time is only told apart while something ticks. */
+  readonly #tick = new Deadline(() => { this.#host.running.set(this.#tick, RESOLUTION) })
+
+  constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
+    this.#host = host
+    this.#limits = limits
+    this.#underPressure = underPressure
+    this.#budget = new EvictionBudget(host.clock)
+  }
+
+  /** Places taken and keys held: 0 when nobody is there. */
+  get leftovers (): number { return this.#reserved + this.#physical + this.#addresses.size + this.#owners.size }
+
+  // ——— handshakes
+
+  /** A handshake has arrived and takes a place; says which policy turns it away, if one does. */
+  arrived (path: string): PolicyName | null {
+    this.#reserved++
+    const total = { counted: this.#counted + this.#reserved, physical: this.#physical + this.#reserved }
+    const facts = { pressure: this.#underPressure(), handshakes: this.#reserved, total }
+    return refusalOf(this.#decide(facts, {}, ['pressure', 'handshakes', 'total'], path))
+  }
+
+  /** Its address is known. */
+  addressed (address: string, path: string): PolicyName | null {
+    return refusalOf(this.#decide(this.#factsOf({ address }), { address }, ['perAddress'], path))
+  }
+
+  /** It would open now. `addressed` says whether its address was asked about before. */
+  opening (address: string, owner: string | undefined, addressed: boolean, path: string): PolicyName | null {
+    const who = { address, owner }
+    return refusalOf(this.#decide(this.#lateFactsOf(who), who, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
+  }
+
+  /** It is over: opened, refused or gone. */
+  left (): void { this.#reserved-- }
+
+  // ——— connections
+
+  /** It has opened and takes its place; says which policy has none for it, if one does. */
+  opened (connection: ManagedConnection): PolicyName | null {
+    const { ip, owner } = connection
+    const who = { address: ip, owner }
+    const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
+    if (!decision.admit) return decision.policy
+    this.#enter(connection, { address: ip, owner, evicted: false })
+    this.#makeRoom(decision.evict, who, connection)
+    return null
+  }
+
+  ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
+    const { place } = connection.extras
+    if (place === undefined || place.evicted || place.owner === owner) return true
+    if (place.owner !== undefined) this.#owners.remove(place.owner, connection)
+    place.owner = undefined
+    if (owner === undefined) return true
+    const decision = this.#decide(this.#factsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
+    if (!decision.admit) return this.#refuse(connection)
+    place.owner = owner
+    this.#owners.add(owner, connection)
+    this.#makeRoom(decision.evict, { owner }, connection)
+    return true
+  }
+
+  gone (connection: ManagedConnection): void {
+    const { place } = connection.extras
+    if (place === undefined) return
+    delete connection.extras.place
+    if (!place.evicted) this.#counted--
+    if (this.#limits.perAddress !== false) this.#addresses.remove(place.address, connection)
+    if (place.owner !== undefined) this.#owners.remove(place.owner, connection)
+    if (--this.#physical === 0) this.#host.running.cancel(this.#tick)
+  }
+
+  /** Closes a connection to make room; says whether it did. */
+  evict (connection: ManagedConnection): boolean {
+    if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
+    const { place } = connection.extras
+    if (place === undefined || place.evicted) return true
+    place.evicted = true
+    this.#counted--
+    if (this.#limits.perAddress !== false) this.#addresses.evict(place.address, connection)
+    if (place.owner !== undefined) this.#owners.evict(place.owner, connection)
+    return true
+  }
+
+  #enter (connection: ManagedConnection, place: Place): void {
+    connection.extras.place = place
+    this.#counted++
+    this.#physical++
+    if (this.#limits.perAddress !== false) this.#addresses.add(place.address, connection)
+    if (place.owner !== undefined) this.#owners.add(place.owner, connection)
+    if (this.#tick.due === -1) this.#host.running.set(this.#tick, RESOLUTION)
+  }
+
+  #refuse (connection: ManagedConnection): false {
+    connection.end('refused', CAUSE_CODES.refused, withRetry(REFUSED, this.#host.minDelay))
+    return false
+  }
+
+  /** Closes somebody under each limit; nobody where all others are leaving by themselves: the ceiling bounds those. */
+  #makeRoom (names: readonly CountedLimit[], { address, owner }: Who, newcomer: ManagedConnection): void {
+    const victims: ManagedConnection[] = []
+    // Narrow limits first: who goes under one makes room under those that are wider.
+    for (const name of NARROW_FIRST) {
+      const limit = this.#limits[name]
+      if (limit === false || !names.includes(name)) continue
+      if (victims.some(({ extras: { place } }) => name === 'total' || (name === 'perAddress' && place?.address === address))) continue
+      const members = name === 'total'
+        ? this.#host.registry.snapshot()
+        : name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
+      const victim = victimOf(limit.policy, members, newcomer)
+      if (victim === undefined || !this.evict(victim)) continue
+      victims.push(victim)
+      this.#budget.spend(budgetKey(name, address, owner))
+    }
+  }
+
+  /** Counts of its classes, with one more in each. */
+  #factsOf ({ address, owner }: Who): AdmissionFacts {
+    const { perAddress, perOwner } = this.#limits
+    return {
+      perAddress: perAddress === false || address === undefined ? undefined : this.#addresses.withOneMore(address),
+      perOwner: perOwner === false || owner === undefined ? undefined : this.#owners.withOneMore(owner)
+    }
+  }
+
+  /** Those, and all who are open: its own place was reserved, others' reservations are no concern of one that opens. */
+  #lateFactsOf (who: Who): AdmissionFacts {
+    return { ...this.#factsOf(who), total: { counted: this.#counted + 1, physical: this.#physical + 1 } }
+  }
+
+  /** `told` are the policies that say so where they only observe: each is asked at several moments, and speaks at one. */
+  #decide (facts: AdmissionFacts, who: Who, told: readonly PolicyName[], path?: string, connection?: ManagedConnection): Decision {
+    const { enforcement } = this.#host
+    const limits = this.#limits
+    const decision = decide(limits, facts, (policy, action) => !(told.includes(policy) ? enforcement.allows(policy, action, connection, path) : enforcement.enforces(policy)))
+    if (!decision.admit) return decision
+    const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, who.address, who.owner), (limits[name] as { max: number }).max))
+    return spent === undefined ? decision : { admit: false, policy: spent }
+  }
+}
+
+function refusalOf (decision: Decision): PolicyName | null {
+  return decision.admit ? null : decision.policy
+}
+
+function budgetKey (name: CountedLimit, address: string | undefined, owner: string | undefined): string {
+  return name === 'total' ? 'total' : name === 'perOwner' ? `owner ${owner!}` : `address ${address!}`
+}

@@ -1,0 +1,99 @@
+/**
+ * Bounds what slow readers hold: time without progress, and bytes that wait.
+ *
+ * Progress is what the kernel took, not what was sent: a peer that takes a byte now and then keeps its place, one that
+ * takes nothing for `maxStallTime` does not. Bytes that wait are those in our queues, the kernel's not counted. Whoever is
+ * over either is told 4008 if it still reads, and cut off soon after.
+ */
+import { CAUSE_CODES } from '../core/close-codes.ts'
+import type { Meter } from '../core/connection-host.ts'
+import { TICK } from '../core/deadlines.ts'
+import type { Enforcement } from '../core/enforcement.ts'
+import type { ManagedConnection } from '../core/managed-connection.ts'
+import { Rounds } from '../core/rounds.ts'
+import type { Rounder, RoundsHost } from '../core/rounds.ts'
+import type { Transport } from '../core/socket.ts'
+
+const REASON = 'reads too slowly'
+
+/** Bytes before the payload of a frame from the server, at most (RFC 6455 §5.2). */
+const FRAME_HEADER = 10
+
+/** Looks at each connection within `maxStallTime`. */
+const LOOKS = 4
+
+/** Shortest `maxStallTime`: a tick for each look. */
+export const LEAST_STALL_TIME = LOOKS * TICK
+
+/** What backpressure leans on. */
+export interface BackpressureHost extends RoundsHost {
+  readonly transport: Transport
+  readonly enforcement: Enforcement
+}
+
+export class Backpressure implements Rounder<ManagedConnection>, Pick<Meter, 'sent'> {
+  readonly #host: BackpressureHost
+  readonly #rounds = new Map<number, Rounds<ManagedConnection>>()
+  /** Told of a frame that is too many, which is about to be sent as policies only observe. */
+  #told: ManagedConnection | null = null
+
+  constructor (host: BackpressureHost) {
+    this.#host = host
+  }
+
+  /** Watches a connection that has opened. */
+  add (connection: ManagedConnection): void {
+    const { maxStallTime } = connection.terms.backpressure
+    if (maxStallTime === false || !this.#host.transport.hasHandle(connection.socket)) return
+    let rounds = this.#rounds.get(maxStallTime)
+    if (rounds === undefined) this.#rounds.set(maxStallTime, rounds = new Rounds(this.#host, maxStallTime / LOOKS, this))
+    rounds.add(connection)
+  }
+
+  /** Lets go of a connection that is closing. */
+  remove (connection: ManagedConnection): void {
+    const { maxStallTime } = connection.terms.backpressure
+    if (maxStallTime !== false) this.#rounds.get(maxStallTime)?.remove(connection)
+  }
+
+  visit (connection: ManagedConnection): boolean {
+    const { transport } = this.#host
+    const { socket, stall } = connection
+    if (transport.pendingBytes(socket) === 0) {
+      connection.stall = null
+      return true
+    }
+    const taken = transport.bytesTaken(socket)
+    if (stall === null || stall.taken !== taken) connection.stall = { taken, looks: 0 }
+    else if (++stall.looks >= LOOKS) this.#close(connection)
+    return true
+  }
+
+  /** Whether one more frame of a broadcast, of so many bytes, would be too many; it is skipped then. */
+  skips (connection: ManagedConnection, bytes: number): boolean {
+    const { maxBufferedBytes, policy } = connection.terms.backpressure
+    this.#told = null
+    // What is over after the send would close it, and skipping is what is asked for here.
+    if (policy !== 'drop' || maxBufferedBytes === false ||
+      this.#host.transport.pendingBytes(connection.socket) + bytes + FRAME_HEADER <= maxBufferedBytes) return false
+    if (this.#host.enforcement.allows('backpressure', 'drop', connection)) return true
+    // Sent after all; that it is too much was said.
+    this.#told = connection
+    return false
+  }
+
+  /** Something was sent on a connection whose bytes are bounded. */
+  sent (connection: ManagedConnection): void {
+    const { maxBufferedBytes } = connection.terms.backpressure
+    if (this.#told === connection) {
+      this.#told = null
+      return
+    }
+    if (this.#host.transport.pendingBytes(connection.socket) > (maxBufferedBytes as number)) this.#close(connection)
+  }
+
+  #close (connection: ManagedConnection): void {
+    if (this.#host.enforcement.allows('backpressure', 'close', connection)) connection.end('slow', CAUSE_CODES.slow, REASON)
+    else connection.stall = null
+  }
+}

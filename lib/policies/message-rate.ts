@@ -1,0 +1,64 @@
+/**
+ * How many messages a client may send: a token bucket for each connection, kept as one number.
+ *
+ * The number is the moment at which all that was sent is paid for, a message costing `timeWindow / max`. A client may be
+ * ahead of time by `burst` messages. Over it the connection is closed with 1008 (RFC 6455 §7.4.1: policy violation), or
+ * not read until it is paid for: TCP then holds the client back.
+ */
+import type { Clock } from '../core/clock.ts'
+import { CAUSE_CODES } from '../core/close-codes.ts'
+import type { Meter } from '../core/connection-host.ts'
+import { Deadline } from '../core/deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
+import type { Enforcement } from '../core/enforcement.ts'
+import type { ManagedConnection } from '../core/managed-connection.ts'
+import type { RateTerms } from '../core/terms.ts'
+
+const REASON = 'too many messages'
+
+/** What rates lean on. */
+export interface RateHost {
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly enforcement: Enforcement
+}
+
+export class MessageRate implements Pick<Meter, 'spend'> {
+  readonly #host: RateHost
+
+  constructor (host: RateHost) {
+    this.#host = host
+  }
+
+  /** A message has arrived; says whether it may be delivered. */
+  spend (connection: ManagedConnection, rate: RateTerms): boolean {
+    const { clock, deadlines, enforcement } = this.#host
+    // What still arrives is the application's; nothing may be set any more.
+    if (connection.state === 'closing') return true
+    const now = clock.now()
+    const cost = rate.timeWindow / rate.max
+    const paidAt = Math.max(connection.paidAt, now) + cost
+    connection.paidAt = paidAt
+    const over = paidAt - now - rate.burst * cost
+    // A hair's breadth for sums of fractions.
+    if (over <= cost * 1e-6) return true
+    if (!enforcement.allows('messageRate', rate.policy, connection)) {
+      // Or whoever is over once would be over for ever.
+      connection.paidAt = paidAt - cost
+      return true
+    }
+    if (rate.policy === 'close') {
+      connection.end('rate', CAUSE_CODES.rate, REASON)
+      return false
+    }
+    connection.pauseFor('rate')
+    deadlines.set(connection.extras.rate ??= new Deadline(() => { connection.resumeFor('rate') }), over)
+    return true
+  }
+
+  /** Lets go of a connection that is closing. */
+  remove (connection: ManagedConnection): void {
+    const { rate } = connection.extras
+    if (rate !== undefined) this.#host.deadlines.cancel(rate)
+  }
+}
