@@ -1,0 +1,56 @@
+/**
+ * Refusals by the ten thousand, of every kind. Each ends with the count of what is left beside the healthy client.
+ */
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { handshake } from '../helpers/server.ts'
+import { ground, repeat } from './ground.ts'
+import { knock } from './raw.ts'
+
+// 30,000 here, 10,000 by close frame and 10,000 of other kinds: 50,000 refusals leave zero sockets.
+for (const part of [1, 2]) {
+  it(`15,000 refusals at the limit for all leave zero sockets (${part} of 2)`, async (t) => {
+    const attack = await ground(t, { limits: { total: { max: 1 } } })
+    await repeat(attack, 15_000, 48, async () => { assert.match(await knock(attack.app, handshake('/echo')), /^HTTP\/1\.1 503 /) }, 5_000)
+    // Refused before Fastify hears of them: nobody was opened.
+    assert.equal(attack.app.sockets.stats().opened, 1)
+    assert.equal(attack.app.sockets.stats().refused, 15_000)
+    await attack.restored()
+  })
+}
+
+it('10,000 refusals by a close frame leave zero sockets', async (t) => {
+  const attack = await ground(t, { limits: { total: { max: 1 } }, refusal: 'close' })
+  await repeat(attack, 10_000, 48, async () => { assert.match(await knock(attack.app, handshake('/echo'), 'data'), /^HTTP\/1\.1 (101|503) /) }, 5_000)
+  assert.equal(attack.app.sockets.stats().refused, 10_000)
+  await attack.restored()
+})
+
+it('10,000 refusals of every other kind leave zero sockets', async (t) => {
+  const attack = await ground(t, {
+    limits: { perAddress: { max: 1 }, perOwner: { max: 1 } },
+    allowedOrigins: 'same-origin',
+    owner: (request) => request.headers['x-owner'] as string | undefined
+  }, {
+    fastify: { trustProxy: '127.0.0.1' },
+    healthy: { headers: { 'x-owner': 'me' } },
+    configure: (app) => { app.get('/denied', { websocket: true, preHandler: async (_request, reply) => reply.code(401).send() }, () => {}) }
+  })
+  const from = (i: number) => ({ 'X-Forwarded-For': `10.0.${(i >> 8) & 255}.${i & 255}` })
+  const kinds: Array<[RegExp, (i: number) => string]> = [
+    [/ 429 /, () => handshake('/echo')],
+    [/ 429 /, (i) => handshake('/echo', { 'X-Owner': 'me', ...from(i) })],
+    [/ 403 /, (i) => handshake('/echo', { Origin: 'http://evil.example', ...from(i) })],
+    [/ 404 /, (i) => handshake('/nowhere', from(i))],
+    [/ 401 /, (i) => handshake('/denied', from(i))],
+    [/ 400 /, (i) => handshake('/echo', { 'Sec-WebSocket-Key': 'short', ...from(i) })],
+    [/ 4(00|26) /, (i) => handshake('/echo', { 'Sec-WebSocket-Version': '7', ...from(i) })],
+    [/ 400 /, (i) => handshake('/echo', { 'Sec-WebSocket-Protocol': 'a, a', ...from(i) })]
+  ]
+  await repeat(attack, 10_000, 48, async (i) => {
+    const [wanted, make] = kinds[i % kinds.length]!
+    assert.match((await knock(attack.app, make(i))).split('\r\n')[0]!, wanted)
+  })
+  assert.equal(attack.app.sockets.stats().opened, 1)
+  await attack.restored()
+})
