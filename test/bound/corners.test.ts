@@ -1,0 +1,114 @@
+/**
+ * Limits where users and networks do odd things: listeners that close others, clients without an address, injected ones,
+ * many producers for one peer, compression.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'node:test'
+import WebSocket from 'ws'
+import { connect, start, until } from '../helpers/server.ts'
+import { turn } from '../helpers/records.ts'
+import { as, serve, settle, turnedAway } from './rig.ts'
+import { deaf, fill, pending, serve as serveSlow, stalled } from './slow-rig.ts'
+
+const leftovers = (app: { sockets: unknown }) => (app.sockets as { leftovers: number }).leftovers
+
+test('a listener that closes all of an owner when one of them is evicted, the newcomer too, leaves nothing watched', async (t) => {
+  const { app } = await serve(t, { limits: { perOwner: { max: 1, policy: 'evict-oldest' } }, idleTimeout: 600_000, maxLifetime: 600_000 })
+  app.sockets.on('closing', ({ owner }) => { app.sockets.disconnect({ owner }) })
+  const first = await as(t, app, 'ann')
+  const second = await as(t, app, 'ann')
+  assert.equal((await first.closed).code, 4001)
+  assert.equal((await second.closed).code, 3003)
+  await settle(app, 0)
+  await turn()
+  assert.equal(leftovers(app), 0)
+})
+
+test('over a unix socket nobody has an address: perAddress limits nobody, total does', { skip: process.platform === 'win32' && 'no unix sockets' }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'bound-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const path = join(folder, 'socket')
+  const app = await start(t, { limits: { perAddress: { max: 1 }, total: { max: 2 } } }, (app) => { app.get('/', { websocket: true }, () => {}) }, { listen: { path } })
+  const open = () => new Promise<WebSocket>((resolve, reject) => {
+    const socket = new WebSocket(`ws+unix:${path}:/`)
+    t.after(() => { socket.terminate() })
+    socket.once('open', () => { resolve(socket) })
+    socket.once('error', reject)
+  })
+  await open()
+  await open()
+  await assert.rejects(open(), /503/)
+  assert.equal(app.sockets.size, 2)
+})
+
+test('injectWS counts as anybody, and is refused as anybody', async (t) => {
+  const { app } = await serve(t, { limits: { total: { max: 1 } } })
+  const client = await app.injectWS('/')
+  await assert.rejects(app.injectWS('/'), /503/)
+  assert.equal((await turnedAway(connect(t, app, '/'))).status, 503)
+  client.terminate()
+  await settle(app, 0)
+  await connect(t, app, '/')
+})
+
+test('fifty producers that wait for one peer cause no warning', async (t) => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => { warnings.push(warning) }
+  process.on('warning', onWarning)
+  t.after(() => { process.off('warning', onWarning) })
+  const app = await serveSlow(t, {})
+  const { raw, connection } = await deaf(t, app)
+  fill(connection)
+  await stalled(connection)
+  const waiting = Array.from({ length: 50 }, () => connection.writable())
+  await turn()
+  raw.resume()
+  await Promise.all(waiting)
+  assert.ok(pending(connection) <= 65_536)
+  assert.deepEqual(warnings, [])
+})
+
+test('with compression, what is broadcast and what is sent arrive in the order of the calls', async (t) => {
+  const app = await start(t, { options: { perMessageDeflate: { threshold: 0 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const client = await connect(t, app, '/', { perMessageDeflate: true })
+  const [connection] = app.sockets.list()
+  const sent: string[] = []
+  for (let i = 0; i < 50; i++) {
+    const text = `${i} `.repeat(i % 2 === 0 ? 5_000 : 1)
+    sent.push(text)
+    if (i % 3 === 0) app.sockets.broadcast(text, 'all')
+    else connection!.socket.send(text)
+  }
+  await until(() => client.unread.length === sent.length)
+  assert.deepEqual(client.unread, sent)
+})
+
+test('a peer with compression that takes nothing is bounded, too', async (t) => {
+  const app = await start(t, { closeTimeout: 200, backpressure: { maxBufferedBytes: 1_048_576 }, options: { perMessageDeflate: { threshold: 0 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const client = await connect(t, app, '/', { perMessageDeflate: true })
+  client.socket.pause()
+  const [connection] = app.sockets.list()
+  for (let i = 0; i < 5_000 && connection!.state === 'open'; i++) connection!.socket.send(Buffer.alloc(65_536, i))
+  assert.equal(connection!.state, 'closing')
+  assert.ok(pending(connection!) < 2 * 1_048_576)
+  client.socket.resume()
+  assert.equal((await connection!.closed).cause, 'slow')
+})
+
+test('an owner that is an empty string is an owner like any other', async (t) => {
+  const { app } = await serve(t, { limits: { perOwner: { max: 1 } } })
+  await as(t, app, '')
+  assert.equal((await turnedAway(as(t, app, ''))).status, 429)
+})
+
+test('an evicted client that comes back at once finds a place that is not its successor\'s', async (t) => {
+  const { app } = await serve(t, { limits: { total: { max: 2, policy: 'evict-oldest' } } })
+  const [first, second, third] = [await as(t, app, 'a'), await as(t, app, 'b'), await as(t, app, 'c')]
+  assert.equal((await first.closed).code, 4001)
+  await as(t, app, 'a')
+  assert.equal((await second.closed).code, 4001)
+  assert.equal(third.socket.readyState, third.socket.OPEN)
+})
