@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { systemClock } from '../lib/core/clock.ts'
+import { POLICIES } from '../lib/core/enforcement.ts'
 import { defaults } from '../lib/options.ts'
 import type { LifecycleOptions } from '../lib/options.ts'
 import { resolveOptions, resolveRouteOptions } from '../lib/resolve-options.ts'
@@ -12,7 +13,13 @@ function resolve (given: object): ReturnType<typeof resolveOptions> {
 
 const noop = () => undefined
 
-const TERMS = { heartbeat: { interval: 25_000, maxMissed: 2 }, idleTimeout: false, maxLifetime: false }
+const TERMS = {
+  heartbeat: { interval: 25_000, maxMissed: 2 },
+  idleTimeout: false,
+  maxLifetime: false,
+  messageRate: false,
+  backpressure: { maxStallTime: 60_000, maxBufferedBytes: false, policy: 'close' }
+}
 
 // ——— defaults
 
@@ -34,7 +41,10 @@ test('without options everything has its default', () => {
     isolation: true,
     errorCode: 1011,
     terms: TERMS,
-    limits: { handshakes: { timeout: 10_000 } }
+    limits: { total: false, perOwner: false, perAddress: false, pressure: false, handshakes: false, handshakeTimeout: 10_000 },
+    allowedOrigins: 'report',
+    refusal: 'http',
+    modes: Object.fromEntries(POLICIES.map((policy) => [policy, 'enforce']))
   })
   assert.equal(plan.timeout, 8_000)
   assert.equal(plan.reserve, 5_000)
@@ -67,7 +77,12 @@ test('undefined means the default, for every option', () => {
     heartbeat: undefined,
     idleTimeout: undefined,
     maxLifetime: undefined,
-    limits: { handshakes: { timeout: undefined } },
+    messageRate: undefined,
+    backpressure: { maxStallTime: undefined, maxBufferedBytes: undefined, policy: undefined },
+    limits: { total: undefined, perOwner: undefined, perAddress: undefined, pressure: undefined, handshakes: { max: undefined, timeout: undefined } },
+    allowedOrigins: undefined,
+    refusal: undefined,
+    mode: undefined,
     clock: undefined,
     options: undefined,
     errorHandler: undefined,
@@ -249,6 +264,25 @@ const WRONG: Array<[option: string, allowed: string, ...given: unknown[]]> = [
   ['maxLifetime', 'false or a positive integer (ms)', 0, -1, 1.5, NaN, Infinity, '1h', null, true, {}, 2 ** 31],
   ['limits', 'an object', 1, null, false, true, 'few', []],
   ['limits.handshakes', 'an object', 1, null, false, true, 'few', []],
+  ['limits.total', 'an object', 1, null, true, 'few', []],
+  ['limits.total.max', 'a positive integer', 0, -1, 1.5, NaN, Infinity, '10', null, undefined, false],
+  ['limits.perOwner', 'an object', 1, null, true, 'few', []],
+  ['limits.perOwner.max', 'a positive integer', 0, -1, 1.5, '10', null, undefined],
+  ['limits.perAddress', 'an object', 1, null, true, 'few', []],
+  ['limits.perAddress.max', 'a positive integer', 0, -1, 1.5, '10', null, undefined],
+  ['limits.pressure', 'true or false', 1, 'yes', null, {}],
+  ['limits.handshakes.max', 'false or a positive integer', 0, -1, 1.5, NaN, Infinity, '10', null, true],
+  ['messageRate', 'an object', 1, null, true, 'few', []],
+  ['backpressure', 'an object', 1, null, true, 'few', []],
+  ['backpressure.maxStallTime', 'false or an integer of 200 or more (ms)', 0, 199, -1, 200.5, NaN, Infinity, '60s', null, true, 2 ** 31],
+  ['backpressure.maxBufferedBytes', 'false or an integer of 1 or more (bytes)', 0, -1, 1.5, NaN, Infinity, '1mb', null, true],
+  ['backpressure.policy', "'close' or 'drop'", 'shed', null, false, 1],
+  ['allowedOrigins', "'report', 'same-origin', false, a function, or a list of origins", true, null, 1, 'https://example.com', 'same-site', {}, [1], [null], ['example.com'],
+    ['https://example.com/'], ['https://example.com/path'], ['https://'], ['*'], [''], ['https://a b']],
+  ['refusal', "'http' or 'close'", 'tcp', null, false, 1],
+  ['mode', "'enforce', 'observe', or an object with either for single policies", 'off', null, false, true, 1],
+  ['mode.origin', "'enforce' or 'observe'", 'off', null, false, true, 'report'],
+  ['mode.messageRate', "'enforce' or 'observe'", 'off', null, false, true],
   ['limits.handshakes.timeout', 'false or a positive integer (ms)', 0, -1, 1.5, NaN, Infinity, '10s', null, true, 2 ** 31],
   ['clock', 'a clock, as createClock() makes one', 1, null, false, true, 'fake', {}, noop, [], { now: noop }]
 ]
@@ -293,13 +327,17 @@ for (const given of [null, 1, 'fast', [], true]) {
 }
 
 const UNKNOWN: Array<[path: string, given: object, key: string, known: string]> = [
-  ['options', { heartbeet: 1 }, 'heartbeet', 'options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, clock, heartbeat, idleTimeout, maxLifetime, prefix, logLevel, logSerializers, encapsulate'],
+  ['options', { heartbeet: 1 }, 'heartbeet', 'options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, allowedOrigins, refusal, mode, clock, heartbeat, idleTimeout, maxLifetime, messageRate, backpressure, prefix, logLevel, logSerializers, encapsulate'],
   ['drain', { drain: { timeOut: 1 } }, 'timeOut', 'timeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, code, reason, reconnect'],
   ['drain.reconnect', { drain: { reconnect: { min: 1 } } }, 'min', 'rate, minDelay, maxDelay'],
   ['signals', { signals: { delay: 1 } }, 'delay', 'errors'],
   ['heartbeat', { heartbeat: { timeout: 1 } }, 'timeout', 'interval, maxMissed'],
-  ['limits', { limits: { handshake: {} } }, 'handshake', 'handshakes'],
-  ['limits.handshakes', { limits: { handshakes: { max: 1 } } }, 'max', 'timeout']
+  ['limits', { limits: { handshake: {} } }, 'handshake', 'total, perOwner, perAddress, pressure, handshakes'],
+  ['limits.handshakes', { limits: { handshakes: { maximum: 1 } } }, 'maximum', 'max, timeout'],
+  ['limits.total', { limits: { total: { maximum: 1 } } }, 'maximum', 'max, policy'],
+  ['messageRate', { messageRate: { max: 1, window: 1 } }, 'window', 'max, timeWindow, burst, policy'],
+  ['backpressure', { backpressure: { maxBytes: 1 } }, 'maxBytes', 'maxStallTime, maxBufferedBytes, policy'],
+  ['mode', { mode: { rate: 'observe' } }, 'rate', POLICIES.join(', ')]
 ]
 
 for (const [path, given, key, known] of UNKNOWN) {
@@ -328,7 +366,11 @@ const CONFLICTS: Array<[what: string, given: object, message: RegExp]> = [
   ['delays the wrong way round', { drain: { reconnect: { minDelay: 5_000, maxDelay: 1_000 } } },
     /drain\.reconnect: maxDelay 1000 ms is less than minDelay 5000 ms/],
   ['a minDelay over the default maxDelay', { drain: { reconnect: { minDelay: 61_000 } } },
-    /maxDelay 60000 ms is less than minDelay 61000 ms/]
+    /maxDelay 60000 ms is less than minDelay 61000 ms/],
+  ['a limit for one owner over that for all', { limits: { total: { max: 10 }, perOwner: { max: 11 } } },
+    /limits\.perOwner\.max 11 is above limits\.total\.max 10: it could never be reached/],
+  ['a limit for one address over that for all', { limits: { total: { max: 10 }, perAddress: { max: 11 } } },
+    /limits\.perAddress\.max 11 is above limits\.total\.max 10/]
 ]
 
 for (const [what, given, message] of CONFLICTS) {
@@ -361,7 +403,7 @@ for (const option of ['holdMessages', 'keepRequest', 'waitForHandler']) {
 test('an unknown key of a route is refused by the name of the route', () => {
   assert.throws(() => resolveRouteOptions('/jobs', { idleTimeOut: 1 } as never), {
     code: 'SOCKETS_ERR_INVALID_OPTION',
-    message: 'config.sockets of route /jobs must be without unknown keys (known: holdMessages, keepRequest, waitForHandler, heartbeat, idleTimeout, maxLifetime), got "idleTimeOut"'
+    message: 'config.sockets of route /jobs must be without unknown keys (known: holdMessages, keepRequest, waitForHandler, heartbeat, idleTimeout, maxLifetime, messageRate, backpressure), got "idleTimeOut"'
   })
 })
 

@@ -1,10 +1,11 @@
 /**
- * Heartbeat, idle timeout, lifetime, handshake timeout and clock: what is taken, what a route has from the plugin, and
+ * Heartbeat, idle timeout, lifetime, rates, backpressure, limits, modes and clock: what is taken, what a route has from the plugin, and
  * which combinations are refused. options.test.ts has the rest and the table of refused values.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { systemClock } from '../lib/core/clock.ts'
+import { POLICIES } from '../lib/core/enforcement.ts'
 import type { LifecycleOptions, RouteSocketOptions, TermsOptions } from '../lib/options.ts'
 import { resolveOptions, resolveRouteOptions } from '../lib/resolve-options.ts'
 import { createClock } from '../lib/testing/clock.ts'
@@ -52,7 +53,7 @@ for (const name of ['idleTimeout', 'maxLifetime'] as const) {
 }
 
 test('the handshake timeout is 10 s, off, or as given', () => {
-  const timeoutOf = (limits: LifecycleOptions['limits']) => resolveOptions({ limits } as LifecycleOptions).limits.handshakes.timeout
+  const timeoutOf = (limits: LifecycleOptions['limits']) => resolveOptions({ limits } as LifecycleOptions).limits.handshakeTimeout
   assert.deepEqual([undefined, {}, { handshakes: {} }].map(timeoutOf as never), [10_000, 10_000, 10_000])
   assert.equal(timeoutOf({ handshakes: { timeout: false } }), false)
   assert.equal(timeoutOf({ handshakes: { timeout: 1 } }), 1)
@@ -72,6 +73,74 @@ for (const missing of Object.keys(systemClock)) {
     assert.throws(() => resolveOptions({ clock: { ...systemClock, [missing]: undefined } as never }), { code: 'SOCKETS_ERR_INVALID_OPTION', message: /^clock must be a clock, as createClock\(\) makes one, got an object$/ })
   })
 }
+
+// ——— bounds
+
+test('a rate has a window of a second, a burst of its maximum, and closes', () => {
+  assert.deepEqual(termsOf({ messageRate: { max: 20 } }).messageRate, { max: 20, timeWindow: 1_000, burst: 20, policy: 'close' })
+  assert.deepEqual(termsOf({ messageRate: { max: 20, timeWindow: 60_000, burst: 1, policy: 'pause' } }).messageRate, { max: 20, timeWindow: 60_000, burst: 1, policy: 'pause' })
+  assert.equal(termsOf({ messageRate: false }).messageRate, false)
+})
+
+test('backpressure false is neither of its bounds', () => {
+  assert.deepEqual(termsOf({ backpressure: false }).backpressure, { maxStallTime: false, maxBufferedBytes: false, policy: 'close' })
+  assert.deepEqual(termsOf({ backpressure: { maxStallTime: false } }).backpressure, { maxStallTime: false, maxBufferedBytes: false, policy: 'close' })
+  assert.deepEqual(termsOf({ backpressure: { maxStallTime: 200, maxBufferedBytes: 1, policy: 'drop' } }).backpressure, { maxStallTime: 200, maxBufferedBytes: 1, policy: 'drop' })
+})
+
+test('a limit has a policy, which is to refuse', () => {
+  const { limits } = resolveOptions({
+    limits: { total: { max: 100 }, perOwner: { max: 100, policy: 'evict-oldest' }, perAddress: { max: 1, policy: 'evict-idlest' }, pressure: true, handshakes: { max: 5, timeout: false } }
+  })
+  assert.deepEqual(limits, {
+    total: { max: 100, policy: 'refuse' },
+    perOwner: { max: 100, policy: 'evict-oldest' },
+    perAddress: { max: 1, policy: 'evict-idlest' },
+    pressure: true,
+    handshakes: 5,
+    handshakeTimeout: false
+  })
+  assert.deepEqual(resolveOptions({ limits: { total: false, perOwner: false, perAddress: false, handshakes: { max: false } } }).limits, resolveOptions().limits)
+})
+
+test('what a bound cannot be is refused by its name', () => {
+  for (const [given, message] of [
+    [{ limits: { total: { max: 1, policy: 'evict' } } }, /^limits\.total\.policy must be 'refuse' or 'evict-oldest' or 'evict-idlest', got "evict"/],
+    [{ limits: { perOwner: { max: 1, policy: null } } }, /^limits\.perOwner\.policy must be .*, got null/],
+    [{ limits: { perAddress: { max: 1, policy: false } } }, /^limits\.perAddress\.policy must be .*, got false/],
+    [{ limits: { total: { policy: 'refuse' } } }, /^limits\.total\.max must be a positive integer, got null/],
+    [{ messageRate: {} }, /^messageRate\.max must be a positive integer/],
+    [{ messageRate: { max: 0 } }, /^messageRate\.max must be a positive integer, got 0/],
+    [{ messageRate: { max: 0.5 } }, /^messageRate\.max must be a positive integer, got 0\.5/],
+    [{ messageRate: { max: 1, timeWindow: 0 } }, /^messageRate\.timeWindow must be a positive integer \(ms\), got 0/],
+    [{ messageRate: { max: 1, burst: 0 } }, /^messageRate\.burst must be a positive integer, got 0/],
+    [{ messageRate: { max: 1, policy: 'drop' } }, /^messageRate\.policy must be 'close' or 'pause', got "drop"/]
+  ] as Array<[object, RegExp]>) {
+    assert.throws(() => resolveOptions(given as LifecycleOptions), { code: 'SOCKETS_ERR_INVALID_OPTION', message })
+  }
+})
+
+test('a list of origins is compared in lower case, and is neither changed nor frozen, nor kept', () => {
+  const given = ['https://Example.COM:8443', 'null', 'chrome-extension://abc']
+  const { allowedOrigins } = resolveOptions({ allowedOrigins: given })
+  assert.deepEqual(allowedOrigins, ['https://example.com:8443', 'null', 'chrome-extension://abc'])
+  assert.deepEqual([Object.isFrozen(allowedOrigins), Object.isFrozen(given), given[0]], [true, false, 'https://Example.COM:8443'])
+  const decide = () => true
+  assert.equal(resolveOptions({ allowedOrigins: decide }).allowedOrigins, decide)
+  for (const value of ['report', 'same-origin', false] as const) assert.equal(resolveOptions({ allowedOrigins: value }).allowedOrigins, value)
+})
+
+test('an empty list of origins is a list: no page may', () => {
+  assert.deepEqual(resolveOptions({ allowedOrigins: [] }).allowedOrigins, [])
+})
+
+test('a mode is of all policies, or of some by name', () => {
+  const all = (mode: string) => Object.fromEntries(POLICIES.map((policy) => [policy, mode]))
+  assert.deepEqual(resolveOptions({ mode: 'observe' }).modes, all('observe'))
+  assert.deepEqual(resolveOptions({ mode: 'enforce' }).modes, all('enforce'))
+  assert.deepEqual(resolveOptions({ mode: {} }).modes, all('enforce'))
+  for (const policy of POLICIES) assert.deepEqual(resolveOptions({ mode: { [policy]: 'observe' } }).modes, { ...all('enforce'), [policy]: 'observe' })
+})
 
 // ——— routes
 
@@ -95,7 +164,15 @@ const INHERITED: Array<[plugin: TermsOptions, route: TermsOptions, terms: object
   [{ idleTimeout: 60_000 }, { idleTimeout: 30_000 }, { idleTimeout: 30_000 }],
   [{ idleTimeout: 60_000 }, { idleTimeout: undefined } as never, { idleTimeout: 60_000 }],
   [{ idleTimeout: false }, { idleTimeout: 30_000 }, { idleTimeout: 30_000 }],
-  [{ maxLifetime: 60_000 }, { heartbeat: true }, { maxLifetime: 60_000, heartbeat: DEFAULT }]
+  [{ maxLifetime: 60_000 }, { heartbeat: true }, { maxLifetime: 60_000, heartbeat: DEFAULT }],
+  [{ messageRate: { max: 5, burst: 9 } }, { messageRate: { max: 7 } }, { messageRate: { max: 7, timeWindow: 1_000, burst: 7, policy: 'close' } }],
+  [{ messageRate: { max: 5 } }, { messageRate: false }, { messageRate: false }],
+  [{ messageRate: { max: 5 } }, { idleTimeout: 1 }, { idleTimeout: 1 }],
+  [{}, { messageRate: { max: 5, policy: 'pause' } }, { messageRate: { max: 5, timeWindow: 1_000, burst: 5, policy: 'pause' } }],
+  [{ backpressure: false }, { backpressure: { maxBufferedBytes: 9 } }, { backpressure: { maxStallTime: false, maxBufferedBytes: 9, policy: 'close' } }],
+  [{ backpressure: { maxBufferedBytes: 9, policy: 'drop' } }, { backpressure: { maxStallTime: 500 } }, { backpressure: { maxStallTime: 500, maxBufferedBytes: 9, policy: 'drop' } }],
+  [{ backpressure: { maxBufferedBytes: 9 } }, { backpressure: { maxBufferedBytes: false } }, { backpressure: { maxStallTime: 60_000, maxBufferedBytes: false, policy: 'close' } }],
+  [{ backpressure: { maxBufferedBytes: 9 } }, { backpressure: false }, { backpressure: { maxStallTime: false, maxBufferedBytes: false, policy: 'close' } }]
 ]
 
 for (const [plugin, route, expected] of INHERITED) {
@@ -110,7 +187,9 @@ const WRONG: Array<[option: keyof TermsOptions, allowed: RegExp, ...given: unkno
   ['heartbeat', /true, false or an object/, 1, '25s', 0],
   ['heartbeat', /an object/, null, []],
   ['idleTimeout', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1m', null, true, 2 ** 31],
-  ['maxLifetime', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1h', null, true, 2 ** 31]
+  ['maxLifetime', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1h', null, true, 2 ** 31],
+  ['messageRate', /an object/, 1, 'few', null, true],
+  ['backpressure', /an object/, 1, 'few', null, true]
 ]
 
 for (const [option, allowed, ...given] of WRONG) {
@@ -132,8 +211,8 @@ test('keys and values of the heartbeat of a route are checked', () => {
   assert.throws(() => resolveRouteOptions('/jobs', { heartbeat: { every: 1 } as never }), { message: 'config.sockets of route /jobs.heartbeat must be without unknown keys (known: interval, maxMissed), got "every"' })
 })
 
-test('limits and clock are no options of a route', () => {
-  for (const key of ['limits', 'clock']) assert.throws(() => resolveRouteOptions('/jobs', { [key]: {} } as never), { code: 'SOCKETS_ERR_INVALID_OPTION' })
+test('limits, modes, origins and the clock are no options of a route', () => {
+  for (const key of ['limits', 'clock', 'mode', 'allowedOrigins', 'refusal']) assert.throws(() => resolveRouteOptions('/jobs', { [key]: {} } as never), { code: 'SOCKETS_ERR_INVALID_OPTION' })
 })
 
 // ——— combinations

@@ -328,7 +328,7 @@ test('the history has neither owner nor address', async () => {
 test('stats() counts what has happened', async () => {
   const { tracker, open, clock } = createTracker()
   assert.deepEqual(tracker.stats(), {
-    opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 }, connections: 0, working: 0, state: 'running'
+    opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 }, connections: 0, working: 0, state: 'running', observed: {}
   })
   const first = open()
   const second = open()
@@ -341,7 +341,7 @@ test('stats() counts what has happened', async () => {
   tracker.refused({ reason: 'draining', path: '/', ip: '' })
   await clock.flush()
   assert.deepEqual(tracker.stats(), {
-    opened: 3, closed: { client: 1, network: 1 }, refused: 1, faults: 0, cleanups: { finished: 1, failed: 0, abandoned: 0 }, connections: 1, working: 1, state: 'running'
+    opened: 3, closed: { client: 1, network: 1 }, refused: 1, faults: 0, cleanups: { finished: 1, failed: 0, abandoned: 0 }, connections: 1, working: 1, state: 'running', observed: {}
   })
   job.done()
   await clock.flush()
@@ -536,7 +536,7 @@ test('adopt() hands a server over', () => {
 })
 
 test('what is left is counted: connections, owners, tags, deadlines, work', async () => {
-  const { tracker, open, clock } = createTracker({ heartbeat: false })
+  const { tracker, open, clock } = createTracker({ heartbeat: false, backpressure: false })
   assert.equal(tracker.leftovers, 0)
   const { connection, socket } = open({ owner: 'ann', peer: 'silent' })
   assert.equal(tracker.leftovers, 2)

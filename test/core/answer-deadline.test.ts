@@ -12,7 +12,7 @@ function setup (pending = 0) {
   const socket = new FakeSocket(clock)
   socket.bytesPending(pending)
   socket.close(1012, 'x')
-  const answer = new AnswerDeadline(host, socket.ws)
+  const answer = new AnswerDeadline(host, socket.ws, true)
   const start = clock.now()
   /** Milliseconds from the start until the raw socket was destroyed. */
   const cutOffAt = (within: number): number | null => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as errors from '../../lib/core/errors.ts'
 
-const { isAbortError, ...rest } = errors
+const { isAbortError, drainingError, ...rest } = errors
 const classes = Object.entries(rest)
 
 test('every error is made from its own name, which starts with SOCKETS_ERR_', () => {
@@ -56,4 +56,9 @@ test('an abort is known by its name', async () => {
 
 test('a name getter that throws is no abort', () => {
   assert.equal(isAbortError(Object.defineProperty({}, 'name', { get () { throw new Error('gotcha') } })), false)
+})
+
+test('the reason of a drain signal is made anew each time', () => {
+  assert.ok(drainingError() instanceof errors.SOCKETS_ERR_DRAINING)
+  assert.notEqual(drainingError(), drainingError())
 })

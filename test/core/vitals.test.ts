@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import type { Probe, Terms } from '../../lib/core/vitals.ts'
+import type { Terms } from '../../lib/core/terms.ts'
+import type { Probe } from '../../lib/core/vitals.ts'
 import { UNSEEN } from '../../lib/core/vitals.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
 import type { CoreHost } from '../helpers/core-host.ts'
 
 const NOON = Date.UTC(2030, 0, 1, 12)
@@ -32,7 +33,7 @@ const set = (connection: ManagedConnection, name: string, value: unknown) => { R
 test('a connection has the terms of its host, or those of its route', () => {
   const host = createCoreHost({ terms: { idleTimeout: 60_000 } })
   assert.equal(host.connect().connection.terms, host.terms)
-  const terms: Terms = { heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
+  const terms: Terms = { ...NO_TERMS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
   const { connection } = host.connect({ terms })
   assert.equal(connection.terms, terms)
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [false, 90_000, undefined])

@@ -18,7 +18,7 @@ const ENTRIES = new Map([[NAME, 'lib/index.ts'], [`${NAME}/testing`, 'lib/testin
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 const TSX = ['--import', import.meta.resolve('tsx')]
 /** Libraries that documents show and this project does not install. */
-const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws', '@fastify/jwt']
+const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']
 /** Names that a fragment leans on, as its reader would have them. */
 const PRELUDE = `
   import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -58,7 +58,7 @@ function write ({ place, language, text }: CodeBlock, kind: 'run' | 'read'): str
 
 async function execute (args: string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
   // Or a block that is a test would report to ours.
-  const env = { ...process.env, NODE_TEST_CONTEXT: undefined }
+  const env = { ...process.env, NODE_TEST_CONTEXT: undefined, JWT_SECRET: 'secret of the examples' }
   const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const timer = setTimeout(() => { child.kill('SIGKILL') }, PATIENCE)
   let stdout = ''

@@ -8,7 +8,7 @@ import { codeIn, readDocument, tables } from './markdown.ts'
 
 const document = readDocument('docs/options.md')
 /** What the plugin says for all routes, and a route for itself. */
-const TERMS = ['heartbeat', 'idleTimeout', 'maxLifetime'].map((name) => `route.${name}`)
+const TERMS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure'].map((name) => `route.${name}`)
 const columns = ['type', 'default', 'what it does']
 const rows = [
   ...tables(document, 'option', ...columns).map((row) => ({ ...row, name: codeIn(row.option)! })),
@@ -54,10 +54,16 @@ test('docs/options.md calls a default what is one, and no more', () => {
   const known = new Set(flatten(defaults).map(([name]) => name))
   const others = [...documented].filter(([name]) => !known.has(name))
   const { signals, terms, clock } = resolveOptions({ signals: {} })
+  const { messageRate } = resolveOptions({ messageRate: { max: 7 } }).terms
+  const { limits } = resolveOptions({ limits: { total: { max: 7 }, perOwner: { max: 7 }, perAddress: { max: 7 } } })
   for (const [name, cell] of others) {
     if (name === 'closeTimeout') assert.match(cell, /^`min\(2000, drain\.timeout \/ 5\)`/)
     else if (name === 'signals.errors') assert.deepEqual({ errors: valueOf(cell) }, signals)
     else if (name === 'heartbeat') assert.deepEqual(resolveOptions({ heartbeat: valueOf(cell) as boolean }).terms, terms)
+    else if (name === 'backpressure') assert.equal(cell, 'the next three')
+    else if (/^limits\.\w+\.policy$/.test(name)) assert.equal(valueOf(cell), (limits as never as Record<string, { policy: string }>)[name.split('.')[1]!]!.policy, name)
+    else if (name === 'messageRate.burst') assert.deepEqual([cell, messageRate && messageRate.burst], ['`max`', 7])
+    else if (name === 'messageRate.timeWindow' || name === 'messageRate.policy') assert.equal(valueOf(cell), (messageRate as never as Record<string, unknown>)[name.split('.')[1]!], name)
     else if (name === 'clock') assert.deepEqual([cell, clock], ['the real one', systemClock])
     else if (TERMS.includes(name)) assert.equal(cell, 'the plugin\'s', name)
     else assert.equal(cell, 'none', name)
@@ -68,6 +74,7 @@ test('what a route leaves out is the plugin\'s, as docs/options.md says', () => 
   const { terms } = resolveOptions({ heartbeat: { interval: 10_000, maxMissed: 3 }, idleTimeout: 60_000, maxLifetime: 3_600_000 })
   assert.deepEqual(resolveRouteOptions('/', {}, terms).terms, terms)
   assert.deepEqual(resolveRouteOptions('/', { heartbeat: { maxMissed: 4 } }, terms).terms, { ...terms, heartbeat: { interval: 10_000, maxMissed: 4 } })
+  assert.deepEqual(resolveRouteOptions('/', { backpressure: { policy: 'drop' } }, terms).terms, { ...terms, backpressure: { ...terms.backpressure, policy: 'drop' } })
 })
 
 test('docs/options.md lists the keys that are taken, and no others', () => {
@@ -79,8 +86,8 @@ test('docs/options.md lists the keys that are taken, and no others', () => {
     .map((key) => `${path}.${key}`)
   const taken = [
     ...knownKeys(() => resolveOptions(wrong as LifecycleOptions)).filter((key) => !fastifyKeys.includes(key)),
-    // These two can be true or false as well, and are options by themselves.
-    ...[...groups, 'signals', 'heartbeat'].flatMap(keysOf),
+    // The others can be true or false as well, and are options by themselves.
+    ...[...groups, 'signals', 'heartbeat', 'messageRate', 'backpressure', 'limits.total', 'limits.perOwner', 'limits.perAddress'].flatMap(keysOf),
     ...knownKeys(() => resolveRouteOptions('/', wrong as RouteSocketOptions)).map((key) => `route.${key}`)
   ]
     .filter((name) => !groups.includes(name))

@@ -3,19 +3,30 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Timekeeper } from '../../lib/core/connection-host.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Timekeeper } from '../../lib/core/connection-host.ts'
 import { Deadlines } from '../../lib/core/deadlines.ts'
+import { Enforcement, POLICIES } from '../../lib/core/enforcement.ts'
+import type { Mode, PolicyName } from '../../lib/core/enforcement.ts'
 import { Events } from '../../lib/core/events.ts'
 import type { LifecycleEvents } from '../../lib/core/events.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { Registry } from '../../lib/core/registry.ts'
 import { RunningClock } from '../../lib/core/running-clock.ts'
 import { kConnection } from '../../lib/core/socket.ts'
-import type { Terms } from '../../lib/core/vitals.ts'
+import type { Terms } from '../../lib/core/terms.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { FakeClockOptions } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
+
+/** Terms under which nothing is bounded. */
+export const NO_TERMS: Terms = Object.freeze({
+  heartbeat: false,
+  idleTimeout: false,
+  maxLifetime: false,
+  messageRate: false,
+  backpressure: Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: 'close' })
+})
 
 export interface CoreHostOptions extends FakeClockOptions {
   /** @default 2000 */
@@ -30,6 +41,8 @@ export interface CoreHostOptions extends FakeClockOptions {
   isolation?: boolean
   /** @default none: no heartbeat, no idle timeout, no lifetime */
   terms?: Partial<Terms>
+  /** Policies that only observe. @default none */
+  observe?: PolicyName[]
 }
 
 /** One call of a connection's logger. */
@@ -52,6 +65,9 @@ export class CoreHost implements ConnectionHost {
   readonly deadlines: Deadlines
   readonly running: Deadlines
   readonly terms: Terms
+  readonly enforcement: Enforcement
+  /** Summaries of what was only observed. */
+  readonly summaries: object[] = []
   readonly events: Events
   readonly registry: Registry
   readonly closeTimeout: number
@@ -60,6 +76,8 @@ export class CoreHost implements ConnectionHost {
   readonly isolation: boolean
   observer: ConnectionObserver | null = null
   timekeeper: Timekeeper | null = null
+  gatekeeper: Gatekeeper | null = null
+  meter: Meter | null = null
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */
@@ -69,12 +87,14 @@ export class CoreHost implements ConnectionHost {
   /** What hooks and event listeners threw. */
   readonly hookFailures: Array<[error: unknown, hook: string]> = []
 
-  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, terms, ...clock }: CoreHostOptions = {}) {
+  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, terms, observe = [], ...clock }: CoreHostOptions = {}) {
     this.clock = new FakeClock(clock)
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
-    this.terms = { heartbeat: false, idleTimeout: false, maxLifetime: false, ...terms }
+    this.terms = { ...NO_TERMS, ...terms }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
+    const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
+    this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })
     this.registry = new Registry(history)
     this.closeTimeout = closeTimeout
     this.cleanupTimeout = cleanupTimeout

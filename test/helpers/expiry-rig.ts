@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { TICK } from '../../lib/core/deadlines.ts'
-import type { Terms } from '../../lib/core/vitals.ts'
+import type { Terms } from '../../lib/core/terms.ts'
 import { Expiry } from '../../lib/policies/expiry.ts'
 import { createCoreHost } from './core-host.ts'
 import type { CoreHost, Pair } from './core-host.ts'
@@ -24,8 +24,8 @@ export interface EndsRig {
 export function createEnds (terms: Partial<Terms> = {}, chance: number | (() => number) = 0): EndsRig {
   const random = typeof chance === 'function' ? chance : () => chance
   const host = createCoreHost({ terms })
-  const { clock, deadlines, registry } = host
-  const expiry = new Expiry({ clock, deadlines, registry, random, grace: 3_000, minDelay: 1_000 })
+  const { clock, deadlines, enforcement } = host
+  const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
   host.timekeeper = { idleTimeoutSet () {}, endSet: (connection) => { expiry.endSet(connection) } }
   host.events.on('closing', (connection) => { expiry.remove(connection as Pair['connection']) })
   return {

@@ -64,6 +64,8 @@ export class FakeSocket {
   /** What has arrived and not been read yet. */
   readonly #unread: Array<() => void> = []
   #reading = false
+  /** Told when nothing is pending any more. */
+  readonly drains = new Set<() => void>()
   /** Pings that wait on our side. */
   #pings: Array<() => void> = []
 
@@ -90,6 +92,7 @@ export class FakeSocket {
     this.calls.push(`send ${String(data)}`)
     this.frames.push({ type: 'message', data })
     this.#write(Buffer.byteLength(data))
+    this.connection?.sent()
   }
 
   close (code?: number, reason: string = ''): void {
@@ -177,6 +180,7 @@ export class FakeSocket {
   bytesPending (bytes: number): this {
     this.pending = bytes
     if (bytes > 0) return this
+    for (const drained of [...this.drains]) drained()
     this.#pingsLeft()
     this.#frameLeft()
     return this
@@ -268,6 +272,14 @@ export class FakeTransport implements Transport {
   pendingBytes (socket: WebSocket): number { return fake(socket).pending }
   bytesReceived (socket: WebSocket): number { return fake(socket).bytesRead }
   bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
+  send (socket: WebSocket, data: Uint8Array, isBinary: boolean): void { fake(socket).send(isBinary ? Buffer.from(data) : Buffer.from(data).toString()) }
+
+  onDrained (socket: WebSocket, callback: () => void): () => void {
+    const { drains } = fake(socket)
+    drains.add(callback)
+    return () => { drains.delete(callback) }
+  }
+
   ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
   bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
   isPaused (socket: WebSocket): boolean { return fake(socket).paused }

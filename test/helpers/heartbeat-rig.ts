@@ -1,7 +1,7 @@
 /**
  * Connections on a fake clock that the heartbeat watches, as the tracker does it.
  */
-import type { HeartbeatTerms } from '../../lib/core/vitals.ts'
+import type { HeartbeatTerms } from '../../lib/core/terms.ts'
 import { TICK } from '../../lib/core/deadlines.ts'
 import { Heartbeats } from '../../lib/policies/heartbeat.ts'
 import { createCoreHost } from './core-host.ts'

@@ -16,9 +16,10 @@ const LAYERS = [
   ['policies'],
   ['options.ts'],
   ['resolve-options.ts'],
+  ['overseer.ts'],
   ['tracker.ts'],
   ['transport', 'process', 'observe', 'cluster', 'page'],
-  ['plugin.ts', 'closing.ts', 'intake.ts', 'routes.ts'],
+  ['plugin.ts', 'closing.ts', 'doorkeeper.ts', 'intake.ts', 'routes.ts'],
   ['index.ts', 'testing']
 ]
 

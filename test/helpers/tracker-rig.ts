@@ -77,6 +77,8 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     adopt: (server) => { asked.push(['adopt', server]) },
     refuseHandshakes: () => { asked.push(['refuseHandshakes']) },
     report: (...args) => { reports.push(args) },
+    isUnderPressure: () => false,
+    pressureChanged: (...args) => { asked.push(['pressureChanged', args]) },
     ...parts
   })
   const accept: TrackerRig['accept'] = ({ peer = 'answers', handle, ...facts } = {}) => {

@@ -25,6 +25,7 @@ function subscribeAll (t: TestContext): Published[] {
 /** Everything that can happen, once. */
 async function live ({ tracker, open, clock }: ReturnType<typeof createTracker>): Promise<void> {
   tracker.refused({ reason: 'draining', path: '/', ip: '' })
+  tracker.allows('origin', 'refuse', '/')
   const { connection } = open()
   connection.fault(new Error('no'))
   open()
@@ -33,13 +34,13 @@ async function live ({ tracker, open, clock }: ReturnType<typeof createTracker>)
 }
 
 test('every event of the tracker has a channel of its own', () => {
-  assert.deepEqual(EVENTS.toSorted(), ['closed', 'closing', 'drain', 'drained', 'draining', 'error', 'open', 'progress', 'refused'])
+  assert.deepEqual(EVENTS.toSorted(), ['closed', 'closing', 'drain', 'drained', 'draining', 'error', 'observed', 'open', 'progress', 'refused'])
   for (const event of EVENTS) assert.equal(CHANNELS[event], `fastify-websocket-lifecycle:${event}`)
 })
 
 test('every event is published with its arguments and its tracker, in the order of the events', async (t) => {
   const published = subscribeAll(t)
-  const rig = createTracker({}, 'fatal')
+  const rig = createTracker({ mode: { origin: 'observe' } }, 'fatal')
   const { tracker } = rig
   const heard: Published[] = []
   const listen = <K extends keyof LifecycleEvents>(event: K, ...names: string[]) => {
@@ -53,6 +54,7 @@ test('every event is published with its arguments and its tracker, in the order 
   listen('closed', 'connection', 'record')
   listen('error', 'error', 'connection')
   listen('refused', 'refusal')
+  listen('observed', 'observation')
   listen('drain', 'start')
   listen('progress', 'progress')
   listen('drained', 'report')
@@ -80,7 +82,7 @@ test('messages of two trackers can be told apart', (t) => {
 })
 
 test('without subscribers nothing is published', async (t) => {
-  const rig = createTracker({}, 'fatal')
+  const rig = createTracker({ mode: { origin: 'observe' } }, 'fatal')
   mirrorToChannels(rig.tracker)
   // That of channels without subscribers; they have another one when there are some.
   const publish = t.mock.method(Object.getPrototypeOf(channel(CHANNELS.open)) as Channel, 'publish')

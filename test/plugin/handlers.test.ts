@@ -123,16 +123,16 @@ test('`this` is the instance of the route, with its decorators', async (t) => {
 test('hooks, request decorators and child contexts come before the handler', async (t) => {
   const order: string[] = []
   const app = await start(t, {}, async (app) => {
-    app.decorateRequest('user', '')
+    app.decorateRequest('guest', '')
     app.addHook('onRequest', async (request) => {
       order.push('onRequest')
-      ;(request as FastifyRequest & { user: string }).user = 'u1'
+      ;(request as FastifyRequest & { guest: string }).guest = 'u1'
     })
     await app.register(async (child) => {
       child.addHook('preHandler', async () => { order.push('preHandler') })
       child.get('/', { websocket: true, preValidation: async () => { order.push('preValidation') } }, (socket, request) => {
         order.push('handler')
-        socket.send((request as FastifyRequest & { user: string }).user)
+        socket.send((request as FastifyRequest & { guest: string }).guest)
       })
     })
   })

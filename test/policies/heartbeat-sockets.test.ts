@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createHeartbeat, isDead, pingsOf, timeToDeath } from '../helpers/heartbeat-rig.ts'
+import { NO_TERMS } from '../helpers/core-host.ts'
 
 const TERMS = { interval: 1_000, maxMissed: 2 }
 const BOUND = 3_000
@@ -211,9 +212,9 @@ test('after asking anew the pong of the lost ping is no round trip of the new on
 test('connections under different terms are watched by their own', () => {
   const { clock, open } = createHeartbeat({ interval: 1_000, maxMissed: 2 })
   const slow = open()
-  const fast = open({ terms: { heartbeat: { interval: 200, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
-  const patient = open({ terms: { heartbeat: { interval: 200, maxMissed: 20 }, idleTimeout: false, maxLifetime: false } })
-  const never = open({ terms: { heartbeat: false, idleTimeout: false, maxLifetime: false } })
+  const fast = open({ terms: { ...NO_TERMS, heartbeat: { interval: 200, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
+  const patient = open({ terms: { ...NO_TERMS, heartbeat: { interval: 200, maxMissed: 20 }, idleTimeout: false, maxLifetime: false } })
+  const never = open({ terms: { ...NO_TERMS, heartbeat: false, idleTimeout: false, maxLifetime: false } })
   assert.ok(timeToDeath(clock, fast, 400) <= 400)
   assert.ok(timeToDeath(clock, slow, BOUND) <= BOUND)
   assert.equal(isDead(patient), false)
@@ -224,7 +225,7 @@ test('connections under different terms are watched by their own', () => {
 test('when the last one of a kind goes, its timer goes; when all have gone, none is left', async () => {
   const { host, clock, open } = createHeartbeat()
   const a = open({ peer: 'answers' })
-  const b = open({ peer: 'answers', terms: { heartbeat: { interval: 5_000, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
+  const b = open({ peer: 'answers', terms: { ...NO_TERMS, heartbeat: { interval: 5_000, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
   assert.deepEqual([host.running.size, clock.pendingTimers, clock.refedTimers], [2, 1, 0])
   await host.leave(a)
   assert.equal(host.running.size, 1)

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { TICK } from '../../lib/core/deadlines.ts'
-import type { Terms } from '../../lib/core/vitals.ts'
+import type { Terms } from '../../lib/core/terms.ts'
 import { Idle } from '../../lib/policies/idle.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
 import type { Pair } from '../helpers/core-host.ts'
 import type { FakeSocket } from '../helpers/fake-socket.ts'
 
@@ -185,7 +185,7 @@ test('it may be set in a message listener', () => {
 
 test('routes differ', () => {
   const { clock, open } = setup()
-  const terms = (idleTimeout: number | false): Terms => ({ heartbeat: false, idleTimeout, maxLifetime: false })
+  const terms = (idleTimeout: number | false): Terms => ({ ...NO_TERMS, idleTimeout })
   const [own, off, plain] = [open({ terms: terms(1_000) }), open({ terms: terms(false) }), open()]
   const states = () => [own, off, plain].map(({ connection }) => connection.state)
   clock.tick(1_000 + 3 * TICK)

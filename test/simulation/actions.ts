@@ -16,13 +16,36 @@ export interface Action {
 }
 
 const OWNERS = ['ann', 'bob']
+const ADDRESSES = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
+
+type Who = { owner: string | undefined, ip: string }
+
+function chooseWho ({ random }: World): Who {
+  return { owner: random.chance(0.4) ? random.pick(OWNERS) : undefined, ip: random.pick(ADDRESSES) }
+}
+
+/** A handshake arrives, maybe waits in a hook, and opens where every door lets it through. */
+function knock (world: World, who: Who = chooseWho(world)): void {
+  const { tracker, random } = world
+  const { admission } = tracker
+  if (!tracker.accepting) return
+  if (admission === null) return open(world, connect(world, who))
+  if (admission.arrived('/') !== null || admission.addressed(who.ip, '/') !== null) return admission.left()
+  const enter = () => {
+    const opens = !world.over && tracker.accepting && admission.opening(who.ip, who.owner, true, '/') === null
+    admission.left()
+    if (opens) open(world, connect(world, who))
+  }
+  if (random.chance(0.8)) enter()
+  else void world.job(enter).catch(() => {})
+}
 
 /** A client connects: its habit, its route's terms and its owner are chance. */
-function connect (world: World): Peer {
+function connect (world: World, who: Who = chooseWho(world)): Peer {
   const { random, options } = world
   const peer = world.accept(random.weighted(HABITS), random.chance(0.3) ? chooseTerms(random) : options.terms, {
     handle: !random.chance(0.05),
-    owner: random.chance(0.3) ? random.pick(OWNERS) : undefined
+    ...who
   })
   world.note(`${peer.name} (${peer.habit.name}) arrives, ${JSON.stringify(peer.terms)}`)
   const rude = random.chance(0.1)
@@ -52,12 +75,22 @@ const CONNECTIONS: readonly Action[] = [
     weight: 18,
     alone: true,
     act (world) {
-      // The door is closed by others; a handshake that is under way is below.
-      if (world.tracker.accepting) open(world, connect(world))
+      // One that no door has held is below.
+      knock(world)
     }
   },
   // It had spent the time until now in somebody's verifyClient: no door held it.
   { name: 'a handshake that was under way opens', weight: 1, alone: true, act: (world) => { open(world, connect(world)) } },
+  {
+    name: 'comes again and again',
+    weight: 2.5,
+    async act (world, { connection: { owner, ip } }) {
+      for (let i = world.random.between(5, 40); i > 0 && world.breach === null; i--) {
+        knock(world, { owner, ip })
+        await world.advance(world.random.between(20, 100))
+      }
+    }
+  },
   { name: 'says something', weight: 10, act: (_, peer) => { if (peer.alive) peer.says() } },
   { name: 'says much', weight: 2, act: ({ random }, peer) => { for (let i = random.upTo(20); i > 0 && peer.alive; i--) peer.says() } },
   { name: 'pongs unasked', weight: 1, act: (_, { alive, socket }) => { if (alive) socket.peerPongs({ ours: false }) } },
@@ -72,6 +105,13 @@ const CONNECTIONS: readonly Action[] = [
 /** What the application does to connections. */
 const APPLICATION: readonly Action[] = [
   { name: 'is sent a lot', weight: 8, act: ({ random }, peer) => { peer.isFlooded(random.between(2_000, 40_000)) } },
+  {
+    name: 'all are sent the same',
+    weight: 3,
+    alone: true,
+    act: ({ random, tracker }) => { tracker.broadcast('x'.repeat(random.between(10, 2_000)), 'all') }
+  },
+  { name: 'pressure comes or goes', weight: 3, alone: true, act: (world) => { world.underPressure = !world.underPressure } },
   { name: 'is sent a little', weight: 2, act: (_, { socket }) => { if (socket.readyState === socket.OPEN) socket.send('hello') } },
   { name: 'has work', weight: 5, act: (world, peer) => { work(world, peer) } },
   { name: 'gets a cleanup', weight: 5, act: (world, peer) => { addCleanup(world, peer) } },
@@ -122,7 +162,7 @@ const APPLICATION: readonly Action[] = [
       void connection.terminate()
     }
   },
-  { name: 'gets another owner', weight: 1, act: ({ random }, { connection }) => { connection.setOwner(random.pick([...OWNERS, undefined])) } },
+  { name: 'gets another owner', weight: 3, act: (world, peer) => { world.setOwner(peer, world.random.pick([...OWNERS, undefined])) } },
   {
     name: 'all of an owner are disconnected',
     weight: 1,

@@ -3,11 +3,14 @@
  */
 import type { Connection } from '../../lib/core/connection.ts'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import type { Terms } from '../../lib/core/vitals.ts'
-import type { LifecycleOptions } from '../../lib/options.ts'
+import type { Terms } from '../../lib/core/terms.ts'
+import { POLICIES } from '../../lib/core/enforcement.ts'
+import type { LifecycleOptions, LimitsOptions } from '../../lib/options.ts'
+import { LIMIT_POLICIES } from '../../lib/policies/admission/decision.ts'
 import type { Peer } from './peers.ts'
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
+import { NO_TERMS } from '../helpers/core-host.ts'
 
 const failure = () => new Error('on purpose')
 
@@ -20,6 +23,8 @@ export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'on
     closeTimeout: random.between(50, Math.floor(timeout / 4)),
     cleanupTimeout: random.pick([100, 300, 1_000]),
     history: random.pick([0, 3, 256]),
+    limits: chooseLimits(random),
+    mode: random.chance(0.85) ? 'enforce' : random.chance(0.5) ? 'observe' : Object.fromEntries(POLICIES.map((policy) => [policy, random.chance(0.5) ? 'observe' : 'enforce'])),
     drain: {
       timeout,
       settleDelay: random.chance(0.3) ? random.upTo(timeout / 4) : 0,
@@ -29,14 +34,38 @@ export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'on
   }
 }
 
+/** Limits of a run, or none; small, so that they are met. */
+function chooseLimits (random: Random): LimitsOptions {
+  if (random.chance(0.5)) return {}
+  const limit = (least: number, most: number) => random.chance(0.4) ? false : { max: random.between(least, most), policy: random.pick(LIMIT_POLICIES) }
+  return {
+    total: limit(5, 15),
+    perOwner: limit(1, 4),
+    perAddress: limit(2, 5),
+    handshakes: { max: random.chance(0.3) ? random.between(1, 3) : false },
+    pressure: random.chance(0.4)
+  }
+}
+
 /** Terms of a route or of all. */
 export function chooseTerms (random: Random): Terms {
   const interval = random.chance(0.02) ? 30_000 : random.pick([100, 130, 200, 250, 400, 1_000])
   const heartbeat = random.chance(0.1) ? false : { interval, maxMissed: random.between(1, 3) }
   return {
+    ...NO_TERMS,
     heartbeat,
     idleTimeout: random.chance(0.4) ? false : (heartbeat === false ? 0 : interval) + random.between(1, 2_000),
-    maxLifetime: random.chance(0.7) ? false : random.between(100, 5_000)
+    maxLifetime: random.chance(0.7) ? false : random.between(100, 5_000),
+    messageRate: random.chance(0.6)
+      ? false
+      : { max: random.between(1, 20), timeWindow: random.pick([100, 1_000]), burst: random.between(1, 20), policy: random.pick(['close', 'pause'] as const) },
+    backpressure: random.chance(0.6)
+      ? NO_TERMS.backpressure
+      : {
+          maxStallTime: random.chance(0.3) ? false : random.pick([200, 330, 500, 1_000]),
+          maxBufferedBytes: random.chance(0.5) ? false : random.pick([1_000, 20_000, 50_000]),
+          policy: random.pick(['close', 'drop'] as const)
+        }
   }
 }
 

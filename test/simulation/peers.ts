@@ -4,7 +4,7 @@
  */
 import type { CloseCause } from '../../lib/core/close-codes.ts'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import type { Terms } from '../../lib/core/vitals.ts'
+import type { Terms } from '../../lib/core/terms.ts'
 import { FakeSocket } from '../helpers/fake-socket.ts'
 import { TICK } from './time.ts'
 import type { Moment } from './time.ts'
@@ -62,6 +62,16 @@ export class Peer {
   /** The last moment, in `slow`, at which its close frame moved on. */
   frameMovedAt = -Infinity
   goneAt: Moment | null = null
+  /** Why the tracker began to end it. */
+  ended: CloseCause | null = null
+  /** It was let in, and the owner that it counts for. */
+  entered = false
+  heldOwner: string | undefined
+  /** Since when it has taken nothing of what waits for it. */
+  stuckSince: Moment | null = null
+  /** Times of its messages that were read, and of those that were delivered. */
+  readonly readAt: number[] = []
+  readonly deliveredAt: number[] = []
   closed = false
 
   constructor (world: World, name: string, habit: Habit, terms: Terms, handle: boolean) {
@@ -157,6 +167,8 @@ export class Peer {
       this.pausedUntil = this.world.time.slow
     })
     onChange(socket, 'pending', (now, before) => {
+      if (now === 0) this.stuckSince = null
+      else if (now < before || before === 0) this.stuckSince = this.world.time.moment
       if (now >= before) return
       sign()
       this.frameMovedAt = this.lastSign

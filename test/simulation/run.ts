@@ -7,7 +7,7 @@ import { chooseHooks, chooseOptions, listenBadly } from './application.ts'
 import { INVARIANTS } from './invariants/all.ts'
 import type { Invariant } from './invariants/invariant.ts'
 import { Random } from './random.ts'
-import type { Sabotage } from './sabotage.ts'
+import type { Sabotage } from './broken.ts'
 import { TICK } from './time.ts'
 import { World } from './world.ts'
 
@@ -110,6 +110,7 @@ async function end (world: World): Promise<void> {
   const { tracker, live, peers, clock, schedule, unsettled, random } = world
   const until = clock.now() + PATIENCE
   world.note('end of the run: all are disconnected')
+  world.over = true
   // Whoever waits to be announced is.
   await world.advance(random.between(200, 700))
   for (const { causes } of peers) causes.add('disconnected')
@@ -122,6 +123,7 @@ async function end (world: World): Promise<void> {
     await world.turn()
   }
   await world.advance(2 * TICK)
+  tracker.close()
   if (world.breach !== null) return
   for (const { name, end: look } of world.invariants) {
     const message = look?.(world)

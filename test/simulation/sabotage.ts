@@ -4,74 +4,18 @@
  * Each breaks real behaviour where it can be reached: the clock or the transport below the tracker, chance, or a method
  * of the code under test. None feeds an invariant with made-up data.
  */
-import type { Clock } from '../../lib/core/clock.ts'
 import { CleanupStack } from '../../lib/core/cleanup.ts'
 import { Events } from '../../lib/core/events.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { MessageQueue } from '../../lib/core/messages.ts'
 import { Registry } from '../../lib/core/registry.ts'
 import { RunningClock } from '../../lib/core/running-clock.ts'
-import type { TrackerParts } from '../../lib/tracker.ts'
 import { Expiry } from '../../lib/policies/expiry.ts'
-import type { FakeClock } from '../helpers/fake-clock.ts'
-import { fake, FakeTransport } from '../helpers/fake-socket.ts'
+import { fake } from '../helpers/fake-socket.ts'
+import { clockWith, method, patch, transport } from './broken.ts'
+import type { Sabotage } from './broken.ts'
 import { NOTHING_THROWS } from './run.ts'
-
-/** What a sabotage puts in place of the real thing, and how that is undone. */
-export interface Broken {
-  parts?: Partial<TrackerParts>
-  /** In place of Math.random. */
-  random?: () => number
-  undo? (): void
-}
-
-export interface Sabotage {
-  /** Name of the invariant that finds it. */
-  readonly invariant: string
-  readonly what: string
-  begin (clock: FakeClock): Broken
-}
-
-/** A transport with some methods of another kind. */
-function transport (methods: Partial<FakeTransport>): Broken {
-  return { parts: { transport: Object.assign(new FakeTransport(), methods) } }
-}
-
-/** A clock with some methods of another kind. */
-function clockWith (clock: FakeClock, methods: Partial<Clock>): Broken {
-  return {
-    parts: {
-      clock: {
-        now: () => clock.now(),
-        wallNow: () => clock.wallNow(),
-        setTimeout: (callback, delay) => clock.setTimeout(callback, delay),
-        clearTimeout: (timer) => { clock.clearTimeout(timer) },
-        setImmediate: (callback) => { clock.setImmediate(callback) },
-        ...methods
-      }
-    }
-  }
-}
-
-/** Replaces methods of a class. */
-function patch<T extends object> (prototype: T, change: (original: T) => PropertyDescriptorMap): Broken {
-  const descriptors = Object.getOwnPropertyDescriptors(prototype)
-  const original = Object.create(Object.getPrototypeOf(prototype) as object, descriptors) as T
-  const changed = change(original)
-  for (const [key, descriptor] of Object.entries(changed)) Object.defineProperty(prototype, key, { configurable: true, ...descriptor })
-  return {
-    undo () {
-      for (const key of Object.keys(changed)) {
-        const before = (descriptors as PropertyDescriptorMap)[key]
-        if (before === undefined) Reflect.deleteProperty(prototype, key)
-        else Object.defineProperty(prototype, key, before)
-      }
-    }
-  }
-}
-
-/** A method for `patch`. */
-const method = <T>(value: (this: T, ...args: never[]) => unknown): PropertyDescriptor => ({ writable: true, value })
+import { BOUNDS } from './sabotage-bounds.ts'
 
 const CORE: readonly Sabotage[] = [
   {
@@ -244,4 +188,4 @@ const POLICIES: readonly Sabotage[] = [
   }
 ]
 
-export const SABOTAGES: readonly Sabotage[] = [...CORE, ...POLICIES]
+export const SABOTAGES: readonly Sabotage[] = [...CORE, ...POLICIES, ...BOUNDS]

@@ -17,9 +17,10 @@ const RUNS = 2_000
 /** Seeds within which a sabotage is found; each run has but a few connections. */
 const WITHIN = 300
 
-/** Causes that exist by now; limits will bring the others. */
+/** All causes. */
 const CAUSES: CloseCause[] = [
-  'application', 'client', 'disconnected', 'drain', 'error', 'expired', 'heartbeat', 'idle', 'leave', 'lifetime', 'network', 'protocol'
+  'application', 'client', 'disconnected', 'drain', 'error', 'expired', 'heartbeat', 'idle', 'leave', 'lifetime', 'network', 'protocol',
+  'rate', 'rebalance', 'refused', 'replaced', 'slow'
 ]
 
 test('whatever happens, the invariants hold', async (t) => {

@@ -20,7 +20,7 @@ import type { Invariant } from './invariants/invariant.ts'
 import type { Random } from './random.ts'
 import { Peer } from './peers.ts'
 import type { Habit } from './peers.ts'
-import type { Sabotage } from './sabotage.ts'
+import type { Sabotage } from './broken.ts'
 import { Schedule } from './schedule.ts'
 import { Time } from './time.ts'
 import type { Moment } from './time.ts'
@@ -66,6 +66,16 @@ export class World {
   readonly unsettled = new Set<() => void>()
   /** Ends the sabotage. */
   readonly undo: () => void
+  /** What @fastify/under-pressure says. */
+  underPressure = false
+  /** The run is over: nobody comes any more. */
+  over = false
+  /** Whoever is about to take a place. */
+  newcomer: Peer | null = null
+  /** Those that had to make room for it. */
+  victims: Peer[] = []
+  /** When somebody had to make room, by key. */
+  readonly evictions = new Map<string, number[]>()
   steps = 0
   breach: Breach | null = null
   #names = 0
@@ -80,7 +90,7 @@ export class World {
     // It is taken when the tracker is made.
     Math.random = broken?.random ?? random.next
     try {
-      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: new FakeTransport(), ...broken?.parts }).tracker
+      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: new FakeTransport(), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
     } finally {
       Math.random = chance
     }
@@ -90,10 +100,10 @@ export class World {
   // ——— who is there
 
   /** A handshake is accepted; it is announced by `announce`. */
-  accept (habit: Habit, terms: ResolvedOptions['terms'], { handle = true, owner }: { handle?: boolean, owner?: string | undefined } = {}): Peer {
+  accept (habit: Habit, terms: ResolvedOptions['terms'], { handle = true, owner, ip }: { handle?: boolean, owner: string | undefined, ip: string }): Peer {
     const peer = new Peer(this, `#${++this.#names}`, habit, terms, handle)
     if (terms.heartbeat !== false) this.time.watch(terms.heartbeat.interval)
-    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip: '127.0.0.1', requestId: 'req', owner, terms })
+    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip, requestId: 'req', owner, terms })
     // Ids grow in the whole process: a run that is done again must have the same.
     ;(connection as { id: number }).id = this.#names
     peer.connection = connection
@@ -104,7 +114,10 @@ export class World {
     const { received } = connection
     connection.received = (data, isBinary) => {
       peer.lastMessage = this.time.moment
-      return received.call(connection, data, isBinary)
+      if (!connection.muted) peer.readAt.push(this.clock.now())
+      const delivered = received.call(connection, data, isBinary)
+      if (delivered) peer.deliveredAt.push(this.clock.now())
+      return delivered
     }
     listenTo(this, peer)
     return peer
@@ -113,8 +126,31 @@ export class World {
   /** Everyone hears of it. */
   announce (peer: Peer): void {
     peer.openedAt = this.time.moment
-    this.tracker.opened(peer.connection)
+    const isOpen = peer.connection.state === 'open'
+    this.#takesPlace(peer, () => {
+      peer.entered = isOpen
+      peer.heldOwner = peer.connection.owner
+      this.tracker.opened(peer.connection)
+      if (peer.ended === 'refused') peer.entered = false
+    })
     peer.habit.begin(peer)
+  }
+
+  setOwner (peer: Peer, owner: string | undefined): void {
+    const { connection } = peer
+    const counts = connection.state === 'open' || connection.state === 'draining'
+    this.#takesPlace(peer, () => {
+      if (counts) peer.heldOwner = owner
+      if (!connection.setOwner(owner) && counts) peer.heldOwner = undefined
+    })
+  }
+
+  #takesPlace (peer: Peer, act: () => void): void {
+    this.newcomer = peer
+    this.victims = []
+    act()
+    if (peer.ended === 'refused' && this.victims.length > 0) this.violate('nobody is evicted in vain', `${this.victims[0]!.name} had to make room for ${peer.name}, which was refused`)
+    this.newcomer = null
   }
 
   // ——— what happens

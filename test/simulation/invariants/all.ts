@@ -11,9 +11,11 @@ import { drain } from './drain.ts'
 import { ends } from './ends.ts'
 import { heartbeat } from './heartbeat.ts'
 import type { Invariant, Verdict } from './invariant.ts'
+import { limits } from './limits.ts'
+import { readers } from './readers.ts'
 import { states } from './states.ts'
 
-export const INVARIANTS: readonly Invariant[] = [...states, ...ends, ...heartbeat, ...deadlines, ...drain]
+export const INVARIANTS: readonly Invariant[] = [...states, ...ends, ...heartbeat, ...deadlines, ...drain, ...limits, ...readers]
 
 /** Has the invariants of a world told what its tracker does. */
 export function listen (world: World): void {
@@ -46,13 +48,24 @@ export function listen (world: World): void {
 /** Has the invariants of a world told when its tracker is about to end this connection. */
 export function listenTo (world: World, peer: Peer): void {
   const { connection } = peer
-  const { end, kill } = connection
+  const { end, kill, pauseFor } = connection
   const ending = (cause: CloseCause) => {
     if (connection.state !== 'open' && connection.state !== 'draining') return
     for (const { name, ending: look } of world.invariants) {
       const verdict = look?.(world, peer, cause)
       if (verdict) world.violate(name, verdict)
     }
+    peer.ended = cause
+    if (cause === 'replaced') world.victims.push(peer)
+  }
+  connection.pauseFor = (reason) => {
+    if (reason === 'rate') {
+      for (const { name, pausing } of world.invariants) {
+        const verdict = pausing?.(world, peer)
+        if (verdict) world.violate(name, verdict)
+      }
+    }
+    pauseFor.call(connection, reason)
   }
   connection.end = (cause, code, reason) => {
     ending(cause)

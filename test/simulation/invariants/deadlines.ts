@@ -6,7 +6,7 @@
 import type { Peer } from '../peers.ts'
 import { TICK } from '../time.ts'
 import type { World } from '../world.ts'
-import { eachOf } from './invariant.ts'
+import { acts, eachOf } from './invariant.ts'
 import type { Invariant, Verdict } from './invariant.ts'
 
 /** A deadline is rounded up to a tick, looked at a tick later, and may be set anew once. */
@@ -33,7 +33,7 @@ export const deadlines: readonly Invariant[] = [
   },
   {
     name: 'the idle timeout is never late',
-    step: (world) => eachOpen(world, ({ connection, socket, lastMessage, idleSince, pausedUntil, openedAt }) => {
+    step: (world) => acts(world, 'idle') && eachOpen(world, ({ connection, socket, lastMessage, idleSince, pausedUntil, openedAt }) => {
       const { idleTimeout } = connection
       if (socket.paused || idleTimeout === false) return undefined
       const silent = world.time.slow - Math.max(lastMessage.slow, idleSince.slow, pausedUntil, openedAt!.slow)
@@ -50,22 +50,23 @@ export const deadlines: readonly Invariant[] = [
   },
   {
     name: 'the expiry is never late',
-    step: (world) => eachOpen(world, (peer) => late(world, peer, expiredSince,
+    step: (world) => acts(world, 'expiry') && eachOpen(world, (peer) => late(world, peer, expiredSince,
       (peer.connection.expiresAt ?? Infinity) <= world.clock.wallNow(), 'has expired'))
   },
   {
     name: 'the lifetime is never early, and gives way to the expiry',
-    ending ({ clock, time }, peer, cause) {
+    ending (world, peer, cause) {
+      const { clock, time } = world
       if (cause !== 'lifetime') return undefined
       const { maxLifetime, expiresAt } = peer.connection
       const age = time.moment.now - peer.acceptedAt.now
       if (maxLifetime === false || age < maxLifetime * (1 - JITTER)) return `${peer.name} lived for ${age} ms, and may for ${maxLifetime}`
-      return expiresAt !== undefined && expiresAt <= clock.wallNow() && `${peer.name} had expired, too`
+      return acts(world, 'expiry') && expiresAt !== undefined && expiresAt <= clock.wallNow() && `${peer.name} had expired, too`
     }
   },
   {
     name: 'the lifetime is never late',
-    step: (world) => eachOpen(world, (peer) => {
+    step: (world) => acts(world, 'lifetime') && eachOpen(world, (peer) => {
       const { maxLifetime, working } = peer.connection
       const over = maxLifetime === false ? -1 : world.clock.now() - peer.acceptedAt.now - maxLifetime
       return late(world, peer, endedSince, over >= (working ? world.options.plan.grace : 0), 'has lived too long')

@@ -6,7 +6,7 @@ import { eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
 /** Causes that only the tracker can give; the other invariants judge them. */
-const OWN = ['heartbeat', 'idle', 'expired', 'lifetime']
+const OWN = ['heartbeat', 'idle', 'expired', 'lifetime', 'rate', 'slow', 'replaced', 'refused', 'rebalance']
 
 export const ends: readonly Invariant[] = [
   {
@@ -53,7 +53,9 @@ export const ends: readonly Invariant[] = [
   },
   {
     name: 'nothing remains',
-    step ({ live, drain, unsettled, tracker, clock }) {
+    step ({ live, drain, unsettled, tracker, clock, options }) {
+      // A summary, the end of pressure or a handshake may be waited for.
+      if (tracker.admission !== null || Object.values(options.modes).includes('observe')) return undefined
       if (live.size > 0 || unsettled.size > 0 || (drain.startedAt !== null && drain.doneAt === null)) return undefined
       const left = tracker.leftovers + clock.pendingTimers + clock.pendingImmediates
       return left > 0 && `nobody is there, and ${tracker.leftovers} entries, ${clock.pendingTimers} timers and ${clock.pendingImmediates} immediates are`

@@ -2,7 +2,7 @@
  * S29–S31: nobody alive is killed, and nobody dead outlives `interval × (maxMissed + 1)` of running time.
  */
 import { TICK } from '../time.ts'
-import { eachOf } from './invariant.ts'
+import { acts, eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
 export const heartbeat: readonly Invariant[] = [
@@ -12,11 +12,11 @@ export const heartbeat: readonly Invariant[] = [
   },
   {
     name: 'nobody dead outlives the bound',
-    step: ({ live, time }) => eachOf(live, ({ diedAt, lastSign, openedAt, terms, socket, connection }) => {
+    step: (world) => acts(world, 'heartbeat') && eachOf(world.live, ({ diedAt, lastSign, openedAt, terms, socket, connection }) => {
       if (diedAt === null || openedAt === null || terms.heartbeat === false || !socket.handle || socket.paused) return undefined
       if (connection.state !== 'open' && connection.state !== 'draining') return undefined
       const { interval, maxMissed } = terms.heartbeat
-      const since = time.slow - Math.max(diedAt, lastSign, time.restartedAt(interval))
+      const since = world.time.slow - Math.max(diedAt, lastSign, world.time.restartedAt(interval))
       // A tick's rounding at either end.
       return since > interval * (maxMissed + 1) + 2 * TICK && `has been dead for ${since} ms, with an interval of ${interval} ms and ${maxMissed} to miss`
     })

@@ -6,6 +6,7 @@
  */
 import type { CloseCause } from '../../../lib/core/close-codes.ts'
 import type { CloseRecord } from '../../../lib/core/connection.ts'
+import type { PolicyName } from '../../../lib/core/enforcement.ts'
 import type { DrainReport } from '../../../lib/core/drain-report.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'
@@ -20,6 +21,8 @@ export interface Invariant {
   step? (world: World): Verdict
   /** The tracker is about to end a connection that is open or draining. */
   ending? (world: World, peer: Peer, cause: CloseCause): Verdict
+  /** The tracker stops reading a connection, for it sends too much. */
+  pausing? (world: World, peer: Peer): Verdict
   /** A connection has closed. */
   closed? (world: World, peer: Peer, record: CloseRecord): Verdict
   /** An event of the tracker that concerns one connection. */
@@ -29,6 +32,9 @@ export interface Invariant {
   /** Everybody was closed and all promises have settled. */
   end? (world: World): Verdict
 }
+
+/** Whether a policy acts in this world. */
+export function acts ({ options }: World, policy: PolicyName): boolean { return options.modes[policy] === 'enforce' }
 
 /** The first of these for whom something is wrong. */
 export function eachOf (peers: Iterable<Peer>, look: (peer: Peer) => Verdict): Verdict {

@@ -1,0 +1,84 @@
+// The arithmetic of docs/limits.md: its tables against the policies they describe.
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { POLICIES } from '../../lib/core/enforcement.ts'
+import { resolveOptions } from '../../lib/resolve-options.ts'
+import { ceiling } from '../../lib/policies/admission/decision.ts'
+import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
+import { MessageRate } from '../../lib/policies/message-rate.ts'
+import { createClock } from '../../lib/testing/index.ts'
+import { readDocument, tables } from './markdown.ts'
+
+const document = readDocument('docs/limits.md')
+
+/** `10,000` → 10000; `781.3 MiB` → 781.3 */
+function numberIn (cell: string | undefined): number {
+  return Number(/[\d.,]+/.exec(cell ?? '')![0].replaceAll(',', ''))
+}
+
+test('docs/limits.md names every policy that can only observe, and no other', () => {
+  const named = tables(document, 'policy', 'what it would do', 'to whom').flatMap((row) => [...row.policy!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
+  assert.deepEqual(named.toSorted(), [...POLICIES].toSorted())
+})
+
+test('the ceilings and evictions of docs/limits.md are those that hold', async () => {
+  const rows = tables(document, 'max', 'sockets at most while evicting', 'evictions in a minute at most')
+  assert.ok(rows.length >= 5)
+  for (const row of rows) {
+    const max = numberIn(row.max)
+    assert.equal(numberIn(row['sockets at most while evicting']), ceiling(max))
+    const clock = createClock()
+    const budget = new EvictionBudget(clock)
+    let evictions = 0
+    for (; budget.has('key', max); evictions++) budget.spend('key')
+    assert.equal(numberIn(row['evictions in a minute at most']), evictions)
+    await clock.tick(60_000)
+    assert.ok(budget.has('key', max), 'the next minute has its own')
+  }
+})
+
+test('the sums of docs/limits.md for what slow readers hold are right', () => {
+  const rows = tables(document, 'connections', 'maxBufferedBytes', 'largest message sent', 'all of them slow at once')
+  assert.ok(rows.length >= 3)
+  for (const row of rows) {
+    const bytes = numberIn(row.connections) * (numberIn(row.maxBufferedBytes) + numberIn(row['largest message sent']))
+    assert.equal(row['all of them slow at once'], `${(bytes / 2 ** 20).toLocaleString('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })} MiB`)
+  }
+})
+
+test('the message rates of docs/limits.md are those of the token bucket', () => {
+  const rows = tables(document, 'max', 'timeWindow', 'burst', 'at once', 'then one each', 'in any second', 'in any minute')
+  assert.ok(rows.length >= 4)
+  for (const row of rows) {
+    const options = resolveOptions({ messageRate: { max: numberIn(row.max), timeWindow: numberIn(row.timeWindow), burst: numberIn(row.burst) } })
+    const { messageRate } = options.terms
+    assert.ok(messageRate)
+    let now = 1_000_000
+    let closed = false
+    const rate = new MessageRate({ clock: { now: () => now }, enforcement: { allows: () => true } } as never)
+    const connection = { state: 'open', paidAt: 0, end: () => { closed = true } } as never as { paidAt: number }
+    /** Messages that pass; the one that does not is taken back, for it would have closed the connection. */
+    const passing = () => {
+      for (let passed = 0; ; passed++) {
+        const { paidAt } = connection
+        if (rate.spend(connection as never, messageRate)) continue
+        connection.paidAt = paidAt
+        return passed
+      }
+    }
+    const atOnce = passing()
+    assert.equal(atOnce, numberIn(row['at once']), JSON.stringify(row))
+    assert.ok(closed)
+    let sum = atOnce
+    let firstAfter = 0
+    for (let at = 1; at <= 60_000; at++) {
+      now = 1_000_000 + at
+      const passed = passing()
+      if (passed > 0) firstAfter ||= at
+      sum += passed
+      if (at === 1_000) assert.equal(sum, numberIn(row['in any second']), JSON.stringify(row))
+    }
+    assert.equal(firstAfter, numberIn(row['then one each']), JSON.stringify(row))
+    assert.equal(sum, numberIn(row['in any minute']), JSON.stringify(row))
+  }
+})

@@ -1,0 +1,67 @@
+/**
+ * S38, S39, and rates: who reads too slowly, and who sends too much.
+ */
+import type { Peer } from '../peers.ts'
+import { TICK } from '../time.ts'
+import { acts, eachOf } from './invariant.ts'
+import type { Invariant } from './invariant.ts'
+
+/** Bytes of pings, which nobody is asked about. */
+const PINGS = 500
+
+/** Looks at a peer that takes nothing. */
+const LOOKS = 4
+
+/** Messages above what burst and time allow, at these times; the last of them counts. */
+function over ({ terms: { messageRate } }: Peer, times: readonly number[]): number {
+  if (messageRate === false) return -Infinity
+  const { max, timeWindow, burst } = messageRate
+  const now = times.at(-1)!
+  return times.reduce((most, time, i) => Math.max(most, times.length - i - burst - (now - time) * max / timeWindow), -Infinity)
+}
+
+export const readers: readonly Invariant[] = [
+  {
+    name: 'whoever reads is not slow',
+    ending ({ time }, peer, cause) {
+      const { terms: { backpressure: { maxStallTime, maxBufferedBytes } }, socket: { pending }, stuckSince } = peer
+      if (cause !== 'slow' || (maxBufferedBytes !== false && pending > maxBufferedBytes)) return undefined
+      if (maxStallTime === false || stuckSince === null) return `${peer.name} was slow with ${pending} bytes to take`
+      const stuck = time.moment.fast - stuckSince.fast
+      // Looks are whole ticks apart.
+      return stuck < LOOKS * Math.floor(maxStallTime / LOOKS / TICK) * TICK - TICK && `${peer.name} was slow after ${stuck} of ${maxStallTime} ms`
+    }
+  },
+  {
+    name: 'whoever takes nothing is closed in time',
+    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ terms, stuckSince, openedAt, socket, connection }) => {
+      const { maxStallTime } = terms.backpressure
+      if (maxStallTime === false || stuckSince === null || openedAt === null || !socket.handle) return undefined
+      if (connection.state !== 'open' && connection.state !== 'draining') return undefined
+      const stuck = world.time.slow - Math.max(stuckSince.slow, openedAt.slow)
+      return stuck > maxStallTime * 1.25 + 3 * TICK && `has taken nothing for ${stuck} ms, and may for ${maxStallTime}`
+    })
+  },
+  {
+    name: 'nobody holds more bytes than it may',
+    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ terms, socket: { pending }, connection }) => {
+      const { maxBufferedBytes } = terms.backpressure
+      if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
+      return pending > maxBufferedBytes + PINGS && `holds ${pending} bytes, and may hold ${maxBufferedBytes}`
+    })
+  },
+  {
+    name: 'whoever keeps to its rate is neither closed nor paused',
+    ending: (_, peer, cause) => cause === 'rate' && over(peer, peer.readAt) < 1e-6 && `${peer.name} sends no more than it may`,
+    pausing: (_, peer) => over(peer, peer.readAt) < 1e-6 && `${peer.name} sends no more than it may, and is paused`
+  },
+  {
+    name: 'nobody gets through more than its rate',
+    step: (world) => acts(world, 'messageRate') && eachOf(world.live, (peer) => {
+      const { connection, terms: { messageRate }, deliveredAt } = peer
+      if (messageRate === false || messageRate.policy !== 'close' || connection.state !== 'open' || deliveredAt.length === 0) return undefined
+      const count = over(peer, deliveredAt)
+      return count > 1e-6 && `got ${count} messages more through than it may`
+    })
+  }
+]

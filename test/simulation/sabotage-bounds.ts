@@ -1,0 +1,76 @@
+/**
+ * Deliberate breaks of what bounds connections: limits, rates, backpressure, pressure, modes.
+ */
+import { Enforcement } from '../../lib/core/enforcement.ts'
+import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
+import { Places } from '../../lib/policies/admission/places.ts'
+import { Backpressure } from '../../lib/policies/backpressure.ts'
+import { MessageRate } from '../../lib/policies/message-rate.ts'
+import { fake } from '../helpers/fake-socket.ts'
+import { method, patch, transport } from './broken.ts'
+import type { Sabotage } from './broken.ts'
+
+export const BOUNDS: readonly Sabotage[] = [
+  {
+    invariant: 'no limit is exceeded',
+    what: 'one more is not counted',
+    begin: () => patch(Places.prototype, (original) => ({
+      withOneMore: method<Places>(function (key: string) {
+        const { counted, physical } = original.withOneMore.call(this, key)
+        return { counted: counted - 1, physical: physical - 1 }
+      })
+    }))
+  },
+  {
+    invariant: 'nobody is evicted in vain',
+    what: 'one more is counted twice',
+    begin: () => patch(Places.prototype, (original) => ({
+      withOneMore: method<Places>(function (key: string) {
+        const { counted, physical } = original.withOneMore.call(this, key)
+        return { counted: counted + 1, physical }
+      })
+    }))
+  },
+  {
+    invariant: 'evictions are bounded',
+    what: 'evictions are not counted',
+    begin: () => patch(EvictionBudget.prototype, () => ({ spend: method(() => {}) }))
+  },
+  {
+    invariant: 'pressure evicts while it lasts, and nobody at work',
+    what: 'there is always pressure',
+    begin: () => ({ parts: { isUnderPressure: () => true } })
+  },
+  {
+    invariant: 'who only observes ends nobody',
+    what: 'every policy acts',
+    begin: () => patch(Enforcement.prototype, () => ({ allows: method(() => true) }))
+  },
+  {
+    invariant: 'whoever reads is not slow',
+    what: 'what a slow peer takes is not seen',
+    begin: () => transport({ bytesTaken: () => 0 })
+  },
+  {
+    invariant: 'whoever takes nothing is closed in time',
+    what: 'what is sent counts as taken',
+    begin: () => transport({ bytesTaken: (socket) => fake(socket).clock.now() })
+  },
+  {
+    invariant: 'nobody holds more bytes than it may',
+    what: 'what is sent is not looked at',
+    begin: () => patch(Backpressure.prototype, () => ({ sent: method(() => {}) }))
+  },
+  {
+    invariant: 'whoever keeps to its rate is neither closed nor paused',
+    what: 'a message is paid for twice',
+    begin: () => patch(MessageRate.prototype, (original) => ({
+      spend: method<MessageRate>(function (...args: Parameters<MessageRate['spend']>) { return original.spend.apply(this, args) && original.spend.apply(this, args) })
+    }))
+  },
+  {
+    invariant: 'nobody gets through more than its rate',
+    what: 'messages cost nothing',
+    begin: () => patch(MessageRate.prototype, () => ({ spend: method(() => true) }))
+  }
+]
