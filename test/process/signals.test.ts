@@ -346,8 +346,10 @@ test('in a worker thread nothing is armed, and that is said', async () => {
   const code = `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}\nregister()\n` +
     `await import(${JSON.stringify(new URL('./fixtures/worker.ts', import.meta.url))})`
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), { execArgv: [] })
+  // Asked for first: a worker that ends at once tells its message and its exit in one go.
+  const exited = once(worker, 'exit')
   const [{ warnings, listeners }] = await once(worker, 'message') as [{ warnings: string[], listeners: number }]
-  await once(worker, 'exit')
+  await exited
   assert.equal(listeners, 0)
   assert.equal(warnings.filter((message) => /worker thread/.test(message)).length, 1)
 })
