@@ -59,8 +59,8 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
     const timeout = connection.idleTimeout as number
     // Its messages are not read at present.
     if (transport.isPaused(connection.socket)) return this.#arm(connection, timeout)
-    // The message came at the end of its tick, for all we know.
-    const left = timeout - (running.ticks - connection.lastMessageTick - 1) * TICK
+    // The message came at the end of its tick, for all we know, and a stall may have counted for one more.
+    const left = timeout - (running.ticks - connection.lastMessageTick - 2) * TICK
     if (left > 0) return this.#arm(connection, left)
     if (!enforcement.allows('idle', 'close', connection)) return this.#arm(connection, timeout)
     connection.end('idle', CAUSE_CODES.idle, REASON)
