@@ -15,6 +15,7 @@ const COUNT = Number(process.env.FUZZ_SEQUENCES ?? 20_000)
 const SEED = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const PARTS = 4
 
+// Not a diagnostic of a test: those are not shown where the process ends first.
 console.log(`fuzz: FUZZ_SEED=${SEED} FUZZ_SEQUENCES=${COUNT}`)
 
 it('a seed always makes the same sequence', () => {

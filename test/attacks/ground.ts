@@ -27,7 +27,7 @@ const collect = runInNewContext('gc') as () => void
 
 /** Characters that forge lines or terminal output: the log must hold none of them, whoever reads it with what. */
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const FORGERY = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+export const FORGERY = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
 
 /** What an attack is told beside the plugin's options. */
 export interface GroundOptions {

@@ -2,7 +2,7 @@
  * Processes of a test's own: fixtures forked through tsx, with their output, their messages and their end.
  */
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { TestContext } from 'node:test'
@@ -65,4 +65,15 @@ export function forkFixture (t: TestContext, name: string, args: string[] = [], 
   })
   t.after(() => { child.kill('SIGKILL') })
   return new Child(child)
+}
+
+/** Starts a program that ends with the test. */
+export function run (t: TestContext, command: string, args: string[]) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = once(child, 'exit')
+  t.after(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  return child
 }

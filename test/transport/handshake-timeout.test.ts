@@ -7,30 +7,10 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createClock } from '../../lib/testing/clock.ts'
+import { assertRefused, ended, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
-import { maskedFrame, Opcode, rawHandshake, start, until, within } from '../helpers/server.ts'
-import type { RawClient, TestApp } from '../helpers/server.ts'
-
-/** A hook that waits at a gate; `arrived` resolves when somebody stands there. */
-function gate () {
-  let open!: () => void
-  let come!: () => void
-  const opened = new Promise<void>((resolve) => { open = resolve })
-  const arrived = new Promise<void>((resolve) => { come = resolve })
-  return { open, arrived, wait: async () => { come(); await opened } }
-}
-
-const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
-
-async function assertRefused (raw: RawClient): Promise<void> {
-  const { status, headers } = await raw.answer
-  assert.equal(status, 503)
-  assert.equal(headers.get('retry-after'), '1')
-  assert.equal(headers.get('connection'), 'close')
-  assert.equal(await ended(raw), undefined)
-  assert.equal(raw.body, 'The server is restarting.\n')
-  assert.equal(headers.get('content-length'), String(raw.body.length))
-}
+import { maskedFrame, Opcode, rawHandshake, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
 

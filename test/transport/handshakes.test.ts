@@ -5,30 +5,10 @@ import net from 'node:net'
 import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocket } from 'ws'
+import { assertRefused, ended, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
-import { connect, handshake, maskedFrame, Opcode, portOf, rawConnect, rawHandshake, rawTcp, start, until, within } from '../helpers/server.ts'
-import type { RawClient, TestApp } from '../helpers/server.ts'
-
-/** A hook that waits at a gate; `arrived` resolves when somebody stands there. */
-function gate () {
-  let open!: () => void
-  let come!: () => void
-  const opened = new Promise<void>((resolve) => { open = resolve })
-  const arrived = new Promise<void>((resolve) => { come = resolve })
-  return { open, arrived, wait: async () => { come(); await opened } }
-}
-
-const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
-
-async function assertRefused (raw: RawClient): Promise<void> {
-  const { status, headers } = await raw.answer
-  assert.equal(status, 503)
-  assert.equal(headers.get('retry-after'), '1')
-  assert.equal(headers.get('connection'), 'close')
-  assert.equal(await ended(raw), undefined)
-  assert.equal(raw.body, 'The server is restarting.\n')
-  assert.equal(headers.get('content-length'), String(raw.body.length))
-}
+import { connect, handshake, maskedFrame, Opcode, portOf, rawConnect, rawHandshake, rawTcp, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 /** A connection that keeps a drain in its grace until `finish`. */
 async function busy (t: Parameters<typeof rawConnect>[0], app: TestApp) {
