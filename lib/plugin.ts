@@ -26,6 +26,7 @@ import { resolveOptions } from './resolve-options.ts'
 import { routeHook } from './routes.ts'
 import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
+import { errorTaker } from './transport/footprint.ts'
 import { Handshakes } from './transport/handshakes.ts'
 import { wsTransport } from './transport/ws-socket.ts'
 
@@ -74,7 +75,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   mirrorToChannels(tracker)
   logEvents(tracker, app.log, gate)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, delegateErrors: errorHandler !== undefined || !options.isolation, terms: options.terms }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms }))
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,

@@ -15,6 +15,7 @@ import { connectionOf } from './core/socket.ts'
 import type { Terms } from './core/terms.ts'
 import { resolveRouteOptions } from './resolve-options.ts'
 import type { ResolvedRouteOptions } from './resolve-options.ts'
+import { releaseResponse } from './transport/footprint.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
 
@@ -39,9 +40,10 @@ export function routeOf (request: FastifyRequest): Route | undefined {
 /**
  * An onRoute hook; to wrap handlers it must be added before @fastify/websocket's, which replaces them.
  *
- * `delegateErrors`: leave what handlers throw to @fastify/websocket, and so to the user's own errorHandler.
+ * `takeErrors` makes 'error' events of a socket ours; null: what its code throws is left to @fastify/websocket, and so to the
+ * user's own errorHandler, which needs request and reply.
  */
-export function routeHook (how: { wrap: boolean, delegateErrors: boolean, terms: Terms }): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket) => void) | null, terms: Terms }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket || given.wsHandler)
@@ -60,7 +62,7 @@ export function routeHook (how: { wrap: boolean, delegateErrors: boolean, terms:
     const key = given.websocket ? 'handler' : 'wsHandler'
     const handler: unknown = given[key]
     // A wrong one is refused by @fastify/websocket, in its own words.
-    if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, how.delegateErrors) as never
+    if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, how.takeErrors) as never
   }
 }
 
@@ -93,26 +95,29 @@ export function warnOnce (route: Route | undefined, kind: string, warn: () => vo
   warn()
 }
 
-function wrap (handler: Handler, { options }: Route, delegateErrors: boolean): Handler {
+function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSocket) => void) | null): Handler {
   return function (socket, request) {
     const connection = connectionOf(socket)
     // Closed by `onOpen`, `owner` or `data`: there is nothing left to handle.
     if (connection?.state === 'closing' || connection?.state === 'closed') return undefined
     if (connection === undefined) return handler.call(this, socket, request)
+    takeErrors?.(socket)
     try {
       const result = handler.call(this, socket, request)
       if (!isThenable(result)) return undefined
       if (options.waitForHandler) connection.hold(result)
-      if (delegateErrors) return unlessExpected(result, connection)
+      if (takeErrors === null) return unlessExpected(result, connection)
       result.then(undefined, (error: unknown) => { connection.handlerFailed(error) })
       return undefined
     } catch (error) {
-      if (delegateErrors) {
+      if (takeErrors === null) {
         connection.noteFault(error)
         throw error
       }
       connection.handlerFailed(error)
       return undefined
+    } finally {
+      if (takeErrors !== null) releaseResponse(request.raw)
     }
   }
 }

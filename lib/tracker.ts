@@ -134,6 +134,7 @@ export class SocketTracker implements Tracker {
     const running = new Deadlines(new RunningClock(parts.clock))
     this.#host = {
       clock: parts.clock,
+      epoch: parts.clock.wallNow(),
       transport: parts.transport,
       deadlines: new Deadlines(parts.clock),
       running,

@@ -4,7 +4,7 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Cleanup } from './cleanup.ts'
 import type { Clock } from './clock.ts'
-import type { CloseRecord, Connection, ConnectionData } from './connection.ts'
+import type { CloseRecord, Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Events } from './events.ts'
@@ -16,6 +16,8 @@ import type { RateTerms, Terms } from './terms.ts'
 /** What all connections of one tracker share. */
 export interface ConnectionHost {
   readonly clock: Clock
+  /** Wall time at the start of the tracker. */
+  readonly epoch: number
   readonly transport: Transport
   readonly deadlines: Deadlines
   /** Deadlines in time that passes only while the event loop runs. */
@@ -105,6 +107,5 @@ export interface ConnectionFacts {
   ip: string
   requestId: string
   owner?: string | undefined
-  data?: ConnectionData | undefined
   request?: FastifyRequest | undefined
 }

@@ -17,14 +17,19 @@ export class Ending {
   readonly cause: CloseCause
   readonly code: number
   readonly reason: string
+  /** Whether it was told before that the server leaves. */
+  readonly drained: boolean
   /** Whether everyone was told that it is closing; it cannot be closed before. */
   announced = false
+  /** What is left, once it is closed. */
+  record: CloseRecord | null = null
   #answer: AnswerDeadline | null = null
 
-  constructor (cause: CloseCause, code: number, reason: string) {
+  constructor (cause: CloseCause, code: number, reason: string, drained: boolean) {
     this.cause = cause
     this.code = code
     this.reason = reason
+    this.drained = drained
   }
 
   /** Starts the time the peer has. */
@@ -46,7 +51,7 @@ export class Ending {
   toRecord (host: ConnectionHost, connection: Identity, messages: number, dropped: number): CloseRecord {
     const { clock, transport } = host
     const { id, route, openedAt, socket } = connection
-    return {
+    return (this.record = {
       id,
       route,
       cause: this.cause,
@@ -60,6 +65,6 @@ export class Ending {
       bytesSent: transport.bytesSent(socket),
       messages,
       dropped
-    }
+    })
   }
 }

@@ -8,6 +8,7 @@ import type { ConnectionData, ConnectionState } from './connection.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import { attempt } from './events.ts'
+import type { Extras } from './extras.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 
 const NO_TAGS: ReadonlySet<string> = new Set()
@@ -17,37 +18,43 @@ let lastId = 0
 export abstract class Identity {
   readonly id: number = ++lastId
   readonly socket: WebSocket
-  readonly openedAt: number
   readonly route: string
   readonly ip: string
   readonly requestId: string
-  readonly request: FastifyRequest | undefined
-  data: ConnectionData
   protected readonly host: ConnectionHost
+  /** What most connections never need. */
+  protected rare: Extras | null = null
+  /** Milliseconds from the start of the tracker to its own: a small number needs no memory of its own. */
+  readonly #opened: number
   #owner: string | undefined
-  #tags: Set<string> | null = null
-  #log: FastifyBaseLogger | null = null
 
   constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
     this.host = host
     this.socket = socket
-    this.openedAt = host.clock.wallNow()
+    this.#opened = Math.round(host.clock.wallNow() - host.epoch)
     this.route = facts.route
     this.ip = facts.ip
     this.requestId = facts.requestId
-    this.request = facts.request
-    this.data = facts.data ?? {}
+    if (facts.request !== undefined) this.extras.request = facts.request
   }
 
   abstract readonly state: ConnectionState
 
   protected abstract readonly isEnding: boolean
 
+  get openedAt (): number { return this.host.epoch + this.#opened }
   get owner (): string | undefined { return this.#owner }
-  get tags (): ReadonlySet<string> { return this.#tags ?? NO_TAGS }
-  get log (): FastifyBaseLogger { return (this.#log ??= this.host.childLogger(this.#self)) }
+  get tags (): ReadonlySet<string> { return this.rare?.tags ?? NO_TAGS }
+  get log (): FastifyBaseLogger { return (this.extras.log ??= this.host.childLogger(this.self)) }
+  get request (): FastifyRequest | undefined { return this.rare?.request }
+  get data (): ConnectionData { return (this.extras.data ??= {}) }
+  set data (data: ConnectionData) { this.extras.data = data }
 
-  get #self (): ManagedConnection { return this as unknown as ManagedConnection }
+  /** What most connections never need; made when first asked for. */
+  get extras (): Extras { return (this.rare ??= {}) }
+
+  // Not a private method: those cost every connection a field.
+  protected get self (): ManagedConnection { return this as unknown as ManagedConnection }
 
   /** Logs what was thrown; where a serializer trips over it, the line goes out without. */
   protected note (level: 'debug' | 'warn' | 'error', err: unknown, message: string): void {
@@ -61,9 +68,9 @@ export abstract class Identity {
 
   setOwner (owner: string | undefined): boolean {
     if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', typeof owner)
-    if (this.state !== 'closed') this.host.registry.moveOwner(this.#self, this.#owner, owner)
+    if (this.state !== 'closed') this.host.registry.moveOwner(this.self, this.#owner, owner)
     this.#owner = owner
-    return !this.isEnding && (this.host.gatekeeper?.ownerSet(this.#self, owner) ?? true)
+    return !this.isEnding && (this.host.gatekeeper?.ownerSet(this.self, owner) ?? true)
   }
 
   tag (...tags: string[]): void {
@@ -71,8 +78,8 @@ export abstract class Identity {
     const added = tags.filter((tag) => !this.tags.has(tag))
     if (this.state === 'closed' || added.length === 0) return
     // A new set: whoever has read the tags has a snapshot.
-    this.#tags = new Set([...this.tags, ...added])
-    for (const tag of added) this.host.registry.addTag(this.#self, tag)
+    this.extras.tags = new Set([...this.tags, ...added])
+    for (const tag of added) this.host.registry.addTag(this.self, tag)
   }
 
   /** What a logger or JSON.stringify shows: enough to find it, nothing private. */
@@ -83,10 +90,11 @@ export abstract class Identity {
   untag (...tags: string[]): void {
     const gone = tags.filter((tag) => this.tags.has(tag))
     if (gone.length === 0) return
-    const left = this.#tags = new Set(this.#tags)
+    const left = new Set(this.tags)
+    this.extras.tags = left
     for (const tag of gone) {
       left.delete(tag)
-      this.host.registry.removeTag(this.#self, tag)
+      this.host.registry.removeTag(this.self, tag)
     }
   }
 }

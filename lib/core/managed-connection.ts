@@ -11,10 +11,9 @@ import { CloseCode, escapeReason, isSendable, truncateReason } from './close-cod
 import type { CloseCause } from './close-codes.ts'
 import { STATES } from './connection.ts'
 import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
-import type { ConnectionFacts, ConnectionHost, Place } from './connection-host.ts'
+import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
 import { Deadline } from './deadlines.ts'
 import { deferred, rejected } from './deferred.ts'
-import type { Deferred } from './deferred.ts'
 import { Ending, NO_CLOSE_FRAME } from './ending.ts'
 import {
   SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError, isAbortError
@@ -24,29 +23,10 @@ import { Traffic } from './traffic.ts'
 import { untilWritable } from './writable.ts'
 import type { WritableOptions } from './writable.ts'
 
-/** What most connections never need. */
-interface Rare {
-  drainSignal?: LazySignal
-  signal?: LazySignal
-  cleanups?: CleanupStack
-  /** The wait for a socket that has not told that it is closed. */
-  untold?: Deadline
-  closed?: Deferred<CloseRecord>
-  /** When it may be read again. */
-  rate?: Deadline
-  place?: Place
-}
-
 export class ManagedConnection extends Traffic implements Connection, CleanupObserver {
   #state: ConnectionState = 'open'
-  #rare: Rare | null = null
-  #record: CloseRecord | null = null
   #ending: Ending | null = null
-  /** Was told that the server leaves. */
-  #drained = false
   #gone = false
-  /** The application's errorHandler is running. */
-  #faulting = false
 
   constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
     super(host, socket, facts)
@@ -59,7 +39,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   get state (): ConnectionState { return this.#state }
 
   get drainSignal (): AbortSignal {
-    return (this.extras.drainSignal ??= new LazySignal()).read(this.#drained && drainingError)
+    return (this.extras.drainSignal ??= new LazySignal()).read((this.#state === 'draining' || this.#ending?.drained === true) && drainingError)
   }
 
   get signal (): AbortSignal {
@@ -68,9 +48,10 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   }
 
   get closed (): Promise<CloseRecord> {
-    if (this.#rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
+    if (this.rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
     const closed = this.extras.closed ??= deferred()
-    if (this.#record !== null) closed.resolve(this.#record)
+    const record = this.#ending?.record
+    if (record != null) closed.resolve(record)
     return closed.promise
   }
 
@@ -79,7 +60,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   defer (cleanup: Cleanup): void {
     if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
     const { deadlines, cleanupTimeout, registry } = this.host
-    let cleanups = this.#rare?.cleanups
+    let cleanups = this.rare?.cleanups
     if (cleanups === undefined) {
       cleanups = this.extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
       // Before that it waits with the others.
@@ -103,9 +84,6 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   // ——— what policies do
 
-  /** What most connections never need. */
-  get extras (): Rare { return (this.#rare ??= {}) }
-
   /** Whether the raw socket is gone. */
   get gone (): boolean { return this.#gone }
 
@@ -114,7 +92,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     if (!this.#enter('draining')) return
     this.stopMessages()
     this.host.events.emit('draining', this)
-    this.#rare?.drainSignal?.abort(drainingError)
+    this.rare?.drainSignal?.abort(drainingError)
   }
 
   /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
@@ -141,12 +119,12 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   get isolated (): boolean { return this.host.isolation }
 
   /** Starts every cleanup that still waits. */
-  rushCleanups (): void { this.#rare?.cleanups?.rush() }
+  rushCleanups (): void { this.rare?.cleanups?.rush() }
 
   /** Gives up every cleanup that still runs, and a socket that has lost its raw socket and does not tell. */
   giveUp (): void {
-    this.#rare?.cleanups?.giveUp()
-    if (this.#rare?.untold !== undefined) this.socketClosed()
+    this.rare?.cleanups?.giveUp()
+    if (this.rare?.untold !== undefined) this.socketClosed()
   }
 
   // ——— what the transport tells
@@ -160,7 +138,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
   socketClosing (cause: 'application' | 'protocol' | 'refused' | 'slow', code: number, reason: string): void {
     // After a fault it is the user's errorHandler that closes.
-    this.#startClosing(cause === 'application' && (this.#faulting || this.muted) ? 'error' : cause, code, reason)
+    this.#startClosing(cause === 'application' && (this.rare?.faulting || this.muted) ? 'error' : cause, code, reason)
   }
 
   /** The raw socket is gone. */
@@ -169,7 +147,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.#gone = true
     this.#startClosing('network', NO_CLOSE_FRAME, '')
     this.#ending?.answered()
-    if (this.#rare?.untold !== undefined) this.host.deadlines.cancel(this.#rare.untold)
+    if (this.rare?.untold !== undefined) this.host.deadlines.cancel(this.rare.untold)
     this.host.gatekeeper?.gone(this)
     this.host.observer?.gone(this)
     this.#finish()
@@ -210,11 +188,11 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   /** Runs the application's errorHandler: a close in it is for the error. */
   blame (errorHandler: () => unknown): unknown {
-    this.#faulting = true
+    this.extras.faulting = true
     try {
       return errorHandler()
     } finally {
-      this.#faulting = false
+      this.extras.faulting = false
     }
   }
 
@@ -253,14 +231,14 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   #enter (state: ConnectionState): boolean {
     if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
     this.#state = state
-    if (state === 'draining') this.#drained = true
     return true
   }
 
   /** Everything that happens when a connection starts to close, once; `act` puts our frame out, or cuts it off. */
   #startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
+    const drained = this.#state === 'draining'
     if (!this.#enter('closing')) return false
-    const ending = this.#ending = new Ending(cause, code, reason)
+    const ending = this.#ending = new Ending(cause, code, reason, drained)
     if (cause === 'client' || cause === 'network') this.host.observer?.left(this)
     act?.()
     if (!this.#gone) {
@@ -271,20 +249,20 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     // What a client sent before it left was received in full; after a close of ours nobody wants it.
     if (cause === 'client' || cause === 'network') this.stopMessages()
     else this.endMessages()
-    this.#rare?.signal?.abort(() => ending.toError())
+    this.rare?.signal?.abort(() => ending.toError())
     this.host.events.emit('closing', this)
     ending.announced = true
-    this.#rare?.cleanups?.run()
+    this.rare?.cleanups?.run()
     this.#finish()
     return true
   }
 
   /** The last step, once the raw socket is gone and the cleanups have settled. */
   #finish (): void {
-    if (!this.#gone || !this.#ending!.announced || !(this.#rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
-    const record = this.#record = this.#ending!.toRecord(this.host, this, this.messagesReceived, this.messagesDropped)
+    if (!this.#gone || !this.#ending!.announced || !(this.rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
+    const record = this.#ending!.toRecord(this.host, this, this.messagesReceived, this.messagesDropped)
     this.host.registry.remove(this, record)
-    this.#rare?.closed?.resolve(record)
+    this.rare?.closed?.resolve(record)
     this.host.observer?.closed(this, record)
     this.host.events.emit('closed', this, record)
   }
@@ -292,7 +270,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** While draining or closing, an abort is what user code was told to do, not a failure. */
   isExpected (error: unknown): boolean {
     if (this.#state === 'open') return false
-    const expected = isAbortError(error) || Boolean(this.#rare?.signal?.hasReason(error) || this.#rare?.drainSignal?.hasReason(error))
+    const expected = isAbortError(error) || Boolean(this.rare?.signal?.hasReason(error) || this.rare?.drainSignal?.hasReason(error))
     if (expected) this.note('debug', error, 'aborted while closing')
     return expected
   }

@@ -7,7 +7,6 @@ import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
 import { MessageQueue } from './messages.ts'
-import type { ManagedConnection } from './managed-connection.ts'
 import type { Message, MessageSource } from './messages.ts'
 import { Vitals } from './vitals.ts'
 
@@ -19,10 +18,8 @@ const PAUSES = { listener: 1, queue: 2, rate: 4 } as const
 type PauseReason = keyof typeof PAUSES
 
 export abstract class Traffic extends Vitals implements MessageSource {
-  #queue: MessageQueue | null = null
   #work = 0
   #messages = 0
-  #dropped = 0
   /** What still arrives is not delivered. */
   #mute = false
   /** Why nothing is read at present; a bit for each reason. */
@@ -32,10 +29,10 @@ export abstract class Traffic extends Vitals implements MessageSource {
   abstract readonly gone: boolean
 
   get messagesReceived (): number { return this.#messages }
-  get messagesDropped (): number { return this.#dropped }
+  get messagesDropped (): number { return this.rare?.dropped ?? 0 }
 
   /** Whether somebody iterates over messages(). */
-  get consumed (): boolean { return this.#queue !== null && !this.#queue.left }
+  get consumed (): boolean { return this.rare?.queue?.left === false }
 
   // ——— work
 
@@ -63,8 +60,8 @@ export abstract class Traffic extends Vitals implements MessageSource {
   messages (options: MessagesOptions = {}): AsyncIterableIterator<Message> {
     const mark = options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK
     if (!Number.isSafeInteger(mark) || mark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', mark)
-    if (this.#queue !== null) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
-    const queue = this.#queue = new MessageQueue(this, mark)
+    if (this.rare?.queue !== undefined) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
+    const queue = this.extras.queue = new MessageQueue(this, mark)
     if (this.state !== 'open') queue.end()
     this.releaseMessages()
     return queue
@@ -77,22 +74,22 @@ export abstract class Traffic extends Vitals implements MessageSource {
     // Exact only where somebody is closed by it: the clock is dear.
     this.lastMessageTick = this.idleTimeout === false ? running.looked : running.ticks
     if (this.#mute) {
-      this.#dropped++
+      this.dropped(1)
       return false
     }
     const { messageRate } = this.terms
-    if (messageRate !== false && !this.host.meter!.spend(this.#self, messageRate)) {
-      this.#dropped++
+    if (messageRate !== false && !this.host.meter!.spend(this.self, messageRate)) {
+      this.dropped(1)
       return false
     }
     this.#messages++
-    if (this.consumed && !this.#queue!.push(isBinary ? toBuffer(data) : data.toString())) this.#dropped++
+    if (this.consumed && !this.rare!.queue!.push(isBinary ? toBuffer(data) : data.toString())) this.dropped(1)
     return true
   }
 
   /** Something was sent: what waits for a slow reader may be too much now. */
   sent (): void {
-    if (this.terms.backpressure.maxBufferedBytes !== false && !this.isEnding) this.host.meter!.sent(this.#self)
+    if (this.terms.backpressure.maxBufferedBytes !== false && !this.isEnding) this.host.meter!.sent(this.self)
   }
 
   get muted (): boolean { return this.#mute }
@@ -101,10 +98,10 @@ export abstract class Traffic extends Vitals implements MessageSource {
   mute (): void { this.#mute = true }
 
   /** Takes no new messages into the iterator; those queued are still delivered. */
-  stopMessages (): void { this.#queue?.stop() }
+  stopMessages (): void { this.rare?.queue?.stop() }
 
   /** Ends the iterator. */
-  endMessages (): void { this.#queue?.end() }
+  endMessages (): void { this.rare?.queue?.end() }
 
   /** Reads nothing until `releaseMessages`. */
   holdMessages (): void { this.pauseFor('listener') }
@@ -117,7 +114,7 @@ export abstract class Traffic extends Vitals implements MessageSource {
   workEnded (): void {
     if (--this.#work > 0) return
     this.host.registry.working--
-    this.host.observer?.idle(this.#self)
+    this.host.observer?.idle(this.self)
   }
 
   pause (): void { this.pauseFor('queue') }
@@ -136,9 +133,7 @@ export abstract class Traffic extends Vitals implements MessageSource {
     if (this.#pauses === 0 && !this.gone) this.host.transport.resume(this.socket)
   }
 
-  dropped (count: number): void { this.#dropped += count }
-
-  get #self (): ManagedConnection { return this as unknown as ManagedConnection }
+  dropped (count: number): void { this.extras.dropped = this.messagesDropped + count }
 }
 
 /** A binary message as Buffer, whatever `socket.binaryType` makes of it. */

@@ -8,7 +8,6 @@ import { show } from './check.ts'
 import { Identity } from './identity.ts'
 import type { Terms } from './terms.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
-import type { ManagedConnection } from './managed-connection.ts'
 
 /** A ping without a pong yet. */
 export interface Probe {
@@ -62,45 +61,44 @@ export abstract class Vitals extends Identity {
   probe: Probe | null = null
   /** Tick of running time at the last message, or at the start. */
   lastMessageTick: number
-  stall: Stall | null = null
-  /** Monotonic time at which the messages so far are paid for. */
-  paidAt = 0
   #rtt = -1
-  #times: Times | null = null
 
   constructor (host: ConnectionHost, socket: Identity['socket'], facts: ConnectionFacts) {
     super(host, socket, facts)
     this.terms = facts.terms ?? host.terms
     this.bornAt = Math.ceil(host.clock.now())
     this.lastMessageTick = host.running.ticks
-    if (this.terms.idleTimeout !== false || this.terms.maxLifetime !== false) this.#make()
+    if (this.terms.idleTimeout !== false || this.terms.maxLifetime !== false) this.makeTimes()
   }
 
   /** Times that are set, if any is. */
-  get times (): Times | null { return this.#times }
+  get times (): Times | null { return this.rare?.times ?? null }
+
+  get stall (): Stall | null { return this.rare?.stall ?? null }
+  set stall (stall: Stall | null) { if (stall !== this.stall) this.extras.stall = stall }
 
   get rtt (): number | undefined { return this.#rtt === -1 ? undefined : this.#rtt / 1000 }
 
-  get idleTimeout (): number | false { return this.#times?.idleTimeout ?? false }
+  get idleTimeout (): number | false { return this.rare?.times?.idleTimeout ?? false }
   set idleTimeout (timeout: number | false) {
-    this.#make().idleTimeout = duration('idleTimeout', timeout)
-    if (!this.isEnding) this.host.timekeeper?.idleTimeoutSet(this.#connection)
+    this.makeTimes().idleTimeout = duration('idleTimeout', timeout)
+    if (!this.isEnding) this.host.timekeeper?.idleTimeoutSet(this.self)
   }
 
-  get maxLifetime (): number | false { return this.#times?.maxLifetime ?? false }
+  get maxLifetime (): number | false { return this.rare?.times?.maxLifetime ?? false }
   set maxLifetime (lifetime: number | false) {
-    this.#make().maxLifetime = duration('maxLifetime', lifetime)
-    if (!this.isEnding) this.host.timekeeper?.endSet(this.#connection)
+    this.makeTimes().maxLifetime = duration('maxLifetime', lifetime)
+    if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
-  get expiresAt (): number | undefined { return this.#times?.expiresAt }
+  get expiresAt (): number | undefined { return this.rare?.times?.expiresAt }
   set expiresAt (time: number | Date | undefined) {
     const at = time instanceof Date ? time.getTime() : time
     if (at !== undefined && !(Number.isFinite(at) && at >= LEAST_TIME)) {
       throw new SOCKETS_ERR_INVALID_ARGUMENT('expiresAt', 'epoch milliseconds (a claim in seconds × 1000), a Date or undefined', show(at))
     }
-    this.#make().expiresAt = at
-    if (!this.isEnding) this.host.timekeeper?.endSet(this.#connection)
+    this.makeTimes().expiresAt = at
+    if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
   /** A pong with our payload is here. */
@@ -112,12 +110,10 @@ export abstract class Vitals extends Identity {
     this.probe = null
   }
 
-  #make (): Times {
+  protected makeTimes (): Times {
     const { idleTimeout, maxLifetime } = this.terms
-    return (this.#times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, idle: null, end: null })
+    return (this.extras.times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, idle: null, end: null })
   }
-
-  get #connection (): ManagedConnection { return this as unknown as ManagedConnection }
 }
 
 function duration (name: string, given: number | false): number | false {

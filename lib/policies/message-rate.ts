@@ -37,14 +37,14 @@ export class MessageRate implements Pick<Meter, 'spend'> {
     if (connection.state === 'closing') return true
     const now = clock.now()
     const cost = rate.timeWindow / rate.max
-    const paidAt = Math.max(connection.paidAt, now) + cost
-    connection.paidAt = paidAt
+    const bucket = connection.extras.bucket ??= { paidAt: 0, pause: null }
+    const paidAt = bucket.paidAt = Math.max(bucket.paidAt, now) + cost
     const over = paidAt - now - rate.burst * cost
     // A hair's breadth for sums of fractions.
     if (over <= cost * 1e-6) return true
     if (!enforcement.allows('messageRate', rate.policy, connection)) {
       // Or whoever is over once would be over for ever.
-      connection.paidAt = paidAt - cost
+      bucket.paidAt = paidAt - cost
       return true
     }
     if (rate.policy === 'close') {
@@ -52,13 +52,14 @@ export class MessageRate implements Pick<Meter, 'spend'> {
       return false
     }
     connection.pauseFor('rate')
-    deadlines.set(connection.extras.rate ??= new Deadline(() => { connection.resumeFor('rate') }), over)
+    deadlines.set(bucket.pause ??= new Deadline(() => { connection.resumeFor('rate') }), over)
     return true
   }
 
   /** Lets go of a connection that is closing. */
   remove (connection: ManagedConnection): void {
-    const { rate } = connection.extras
-    if (rate !== undefined) this.#host.deadlines.cancel(rate)
+    if (connection.terms.messageRate === false) return
+    const pause = connection.extras.bucket?.pause
+    if (pause != null) this.#host.deadlines.cancel(pause)
   }
 }

@@ -5,7 +5,8 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
 import { connectionOf } from '../core/socket.ts'
-import { attachClients, instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
+import { pack } from './footprint.ts'
+import { instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')
@@ -30,7 +31,7 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
   taken[kTaken] = true
   const { options } = taken
   // Servers of other makes build their sockets themselves: those are instrumented one by one.
-  if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance) as never
+  if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance, server.clients) as never
   ;(options as { closeTimeout?: number }).closeTimeout = acceptance.closeTimeout
   server.prependListener('connection', (socket, request) => { accept(socket, request) })
   // Not everyone emits 'connection': @fastify/http-proxy goes on from the callback alone.
@@ -46,8 +47,8 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
 
   function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
     if (connectionOf(socket) !== undefined) return
-    if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance)
+    if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance, server.clients)
+    pack(socket)
     acceptance.accept(socket, request)
-    attachClients(socket, server.clients)
   }
 }

@@ -20,6 +20,8 @@ import { unwrapListener, wrapListener } from './event-listeners.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
+const kClients = Symbol('fastify-websocket-lifecycle.clients')
+
 /** What ws keeps to itself and we read. */
 interface WsInternals {
   _socket: Socket & { _writableState: { writing: boolean, writelen: number }, _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
@@ -32,11 +34,11 @@ interface WsInternals {
   _pendingAutoPongs?: number
   _maxPendingAutoPongs?: number
   [kConnection]?: ManagedConnection
+  /** The set of its server that it is in. */
+  [kClients]?: Set<WebSocket>
 }
 
-const kClients = Symbol('fastify-websocket-lifecycle.clients')
-
-type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined, [kClients]?: Set<WebSocket> | undefined }
+type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined }
 
 /** A socket as this file sees it. */
 export type TrackedSocket = WebSocket & WsInternals
@@ -69,31 +71,28 @@ export function attach (socket: WebSocket, connection: ManagedConnection): void 
   raw.on('close', onRawClose)
 }
 
-/** Says in which server's set of clients a socket is. */
-export function attachClients (socket: WebSocket, clients: Set<WebSocket> | undefined): void {
-  (rawSocketOf(socket) as AttachedRawSocket)[kClients] = clients
-}
-
 /** After the 'close' listener of ws. A receiver that a thrown listener has broken never emits 'close' on its socket. */
-function onRawClose (this: AttachedRawSocket): void {
+export function onRawClose (this: AttachedRawSocket): void {
   const connection = this[kConnection]!
   this[kConnection] = undefined
   // ws does so in a listener, which `removeAllListeners()` takes away.
-  this[kClients]?.delete(connection.socket)
+  ;(connection.socket as TrackedSocket)[kClients]?.delete(connection.socket)
   connection.rawClosed(connection.socket.readyState === connection.socket.CLOSED)
 }
 
 /** A subclass of `Base` whose sockets tell their connection what they do. */
-export function trackedClass (Base: WebSocketClass, policy: SocketPolicy): WebSocketClass {
+export function trackedClass (Base: WebSocketClass, policy: SocketPolicy, clients: Set<WebSocket> | undefined): WebSocketClass {
   const Tracked = class extends Base {}
   Object.defineProperty(Tracked, 'name', { value: Base.name })
   Object.defineProperties(Tracked.prototype, overrides(Base.prototype, policy))
+  Object.defineProperty(Tracked.prototype, kClients, { value: clients })
   return Tracked
 }
 
 /** Gives a socket that exists already the same overrides. */
-export function instrument (socket: WebSocket, policy: SocketPolicy): void {
+export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Set<WebSocket> | undefined): void {
   Object.defineProperties(socket, overrides(Object.getPrototypeOf(socket) as WebSocket, policy))
+  Object.defineProperty(socket, kClients, { value: clients })
 }
 
 /** The overrides, shared by all sockets of one class. */

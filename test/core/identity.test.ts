@@ -16,14 +16,14 @@ test('ids are unique in the process, not only on one server', () => {
 test('a connection knows what the handshake told', () => {
   const host = createCoreHost()
   const request = {} as FastifyRequest
-  const { connection, socket } = host.connect({ route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', request, data: { user: 1 } as object })
-  const { route, ip, requestId, data, openedAt } = connection
-  assert.deepEqual({ route, ip, requestId, data, openedAt }, { route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', data: { user: 1 }, openedAt: host.clock.wallNow() })
+  const { connection, socket } = host.connect({ route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', request })
+  const { route, ip, requestId, openedAt } = connection
+  assert.deepEqual({ route, ip, requestId, openedAt }, { route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', openedAt: host.clock.wallNow() })
   assert.equal(connection.request, request)
   assert.equal(connection.socket, socket.ws)
 })
 
-test('data is an object of its own where none is given', () => {
+test('data is an object of its own where none is set', () => {
   const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
   assert.deepEqual([a!.data, b!.data], [{}, {}])
   assert.notEqual(a!.data, b!.data)
@@ -123,7 +123,8 @@ test('the logger is made when it is first read, once', () => {
 })
 
 test('what JSON shows of a connection is enough to find it, and nothing private', () => {
-  const { connection } = createCoreHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1', data: { secret: 1 } as object })
+  const { connection } = createCoreHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1' })
+  connection.data = { secret: 1 } as object
   const { id, openedAt } = connection
   assert.deepEqual(JSON.parse(JSON.stringify({ connection })), { connection: { id, route: '/x', state: 'open', openedAt } })
 })

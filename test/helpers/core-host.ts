@@ -61,6 +61,7 @@ export interface Pair {
 
 export class CoreHost implements ConnectionHost {
   readonly clock: FakeClock
+  readonly epoch: number
   readonly transport = new FakeTransport()
   readonly deadlines: Deadlines
   readonly running: Deadlines
@@ -89,6 +90,7 @@ export class CoreHost implements ConnectionHost {
 
   constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, terms, observe = [], ...clock }: CoreHostOptions = {}) {
     this.clock = new FakeClock(clock)
+    this.epoch = this.clock.wallNow()
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
     this.terms = { ...NO_TERMS, ...terms }

@@ -1,0 +1,44 @@
+/**
+ * What most connections never need: one object beside the connection, made with the first of it, so that an idle
+ * connection does not pay for what others use.
+ */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { CleanupStack } from './cleanup.ts'
+import type { CloseRecord, ConnectionData } from './connection.ts'
+import type { Place } from './connection-host.ts'
+import type { Deadline } from './deadlines.ts'
+import type { Deferred } from './deferred.ts'
+import type { LazySignal } from './lazy-signal.ts'
+import type { MessageQueue } from './messages.ts'
+import type { Stall, Times } from './vitals.ts'
+
+/** Where a client stands whose messages are counted. */
+export interface Bucket {
+  /** Monotonic time at which the messages so far are paid for. */
+  paidAt: number
+  /** When it may be read again; made when it first may not. */
+  pause: Deadline | null
+}
+
+export interface Extras {
+  data?: ConnectionData
+  tags?: ReadonlySet<string>
+  log?: FastifyBaseLogger
+  request?: FastifyRequest
+  drainSignal?: LazySignal
+  signal?: LazySignal
+  cleanups?: CleanupStack
+  /** The wait for a socket that has not told that it is closed. */
+  untold?: Deadline
+  closed?: Deferred<CloseRecord>
+  bucket?: Bucket
+  stall?: Stall | null
+  times?: Times
+  /** Behind `messages()`. */
+  queue?: MessageQueue
+  /** Messages that were not delivered. */
+  dropped?: number
+  place?: Place
+  /** The application's errorHandler is running. */
+  faulting?: boolean
+}

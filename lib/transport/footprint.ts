@@ -1,0 +1,60 @@
+/**
+ * What an idle socket costs, made less: lets go of what only the handshake needed, and packs what stays.
+ *
+ * @fastify/websocket keeps request, reply and response for as long as the socket lives: its 'error' listener and the raw
+ * socket's `_httpMessage` hold them, half of what an idle connection costs. One listener for all sockets takes the place of
+ * the former, and Node's own `detachSocket` ends the latter. A handler that keeps the request has it, of course.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import { connectionOf } from '../core/socket.ts'
+import { onRawClose } from './ws-socket.ts'
+import type { SocketPolicy } from './ws-socket.ts'
+
+/** Gives one 'error' listener to every socket instead of @fastify/websocket's own, which holds the request; before the handler runs. */
+export function errorTaker (policy: Pick<SocketPolicy, 'unheardError'>): (socket: WebSocket) => void {
+  function onError (this: WebSocket, error: Error): void { policy.unheardError(connectionOf(this)!, error) }
+  return (socket) => {
+    // The last one: those before are the application's, from `onOpen` or an event of the tracker.
+    const theirs = socket.listeners('error').at(-1)
+    if (theirs !== undefined) socket.removeListener('error', theirs as () => void)
+    socket.on('error', onError)
+  }
+}
+
+/** Lets go of the response; not where somebody waits for its 'close', which tells of the end of the connection. */
+export function releaseResponse ({ socket }: IncomingMessage): void {
+  const response = (socket as Socket & { _httpMessage?: ServerResponse | null } | undefined)?._httpMessage
+  if (response == null || response.listenerCount('close') > 0) return
+  response.detachSocket(socket)
+  // The response's listener has made the list grow to 20 places; a list of two is made anew with two.
+  socket.removeListener('close', onRawClose)
+  socket.on('close', onRawClose)
+}
+
+/** As `{ __proto__: null }`, in which EventEmitter keeps its listeners, but with fields where that is a hash table. */
+const Listeners = function () {} as unknown as new () => object
+Listeners.prototype = Object.create(null) as object
+
+/** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */
+const NO_EXTENSIONS = Object.freeze({})
+
+/** Private parts of a ws socket that are packed. */
+interface Inside {
+  _events?: object
+  _extensions?: object
+  _sender?: { _extensions?: object }
+  _receiver?: { _extensions?: object }
+}
+
+/** Packs a socket that has opened; leaves alone what it does not know. */
+export function pack (socket: WebSocket): void {
+  const inside = socket as unknown as Inside
+  const { _events: events, _extensions: extensions, _sender: sender, _receiver: receiver } = inside
+  if (events !== undefined && Object.getPrototypeOf(events) === null) inside._events = Object.assign(new Listeners(), events)
+  if (extensions === undefined || Object.keys(extensions).length > 0) return
+  if (sender?._extensions === extensions && receiver?._extensions === extensions) {
+    inside._extensions = sender._extensions = receiver._extensions = NO_EXTENSIONS
+  }
+}
