@@ -52,11 +52,14 @@ function explainLosses (bare: Outcome, plugin: Outcome): string {
   return `Lost on the bare server: ${lost(bare)}. Lost with the plugin: ${lost(plugin)}.`
 }
 
-function lost ({ tally: { messages, jobs }, database }: Outcome): string {
+function lost ({ tally, database }: Outcome): string {
+  const { messages, jobs, knocks } = tally
   const losses = [
     [messages.sent - messages.answered, 'replies'],
     [jobs.started - jobs.answered, 'jobs half done'],
-    [database.acquired - database.released, 'cleanups that came too late for the database']
+    [database.acquired - database.released, 'cleanups that came too late for the database'],
+    [codesOf(tally, ['deaf'])['1006'] ?? 0, 'clients cut off before they had read what was waiting for them'],
+    [knocks['cut off'] ?? 0, 'handshakes cut off without an answer']
   ] as const
   const clauses = losses.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
   return clauses.join(', ') || 'nothing'
