@@ -4,10 +4,15 @@
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { Opcode, rawConnect, until } from '../helpers/server.ts'
+import { maskedFrame, Opcode, rawConnect, until } from '../helpers/server.ts'
 import type { RawClient } from '../helpers/server.ts'
 import { ground } from './ground.ts'
 import type { Ground } from './ground.ts'
+
+const manyOf = (text: string) => Array.from({ length: 500 }, () => maskedFrame(Opcode.Text, text))
+
+/** Made once, and written at once: what a client takes to make its frames is time in which the server cannot read them. */
+const BURST = Buffer.concat([...manyOf('before'), maskedFrame(Opcode.Close, Buffer.from([3, 232])), ...manyOf('after')])
 
 /** How an attacker answers our close frame: what it does, and whether the close may be called clean. */
 const GAMES: Array<[what: string, clean: boolean | undefined, play: (client: RawClient) => void]> = [
@@ -16,11 +21,7 @@ const GAMES: Array<[what: string, clean: boolean | undefined, play: (client: Raw
   ['a code that must not be sent', undefined, (client) => { client.sendClose(1006) }],
   ['a reason that is no UTF-8', undefined, (client) => { client.send(Opcode.Close, Buffer.from([3, 232, 0xff, 0xff])) }],
   ['two frames', true, (client) => { client.sendClose(1000); client.sendClose(4000, 'again') }],
-  ['messages before and after its frame', true, (client) => {
-    for (let i = 0; i < 500; i++) client.send(Opcode.Text, 'before')
-    client.sendClose(1000)
-    for (let i = 0; i < 500; i++) client.send(Opcode.Text, 'after')
-  }],
+  ['messages before and after its frame', true, (client) => { client.write(BURST) }],
   ['pings for ever', false, (client) => {
     const pings = setInterval(() => { if (client.socket.destroyed) clearInterval(pings); else client.send(Opcode.Ping, 'alive') }, 10)
   }],

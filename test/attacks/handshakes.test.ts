@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { handshake, rawTcp, until } from '../helpers/server.ts'
-import { ground, repeat } from './ground.ts'
+import { ground, repeatInParts } from './ground.ts'
 import { dial, reset } from './raw.ts'
 
 it('a flood of half-sent requests is cut off by the timeout of HTTP headers and costs nobody else anything', async (t) => {
@@ -53,7 +53,7 @@ it('10,000 connects and resets, at every stage of a handshake, leave nothing', a
   const attack = await ground(t, { limits: { perAddress: { max: 500 }, handshakes: { max: 500 } }, heartbeat: false }, {
     configure: (app) => { app.get('/slow', { websocket: true, onRequest: () => new Promise((resolve) => { setImmediate(resolve) }) }, () => {}) }
   })
-  await repeat(attack, 10_000, 32, async (i) => {
+  await repeatInParts(t, attack, 10_000, 32, async (i) => {
     const socket = await dial(attack.app)
     const stage = i % 5
     if (stage === 1) socket.write(handshake('/echo').slice(0, 40))

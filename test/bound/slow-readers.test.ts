@@ -147,6 +147,22 @@ test('writable() lets a producer go no faster than its peer reads', async (t) =>
   assert.equal(connection.state, 'open')
 })
 
+test('of one large message only what the kernel has not taken is waiting: writable() resolves in the middle of it', async (t) => {
+  const app = await serve(t, { maxBufferedBytes: 2 * MUCH })
+  const { raw, connection } = await deaf(t, app)
+  connection.socket.send(Buffer.alloc(2 * MUCH - KIB))
+  await stalled(connection)
+  const before = taken(connection)
+  const whole = connection.socket.bufferedAmount
+  let writable = false
+  void connection.writable().then(() => { writable = true })
+  while (taken(connection) - before < MUCH) await readSome(raw, connection)
+  await until(() => writable, 'room')
+  // During one large write ws goes on counting all of it.
+  assert.equal(connection.socket.bufferedAmount, whole)
+  assert.ok(pending(connection) > 0 && pending(connection) <= MUCH, `${pending(connection)} bytes wait`)
+})
+
 test('writable() gives up with its signal, with the connection, and leaves no deadline', async (t) => {
   const app = await serve(t, { maxBufferedBytes: false })
   const { connection } = await deaf(t, app)

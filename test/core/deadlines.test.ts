@@ -124,6 +124,35 @@ test('a delay of many turns of the wheel is waited for', () => {
   assert.ok(fired[1]!.at >= exact)
 })
 
+test('setting, moving and cancelling touch a few others at most, however many are set', () => {
+  const { deadlines, make } = setup()
+  let touched = 0
+  /** One that counts how often its place in a list is looked at or changed. */
+  const counted = () => {
+    const deadline = make('counted')
+    for (const key of ['previous', 'next'] as const) {
+      let value: Deadline | null = null
+      Object.defineProperty(deadline, key, {
+        get () { touched++; return value },
+        set (other: Deadline | null) { touched++; value = other }
+      })
+    }
+    return deadline
+  }
+  // All in one slot: no list is longer.
+  const all = Array.from({ length: 10_000 }, counted)
+  for (const deadline of all) deadlines.set(deadline, 5_000)
+  assert.ok(touched <= 5 * all.length, `${touched} for ${all.length} that were set`)
+  for (const [i, deadline] of all.entries()) {
+    touched = 0
+    deadlines.set(deadline, i % 2 === 0 ? 5_000 : 7_000)
+    assert.ok(touched <= 10, `${touched} for one that moved`)
+    touched = 0
+    deadlines.cancel(deadline)
+    assert.ok(touched <= 10, `${touched} for one that was cancelled`)
+  }
+})
+
 test('the tick exists only while a deadline does', () => {
   const { clock, deadlines, make } = setup()
   assert.equal(clock.pendingTimers, 0)

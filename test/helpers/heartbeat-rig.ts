@@ -1,6 +1,7 @@
 /**
  * Connections on a fake clock that the heartbeat watches, as the tracker does it.
  */
+import assert from 'node:assert/strict'
 import type { HeartbeatTerms } from '../../lib/core/terms.ts'
 import { TICK } from '../../lib/core/deadlines.ts'
 import { Heartbeats } from '../../lib/policies/heartbeat.ts'
@@ -42,4 +43,12 @@ export function timeToDeath (clock: FakeClock, pair: Pair, bound: number): numbe
     clock.tick(Math.max(1, Math.min(TICK, clock.nextTimerIn)))
   }
   return clock.now() - start
+}
+
+/** Lets time pass while something is so; what never ends must fail its test, for no watchdog sees a loop without a turn. */
+export function tickWhile (clock: FakeClock, condition: () => boolean): void {
+  for (let ticks = 0; condition(); ticks++) {
+    assert.ok(ticks < 10_000, 'what was waited for never came')
+    clock.tick(TICK)
+  }
 }

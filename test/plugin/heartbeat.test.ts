@@ -4,12 +4,14 @@
  * real processes.
  */
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Connection, LifecycleOptions, RouteSocketOptions } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
 import { deferred } from '../../lib/core/deferred.ts'
+import { rawSocketOf } from '../../lib/transport/ws-socket.ts'
 import { nextClosed, recordEvents, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, rawConnect as connectRaw, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
@@ -106,6 +108,20 @@ test('a route may have another heartbeat, or none', async (t) => {
   assert.deepEqual(left(), ['/never'])
   assert.deepEqual(pings(raws['/never']!), [])
   assert.equal(app.sockets.list()[0]!.rtt, undefined)
+})
+
+test('the keep-alive of TCP is switched on for whoever is watched, after an interval, and for nobody else', async (t) => {
+  const { app } = await serve(t, {}, {
+    '/fast': { heartbeat: { interval: 5_000 } },
+    '/none': { heartbeat: false }
+  })
+  const { mock } = t.mock.method(Socket.prototype, 'setKeepAlive')
+  for (const [path, wanted] of [['/', [true, 25_000]], ['/fast', [true, 5_000]], ['/none', undefined]] as const) {
+    mock.resetCalls()
+    await rawConnect(t, app, path)
+    const raw = rawSocketOf(app.sockets.list({ route: path })[0]!.socket)
+    assert.deepEqual(mock.calls.findLast((call) => call.this === raw)?.arguments, wanted, path)
+  }
 })
 
 test('heartbeat: false turns it off, and a route may turn it on', async (t) => {

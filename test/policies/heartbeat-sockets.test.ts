@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createHeartbeat, isDead, pingsOf, timeToDeath } from '../helpers/heartbeat-rig.ts'
+import { createHeartbeat, isDead, pingsOf, tickWhile, timeToDeath } from '../helpers/heartbeat-rig.ts'
 import { NO_TERMS } from '../helpers/core-host.ts'
 
 const TERMS = { interval: 1_000, maxMissed: 2 }
@@ -63,7 +63,7 @@ test('looks are counted from when the ping has left', () => {
   const { clock, open } = createHeartbeat({ interval: 1_000, maxMissed: 2 })
   const { connection, socket } = open()
   socket.bytesPending(100)
-  while (pingsOf(socket) === 0) clock.tick(50)
+  tickWhile(clock, () => pingsOf(socket) === 0)
   // Two looks more, then it leaves at last: from here it has its whole two intervals.
   clock.tick(1_400)
   socket.bytesPending(0)
@@ -141,7 +141,7 @@ test('a closing connection is neither pinged nor judged: its close has its own d
 test('one that starts to close between the last look and the end keeps its own cause', async () => {
   const { clock, open } = createHeartbeat({ interval: 1_000, maxMissed: 1 })
   const { connection, socket } = open()
-  while (pingsOf(socket) === 0) clock.tick(50)
+  tickWhile(clock, () => pingsOf(socket) === 0)
   clock.tick(1_000 - 50)
   clock.stall(50)
   clock.turn()
@@ -158,7 +158,7 @@ test('the round trip is that from ping to pong, and the last one counts', () => 
   const { connection, socket } = open()
   for (const rtt of [30, 200, 7]) {
     const before = pingsOf(socket)
-    while (pingsOf(socket) === before) clock.tick(50)
+    tickWhile(clock, () => pingsOf(socket) === before)
     const past = clock.now() % 50
     clock.tick(rtt)
     socket.peerPongs()
@@ -171,7 +171,7 @@ test('the time in our own queue is no part of the round trip', () => {
   const { clock, open } = createHeartbeat()
   const { connection, socket } = open()
   socket.bytesPending(100)
-  while (pingsOf(socket) === 0) clock.tick(50)
+  tickWhile(clock, () => pingsOf(socket) === 0)
   clock.tick(400)
   socket.bytesPending(0)
   clock.tick(25)
@@ -193,10 +193,10 @@ test('pongs of other heartbeats are life, but no round trip of ours', () => {
 test('after asking anew the pong of the lost ping is no round trip of the new one', () => {
   const { clock, open } = createHeartbeat(TERMS)
   const { connection, socket } = open()
-  while (pingsOf(socket) === 0) clock.tick(50)
+  tickWhile(clock, () => pingsOf(socket) === 0)
   clock.tick(100)
   clock.setWall(clock.wallNow() + 60_000)
-  while (pingsOf(socket) === 1) clock.tick(50)
+  tickWhile(clock, () => pingsOf(socket) === 1)
   clock.tick(5)
   // To the first; that to the second follows 300 ms later.
   socket.peerPongs()
