@@ -16,6 +16,7 @@ export interface Action {
 }
 
 const OWNERS = ['ann', 'bob']
+const TAG = 'lobby'
 const ADDRESSES = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
 
 type Who = { owner: string | undefined, ip: string }
@@ -109,10 +110,30 @@ const APPLICATION: readonly Action[] = [
     name: 'all are sent the same',
     weight: 3,
     alone: true,
-    act: ({ random, tracker }) => { tracker.broadcast('x'.repeat(random.between(10, 2_000)), 'all') }
+    act: ({ random, tracker }) => { void tracker.broadcast('x'.repeat(random.between(10, 2_000)), 'all') }
   },
   { name: 'pressure comes or goes', weight: 3, alone: true, act: (world) => { world.underPressure = !world.underPressure } },
   { name: 'is sent a little', weight: 2, act: (_, { socket }) => { if (socket.readyState === socket.OPEN) socket.send('hello') } },
+  { name: 'is waited for to write', weight: 4, act: (world, peer) => { world.writes(peer) } },
+  {
+    name: 'gets a tag, or loses it',
+    weight: 2,
+    act ({ random }, peer) {
+      const { connection } = peer
+      peer.tagged = random.chance(0.7)
+      if (peer.tagged) connection.tag(TAG)
+      else connection.untag(TAG)
+    }
+  },
+  {
+    name: 'all of a tag are disconnected',
+    weight: 0.5,
+    alone: true,
+    act ({ tracker, live }) {
+      for (const { tagged, causes } of live) if (tagged) causes.add('disconnected')
+      tracker.disconnect({ tag: TAG })
+    }
+  },
   { name: 'has work', weight: 5, act: (world, peer) => { work(world, peer) } },
   { name: 'gets a cleanup', weight: 5, act: (world, peer) => { addCleanup(world, peer) } },
   {

@@ -73,6 +73,7 @@ export class Peer {
   readonly readAt: number[] = []
   readonly deliveredAt: number[] = []
   closed = false
+  tagged = false
 
   constructor (world: World, name: string, habit: Habit, terms: Terms, handle: boolean) {
     this.world = world

@@ -2,6 +2,7 @@
  * Deliberate breaks of what bounds connections: limits, rates, backpressure, pressure, modes.
  */
 import { Enforcement } from '../../lib/core/enforcement.ts'
+import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
 import { Places } from '../../lib/policies/admission/places.ts'
 import { Backpressure } from '../../lib/policies/backpressure.ts'
@@ -9,6 +10,7 @@ import { MessageRate } from '../../lib/policies/message-rate.ts'
 import { fake } from '../helpers/fake-socket.ts'
 import { method, patch, transport } from './broken.ts'
 import type { Sabotage } from './broken.ts'
+import { WRITERS } from './invariants/readers.ts'
 
 export const BOUNDS: readonly Sabotage[] = [
   {
@@ -60,6 +62,11 @@ export const BOUNDS: readonly Sabotage[] = [
     invariant: 'nobody holds more bytes than it may',
     what: 'what is sent is not looked at',
     begin: () => patch(Backpressure.prototype, () => ({ sent: method(() => {}) }))
+  },
+  {
+    invariant: WRITERS,
+    what: 'nobody who waits to write is told',
+    begin: () => patch(ManagedConnection.prototype, () => ({ writable: method(async () => { await new Promise(() => {}) }) }))
   },
   {
     invariant: 'whoever keeps to its rate is neither closed nor paused',

@@ -16,6 +16,7 @@ import { FakeClock } from '../helpers/fake-clock.ts'
 import { FakeTransport } from '../helpers/fake-socket.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import { listen, listenTo } from './invariants/all.ts'
+import { PINGS, WRITERS } from './invariants/readers.ts'
 import type { Invariant } from './invariants/invariant.ts'
 import type { Random } from './random.ts'
 import { Peer } from './peers.ts'
@@ -35,6 +36,15 @@ export interface Cleanup {
   runs: number
   /** It ran while its connection was not closing. */
   early: boolean
+}
+
+/** Somebody who waits until he may write. */
+export interface Writer {
+  peer: Peer
+  /** Bytes that may wait before him. */
+  mark: number
+  /** Since when he may. */
+  roomSince: Moment | null
 }
 
 /** An invariant that did not hold. */
@@ -64,6 +74,8 @@ export class World {
   readonly cleanups: Cleanup[] = []
   /** Whatever the application still has to do. */
   readonly unsettled = new Set<() => void>()
+  /** Whoever waits until he may write. */
+  readonly writers = new Set<Writer>()
   /** Ends the sabotage. */
   readonly undo: () => void
   /** What @fastify/under-pressure says. */
@@ -176,6 +188,21 @@ export class World {
       this.unsettled.add(settle)
       if (random.chance(0.85)) this.later(random.upTo(random.chance(0.2) ? 5_000 : 500), settle)
     })
+  }
+
+  /** The application waits until it may write, or gives up. */
+  writes (peer: Peer): void {
+    const { random } = this
+    const { connection, socket, terms: { backpressure: { maxBufferedBytes } } } = peer
+    const writer: Writer = { peer, mark: maxBufferedBytes === false ? 65_536 : maxBufferedBytes / 2, roomSince: null }
+    const controller = new AbortController()
+    this.writers.add(writer)
+    if (random.chance(0.2)) this.later(random.upTo(500), () => { controller.abort() })
+    void connection.writable({ signal: controller.signal }).then(() => {
+      if (socket.pending > writer.mark + PINGS) this.violate(WRITERS, `${peer.name} was told to write before ${socket.pending} bytes, and the mark is ${writer.mark}`)
+    }, () => {
+      if (!controller.signal.aborted && !connection.signal.aborted) this.violate(WRITERS, `${peer.name} was told to give up, and nothing has happened`)
+    }).finally(() => { this.writers.delete(writer) })
   }
 
   // ——— how time goes on

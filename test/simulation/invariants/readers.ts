@@ -7,7 +7,10 @@ import { acts, eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
 /** Bytes of pings, which nobody is asked about. */
-const PINGS = 500
+export const PINGS = 500
+
+/** Name of what holds for those who wait until they may write; the world itself finds what is told too early. */
+export const WRITERS = 'whoever waits to write is told in time'
 
 /** Looks at a peer that takes nothing. */
 const LOOKS = 4
@@ -49,6 +52,20 @@ export const readers: readonly Invariant[] = [
       if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
       return pending > maxBufferedBytes + PINGS && `holds ${pending} bytes, and may hold ${maxBufferedBytes}`
     })
+  },
+  {
+    name: WRITERS,
+    step ({ writers, time }) {
+      for (const writer of writers) {
+        const { peer, mark } = writer
+        if (peer.closingAt !== null) return `${peer.name} is closing, and somebody still waits to write to it`
+        writer.roomSince = peer.socket.pending <= mark ? writer.roomSince ?? time.moment : null
+        const late = writer.roomSince === null ? 0 : time.slow - writer.roomSince.slow
+        if (late > 3 * TICK) return `${peer.name} has had room for ${late} ms, and somebody still waits to write to it`
+      }
+      return undefined
+    },
+    end: ({ writers }) => writers.size > 0 && `${writers.size} wait to write at the end`
   },
   {
     name: 'whoever keeps to its rate is neither closed nor paused',
