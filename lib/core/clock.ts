@@ -38,6 +38,24 @@ export const systemClock: Clock = {
   setImmediate: (callback) => { setImmediate(callback) }
 }
 
+/** Longest run of work before the event loop gets its turn, milliseconds. */
+export const SLICE = 2
+
+/** Calls `act` for each, a slice at a time, the first at once; then `done`. */
+export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) => void, done?: () => void): void {
+  let next = 0
+  slice()
+
+  function slice (): void {
+    const until = clock.now() + SLICE
+    while (next < items.length) {
+      act(items[next++]!)
+      if (next < items.length && clock.now() >= until) return clock.setImmediate(slice)
+    }
+    done?.()
+  }
+}
+
 /**
  * Calls `callback` when input that had arrived by now was read: one turn of the event loop may be in the middle of its
  * poll, the second has a whole one.

@@ -5,13 +5,11 @@
  * only while a deadline does. Many due at once are worked off in slices, and input that has arrived is read first.
  * A deadline never fires early; it fires late by up to one tick, or by as long as the event loop stood still.
  */
+import { SLICE } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 
 /** Milliseconds between two looks at the wheel. */
 export const TICK = 50
-
-/** Longest run of callbacks before the event loop gets its turn, milliseconds. */
-const SLICE = 2
 
 const SLOTS = 512
 

@@ -88,6 +88,9 @@ export class Registry {
     return this.#all.snapshot()
   }
 
+  /** Visits everyone, oldest first, while `visit` says true. */
+  visit (visit: (connection: ManagedConnection) => boolean): void { this.#all.visit(0, visit) }
+
   /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
   select (filter: Filter): ManagedConnection[] {
     const matches = matcher(filter)

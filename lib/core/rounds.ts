@@ -5,6 +5,7 @@
  * between two looks is the period exactly. Time is that during which the event loop ran, and input is read before each
  * look. Nothing ticks while nobody is there.
  */
+import { SLICE } from './clock.ts'
 import type { Clock } from './clock.ts'
 import { Deadline, TICK } from './deadlines.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -12,9 +13,6 @@ import { IdList } from './id-list.ts'
 
 /** Most groups that entries are spread over. */
 const MAX_GROUPS = 250
-
-/** Longest run of looks before the event loop gets its turn, milliseconds. */
-const SLICE = 2
 
 /** What rounds lean on. */
 export interface RoundsHost {

@@ -30,10 +30,10 @@ export interface HeartbeatHost extends RoundsHost {
   readonly transport: Transport
 }
 
-/** All heartbeats of a tracker: one for each pair of terms, for routes may differ. */
+/** All heartbeats of a tracker: routes may have their own. */
 export class Heartbeats {
   readonly #host: HeartbeatHost
-  readonly #all = new Map<string, Heartbeat>()
+  readonly #all = new Map<HeartbeatTerms, Heartbeat>()
 
   constructor (host: HeartbeatHost) {
     this.#host = host
@@ -44,16 +44,15 @@ export class Heartbeats {
     const { heartbeat } = connection.terms
     // A stream without a kernel socket answers no ping and cannot die unnoticed.
     if (heartbeat === false || !this.#host.transport.hasHandle(connection.socket)) return
-    const key = `${heartbeat.interval} ${heartbeat.maxMissed}`
-    let beat = this.#all.get(key)
-    if (beat === undefined) this.#all.set(key, beat = new Heartbeat(this.#host, heartbeat))
+    let beat = this.#all.get(heartbeat)
+    if (beat === undefined) this.#all.set(heartbeat, beat = new Heartbeat(this.#host, heartbeat))
     beat.add(connection)
   }
 
   /** Lets go of a connection that is closing. */
   remove (connection: ManagedConnection): void {
     const { heartbeat } = connection.terms
-    if (heartbeat !== false) this.#all.get(`${heartbeat.interval} ${heartbeat.maxMissed}`)?.remove(connection)
+    if (heartbeat !== false) this.#all.get(heartbeat)?.remove(connection)
   }
 }
 

@@ -4,6 +4,8 @@
  * What pressure is, @fastify/under-pressure says. It begins at once and is over after a while without: a server at its
  * limit must not open and close its door all the time.
  */
+import { inSlices } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { CAUSE_CODES, withRetry } from '../core/close-codes.ts'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
@@ -24,6 +26,7 @@ const REASON = 'server under pressure'
 
 /** What it leans on. */
 export interface PressureHost {
+  readonly clock: Clock
   readonly running: Deadlines
   readonly registry: Registry
   readonly enforcement: Enforcement
@@ -89,13 +92,13 @@ export class Pressure {
   }
 
   #evict (): void {
-    const { registry, enforcement, random, minDelay } = this.#host
+    const { clock, registry, enforcement, random, minDelay } = this.#host
     const open = registry.snapshot().filter(({ state, working }) => state === 'open' && !working)
-    for (const connection of idlest(open, Math.ceil(registry.size * PART))) {
-      if (!enforcement.allows('pressure', 'evict', connection)) continue
+    inSlices(clock, idlest(open, Math.ceil(registry.size * PART)), (connection) => {
+      if (connection.state !== 'open' || !enforcement.allows('pressure', 'evict', connection)) return
       this.#evicted++
       connection.end('rebalance', CAUSE_CODES.rebalance, withRetry(REASON, minDelay * (1 + random())))
-    }
+    })
   }
 }
 

@@ -6,7 +6,7 @@
  * counted back from the end of `timeout`: when late, spread shrinks first, then grace.
  */
 import type { Cleanup } from '../../core/cleanup.ts'
-import { afterInput } from '../../core/clock.ts'
+import { afterInput, SLICE } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { ConnectionObserver } from '../../core/connection-host.ts'
@@ -18,7 +18,7 @@ import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 import { Farewell } from './farewell.ts'
 import { notifyAll } from './notify.ts'
-import { Pace, SLICE } from './pace.ts'
+import { Pace } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
 import { PROGRESS_INTERVAL, settle } from './settle.ts'

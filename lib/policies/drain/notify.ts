@@ -1,11 +1,10 @@
 /**
  * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
  */
-import { afterInput } from '../../core/clock.ts'
+import { afterInput, inSlices } from '../../core/clock.ts'
 import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
-import { SLICE } from './pace.ts'
 
 /**
  * Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read.
@@ -15,18 +14,10 @@ export function notifyAll (host: DrainHost, until: number, done: () => void): vo
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
-  let next = 0
-  slice()
-
-  function slice (): void {
-    const sliceEnd = clock.now() + SLICE
-    while (next < connections.length) {
-      notify(host, connections[next++]!, clock.now() < until)
-      if (next < connections.length && clock.now() >= sliceEnd) return clock.setImmediate(slice)
-    }
+  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => {
     // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
     afterInput(clock, done)
-  }
+  })
 }
 
 function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {

@@ -5,11 +5,10 @@
  * 10 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
  * are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
  */
+import { SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 
-/** Longest run of close frames before the event loop gets its turn, milliseconds. */
-export const SLICE = 2
 /** Closing handshakes in flight: 64 keep the stall of 10,000 answers at 12 ms. */
 const WINDOW = 64
 /** How long an unanswered one holds its place, milliseconds. */
