@@ -105,11 +105,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
     done()
   })
-  // A hook that was added before us and answers has kept @fastify/websocket from knowing this handshake.
-  app.addHook('onResponse', (request, _reply, done) => {
-    handshakes.answered(request.raw.socket)
-    done()
-  })
   app.addHook('onReady', async () => {
     if (options.limits.pressure && typeof (app as PressedInstance).isUnderPressure !== 'function') {
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')

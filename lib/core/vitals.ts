@@ -40,6 +40,9 @@ export interface Times {
   expiresAt: number | undefined
   /** Part of its lifetime that chance takes away, once that was asked. */
   shortened: number | undefined
+  /** Ends that came and were only observed: they are told once, and the other one still counts. */
+  sparedExpiry: number | undefined
+  sparedLifetime: number | undefined
   idle: Deadline | null
   end: Deadline | null
 }
@@ -112,7 +115,7 @@ export abstract class Vitals extends Identity {
 
   protected makeTimes (): Times {
     const { idleTimeout, maxLifetime } = this.terms
-    return (this.extras.times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, idle: null, end: null })
+    return (this.extras.times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, sparedExpiry: undefined, sparedLifetime: undefined, idle: null, end: null })
   }
 }
 

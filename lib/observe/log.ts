@@ -1,10 +1,10 @@
 /**
  * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug,
- * closes by a policy at warn. * Never a query string, a token, an address or an owner.
+ * closes by a policy at warn. Never a query string, a token, an address or an owner.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../core/close-codes.ts'
-import type { Tracker } from '../tracker.ts'
+import type { Tracker } from '../app-sockets.ts'
 import type { LogGate } from './log-gate.ts'
 
 /** Milliseconds between two progress lines. */

@@ -41,8 +41,6 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
   readonly #tick = new Deadline(() => { this.#onTick() })
   /** Wall time less monotonic time, when the deadlines were set by it. */
   #offset = 0
-  /** Ends that came and were only observed: they are told once, and the other one still counts. */
-  readonly #spared = new WeakMap<ManagedConnection, { expiresAt?: number | undefined, maxLifetime?: number | false }>()
 
   constructor (host: ExpiryHost) {
     this.#host = host
@@ -64,7 +62,7 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
   /** Its `expiresAt` or `maxLifetime` has changed. */
   endSet (connection: ManagedConnection): void {
     const times = connection.times!
-    const left = Math.min(this.#untilExpiry(connection, times), this.#untilEnd(connection, times))
+    const left = Math.min(this.#untilExpiry(times), this.#untilEnd(connection, times))
     if (left === Infinity) return this.remove(connection)
     const { deadlines } = this.#host
     if (this.#watched.size === 0) {
@@ -75,14 +73,13 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
     deadlines.set(times.end ??= new Deadline(() => { this.#due(connection) }), left)
   }
 
-  #untilExpiry (connection: ManagedConnection, { expiresAt = Infinity }: Times): number {
-    if (this.#spared.get(connection)?.expiresAt === expiresAt) return Infinity
-    return expiresAt - this.#host.clock.wallNow()
+  #untilExpiry ({ expiresAt, sparedExpiry }: Times): number {
+    return expiresAt === sparedExpiry ? Infinity : (expiresAt ?? Infinity) - this.#host.clock.wallNow()
   }
 
   #untilEnd (connection: ManagedConnection, times: Times): number {
     const { clock, random } = this.#host
-    if (times.maxLifetime === false || this.#spared.get(connection)?.maxLifetime === times.maxLifetime) return Infinity
+    if (times.maxLifetime === false || times.sparedLifetime === times.maxLifetime) return Infinity
     times.shortened ??= JITTER * random()
     return connection.bornAt + times.maxLifetime * (1 - times.shortened) - clock.now()
   }
@@ -92,21 +89,22 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
     if (connection.state !== 'open') return
     const { deadlines, enforcement, grace, minDelay, random } = this.#host
     const times = connection.times!
-    if (this.#untilExpiry(connection, times) <= 0) {
-      if (!enforcement.allows('expiry', 'close', connection)) return this.#spare(connection, { expiresAt: times.expiresAt })
+    if (this.#untilExpiry(times) <= 0) {
+      if (!enforcement.allows('expiry', 'close', connection)) {
+        times.sparedExpiry = times.expiresAt
+        return this.endSet(connection)
+      }
       connection.end('expired', CAUSE_CODES.expired, EXPIRED)
       return
     }
     const left = this.#untilEnd(connection, times)
     if (left > 0) return this.endSet(connection)
     if (connection.working && left > -grace) return deadlines.set(times.end!, TICK)
-    if (!enforcement.allows('lifetime', 'close', connection)) return this.#spare(connection, { maxLifetime: times.maxLifetime })
+    if (!enforcement.allows('lifetime', 'close', connection)) {
+      times.sparedLifetime = times.maxLifetime as number
+      return this.endSet(connection)
+    }
     connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))
-  }
-
-  #spare (connection: ManagedConnection, end: { expiresAt?: number | undefined, maxLifetime?: number | false }): void {
-    this.#spared.set(connection, { ...this.#spared.get(connection), ...end })
-    this.endSet(connection)
   }
 
   /** Wall time less monotonic time. */

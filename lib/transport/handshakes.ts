@@ -69,7 +69,6 @@ const BODIES: Partial<Record<Refusal['reason'], string>> = {
 export class Handshakes {
   readonly #door: Door
   readonly #pending = new Map<Duplex, Pending>()
-  readonly #guarded = new Set<WebSocketServer>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
   /** Opens a socket on @fastify/websocket's server, whatever its routes say. */
@@ -92,8 +91,9 @@ export class Handshakes {
     this.#listener = (request, raw, head) => {
       if (isTaken(raw, server.listenerCount('upgrade') === 1) || !this.#enter(request, raw, head)) return
       listener.call(server, request, raw, head)
-      // Fastify answers a malformed URL by itself: no hook of ours would hear of it.
-      ;(raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { this.answered(raw) })
+      // Most have opened by now. What is answered over HTTP ends its connection, or the client would hold it; no hook hears
+      // of all of them: Fastify answers a malformed URL by itself.
+      if (this.#pending.has(raw)) (raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
     }
     server.on('upgrade', this.#listener)
   }
@@ -114,8 +114,6 @@ export class Handshakes {
 
   /** Looks again when a handshake would open. */
   guard (server: WebSocketServer): void {
-    if (this.#guarded.has(server)) return
-    this.#guarded.add(server)
     const { handleUpgrade } = server
     this.#upgrade ??= handleUpgrade.bind(server)
     server.handleUpgrade = (request, raw, head, callback) => {
@@ -130,11 +128,6 @@ export class Handshakes {
     const raw = rawSocketOf(socket)
     raw.removeListener('close', this.#forget)
     this.#take(raw)
-  }
-
-  /** A request has been answered over HTTP: a handshake that was ends its connection, or the client would hold it. */
-  answered (raw: Duplex | undefined): void {
-    if (raw !== undefined && this.#take(raw)) raw.destroy()
   }
 
   /** Ends the handshakes that still wait in a hook. */
@@ -188,7 +181,10 @@ export class Handshakes {
     this.#door.refused(request, raw, reason)
     if (byClose && head !== undefined && this.#upgrade !== null) {
       (request as IncomingMessage & { [kRefused]?: true })[kRefused] = true
-      return this.#upgrade(request, raw, head, () => {})
+      return this.#upgrade(request, raw, head, (socket) => {
+        // No handler of @fastify/websocket adds one: without isolation, what a peer does wrong now would end the process.
+        socket.on('error', () => {})
+      })
     }
     const body = BODIES[reason] ?? `${STATUS_CODES[status]!}\n`
     // Node has taken its error listener off before 'upgrade'; an error now must not reach the process.
