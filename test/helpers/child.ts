@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url'
 import { within } from './server.ts'
 import type { LogLine } from './server.ts'
 
+/** Milliseconds in which a process must say something, on a machine that is busy with something else; the watchdog has more. */
+const PATIENCE = 240_000
+
 /** How a process ended. */
 export interface Exit { code: number | null, signal: NodeJS.Signals | null }
 
@@ -36,13 +39,13 @@ export class Child {
   }
 
   /** The next message over IPC; fails when the process ends first. */
-  async message<T> (patience = 30_000): Promise<T> {
+  async message<T> (): Promise<T> {
     if (this.#messages.length > 0) return this.#messages.shift() as T
     const message = new Promise((resolve) => { this.#waiting.push(resolve) })
     const ended = this.exited.then(({ code, signal }) => {
       throw new Error(`the process ended with ${code ?? signal} before it said anything: ${this.stderr}`)
     })
-    return await within(patience, Promise.race([message, ended]), 'no message from the process') as T
+    return await within(PATIENCE, Promise.race([message, ended]), 'no message from the process') as T
   }
 
   /** Sends a signal. */
