@@ -15,16 +15,13 @@ import type { Intake } from './intake.ts'
 import type { LogGate } from './observe/log-gate.ts'
 import { ForeignOrigins, isAllowed } from './policies/origin.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
-import { pathOf } from './routes.ts'
+import { addressOf, pathOf } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
 import { DRAINING } from './transport/handshakes.ts'
 import type { Door, Refused } from './transport/handshakes.ts'
 
 /** HTTP status of a refusal; 503 where the server is at its limit. */
 const STATUSES: Partial<Record<PolicyName, number>> = { origin: 403, perOwner: 429, perAddress: 429 }
-
-/** Sockets at once that are open only to be told to go. */
-const MAX_TURNED_AWAY = 256
 
 export class Doorkeeper implements Door {
   readonly retryAfter: number
@@ -80,7 +77,7 @@ export class Doorkeeper implements Door {
     const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
     if (policy === null) return false
     const status = STATUSES[policy] ?? 503
-    this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: request.ip })
+    this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: addressOf(request) ?? '' })
     if (status !== 403) reply.header('retry-after', this.retryAfter)
     // Its TCP connection ends with it.
     reply.header('connection', 'close')
@@ -91,7 +88,7 @@ export class Doorkeeper implements Door {
   #addressPolicy (request: FastifyRequest): PolicyName | null {
     // Who is to be told by a close frame is let through to where it can be sent.
     if (this.#options.refusal === 'close') return null
-    return this.#tracker.admission?.addressed(request.ip, pathOf(request.raw)) ?? null
+    return this.#tracker.admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
   }
 
   #originPolicy (request: FastifyRequest): PolicyName | null {
@@ -109,7 +106,7 @@ export class Doorkeeper implements Door {
   #refusal (policy: PolicyName | null): Refused | null {
     if (policy === null) return null
     // A crowd that is told one by one would be let in by the back door.
-    const byClose = this.#options.refusal === 'close' && this.#tracker.turnedAway < MAX_TURNED_AWAY
+    const byClose = this.#options.refusal === 'close' && this.#tracker.mayTell
     return { reason: policy, status: STATUSES[policy] ?? 503, byClose }
   }
 }

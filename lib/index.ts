@@ -1,12 +1,12 @@
 /**
  * What users import. Registering the default export adds `app.sockets`; everything else here is types and constants.
  */
+import type { Tracker } from './app-sockets.ts'
 import { CloseCode } from './core/close-codes.ts'
 import { CHANNELS } from './observe/diagnostics.ts'
 import { defaults } from './options.ts'
 import type { RouteSocketOptions } from './options.ts'
 import { plugin } from './plugin.ts'
-import type { Tracker } from './tracker.ts'
 
 // `require('fastify-websocket-lifecycle')` is the plugin itself (Node >= 20.19): the constants travel on it.
 const sockets = Object.assign(plugin, { CloseCode, CHANNELS, defaults })
@@ -29,7 +29,7 @@ export type {
 } from './options.ts'
 export type { BroadcastResult } from './policies/broadcast.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'
-export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
+export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './app-sockets.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -15,7 +15,7 @@ import { connectionOf } from './core/socket.ts'
 import type { LogGate } from './observe/log-gate.ts'
 import type { LifecycleOptions } from './options.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
-import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
+import { addressOf, factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
 import type { Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
 import type { Acceptance } from './transport/accept.ts'
@@ -91,11 +91,11 @@ export class Intake implements Acceptance {
   }
 
   /** Whose handshake it is, as far as can be told. */
-  whoIs (raw: RawRequest, socket: Duplex): { address: string, owner: string | undefined } {
+  whoIs (raw: RawRequest, socket: Duplex): { address: string | undefined, owner: string | undefined } {
     const upgrade = raw[kUpgrade]
     if (upgrade === undefined) return { address: (socket as { remoteAddress?: string }).remoteAddress ?? '', owner: undefined }
     const owner = this.#ownerOf(upgrade)
-    return { address: upgrade.request.ip, owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
+    return { address: addressOf(upgrade.request), owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
   }
 
   /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
@@ -160,7 +160,7 @@ export class Intake implements Acceptance {
       if ('error' in owner) throw owner.error
       connection.setOwner(owner.value)
     } catch (error) {
-      failed = () => { connection.fault(error) }
+      failed = () => { this.#tracker.failed(connection, error) }
     }
     this.#tracker.opened(connection, failed !== undefined)
     failed?.()

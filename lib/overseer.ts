@@ -7,6 +7,7 @@ import type { Meter, Timekeeper } from './core/connection-host.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { Admission } from './policies/admission/admission.ts'
 import { Backpressure } from './policies/backpressure.ts'
+import { Broadcasts } from './policies/broadcast.ts'
 import type { DrainHost } from './policies/drain/drain-host.ts'
 import { Expiry } from './policies/expiry.ts'
 import { Heartbeats } from './policies/heartbeat.ts'
@@ -31,7 +32,7 @@ interface Watcher {
 export class Overseer {
   /** Where anything is limited. */
   readonly admission: Admission | null
-  readonly backpressure: Backpressure
+  readonly broadcasts: Broadcasts
   readonly timekeeper: Timekeeper
   readonly meter: Meter
   readonly #pressure: Pressure | null
@@ -45,7 +46,8 @@ export class Overseer {
     const idle = new Idle(host)
     const expiry = new Expiry({ ...host, grace: plan.grace, minDelay })
     const rate = new MessageRate(host)
-    const backpressure = this.backpressure = new Backpressure(host)
+    const backpressure = new Backpressure(host)
+    this.broadcasts = new Broadcasts({ ...host, skips: (connection, bytes) => backpressure.skips(connection, bytes) })
     this.#pressure = pressure ? new Pressure({ ...host, ...parts, minDelay }) : null
     const limited = pressure || [total, perOwner, perAddress, handshakes].some((limit) => limit !== false)
     this.admission = limited ? new Admission({ ...host, minDelay }, limits, () => this.#pressure?.under ?? false) : null

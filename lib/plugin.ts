@@ -28,7 +28,7 @@ import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
 import { errorTaker } from './transport/footprint.ts'
 import { Handshakes } from './transport/handshakes.ts'
-import { wsTransport } from './transport/ws-socket.ts'
+import { wsTransport } from './transport/ws-transport.ts'
 
 /** An instance that has @fastify/under-pressure. */
 type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }

@@ -78,6 +78,11 @@ export function factsOf (request: FastifyRequest, route: Route | undefined): Con
   }
 }
 
+/** Address of the client. A stream of injectWS has none, and with `trustProxy` to ask for it throws. */
+export function addressOf (request: FastifyRequest): string | undefined {
+  return request.raw.socket === undefined ? undefined : request.ip
+}
+
 /** What is known of a socket that no Fastify route has opened. */
 export function foreignFacts (raw: IncomingMessage | undefined): ConnectionFacts {
   return { route: raw === undefined ? '' : pathOf(raw), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }

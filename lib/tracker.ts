@@ -1,10 +1,11 @@
 /**
- * `app.sockets`: the public face of the tracker, and what the plugin, the signals and the transport do with it.
+ * Behind `app.sockets` (app-sockets.ts), and what the plugin, the signals and the transport do with it.
  *
  * It composes the registry, the events and the drain; it knows no Fastify and no ws values.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
+import type { CloseOptions, Tracker, TrackerState, TrackerStats } from './app-sockets.ts'
 import { CAUSE_CODES, CloseCode, isSendable, withRetry } from './core/close-codes.ts'
 import type { Clock } from './core/clock.ts'
 import type { CloseRecord, Connection } from './core/connection.ts'
@@ -21,12 +22,10 @@ import type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 import type { Filter } from './core/filter.ts'
 import { ManagedConnection } from './core/managed-connection.ts'
 import { Registry } from './core/registry.ts'
-import type { Counters } from './core/registry.ts'
 import { RunningClock } from './core/running-clock.ts'
 import { connectionOf } from './core/socket.ts'
 import type { Transport } from './core/socket.ts'
 import type { Admission } from './policies/admission/admission.ts'
-import { broadcast } from './policies/broadcast.ts'
 import type { BroadcastResult } from './policies/broadcast.ts'
 import { Drain } from './policies/drain/drain.ts'
 import type { DrainHost } from './policies/drain/drain-host.ts'
@@ -38,68 +37,8 @@ import type { ResolvedOptions } from './resolve-options.ts'
 /** Reason of a close frame for whom there is no room. */
 const NO_ROOM = 'no room'
 
-/** What the server is doing with its connections. */
-export type TrackerState = 'running' | 'draining' | 'drained'
-
-/** Code and reason of a close. */
-export interface CloseOptions {
-  /** @default 3003 (forbidden, IANA) */
-  code?: number
-  /** At most 123 bytes of UTF-8; what is over is cut. @default '' */
-  reason?: string
-}
-
-/** A snapshot of numbers. */
-export interface TrackerStats extends Counters {
-  /** Connections now. */
-  connections: number
-  /** Connections with work in flight now; closed ones count until their work is done. */
-  working: number
-  state: TrackerState
-  /** How often policies that only observe would have acted. */
-  observed: Partial<Record<PolicyName, number>>
-}
-
-/** `app.sockets`. */
-export interface Tracker {
-  /** Connections that are not closed. */
-  readonly size: number
-  /** Whether handshakes are let in. */
-  readonly accepting: boolean
-  readonly state: TrackerState
-  /** Records of the recently closed, oldest first. */
-  readonly history: CloseRecord[]
-  /** The connection of a socket. Throws SOCKETS_ERR_UNKNOWN_SOCKET. */
-  of (socket: WebSocket): Connection
-  /** A connection by its id. */
-  get (id: number): Connection | undefined
-  /** A snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
-  list (filter?: Filter): Connection[]
-  /** How many match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
-  count (filter?: Filter): number
-  /**
-   * Sends one message to whoever matches and is open: text as text, bytes as binary. Who holds too much already is skipped
-   * where `backpressure.policy` is `'drop'`. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT.
-   */
-  broadcast (data: string | Uint8Array, filter: Filter): BroadcastResult
-  /**
-   * Closes whoever matches; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
-   * SOCKETS_ERR_INVALID_CLOSE_CODE.
-   */
-  disconnect (filter: Filter, close?: CloseOptions): number
-  /**
-   * Drains: no new ones, work in flight finishes, everyone is closed and cleaned up, within `drain.timeout`. The
-   * listener stays open. One drain for all callers; rejects with SOCKETS_ERR_CLEANUP_DEADLOCK inside a cleanup only.
-   */
-  drain (): Promise<DrainReport>
-  /** The drain's timeline with its arithmetic; `String(plan)` is the text. */
-  plan (): DrainPlan
-  /** Tracks a ws server made elsewhere. Throws SOCKETS_ERR_CANNOT_ADOPT. */
-  adopt (server: WebSocketServer): void
-  stats (): TrackerStats
-  on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
-  off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
-}
+/** Sockets at once that are open only to be told why they must go. */
+const MAX_TURNED_AWAY = 256
 
 /** What the tracker is built on. */
 export interface TrackerParts extends OverseerParts {
@@ -149,6 +88,7 @@ export class SocketTracker implements Tracker {
       timekeeper: null,
       gatekeeper: null,
       meter: null,
+      outbox: null,
       enforcement: new Enforcement(options.modes, this.events, running, (recent) => { parts.log.info({ observed: recent }, 'policies that only observe would have acted') }),
       childLogger: ({ id, requestId }) => parts.log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
       report: (error, connection) => {
@@ -170,6 +110,7 @@ export class SocketTracker implements Tracker {
     this.#host.timekeeper = overseer.timekeeper
     this.#host.gatekeeper = overseer.admission
     this.#host.meter = overseer.meter
+    this.#host.outbox = overseer.broadcasts
     this.events.on('closing', (connection) => { overseer.closing(connection as ManagedConnection) })
     this.events.on('closed', (connection) => { this.#turnedAway.delete(connection) })
   }
@@ -193,10 +134,9 @@ export class SocketTracker implements Tracker {
   list (filter: Filter = 'all'): Connection[] { return this.#registry.select(filter) }
   count (filter: Filter = 'all'): number { return filter === 'all' ? this.size : this.#registry.select(filter).length }
 
-  broadcast (data: string | Uint8Array, filter: Filter): BroadcastResult {
+  broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult> {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) throw new SOCKETS_ERR_INVALID_ARGUMENT('data', 'a string or bytes', typeof data)
-    const { backpressure } = this.#overseer
-    return broadcast({ transport: this.#parts.transport, skips: (connection, bytes) => backpressure.skips(connection, bytes) }, this.#registry.select(filter), data)
+    return this.#overseer.broadcasts.send(data, this.#registry.select(filter))
   }
 
   disconnect (filter: Filter, { code = CloseCode.Forbidden, reason = '' }: CloseOptions = {}): number {
@@ -260,8 +200,15 @@ export class SocketTracker implements Tracker {
     if (late) this.#drain.admitted(connection)
   }
 
-  /** Connections that are on their way out again. */
-  get turnedAway (): number { return this.#turnedAway.size }
+  /** Whether there is room for one more that is open only to be told why it must go. */
+  get mayTell (): boolean { return this.#turnedAway.size < MAX_TURNED_AWAY }
+
+  /** Closes a connection of which `data` or `owner` has thrown; it holds no place, so only so many stay to hear of it. */
+  failed (connection: ManagedConnection, error: unknown): void {
+    if (this.admission !== null && !this.mayTell) return connection.handlerFailed(error)
+    this.#turnedAway.add(connection)
+    connection.fault(error)
+  }
 
   /** Closes a connection that was only opened to be told so. */
   turnAway (connection: ManagedConnection): void {

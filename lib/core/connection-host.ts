@@ -44,6 +44,8 @@ export interface ConnectionHost {
   gatekeeper: Gatekeeper | null
   /** Who counts messages and bytes. */
   meter: Meter | null
+  /** Who sends broadcasts. */
+  outbox: Outbox | null
   /** Makes the child logger of a connection. */
   childLogger (connection: Connection): FastifyBaseLogger
   /** Reports what a connection's code threw; must not throw. */
@@ -89,6 +91,14 @@ export interface Meter {
   spend (connection: ManagedConnection, rate: RateTerms): boolean
   /** Something was sent to it. */
   sent (connection: ManagedConnection): void
+}
+
+/** Whoever sends to many, a slice at a time. */
+export interface Outbox {
+  /** A connection is about to be sent something of its own, or closed: what was broadcast before goes first. */
+  flush (connection: ManagedConnection): void
+  /** It may be in the middle of a fragmented message no longer. */
+  release (connection: ManagedConnection): void
 }
 
 /** The place a connection holds. */

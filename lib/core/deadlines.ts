@@ -13,9 +13,9 @@ export const TICK = 50
 
 const SLOTS = 512
 
-/** One deadline; its holder keeps and reuses it. */
+/** One deadline; its holder keeps and reuses it. It is `this` in its callback. */
 export class Deadline {
-  readonly callback: () => void
+  readonly callback: (this: never) => void
   /** @internal Tick at which it is due; -1 when not set. */
   due = -1
   /** @internal */
@@ -23,7 +23,7 @@ export class Deadline {
   /** @internal */
   next: Deadline | null = null
 
-  constructor (callback: () => void) {
+  constructor (callback: (this: never) => void) {
     this.callback = callback
   }
 }
@@ -133,7 +133,7 @@ export class Deadlines {
           continue
         }
         this.cancel(deadline)
-        deadline.callback()
+        ;(deadline.callback as (this: Deadline) => void)()
         if (this.#clock.now() >= until) return false
         // The list may have changed under us: again from its head.
         deadline = this.#slots[slot]!

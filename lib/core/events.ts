@@ -45,7 +45,8 @@ export interface LifecycleEvents {
 /** A listener for one event; it may be async. */
 export type Listener<K extends keyof LifecycleEvents> = (...args: LifecycleEvents[K]) => unknown
 
-type Listeners = { [K in keyof LifecycleEvents]?: Set<Listener<K>> }
+/** Arrays that are never changed: an event goes on with the listeners it began with. */
+type Listeners = { [K in keyof LifecycleEvents]?: ReadonlyArray<Listener<K>> }
 
 export class Events {
   readonly #listeners: Listeners = {}
@@ -57,20 +58,20 @@ export class Events {
   }
 
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
-    const listeners = (this.#listeners[event] ??= new Set() as never) as Set<Listener<K>>
-    listeners.add(listener)
+    const listeners = this.#of(event)
+    if (!listeners.includes(listener)) this.#listeners[event] = [...listeners, listener] as never
   }
 
   off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
-    (this.#listeners[event] as Set<Listener<K>> | undefined)?.delete(listener)
+    this.#listeners[event] = this.#of(event).filter((each) => each !== listener) as never
   }
 
   emit<K extends keyof LifecycleEvents> (event: K, ...args: LifecycleEvents[K]): void {
-    const listeners = this.#listeners[event] as Set<Listener<K>> | undefined
-    if (listeners === undefined || listeners.size === 0) return
-    for (const listener of [...listeners]) {
-      attempt(() => listener(...args), (error) => this.#report(error, event))
-    }
+    for (const listener of this.#of(event)) attempt(() => listener(...args), (error) => this.#report(error, event))
+  }
+
+  #of<K extends keyof LifecycleEvents> (event: K): ReadonlyArray<Listener<K>> {
+    return (this.#listeners[event] as ReadonlyArray<Listener<K>> | undefined) ?? []
   }
 }
 

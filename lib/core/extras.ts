@@ -10,6 +10,7 @@ import type { Deadline } from './deadlines.ts'
 import type { Deferred } from './deferred.ts'
 import type { LazySignal } from './lazy-signal.ts'
 import type { MessageQueue } from './messages.ts'
+import type { Frame } from './socket.ts'
 import type { Stall, Times } from './vitals.ts'
 
 /** Where a client stands whose messages are counted. */
@@ -39,6 +40,8 @@ export interface Extras {
   /** Messages that were not delivered. */
   dropped?: number
   place?: Place
+  /** Broadcasts that wait for the end of a fragmented message. */
+  held?: { frames: Frame[], bytes: number } | undefined
   /** The application's errorHandler is running. */
   faulting?: boolean
 }

@@ -99,6 +99,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   end (cause: CloseCause, code: number, reason: string): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
+    this.sending()
     const text = truncateReason(reason)
     return this.#startClosing(cause, code, text, () => {
       const { transport } = this.host

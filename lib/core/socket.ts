@@ -13,6 +13,15 @@ export function connectionOf (socket: WebSocket): ManagedConnection | undefined 
   return (socket as { [kConnection]?: ManagedConnection } | null | undefined)?.[kConnection]
 }
 
+/** A message that was encoded once, for many. */
+export interface Frame {
+  /** The whole frame, unmasked and not compressed (RFC 6455 §5.2). */
+  readonly bytes: Uint8Array
+  /** What it carries. */
+  readonly payload: Uint8Array
+  readonly isBinary: boolean
+}
+
 export interface Transport {
   /** Sends a close frame (RFC 6455 §5.5.1) after what is queued already. */
   close (socket: WebSocket, code: number, reason: string): void
@@ -32,8 +41,12 @@ export interface Transport {
   bytesReceived (socket: WebSocket): number
   /** Bytes handed to the raw socket; 0 where a stream cannot tell. */
   bytesSent (socket: WebSocket): number
-  /** Sends a message. */
-  send (socket: WebSocket, data: Uint8Array, isBinary: boolean): void
+  /** Encodes a message: text as text, bytes as binary (RFC 6455 §5.6). */
+  frame (data: string | Uint8Array): Frame
+  /** Sends a message; says whether nothing waits on our side after it. */
+  write (socket: WebSocket, frame: Frame): boolean
+  /** Whether the application is in the middle of a fragmented message. */
+  isMidMessage (socket: WebSocket): boolean
   /** Sends our ping (RFC 6455 §5.5.2); `left` is called when the kernel has taken it. */
   ping (socket: WebSocket, left: () => void): void
   /** Bytes the kernel has taken. */

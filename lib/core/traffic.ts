@@ -12,8 +12,8 @@ import { Vitals } from './vitals.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
 
-/** Why a socket is not read: nobody listens yet, the queue is full, it sends too much. */
-const PAUSES = { listener: 1, queue: 2, rate: 4 } as const
+/** Why a socket is not read: nobody listens yet, the queue is full, it sends too much, the application has said so. */
+const PAUSES = { listener: 1, queue: 2, rate: 4, application: 8 } as const
 
 type PauseReason = keyof typeof PAUSES
 
@@ -87,10 +87,17 @@ export abstract class Traffic extends Vitals implements MessageSource {
     return true
   }
 
+  /** Something of its own is about to be sent, or it is about to be closed: what was broadcast before goes first. */
+  sending (): void { this.host.outbox?.flush(this.self) }
+
   /** Something was sent: what waits for a slow reader may be too much now. */
   sent (): void {
+    if (this.rare?.held !== undefined) this.host.outbox?.release(this.self)
     if (this.terms.backpressure.maxBufferedBytes !== false && !this.isEnding) this.host.meter!.sent(this.self)
   }
+
+  /** Bytes of broadcasts that wait for the end of a fragmented message. */
+  get heldBytes (): number { return this.rare?.held?.bytes ?? 0 }
 
   get muted (): boolean { return this.#mute }
 
@@ -132,6 +139,9 @@ export abstract class Traffic extends Vitals implements MessageSource {
     this.#pauses &= ~PAUSES[reason]
     if (this.#pauses === 0 && !this.gone) this.host.transport.resume(this.socket)
   }
+
+  /** Whether a reason holds for which nothing is read. */
+  get paused (): boolean { return this.#pauses !== 0 && !this.isEnding }
 
   dropped (count: number): void { this.extras.dropped = this.messagesDropped + count }
 }

@@ -8,7 +8,7 @@ import type { CloseRecord, Connection } from '../core/connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from '../core/drain-report.ts'
 import type { Observation } from '../core/enforcement.ts'
 import type { LifecycleEvents, Refusal } from '../core/events.ts'
-import type { Tracker } from '../tracker.ts'
+import type { Tracker } from '../app-sockets.ts'
 
 /** Event → channel name. */
 export const CHANNELS = {

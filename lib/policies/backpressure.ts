@@ -1,8 +1,8 @@
 /**
  * Bounds what slow readers hold: time without progress, and bytes that wait.
  *
- * Progress is what the kernel took, not what was sent: a peer that takes a byte now and then keeps its place, one that
- * takes nothing for `maxStallTime` does not. Bytes that wait are those in our queues, the kernel's not counted. Whoever is
+ * Progress is what the kernel took, not what was sent. It takes in steps of a third of its send buffer: a peer that reads
+ * less than that, up to 1.4 MB on Linux, in `maxStallTime` cannot be told from one that reads nothing. Bytes that wait are those in our queues, the kernel's not counted. Whoever is
  * over either is told 4008 if it still reads, and cut off soon after.
  */
 import { CAUSE_CODES } from '../core/close-codes.ts'
@@ -75,7 +75,7 @@ export class Backpressure implements Rounder<ManagedConnection>, Pick<Meter, 'se
     this.#told = null
     // What is over after the send would close it, and skipping is what is asked for here.
     if (policy !== 'drop' || maxBufferedBytes === false ||
-      this.#host.transport.pendingBytes(connection.socket) + bytes + FRAME_HEADER <= maxBufferedBytes) return false
+      this.#waiting(connection) + bytes + FRAME_HEADER <= maxBufferedBytes) return false
     if (this.#host.enforcement.allows('backpressure', 'drop', connection)) return true
     // Sent after all; that it is too much was said.
     this.#told = connection
@@ -89,7 +89,12 @@ export class Backpressure implements Rounder<ManagedConnection>, Pick<Meter, 'se
       this.#told = null
       return
     }
-    if (this.#host.transport.pendingBytes(connection.socket) > (maxBufferedBytes as number)) this.#close(connection)
+    if (this.#waiting(connection) > (maxBufferedBytes as number)) this.#close(connection)
+  }
+
+  /** Bytes that wait, those that are held back as well. */
+  #waiting (connection: ManagedConnection): number {
+    return this.#host.transport.pendingBytes(connection.socket) + connection.heldBytes
   }
 
   #close (connection: ManagedConnection): void {

@@ -1,38 +1,131 @@
 /**
- * One message to many: encoded once, sent to whoever is open, skipped where a slow reader holds too much already.
+ * One message to many: encoded once, written once to each, in slices of 2 ms between turns of the event loop.
+ *
+ * Whoever matched at the call is served, first broadcast first; who has closed meanwhile or holds too much already is
+ * not. What is sent to one connection alone keeps its place: a broadcast that has not come to it yet is written before, and
+ * one that comes in the middle of a fragmented message waits for the end of that.
  */
-import { Buffer } from 'node:buffer'
+import { SLICE } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Outbox } from '../core/connection-host.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
-import type { Transport } from '../core/socket.ts'
+import type { Frame, Transport } from '../core/socket.ts'
 
-/** What became of a broadcast. */
+/** What became of a broadcast: each connection that matched is counted once. */
 export interface BroadcastResult {
-  /** Connections it was sent to. */
+  /** Connections whose kernel buffers have taken it. */
   sent: number
-  /** Connections it was not sent to, for they hold too much already. */
+  /** Connections for which it waits in this process, behind what they have not read yet. */
+  queued: number
+  /** Connections it was not sent to: they hold too much already, or were closing. */
   dropped: number
 }
 
-/** What a broadcast leans on. */
+/** What broadcasts lean on. */
 export interface BroadcastHost {
+  readonly clock: Clock
   readonly transport: Transport
   /** Whether one more frame of so many bytes would be too many for a connection. */
   skips (connection: ManagedConnection, bytes: number): boolean
 }
 
-/** Sends text as a text message, bytes as a binary one (RFC 6455 §5.6). */
-export function broadcast ({ transport, skips }: BroadcastHost, connections: ManagedConnection[], data: string | Uint8Array): BroadcastResult {
-  const result: BroadcastResult = { sent: 0, dropped: 0 }
-  const isText = typeof data === 'string'
-  const payload = isText ? Buffer.from(data) : data
-  for (const connection of connections) {
-    if (connection.state !== 'open' && connection.state !== 'draining') continue
-    if (skips(connection, payload.byteLength)) {
-      result.dropped++
-      continue
-    }
-    transport.send(connection.socket, payload, !isText)
-    result.sent++
+/** One that is under way. */
+interface Broadcast {
+  readonly frame: Frame
+  readonly targets: ManagedConnection[]
+  readonly result: BroadcastResult
+  /** Index of the next target. */
+  next: number
+  /** Targets left, once somebody was served out of turn. */
+  left: Set<ManagedConnection> | null
+  readonly done: (result: BroadcastResult) => void
+}
+
+export class Broadcasts implements Outbox {
+  readonly #host: BroadcastHost
+  readonly #underWay: Broadcast[] = []
+  /** Is being written to: what comes of that is not sent of its own. */
+  #serving: ManagedConnection | null = null
+  #slicing = false
+
+  constructor (host: BroadcastHost) {
+    this.#host = host
   }
-  return result
+
+  /** Resolves when it was handed to all of `targets`, which it keeps. */
+  send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
+    return new Promise((resolve) => {
+      this.#underWay.push({ frame: this.#host.transport.frame(data), targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, left: null, done: resolve })
+      if (!this.#slicing) this.#slice()
+    })
+  }
+
+  flush (connection: ManagedConnection): void {
+    if (this.#underWay.length === 0 || this.#serving === connection) return
+    for (const broadcast of this.#underWay) {
+      broadcast.left ??= new Set(broadcast.targets.slice(broadcast.next))
+      if (broadcast.left.delete(connection)) this.#serve(connection, broadcast)
+    }
+  }
+
+  release (connection: ManagedConnection): void {
+    if (this.#host.transport.isMidMessage(connection.socket)) return
+    const { held } = connection.extras
+    connection.extras.held = undefined
+    // One of them may be too much, or the application's `send` may throw: the rest is for nobody then.
+    for (const frame of held!.frames) if (isOpen(connection)) this.#write(connection, frame)
+  }
+
+  #slice (): void {
+    const { clock } = this.#host
+    const until = clock.now() + SLICE
+    this.#slicing = true
+    while (this.#underWay.length > 0) {
+      const broadcast = this.#underWay[0]!
+      while (broadcast.next < broadcast.targets.length) {
+        const connection = broadcast.targets[broadcast.next++]!
+        if (broadcast.left?.delete(connection) === false) continue
+        this.#serve(connection, broadcast)
+        if (clock.now() >= until) return clock.setImmediate(() => { this.#slice() })
+      }
+      this.#underWay.shift()
+      broadcast.done(broadcast.result)
+    }
+    this.#slicing = false
+  }
+
+  #serve (connection: ManagedConnection, { frame, result }: Broadcast): void {
+    result[this.#hand(connection, frame)]++
+  }
+
+  #hand (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
+    const { transport, skips } = this.#host
+    // Looked at again: of what is only observed a listener is told, who may close it.
+    if (!isOpen(connection) || skips(connection, frame.payload.byteLength) || !isOpen(connection)) return 'dropped'
+    if (!transport.isMidMessage(connection.socket)) return this.#write(connection, frame)
+    const held = connection.extras.held ??= { frames: [], bytes: 0 }
+    held.frames.push(frame)
+    held.bytes += frame.bytes.byteLength
+    connection.sent()
+    return 'queued'
+  }
+
+  #write (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
+    const outer = this.#serving
+    this.#serving = connection
+    try {
+      return this.#host.transport.write(connection.socket, frame) ? 'sent' : 'queued'
+    } catch (error) {
+      // Somebody has replaced `send`, and theirs throws: that is for this connection alone.
+      connection.fault(error)
+      return 'dropped'
+    } finally {
+      this.#serving = outer
+    }
+  }
+}
+
+/** Whether it can be sent to. A peer that has ended TCP is told of later: what waits for it goes first, though nobody will take it. */
+function isOpen ({ state, socket }: ManagedConnection): boolean {
+  return (state === 'open' || state === 'draining') && socket.readyState === socket.OPEN
 }

@@ -2,7 +2,7 @@
  * The readiness route: what a load balancer or kubelet asks before it sends somebody here.
  */
 import type { FastifyInstance, RouteShorthandOptions } from 'fastify'
-import type { Tracker } from '../tracker.ts'
+import type { Tracker } from '../app-sockets.ts'
 
 /** Adds it: 200 while sockets are taken, 503 from the first moment of a drain; kept out of the access log. */
 export function addReadiness (app: FastifyInstance, tracker: Tracker, route: RouteShorthandOptions & { url: string }): void {

@@ -1,6 +1,6 @@
 /**
- * Where a `ws` socket and a connection meet: what the socket does is told to the connection, what its listeners throw
- * stays here, and core/ reaches the socket through `wsTransport`.
+ * What a `ws` socket does is told to its connection, and what its listeners throw stays here. The other way, from core/ to
+ * the socket, is ws-transport.ts.
  *
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
  * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
@@ -10,13 +10,13 @@
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { isThenable } from '../core/events.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
-import type { Transport } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
+import { kSend, PING } from './frames.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
@@ -40,13 +40,14 @@ interface WsInternals {
 
 type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined }
 
+/** The methods of ws below the overrides. */
+export const kPause = Symbol('fastify-websocket-lifecycle.pause')
+export const kResume = Symbol('fastify-websocket-lifecycle.resume')
+
 /** A socket as this file sees it. */
-export type TrackedSocket = WebSocket & WsInternals
+export type TrackedSocket = WebSocket & WsInternals & { [kPause]: () => void, [kResume]: () => void }
 
 type WebSocketClass = new (...args: never[]) => WebSocket
-
-/** What our pings carry: other heartbeats' pongs say nothing of our round trip. */
-const PING = Buffer.from('lifecycle')
 
 const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
 
@@ -107,12 +108,16 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       return Reflect.apply(base.on, this, [type, withStream(this, type, listener, streamPolicy)]) as TrackedSocket
     },
     send (this: TrackedSocket, ...args: unknown[]): void {
+      const connection = this[kConnection]
+      connection?.sending()
       Reflect.apply(base.send, this, args)
-      this[kConnection]?.sent()
+      connection?.sent()
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
+      if (!this._closeFrameReceived) this[kConnection]?.sending()
       base.close.call(this, code, data)
       noticeClose(this, code, data)
+      if (this._closeFrameSent && this._closeFrameReceived) hangUp(this._socket)
     },
     terminate (this: TrackedSocket): void {
       // ws itself ends a peer that sends pings and does not take the pongs.
@@ -120,6 +125,18 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       this[kConnection]?.socketClosing(flooded ? 'slow' : 'application', 1006, '')
       base.terminate.call(this)
     },
+    // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
+    pause (this: TrackedSocket): void {
+      this[kConnection]?.pauseFor('application')
+      base.pause.call(this)
+    },
+    resume (this: TrackedSocket): void {
+      const connection = this[kConnection]
+      connection?.resumeFor('application')
+      if (connection?.paused !== true) base.resume.call(this)
+    },
+    [kPause]: base.pause,
+    [kResume]: base.resume,
     addEventListener (this: TrackedSocket, type: string, listener: unknown, options?: object): void {
       (base.addEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult), options)
     },
@@ -130,7 +147,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       remove.call(this, type, listener)
     }
   }
-  const descriptors = Object.getOwnPropertyDescriptors(methods) as PropertyDescriptorMap
+  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: methods.send }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
     const inherited = findDescriptor(base, name)!
     descriptors[name] = {
@@ -142,6 +159,15 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   }
   for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
   return descriptors
+}
+
+/**
+ * The peer has answered our close frame: TCP is ours to close first (RFC 6455 §7.1.1), and there is nothing to wait for.
+ * What the kernel has taken it delivers; TLS has its own farewell.
+ */
+function hangUp (raw: Partial<Socket> & { encrypted?: boolean }): void {
+  if (raw.writableLength === 0 && raw.encrypted !== true) raw.destroy?.()
+  else raw.destroySoon?.()
 }
 
 /** One for all trackers: a listener function may serve the sockets of several. */
@@ -233,46 +259,4 @@ function findDescriptor (object: object | null, name: string): PropertyDescripto
     object = Object.getPrototypeOf(object) as object | null
   }
   return undefined
-}
-
-/** How core/ reaches a ws socket. */
-export const wsTransport: Transport = {
-  close: (socket, code, reason) => { socket.close(code, reason) },
-  terminate: (socket) => {
-    socket.terminate()
-    // ws does nothing once it is CLOSED or broken; the raw socket may still be there.
-    rawSocketOf(socket).destroy()
-  },
-  pause: (socket) => { socket.pause() },
-  resume: (socket) => { socket.resume() },
-  closeFrameLeft: (socket) => (socket as TrackedSocket)._closeFrameSent || wsTransport.pendingBytes(socket) === 0,
-  closedCleanly: (socket) => (socket as TrackedSocket)._closeFrameSent && (socket as TrackedSocket)._closeFrameReceived,
-  pendingBytes: (socket) => {
-    const { _socket: raw, _sender: sender } = socket as TrackedSocket
-    const { writing, writelen } = raw._writableState
-    // During a large write `writableLength` stands still and has all of it; what libuv still holds is what waits.
-    return raw.writableLength - (writing ? writelen : 0) + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
-  },
-  bytesReceived: (socket) => rawSocketOf(socket).bytesRead ?? 0,
-  bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
-  send: (socket, data, isBinary) => { socket.send(data, { binary: isBinary }) },
-  ping: (socket, left) => { socket.ping(PING, undefined, left) },
-  bytesTaken: (socket) => {
-    const handle = (socket as TrackedSocket)._socket._handle
-    return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0)
-  },
-  onDrained: (socket, callback) => {
-    const raw = rawSocketOf(socket)
-    // As many may wait as like: that is no leak. 0 is without limit.
-    const allow = (more: number) => { if (raw.getMaxListeners() > 0) raw.setMaxListeners(raw.getMaxListeners() + more) }
-    allow(1)
-    raw.once('drain', callback)
-    return () => {
-      raw.removeListener('drain', callback)
-      allow(-1)
-    }
-  },
-  isPaused: (socket) => rawSocketOf(socket).isPaused(),
-  keepAlive: (socket, delay) => { rawSocketOf(socket).setKeepAlive(true, delay) },
-  hasHandle: (socket) => rawSocketOf(socket) instanceof Socket
 }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import WebSocket from 'ws'
-import { connect, start, until } from '../helpers/server.ts'
+import { connect, maskedFrame, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
 import { as, serve, settle, turnedAway } from './rig.ts'
 import { deaf, fill, pending, serve as serveSlow, stalled } from './slow-rig.ts'
@@ -79,7 +79,7 @@ test('with compression, what is broadcast and what is sent arrive in the order o
   for (let i = 0; i < 50; i++) {
     const text = `${i} `.repeat(i % 2 === 0 ? 5_000 : 1)
     sent.push(text)
-    if (i % 3 === 0) app.sockets.broadcast(text, 'all')
+    if (i % 3 === 0) void app.sockets.broadcast(text, 'all')
     else connection!.socket.send(text)
   }
   await until(() => client.unread.length === sent.length)
@@ -111,4 +111,31 @@ test('an evicted client that comes back at once finds a place that is not its su
   await as(t, app, 'a')
   assert.equal((await second.closed).code, 4001)
   assert.equal(third.socket.readyState, third.socket.OPEN)
+})
+
+test('without isolation a client that is turned away by close and breaks the protocol ends nobody but itself', async (t) => {
+  const { app } = await serve(t, { isolation: false, refusal: 'close', limits: { total: { max: 1 } } })
+  await connect(t, app, '/')
+  const raw = await rawConnect(t, app, '/')
+  assert.equal((await raw.closeFrame()).code, 1013)
+  const frame = maskedFrame(Opcode.Text, 'x')
+  frame[0]! |= 0x70
+  raw.write(frame)
+  raw.end()
+  await settle(app, 1)
+})
+
+test('clients of which `owner` throws and that do not answer are bounded, too', async (t) => {
+  const { app } = await serve(t, { owner: () => { throw new Error('bad token') }, limits: { total: { max: 5 } } })
+  for (let i = 0; i < 300; i++) await rawConnect(t, app, '/')
+  assert.ok(app.sockets.size <= 256, `${app.sockets.size} at once`)
+})
+
+// Fastify's own request log asks for the address, which throws where there is no socket.
+test('injectWS under limits works behind a trusted proxy, too', async (t) => {
+  const { app } = await serve(t, { limits: { perAddress: { max: 5 } } }, { fastify: { trustProxy: true, disableRequestLogging: true } })
+  const client = await app.injectWS('/')
+  assert.equal(app.sockets.size, 1)
+  client.terminate()
+  await settle(app, 0)
 })

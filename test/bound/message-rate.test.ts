@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { createWebSocketStream } from 'ws'
 import type { Connection, LifecycleOptions, RouteSocketOptions } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
@@ -20,6 +21,16 @@ async function serve (t: TestContext, options: LifecycleOptions, route: RouteSoc
     app.get('/other', { websocket: true, config: { sockets: route } }, (socket) => { socket.on('message', (data) => { seen.push(String(data)) }) })
     app.get('/loop', { websocket: true }, async (socket) => {
       for await (const message of app.sockets.of(socket).messages()) seen.push(String(message))
+    })
+    app.get('/pausing', { websocket: true }, (socket) => {
+      socket.on('message', (data) => {
+        seen.push(String(data))
+        socket.pause()
+        setImmediate(() => { socket.resume() })
+      })
+    })
+    app.get('/stream', { websocket: true }, (socket) => {
+      createWebSocketStream(socket, { readableHighWaterMark: 1 }).on('data', (data: Buffer) => { seen.push(String(data)) })
     })
     app.get('/held', { websocket: true, config: { sockets: { holdMessages: true } } }, async (socket) => {
       await new Promise<void>((resolve) => { clock.setTimeout(resolve, 500) })
@@ -162,3 +173,19 @@ test('pause: a client that leaves while it is held back is seen to leave once it
   await until(() => app.sockets.size === 0)
   assert.deepEqual(app.sockets.history.map(({ cause }) => cause), ['client'])
 })
+
+for (const [route, how] of [['/pausing', 'a handler that pauses and resumes the socket itself'], ['/stream', 'a stream over the socket']] as const) {
+  test(`pause: ${how} does not end it`, async (t) => {
+    const { app, clock, seen } = await serve(t, { messageRate: { max: 2, policy: 'pause' } })
+    const raw = await rawConnect(t, app, route)
+    raw.write(frames(numbers(4)))
+    await until(() => seen.length === 4)
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => { setImmediate(resolve) })
+    raw.write(frames(numbers(1, 4)))
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => { setTimeout(resolve, 1) })
+    assert.equal(seen.length, 4)
+    await clock.tick(1_100)
+    await until(() => seen.length === 5)
+    raw.end()
+  })
+}

@@ -56,13 +56,14 @@ test('the message rates of docs/limits.md are those of the token bucket', () => 
     let now = 1_000_000
     let closed = false
     const rate = new MessageRate({ clock: { now: () => now }, enforcement: { allows: () => true } } as never)
-    const connection = { state: 'open', paidAt: 0, end: () => { closed = true } } as never as { paidAt: number }
+    const bucket = { paidAt: 0, pause: null }
+    const connection = { state: 'open', extras: { bucket }, end: () => { closed = true } }
     /** Messages that pass; the one that does not is taken back, for it would have closed the connection. */
     const passing = () => {
       for (let passed = 0; ; passed++) {
-        const { paidAt } = connection
+        const { paidAt } = bucket
         if (rate.spend(connection as never, messageRate)) continue
-        connection.paidAt = paidAt
+        bucket.paidAt = paidAt
         return passed
       }
     }

@@ -20,7 +20,7 @@ const lifecycle = readDocument('docs/lifecycle.md')
 
 for (const [variable, name, file] of [
   ['connection', 'Connection', 'core/connection.ts'],
-  ['app.sockets', 'Tracker', 'tracker.ts']
+  ['app.sockets', 'Tracker', 'app-sockets.ts']
 ] as const) {
   test(`the README shows every member of ${name}`, () => {
     const shown = (member: string) => new RegExp(`(?<![\\w.])${variable.replace('.', '\\.')}\\.${member}\\b`).test(code)

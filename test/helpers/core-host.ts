@@ -3,7 +3,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Timekeeper } from '../../lib/core/connection-host.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Timekeeper } from '../../lib/core/connection-host.ts'
 import { Deadlines } from '../../lib/core/deadlines.ts'
 import { Enforcement, POLICIES } from '../../lib/core/enforcement.ts'
 import type { Mode, PolicyName } from '../../lib/core/enforcement.ts'
@@ -79,6 +79,7 @@ export class CoreHost implements ConnectionHost {
   timekeeper: Timekeeper | null = null
   gatekeeper: Gatekeeper | null = null
   meter: Meter | null = null
+  outbox: Outbox | null = null
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */

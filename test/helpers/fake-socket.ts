@@ -8,7 +8,7 @@
 import type { WebSocket } from 'ws'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { kConnection } from '../../lib/core/socket.ts'
-import type { Transport } from '../../lib/core/socket.ts'
+import type { Frame as EncodedFrame, Transport } from '../../lib/core/socket.ts'
 import type { FakeClock } from './fake-clock.ts'
 
 /**
@@ -66,6 +66,8 @@ export class FakeSocket {
   #reading = false
   /** Told when nothing is pending any more. */
   readonly drains = new Set<() => void>()
+  /** A fragment was sent, and not the last one. */
+  midMessage = false
   /** Pings that wait on our side. */
   #pings: Array<() => void> = []
 
@@ -88,7 +90,9 @@ export class FakeSocket {
 
   // ——— what the application and core/ do
 
-  send (data: string | Buffer): void {
+  send (data: string | Buffer, { fin = true } = {}): void {
+    this.connection?.sending()
+    this.midMessage = !fin
     this.calls.push(`send ${String(data)}`)
     this.frames.push({ type: 'message', data })
     this.#write(Buffer.byteLength(data))
@@ -96,6 +100,7 @@ export class FakeSocket {
   }
 
   close (code?: number, reason: string = ''): void {
+    if (!this.closeFrameReceived) this.connection?.sending()
     this.calls.push(['close', code, reason].filter((part) => part !== undefined && part !== '').join(' '))
     this.#close(code, reason)
   }
@@ -272,7 +277,17 @@ export class FakeTransport implements Transport {
   pendingBytes (socket: WebSocket): number { return fake(socket).pending }
   bytesReceived (socket: WebSocket): number { return fake(socket).bytesRead }
   bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
-  send (socket: WebSocket, data: Uint8Array, isBinary: boolean): void { fake(socket).send(isBinary ? Buffer.from(data) : Buffer.from(data).toString()) }
+  frame (data: string | Uint8Array): EncodedFrame {
+    const payload = Buffer.from(data as string)
+    return { bytes: payload, payload, isBinary: typeof data !== 'string' }
+  }
+
+  write (socket: WebSocket, { payload, isBinary }: EncodedFrame): boolean {
+    fake(socket).send(isBinary ? Buffer.from(payload) : Buffer.from(payload).toString())
+    return fake(socket).pending === 0
+  }
+
+  isMidMessage (socket: WebSocket): boolean { return fake(socket).midMessage }
 
   onDrained (socket: WebSocket, callback: () => void): () => void {
     const { drains } = fake(socket)

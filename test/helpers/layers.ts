@@ -16,7 +16,7 @@ const LAYERS = [
   ['policies'],
   ['options.ts'],
   ['resolve-options.ts'],
-  ['overseer.ts'],
+  ['overseer.ts', 'app-sockets.ts'],
   ['tracker.ts'],
   ['transport', 'process', 'observe', 'cluster', 'page'],
   ['plugin.ts', 'closing.ts', 'doorkeeper.ts', 'intake.ts', 'routes.ts'],

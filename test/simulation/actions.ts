@@ -4,6 +4,7 @@
 import { addCleanup, chooseTerms, fault, handle, work } from './application.ts'
 import { HABITS } from './peers.ts'
 import type { Peer } from './peers.ts'
+import { TAG } from './world.ts'
 import type { World } from './world.ts'
 
 export interface Action {
@@ -16,7 +17,6 @@ export interface Action {
 }
 
 const OWNERS = ['ann', 'bob']
-const TAG = 'lobby'
 const ADDRESSES = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
 
 type Who = { owner: string | undefined, ip: string }
@@ -110,10 +110,22 @@ const APPLICATION: readonly Action[] = [
     name: 'all are sent the same',
     weight: 3,
     alone: true,
-    act: ({ random, tracker }) => { void tracker.broadcast('x'.repeat(random.between(10, 2_000)), 'all') }
+    act (world) {
+      const { random, live } = world
+      // In a row, with what concerns one alone in between: the last ones have not been served yet.
+      for (let i = random.between(1, 5); i > 0; i--) {
+        const peer = random.pick([...live])
+        if (peer === undefined || random.chance(0.5)) world.broadcasts(random.chance(0.3) ? { tag: TAG } : 'all', random.between(10, 2_000))
+        else if (random.chance(0.9)) world.sends(peer, 10)
+        else {
+          peer.causes.add('application')
+          void peer.connection.close(4_000, 'enough')
+        }
+      }
+    }
   },
   { name: 'pressure comes or goes', weight: 3, alone: true, act: (world) => { world.underPressure = !world.underPressure } },
-  { name: 'is sent a little', weight: 2, act: (_, { socket }) => { if (socket.readyState === socket.OPEN) socket.send('hello') } },
+  { name: 'is sent a little', weight: 2, act: (world, peer) => { world.sends(peer, 5) } },
   { name: 'is waited for to write', weight: 4, act: (world, peer) => { world.writes(peer) } },
   {
     name: 'gets a tag, or loses it',

@@ -74,6 +74,8 @@ export class Peer {
   readonly deliveredAt: number[] = []
   closed = false
   tagged = false
+  /** Number of the last message that it alone was sent. */
+  message = 0
 
   constructor (world: World, name: string, habit: Habit, terms: Terms, handle: boolean) {
     this.world = world
@@ -137,7 +139,7 @@ export class Peer {
     if (this.socket.readyState !== this.socket.OPEN || this.socket.destroyed) return
     const reading = this.socket.pending > 0
     this.socket.peer = 'stuck'
-    this.socket.send('x'.repeat(bytes))
+    this.world.sends(this, bytes)
     if (!reading) this.#reads()
   }
 

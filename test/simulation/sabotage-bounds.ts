@@ -1,15 +1,17 @@
 /**
- * Deliberate breaks of what bounds connections: limits, rates, backpressure, pressure, modes.
+ * Deliberate breaks of what bounds connections (limits, rates, backpressure, pressure, modes), and of broadcasts.
  */
 import { Enforcement } from '../../lib/core/enforcement.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
 import { Places } from '../../lib/policies/admission/places.ts'
 import { Backpressure } from '../../lib/policies/backpressure.ts'
+import { Broadcasts } from '../../lib/policies/broadcast.ts'
 import { MessageRate } from '../../lib/policies/message-rate.ts'
 import { fake } from '../helpers/fake-socket.ts'
 import { method, patch, transport } from './broken.ts'
 import type { Sabotage } from './broken.ts'
+import { COUNTED } from './invariants/broadcasts.ts'
 import { WRITERS } from './invariants/readers.ts'
 
 export const BOUNDS: readonly Sabotage[] = [
@@ -79,5 +81,22 @@ export const BOUNDS: readonly Sabotage[] = [
     invariant: 'nobody gets through more than its rate',
     what: 'messages cost nothing',
     begin: () => patch(MessageRate.prototype, () => ({ spend: method(() => true) }))
+  },
+  {
+    invariant: 'messages are sent in the order of the calls',
+    what: 'what is sent to one alone overtakes broadcasts',
+    begin: () => patch(Broadcasts.prototype, () => ({ flush: method(() => {}) }))
+  },
+  {
+    invariant: 'messages are sent in the order of the calls',
+    what: 'a broadcast comes in the middle of a fragmented message',
+    begin: () => transport({ isMidMessage: () => false })
+  },
+  {
+    invariant: COUNTED,
+    what: 'a broadcast leaves out the first',
+    begin: () => patch(Broadcasts.prototype, (original) => ({
+      send: method<Broadcasts>(function (...[data, targets]: Parameters<Broadcasts['send']>) { return original.send.call(this, data, targets.slice(1)) })
+    }))
   }
 ]

@@ -8,6 +8,7 @@ import type { CloseCause } from '../../lib/core/close-codes.ts'
 import type { DrainReport } from '../../lib/core/drain-report.ts'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { kConnection } from '../../lib/core/socket.ts'
+import type { Filter } from '../../lib/core/filter.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
 import { resolveOptions } from '../../lib/resolve-options.ts'
 import type { ResolvedOptions } from '../../lib/resolve-options.ts'
@@ -16,6 +17,7 @@ import { FakeClock } from '../helpers/fake-clock.ts'
 import { FakeTransport } from '../helpers/fake-socket.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import { listen, listenTo } from './invariants/all.ts'
+import { COUNTED } from './invariants/broadcasts.ts'
 import { PINGS, WRITERS } from './invariants/readers.ts'
 import type { Invariant } from './invariants/invariant.ts'
 import type { Random } from './random.ts'
@@ -47,6 +49,9 @@ export interface Writer {
   roomSince: Moment | null
 }
 
+/** Tag of those that are sent to and disconnected together. */
+export const TAG = 'lobby'
+
 /** An invariant that did not hold. */
 export interface Breach {
   invariant: string
@@ -76,6 +81,8 @@ export class World {
   readonly unsettled = new Set<() => void>()
   /** Whoever waits until he may write. */
   readonly writers = new Set<Writer>()
+  /** Broadcasts whose promise has not settled. */
+  broadcasting = 0
   /** Ends the sabotage. */
   readonly undo: () => void
   /** What @fastify/under-pressure says. */
@@ -91,6 +98,7 @@ export class World {
   steps = 0
   breach: Breach | null = null
   #names = 0
+  #messages = 0
 
   constructor (random: Random, options: LifecycleOptions, invariants: readonly Invariant[], sabotage: Sabotage | undefined) {
     this.random = random
@@ -102,7 +110,7 @@ export class World {
     // It is taken when the tracker is made.
     Math.random = broken?.random ?? random.next
     try {
-      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: new FakeTransport(), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
+      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: this.#slowTransport(), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
     } finally {
       Math.random = chance
     }
@@ -203,6 +211,45 @@ export class World {
     }, () => {
       if (!controller.signal.aborted && !connection.signal.aborted) this.violate(WRITERS, `${peer.name} was told to give up, and nothing has happened`)
     }).finally(() => { this.writers.delete(writer) })
+  }
+
+  /** The application sends a message to one alone, or a part of one. */
+  sends (peer: Peer, bytes: number): void {
+    const { random } = this
+    const { socket } = peer
+    if (socket.readyState !== socket.OPEN || socket.destroyed) return
+    const isPart = socket.midMessage
+    const fin = !random.chance(isPart ? 0.4 : 0.2)
+    if (!isPart) peer.message = ++this.#messages
+    socket.send(`${isPart ? '+' : ''}${peer.message}${fin ? '' : '…'} ${'x'.repeat(bytes)}`, { fin })
+  }
+
+  /** The application sends one message to all, or to all of a tag. */
+  broadcasts (filter: Filter, bytes: number): void {
+    const number = ++this.#messages
+    const matching = [...this.live].filter(({ tagged }) => filter === 'all' || tagged)
+    this.broadcasting++
+    void this.tracker.broadcast(`${number} ${'x'.repeat(bytes)}`, filter).then(({ sent, queued, dropped }) => {
+      this.broadcasting--
+      if (sent + queued + dropped !== matching.length) this.violate(COUNTED, `${sent} + ${queued} + ${dropped} of ${matching.length}`)
+      for (const { name, terms: { backpressure }, closingAt, socket } of matching) {
+        // Skipped, or held back: until its fragmented message ends.
+        if (closingAt !== null || socket.midMessage || (backpressure.policy === 'drop' && backpressure.maxBufferedBytes !== false)) continue
+        const times = socket.frames.filter((frame) => frame.type === 'message' && String(frame.data).startsWith(`${number} `)).length
+        if (times !== 1) this.violate(COUNTED, `${name} got ${number} ${times} times`)
+      }
+    })
+  }
+
+  /** A transport whose writes take time, so that not all are served in one slice. */
+  #slowTransport (): FakeTransport {
+    const transport = new FakeTransport()
+    const { write } = transport
+    transport.write = (socket, frame) => {
+      if (this.random.chance(0.5)) this.time.stall(1)
+      return write.call(transport, socket, frame)
+    }
+    return transport
   }
 
   // ——— how time goes on

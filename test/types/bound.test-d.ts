@@ -110,10 +110,10 @@ expectNotAssignable<Refusal['reason']>('full')
 
 // ——— what a tracker and a connection offer
 
-expectType<BroadcastResult>(app.sockets.broadcast('text', 'all'))
-expectType<BroadcastResult>(app.sockets.broadcast(new Uint8Array(1), { tag: 'lobby' }))
-expectType<BroadcastResult>(app.sockets.broadcast(Buffer.alloc(1), {} as Filter))
-expectType<{ sent: number, dropped: number }>({ ...({} as BroadcastResult) })
+expectType<Promise<BroadcastResult>>(app.sockets.broadcast('text', 'all'))
+expectType<Promise<BroadcastResult>>(app.sockets.broadcast(new Uint8Array(1), { tag: 'lobby' }))
+expectType<Promise<BroadcastResult>>(app.sockets.broadcast(Buffer.alloc(1), {} as Filter))
+expectType<{ sent: number, queued: number, dropped: number }>({ ...({} as BroadcastResult) })
 expectError(app.sockets.broadcast('to whom?'))
 expectError(app.sockets.broadcast({ json: true }, 'all'))
 expectError(app.sockets.broadcast('text', 'everyone'))

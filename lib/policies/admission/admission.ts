@@ -29,7 +29,7 @@ const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total'
 
 /** What is known of whoever wants a place. */
 interface Who {
-  readonly address?: string
+  readonly address?: string | undefined
   readonly owner?: string | undefined
 }
 
@@ -79,12 +79,12 @@ export class Admission implements Gatekeeper {
   }
 
   /** Its address is known. */
-  addressed (address: string, path: string): PolicyName | null {
+  addressed (address: string | undefined, path: string): PolicyName | null {
     return refusalOf(this.#decide(this.#factsOf({ address }), { address }, ['perAddress'], path))
   }
 
   /** It would open now. `addressed` says whether its address was asked about before. */
-  opening (address: string, owner: string | undefined, addressed: boolean, path: string): PolicyName | null {
+  opening (address: string | undefined, owner: string | undefined, addressed: boolean, path: string): PolicyName | null {
     const who = { address, owner }
     return refusalOf(this.#decide(this.#lateFactsOf(who), who, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
   }
@@ -163,14 +163,28 @@ export class Admission implements Gatekeeper {
       const limit = this.#limits[name]
       if (limit === false || !names.includes(name)) continue
       if (victims.some(({ extras: { place } }) => name === 'total' || (name === 'perAddress' && place?.address === address))) continue
-      const members = name === 'total'
-        ? this.#host.registry.snapshot()
-        : name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
-      const victim = victimOf(limit.policy, members, newcomer)
+      const victim = name === 'total' && limit.policy === 'evict-oldest'
+        ? this.#oldest(newcomer)
+        : victimOf(limit.policy, this.#members(name, address, owner), newcomer)
       if (victim === undefined || !this.evict(victim)) continue
       victims.push(victim)
       this.#budget.spend(budgetKey(name, address, owner))
     }
+  }
+
+  #members (name: CountedLimit, address: string | undefined, owner: string | undefined): Iterable<ManagedConnection> {
+    if (name === 'total') return this.#host.registry.snapshot()
+    return name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
+  }
+
+  /** The oldest of all: they stand in that order, and a crowd need not be looked through for each newcomer. */
+  #oldest (newcomer: ManagedConnection): ManagedConnection | undefined {
+    let oldest: ManagedConnection | undefined
+    this.#host.registry.visit((connection) => {
+      if (connection !== newcomer && connection.state === 'open') oldest = connection
+      return oldest === undefined
+    })
+    return oldest
   }
 
   /** Counts of its classes, with one more in each. */

@@ -1,18 +1,18 @@
 /**
  * The order and the pace in which close frames go out.
  *
- * Slices of at most 2 ms; at most 64 closing handshakes in flight, where a place is free again on the answer or after
- * 10 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
+ * Slices of at most 2 ms; at most 128 closing handshakes in flight, where a place is free again on the answer or after
+ * 5 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
  * are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
  */
 import { SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 
-/** Closing handshakes in flight: 64 keep the stall of 10,000 answers at 12 ms. */
-const WINDOW = 64
+/** Closing handshakes in flight: as many answers may come in one turn of the event loop. */
+export const WINDOW = 128
 /** How long an unanswered one holds its place, milliseconds. */
-const HOLD = 10
+export const HOLD = 5
 
 /** When to be called again: after input was read, or at a moment; an answer may make it sooner. */
 export type Wake = 'soon' | number

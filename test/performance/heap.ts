@@ -1,0 +1,17 @@
+/**
+ * The V8 heap, after garbage collections.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** Bytes in use when everything is collected that nobody holds. */
+export async function heapUsed (): Promise<number> {
+  for (let i = 0; i < 4; i++) {
+    await new Promise((resolve) => { setImmediate(resolve) })
+    collect()
+  }
+  return process.memoryUsage().heapUsed
+}
