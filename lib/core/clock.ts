@@ -33,7 +33,8 @@ const wallNow = Date.now
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => wallNow(),
-  setTimeout: (callback, delay) => setTimeout(callback, delay),
+  // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
+  setTimeout: (callback, delay) => setTimeout(callback, Math.ceil(delay)),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   setImmediate: (callback) => { setImmediate(callback) }
 }

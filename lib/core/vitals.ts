@@ -50,6 +50,9 @@ export interface Times {
 /** `connection.seen` where nobody has counted. */
 export const UNSEEN = -1
 
+/** `connection.seen` where nobody has looked yet. */
+export const NEW = -2
+
 /** Earlier than this is a time in seconds by mistake: it would be in 1973. */
 const LEAST_TIME = 1e11
 
@@ -59,8 +62,8 @@ export abstract class Vitals extends Identity {
   readonly bornAt: number
   /** Something was received since the heartbeat looked last. */
   heard = true
-  /** Bytes received at that look, or UNSEEN. */
-  seen = UNSEEN
+  /** Bytes received at that look, UNSEEN or NEW. */
+  seen = NEW
   probe: Probe | null = null
   /** Tick of running time at the last message, or at the start. */
   lastMessageTick: number

@@ -15,7 +15,7 @@ import { Rounds } from '../core/rounds.ts'
 import type { Rounder, RoundsHost } from '../core/rounds.ts'
 import type { Transport } from '../core/socket.ts'
 import type { HeartbeatTerms } from '../core/terms.ts'
-import { UNSEEN } from '../core/vitals.ts'
+import { NEW, UNSEEN } from '../core/vitals.ts'
 import type { Probe } from '../core/vitals.ts'
 
 /** Looks at each connection in an interval. */
@@ -77,7 +77,6 @@ class Heartbeat implements Rounder<ManagedConnection> {
   }
 
   add (connection: ManagedConnection): void {
-    this.#host.transport.keepAlive(connection.socket, this.#interval)
     if (this.#rounds.size === 0) this.#mark()
     this.#rounds.add(connection)
   }
@@ -105,6 +104,8 @@ class Heartbeat implements Rounder<ManagedConnection> {
 
   visit (connection: ManagedConnection): boolean {
     if (connection.heard) {
+      // Here and not in the handshake: it costs four system calls, and has time.
+      if (connection.seen === NEW) this.#host.transport.keepAlive(connection.socket, this.#interval)
       connection.heard = false
       connection.seen = UNSEEN
       connection.probe = null

@@ -68,6 +68,8 @@ const BODIES: Partial<Record<Refusal['reason'], string>> = {
 
 export class Handshakes {
   readonly #door: Door
+  /** Is being let in right now: as a rule it has opened before the listener returns, and needs no more than this. */
+  #entering: Duplex | null = null
   readonly #pending = new Map<Duplex, Pending>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
@@ -89,11 +91,13 @@ export class Handshakes {
     server.removeListener('upgrade', listener)
     this.#server = server
     this.#listener = (request, raw, head) => {
-      if (isTaken(raw, server.listenerCount('upgrade') === 1) || !this.#enter(request, raw, head)) return
+      if (isTaken(raw, server.listenerCount('upgrade') === 1)) return
+      const refused = this.#door.arrived(request, raw)
+      if (refused !== null) return this.#refuse(request, raw, refused, head)
+      const written = bytesWritten(raw)
+      this.#entering = raw
       listener.call(server, request, raw, head)
-      // Most have opened by now. What is answered over HTTP ends its connection, or the client would hold it; no hook hears
-      // of all of them: Fastify answers a malformed URL by itself.
-      if (this.#pending.has(raw)) (raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
+      if (this.#entering === raw) this.#await(request, raw, written)
     }
     server.on('upgrade', this.#listener)
   }
@@ -125,9 +129,7 @@ export class Handshakes {
 
   /** It has opened. */
   opened (socket: WebSocket): void {
-    const raw = rawSocketOf(socket)
-    raw.removeListener('close', this.#forget)
-    this.#take(raw)
+    this.#take(rawSocketOf(socket))
   }
 
   /** Ends the handshakes that still wait in a hook. */
@@ -140,31 +142,33 @@ export class Handshakes {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
-  #enter (request: IncomingMessage, raw: Duplex, head: Buffer): boolean {
+  /** It waits in a hook. */
+  #await (request: IncomingMessage, raw: Duplex, written: number): void {
     const { deadlines, timeout } = this.#door
-    const refused = this.#door.arrived(request, raw)
-    if (refused !== null) {
-      this.#refuse(request, raw, refused, head)
-      return false
-    }
-    const pending: Pending = {
-      request,
-      written: bytesWritten(raw),
-      deadline: new Deadline(() => { this.#end(raw, pending, TOO_LONG) })
-    }
+    const pending: Pending = { request, written, deadline: new Deadline(() => { this.#end(raw, pending, TOO_LONG) }) }
+    this.#entering = null
     this.#pending.set(raw, pending)
     if (timeout !== false) deadlines.set(pending.deadline, timeout)
-    raw.once('close', this.#forget)
-    return true
+    raw.on('close', this.#forget)
+    // What is answered over HTTP ends its connection, or the client would hold it; no hook hears of all of them: Fastify
+    // answers a malformed URL by itself.
+    ;(raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
   }
 
   /** It is no longer under way; says whether it was. */
   #take (raw: Duplex): boolean {
     const pending = this.#pending.get(raw)
-    if (pending === undefined) return false
-    this.#door.deadlines.cancel(pending.deadline)
+    if (pending !== undefined) {
+      raw.removeListener('close', this.#forget)
+      this.#door.deadlines.cancel(pending.deadline)
+      this.#pending.delete(raw)
+    } else if (this.#entering === raw) {
+      this.#entering = null
+    } else {
+      return false
+    }
     this.#door.left()
-    return this.#pending.delete(raw)
+    return true
   }
 
   /** Ends one that waits in a hook. */
@@ -176,7 +180,6 @@ export class Handshakes {
 
   #refuse (request: IncomingMessage, raw: Duplex, { reason, status, byClose }: Refused, head?: Buffer): void {
     this.#take(raw)
-    raw.removeListener('close', this.#forget)
     if (raw.destroyed) return
     this.#door.refused(request, raw, reason)
     if (byClose && head !== undefined && this.#upgrade !== null) {

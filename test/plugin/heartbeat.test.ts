@@ -111,7 +111,7 @@ test('a route may have another heartbeat, or none', async (t) => {
 })
 
 test('the keep-alive of TCP is switched on for whoever is watched, after an interval, and for nobody else', async (t) => {
-  const { app } = await serve(t, {}, {
+  const { app, clock } = await serve(t, {}, {
     '/fast': { heartbeat: { interval: 5_000 } },
     '/none': { heartbeat: false }
   })
@@ -119,6 +119,8 @@ test('the keep-alive of TCP is switched on for whoever is watched, after an inte
   for (const [path, wanted] of [['/', [true, 25_000]], ['/fast', [true, 5_000]], ['/none', undefined]] as const) {
     mock.resetCalls()
     await rawConnect(t, app, path)
+    // With the first look.
+    await clock.tick(12_600)
     const raw = rawSocketOf(app.sockets.list({ route: path })[0]!.socket)
     assert.deepEqual(mock.calls.findLast((call) => call.this === raw)?.arguments, wanted, path)
   }

@@ -116,7 +116,13 @@ test('where the heartbeat is off nobody is pinged, kept alive or killed', () => 
 })
 
 test('the kernel is told to look for silent peers, too, after an interval', () => {
-  for (const interval of [100, 25_000]) assert.equal(createHeartbeat({ interval, maxMissed: 2 }).open().socket.keptAlive, interval)
+  for (const interval of [100, 25_000]) {
+    const { clock, open } = createHeartbeat({ interval, maxMissed: 2 })
+    const { socket } = open()
+    assert.equal(socket.keptAlive, 0, 'not in the handshake')
+    clock.tick(interval / 2 + 100)
+    assert.equal(socket.keptAlive, interval)
+  }
 })
 
 test('a draining connection is still watched', () => {
