@@ -1,0 +1,54 @@
+/**
+ * Who is measured: names as they stand in the results, and how the server of each is started.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { FloorServer } from './floor-server.ts'
+import { libraryFolder } from './library.ts'
+import type { Dialect } from './load/control.ts'
+import { Child } from './rpc.ts'
+import type { Remote } from './rpc.ts'
+import type { ServerControl, ServerOptions } from './servers/control.ts'
+
+/** Files of servers/. */
+type ServerFile = 'ours' | 'fastify-websocket' | 'fastify-websocket-recipe' | 'ws-recipe' | 'socketio' | 'uws'
+
+export interface Candidate {
+  name: string
+  server: ServerFile | 'floor'
+  /** Added to what the scenario asks for. */
+  options?: Partial<ServerOptions>
+  /** The library of a commit, in place of the sources as they are. */
+  revision?: string
+}
+
+/** A server under test in its process. */
+export interface ServerProcess {
+  remote: Remote<ServerControl>
+  stop (): Promise<void>
+}
+
+/** The usual ones; scenarios may have candidates of their own besides. */
+export const OURS: Candidate = { name: 'ours', server: 'ours' }
+export const BARE: Candidate = { name: 'bare', server: 'fastify-websocket' }
+export const RECIPE: Candidate = { name: 'ws recipe', server: 'ws-recipe' }
+export const BARE_RECIPE: Candidate = { name: 'bare recipe', server: 'fastify-websocket-recipe' }
+export const SOCKET_IO: Candidate = { name: 'Socket.IO', server: 'socketio' }
+export const UWS: Candidate = { name: 'uWebSockets.js', server: 'uws' }
+export const FLOOR: Candidate = { name: 'floor', server: 'floor' }
+
+/** ws without a heartbeat: nothing but the socket. */
+export const WS: Candidate = { name: 'ws', server: 'ws-recipe', options: { heartbeat: false } }
+
+/** How its clients speak. */
+export function dialectOf ({ server }: Candidate): Dialect {
+  return server === 'socketio' ? 'socketio' : 'plain'
+}
+
+/** Starts its process; `start` has yet to be called. */
+export function launch ({ server, revision }: Candidate): ServerProcess {
+  if (server === 'floor') return new FloorServer()
+  const file = join(import.meta.dirname, 'servers', `${server}.ts`)
+  if (!existsSync(file)) throw new Error(`there is no ${file}`)
+  return new Child<ServerControl>(file, server === 'ours' ? [libraryFolder(revision)] : [])
+}

@@ -1,0 +1,92 @@
+/**
+ * What hides in the noise of the network: messages and handshakes of a real server, without the kernel and without the
+ * parser of HTTP. Both apps are in this process and take turns of a fraction of a millisecond, so that whatever disturbs
+ * one disturbs the other, too.
+ *
+ * Its program's first argument is the folder of the built library.
+ */
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import fastifyWebsocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { frame, OPCODE } from '../load/frames.ts'
+import { answer } from '../rpc.ts'
+import { loadPlugin } from '../servers/plugin.ts'
+import { activeBeats } from './beats.ts'
+import type { InProcessControl } from './control.ts'
+import { handshake, upgrade } from './memory-socket.ts'
+import { compare } from './pairs.ts'
+import type { Pair } from './pairs.ts'
+
+/** Messages and handshakes in a turn. */
+const MESSAGES = 1_000
+const HANDSHAKES = 50
+/** Turns of each app: those that are thrown away, and those that count. */
+const WARM_UP = 200
+const TURNS = 1_000
+
+const CHUNK = Buffer.concat(Array.from({ length: MESSAGES }, () => frame(OPCODE.text, Buffer.from('0123456789abcdef'))))
+
+const plugin = await loadPlugin(process.argv[2]!)
+let received = 0
+
+const bare = await makeApp(async (app) => { await app.register(fastifyWebsocket) })
+const ours = await makeApp(async (app) => { await app.register(plugin) })
+
+answer<InProcessControl>({
+  async messages (listener) {
+    const [first, second] = [connect(bare, `/${listener}`), connect(ours, `/${listener}`)]
+    await turn()
+    const pair = await compare(TURNS, WARM_UP, () => deliver(first), () => deliver(second))
+    for (const socket of [first, second]) socket.destroy()
+    return inUnits(pair, 1e6 / MESSAGES)
+  },
+  async handshakes () {
+    return inUnits(await compare(TURNS, WARM_UP, () => open(bare), () => open(ours)), 1e3 / HANDSHAKES)
+  },
+  activeBeats: () => activeBeats((options) => makeApp(async (app) => { await app.register(plugin, options) }))
+})
+
+async function makeApp (register: (app: FastifyInstance) => Promise<void>): Promise<FastifyInstance> {
+  const app = Fastify()
+  await register(app)
+  app.get('/sync', { websocket: true }, (socket) => { socket.on('message', () => { received++ }) })
+  app.get('/async', { websocket: true }, (socket) => { socket.on('message', async () => { received++ }) })
+  await app.ready()
+  return app
+}
+
+function connect (app: FastifyInstance, path: string): Socket {
+  const opening = handshake(path)
+  upgrade(app.server, opening)
+  return opening.socket
+}
+
+/** Milliseconds for a chunk of messages, with all that follows from them. */
+async function deliver (socket: Socket): Promise<number> {
+  received = 0
+  const startedAt = performance.now()
+  socket.push(CHUNK)
+  await turn()
+  const duration = performance.now() - startedAt
+  if (received !== MESSAGES) throw new Error(`${received} of ${MESSAGES} messages were delivered`)
+  return duration
+}
+
+/** Milliseconds for some handshakes, with all that follows from them; their sockets are ended outside of it. */
+async function open (app: FastifyInstance): Promise<number> {
+  const openings = Array.from({ length: HANDSHAKES }, () => handshake('/sync'))
+  const startedAt = performance.now()
+  for (const opening of openings) upgrade(app.server, opening)
+  await turn()
+  const duration = performance.now() - startedAt
+  if (app.websocketServer.clients.size !== HANDSHAKES) throw new Error(`${app.websocketServer.clients.size} of ${HANDSHAKES} are open`)
+  for (const { socket } of openings) socket.destroy()
+  while (app.websocketServer.clients.size > 0) await turn()
+  return duration
+}
+
+function inUnits ({ first, second, added }: Pair, factor: number): Pair {
+  return { first: first * factor, second: second * factor, added: added * factor }
+}

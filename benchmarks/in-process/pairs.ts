@@ -1,0 +1,28 @@
+/**
+ * Figures of two that take turns, so that whatever disturbs one disturbs the other, too.
+ */
+import { median } from '../statistics.ts'
+
+/** Each the median of all turns. */
+export interface Pair {
+  first: number
+  second: number
+  /** Median of the differences. */
+  added: number
+}
+
+/** So many turns of each, after some that are thrown away. */
+export async function compare (turns: number, warmUp: number, first: () => Promise<number>, second: () => Promise<number>): Promise<Pair> {
+  const pairs: Array<[number, number]> = []
+  for (let i = -warmUp; i < turns; i++) {
+    // Whoever comes second finds the caches as the other one left them: in turn.
+    const pair: [number, number] = [0, 0]
+    for (const which of i % 2 === 0 ? [0, 1] as const : [1, 0] as const) pair[which] = await (which === 0 ? first : second)()
+    if (i >= 0) pairs.push(pair)
+  }
+  return {
+    first: median(pairs.map(([a]) => a)),
+    second: median(pairs.map(([, b]) => b)),
+    added: median(pairs.map(([a, b]) => b - a))
+  }
+}

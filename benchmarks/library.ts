@@ -1,0 +1,41 @@
+/**
+ * The library as its users get it: compiled, once a run, into a folder that is gone afterwards.
+ *
+ * Not the sources through tsx: that gives a name to every function with a call at run time (`keepNames` of esbuild),
+ * which costs each connection memory and time that the package does not cost.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '..')
+const folders = new Map<string, string>()
+
+/** The folder with its index.js, of the sources as they are, or of a commit. Built on the first call. */
+export function libraryFolder (revision = ''): string {
+  const known = folders.get(revision)
+  if (known !== undefined) return known
+  const folder = build(revision)
+  folders.set(revision, folder)
+  return folder
+}
+
+function build (revision: string): string {
+  // Below the repository, for its packages are looked up from there; in a folder that every tool leaves alone.
+  const parent = join(import.meta.dirname, 'node_modules')
+  mkdirSync(parent, { recursive: true })
+  const folder = mkdtempSync(join(parent, '.ours-'))
+  process.on('exit', () => { rmSync(folder, { recursive: true, force: true }) })
+  const sources = revision === '' ? ROOT : join(folder, 'sources')
+  if (revision !== '') {
+    mkdirSync(sources)
+    const archive = execFileSync('git', ['archive', revision, 'lib', 'package.json', 'tsconfig.json', 'tsconfig.build.json'], { cwd: ROOT, maxBuffer: 1e8 })
+    execFileSync('tar', ['x'], { cwd: sources, input: archive })
+  }
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const { status } = spawnSync(process.execPath, [compiler, '-p', join(sources, 'tsconfig.build.json'), '--outDir', folder], { stdio: ['ignore', 2, 2] })
+  if (!existsSync(join(folder, 'index.js'))) throw new Error('the library does not compile')
+  // Good enough for a measurement in the middle of a change.
+  if (status !== 0) console.error('The library has errors of types; what came out of it is measured all the same.')
+  return folder
+}

@@ -1,0 +1,57 @@
+/**
+ * What the load client can be asked. Types only. Points in time are microseconds of the monotonic clock.
+ */
+
+/** How the peers speak after the handshake. */
+export type Dialect = 'plain' | 'socketio'
+
+export interface OpenOptions {
+  port: number
+  count: number
+  /** Handshakes under way at a time. */
+  parallel: number
+  dialect: Dialect
+  /** How many of them never answer a close frame. */
+  silent: number
+}
+
+export interface EchoOptions {
+  /** Connections that take part. */
+  busy: number
+  /** Messages under way on each of them. */
+  inFlight: number
+  bytes: number
+  /** Messages in all. */
+  messages: number
+}
+
+/** Seen so far. */
+export interface Counts {
+  open: number
+  /** Data frames. */
+  frames: number
+  bytes: number
+  pings: number
+}
+
+/** How connections ended: close code → how many; 1005 for a close frame without a code, 1006 for none. */
+export interface Ends {
+  codes: Record<number, number>
+  lastAt: number
+}
+
+export interface LoadControl {
+  open (options: OpenOptions): Promise<{ startedAt: number, endedAt: number }>
+  counts (): Counts
+  /** From now on, wait for so many data frames. */
+  expect (frames: number): void
+  /** Resolves when they are all there. */
+  reached (): Promise<{ lastAt: number }>
+  /** Every connection sends a short message each so many milliseconds, evenly spread; 0 ends it. */
+  talk (period: number): void
+  echo (options: EchoOptions): Promise<{ startedAt: number, endedAt: number }>
+  /** Resolves when no connection is left. */
+  ended (): Promise<Ends>
+  /** Resets all connections, and resolves when they are gone. */
+  drop (): Promise<void>
+}

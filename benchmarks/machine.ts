@@ -1,0 +1,16 @@
+/**
+ * What is said of the machine, so that figures can be compared with those of another.
+ */
+import { cpus, release, totalmem, type } from 'node:os'
+import type { Machine } from './results.ts'
+
+export function thisMachine (): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memory: totalmem(),
+    kernel: `${type()} ${release()}`,
+    node: process.version,
+    date: new Date().toISOString()
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The benchmarks: `npm run bench` for all, `npm run bench -- NAME …` for some.
+ *
+ *   --sizes 1000,10000        numbers of connections
+ *   --rounds 5                rounds of each scenario
+ *   --candidates ours,bare    only these
+ *   --before COMMIT           the library as it was then takes part, too, as `before`
+ *   --out FILE                where the results go: results/latest.json of all scenarios, results/NAME.json of some
+ *
+ * Progress and tables go to stderr. After a run of all scenarios the report is written, too.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Candidate } from './candidates.ts'
+import { install } from './install.ts'
+import { thisMachine } from './machine.ts'
+import type { Results } from './results.ts'
+import { printSize, printStep } from './terminal.ts'
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sizes: { type: 'string' },
+    rounds: { type: 'string' },
+    candidates: { type: 'string' },
+    before: { type: 'string' },
+    out: { type: 'string' }
+  }
+})
+
+// So that what is cleaned up on exit is cleaned up then, too; the children end with their parent.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
+
+install()
+// Only now: they need the packages.
+const { scenarios } = await import('./scenarios/index.ts')
+const { runSize } = await import('./scenario.ts')
+
+// What is compared with other candidates, or kept elsewhere, is nobody's report.
+const complete = positionals.length === 0 && options.candidates === undefined && options.before === undefined && options.out === undefined
+const names = positionals.length === 0 ? Object.keys(scenarios) : positionals
+const unknown = names.filter((name) => !(name in scenarios))
+if (unknown.length > 0) {
+  console.error(`There is no ${unknown.join(', ')}; there are ${Object.keys(scenarios).join(', ')}`)
+  process.exit(1)
+}
+
+const out = options.out ?? join(import.meta.dirname, 'results', `${complete ? 'latest' : positionals.join('-') || 'partial'}.json`)
+const wanted = options.candidates?.split(',')
+const before: Candidate | null = options.before === undefined ? null : { name: 'before', server: 'ours', revision: options.before }
+const results: Results = { machine: thisMachine(), scenarios: {} }
+for (const name of names) {
+  const scenario = scenarios[name]!
+  if (before !== null) scenario.peers.push(before)
+  const result = results.scenarios[name] = { title: scenario.title, sizes: [] as Results['scenarios'][string]['sizes'] }
+  const sizes = scenario.sizes[0] === 0 ? [0] : options.sizes?.split(',').map(Number) ?? scenario.sizes
+  for (const size of sizes) {
+    const candidates = scenario.candidates(size).filter(({ name }) => wanted?.includes(name) ?? true)
+    if (before !== null) candidates.push(before)
+    const found = await runSize(scenario, size, Number(options.rounds ?? scenario.rounds), candidates, (round, candidate) => { printStep(name, size, round, candidate) })
+    result.sizes.push(found)
+    printSize(scenario.title, found)
+    // After each: what has been measured stays, whatever comes.
+    write()
+  }
+}
+console.error(`Written: ${out}`)
+if (complete) await report()
+
+function write (): void {
+  mkdirSync(dirname(out), { recursive: true })
+  writeFileSync(out, JSON.stringify(results, null, 1) + '\n')
+}
+
+async function report (): Promise<void> {
+  const { writeReport } = await import('./report.ts')
+  for (const path of await writeReport(results)) console.error(`Written: ${path}`)
+}

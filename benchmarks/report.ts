@@ -1,0 +1,197 @@
+/**
+ * Writes docs/benchmarks.md and its charts, docs/benchmarks/*.svg, from the results; nothing in them is by hand.
+ *
+ * main.ts does it after a run of everything; `node --import tsx benchmarks/report.ts [results.json] [folder]` does it again.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { figure, loadCharts } from './charts.ts'
+import type { Draw } from './charts.ts'
+import { barsOf, factor, find, largest, linesOf, table, unique } from './report-rows.ts'
+import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
+import type { Results, ScenarioResult } from './results.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+
+/** Charts of bars: at the greatest size, everyone. */
+const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: string, title: string }> }> = [
+  { scenario: 'memory', title: 'Heap of an idle connection', panels: [{ metric: 'heap', title: 'bytes a connection' }] },
+  {
+    scenario: 'heartbeat',
+    title: 'CPU of a heartbeat',
+    panels: [{ metric: 'CPU, all idle', title: 'all idle, µs a connection and beat' }, { metric: 'CPU, all active', title: 'all active, µs a connection and beat' }]
+  },
+  {
+    scenario: 'broadcast',
+    title: 'A broadcast of 64 bytes',
+    panels: [{ metric: 'CPU, 64 B', title: 'CPU, µs a peer' }, { metric: 'stall, 64 B', title: 'longest stall of the event loop, ms' }]
+  },
+  {
+    scenario: 'close',
+    title: 'Closing a server',
+    panels: [{ metric: 'stall, cooperative', title: 'longest stall of the event loop, ms' }, { metric: 'total, cooperative', title: 'until the last client has gone, ms' }]
+  }
+]
+
+const SCALING = 'CPU and heap by the number of connections'
+
+/** Charts of lines: a connection's cost at each size; ours, the peers that matter, the floor. */
+const LINES: Array<{ scenario: string, metric: string, title: string, candidates: string[] }> = [
+  { scenario: 'memory', metric: 'heap', title: 'heap, bytes a connection', candidates: ['ours', 'bare', 'ws'] },
+  { scenario: 'heartbeat', metric: 'CPU, all idle', title: 'CPU of a beat, µs a connection', candidates: ['ours', 'ws recipe', 'floor'] },
+  { scenario: 'broadcast', metric: 'CPU, 64 B', title: 'CPU of a broadcast, µs a peer', candidates: ['ours', 'ws', 'Socket.IO', 'floor'] },
+  { scenario: 'close', metric: 'CPU, cooperative', title: 'CPU of closing, µs a connection', candidates: ['ours', 'bare', 'floor'] },
+  { scenario: 'handshakes', metric: 'CPU', title: 'CPU of a handshake, µs', candidates: ['ours', 'bare', 'floor'] },
+  { scenario: 'echo', metric: 'CPU', title: 'CPU of an echoed message, µs', candidates: ['ours', 'bare', 'floor'] }
+]
+
+/** The short version: ours against the peer, at the greatest size that both have. */
+const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string }> = [
+  { scenario: 'memory', metric: 'heap', text: 'heap of an idle connection', peer: 'bare' },
+  { scenario: 'heartbeat', metric: 'CPU, all idle', text: 'CPU of a beat, all idle', peer: 'ws recipe' },
+  { scenario: 'heartbeat', metric: 'CPU, all active', text: 'CPU of a beat, all active', peer: 'ws recipe' },
+  { scenario: 'heartbeat', metric: 'stall, all idle', text: 'longest stall of a beat', peer: 'ws recipe' },
+  { scenario: 'broadcast', metric: 'CPU, 64 B', text: 'CPU of a broadcast of 64 B', peer: 'ws' },
+  { scenario: 'broadcast', metric: 'stall, 64 B', text: 'longest stall of a broadcast', peer: 'ws' },
+  { scenario: 'close', metric: 'CPU, cooperative', text: 'CPU of closing', peer: 'bare' },
+  { scenario: 'close', metric: 'stall, cooperative', text: 'longest stall of closing', peer: 'bare' },
+  { scenario: 'close', metric: 'total, cooperative', text: 'closing everyone', peer: 'bare' },
+  { scenario: 'close', metric: 'total, 1 % silent', text: 'closing everyone, 1 % silent', peer: 'bare' },
+  { scenario: 'close', metric: 'codes, cooperative', text: 'close codes that were read', peer: 'bare' },
+  { scenario: 'handshakes', metric: 'CPU', text: 'CPU of a handshake', peer: 'bare' },
+  { scenario: 'in-process', metric: 'added to handshake', text: 'added to a handshake, in-process' },
+  { scenario: 'echo', metric: 'CPU', text: 'CPU of an echoed message', peer: 'bare' },
+  { scenario: 'in-process', metric: 'added to message, sync listener', text: 'added to a message, in-process' }
+]
+
+/** Paths of what was written. `folder` is for trials; by default it is docs/. */
+export async function writeReport (results: Results, folder = join(ROOT, 'docs')): Promise<string[]> {
+  const draw = await loadCharts()
+  if (draw === null) console.error('No charts in this report: echarts is not installed (npm ci --prefix benchmarks)')
+  const charts = draw === null ? new Map<string, string>() : drawCharts(results, draw)
+  const pictures = join(folder, 'benchmarks')
+  if (charts.size > 0) mkdirSync(pictures, { recursive: true })
+  // Of an earlier run; nothing else, whatever folder was given.
+  for (const name of existsSync(pictures) ? readdirSync(pictures) : []) if (name.endsWith('.svg')) rmSync(join(pictures, name))
+  const written = [...charts].map(([name, svg]) => write(join(pictures, `${name}.svg`), svg))
+  return [write(join(folder, 'benchmarks.md'), page(results, charts)), ...written]
+}
+
+function write (path: string, text: string): string {
+  writeFileSync(path, text)
+  return relative(process.cwd(), path)
+}
+
+/** By name; those for which nothing was measured are left out. */
+function drawCharts ({ scenarios }: Results, draw: Draw): Map<string, string> {
+  const charts = new Map<string, string>()
+  for (const { scenario, title, panels } of BARS) {
+    const result = scenarios[scenario]
+    if (result === undefined) continue
+    const found = panels.map((panel) => ({ title: panel.title, bars: barsOf(result, panel.metric) })).filter(({ bars }) => bars.length > 0)
+    const connections = largest(result, panels[0]!.metric)
+    if (found.length > 0) charts.set(scenario, draw.bars(connections === undefined ? title : `${title}, ${figure(connections)} connections`, found))
+  }
+  const panels = LINES.flatMap(({ scenario, metric, title, candidates }) => {
+    const lines = scenario in scenarios ? linesOf(scenarios[scenario]!, metric, candidates) : []
+    return lines.length === 0 ? [] : [{ title, lines }]
+  })
+  if (panels.length > 0) charts.set('scaling', draw.lines(SCALING, panels))
+  return charts
+}
+
+function page (results: Results, charts: Map<string, string>): string {
+  const { machine, scenarios } = results
+  const candidates = unique(Object.values(scenarios).flatMap(({ sizes }) => sizes.flatMap(({ rows }) => rows.map(({ candidate }) => candidate))))
+  const known = Object.keys(CANDIDATES).filter((name) => candidates.some((candidate) => candidate === name || describe(candidate) === CANDIDATES[name]))
+  const lines = [
+    '# Benchmarks',
+    '',
+    '<!-- Written by benchmarks/report.ts from benchmarks/results/latest.json: do not edit. -->',
+    '',
+    ...wrap(`Measured on ${machine.date.slice(0, 10)} with \`npm run bench\`, which also wrote this page: Node ${machine.node.slice(1)}, ${machine.kernel}, ${machine.cpu}, ` +
+      `${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB. These are the figures of **one machine**, on which server and clients shared the cores. ` +
+      'Yours will have others; ratios travel better than microseconds. To have your own, from a clone: `npm ci && npm run bench`, or ' +
+      '`npm run bench -- heartbeat --sizes 1000 --rounds 3` for a part.'),
+    ...existsSync(join(ROOT, 'docs/performance.md')) ? ['What they mean for a server of yours: [performance.md](performance.md).'] : [],
+    '',
+    ...summary(scenarios),
+    '## How it is measured',
+    '',
+    ...wrap('Server and clients are processes of their own and talk over loopback; the clients are raw sockets with a minimal parser of frames. ' +
+      'Candidates run in turn within a round, each in a fresh process, and the order moves on from round to round. A figure is the median of ' +
+      'the rounds, with the least and the greatest in brackets. A ratio is the median of the ratios within each round, at the greatest size that ' +
+      'the row has. *Growth* is what it costs at the greatest size, by what it costs at the least. CPU is user and system time of the server\'s process; ' +
+      'over loopback its `write` does much of the receiver\'s work in the kernel, too, which with a network in between it does not.'),
+    '',
+    '| | |',
+    '|---|---|',
+    ...known.map((name) => `| ${name} | ${CANDIDATES[name]!} |`),
+    '',
+    ...charts.has('scaling') ? ['## Scaling', '', picture('scaling', SCALING), ''] : [],
+    ...Object.entries(scenarios).flatMap(([name, scenario]) => section(name, scenario, charts))
+  ]
+  return lines.join('\n').trimEnd() + '\n'
+}
+
+/** The short version, of what there is. */
+function summary (scenarios: Results['scenarios']): string[] {
+  const rows = HEADLINES.flatMap(({ scenario, metric, text, peer }) => {
+    const result = scenarios[scenario]
+    const size = result === undefined ? undefined : largest(result, metric, peer === undefined ? ['ours'] : ['ours', peer]) ?? largest(result, metric, ['ours'])
+    const ours = size === undefined ? undefined : find(result!, 'ours', metric, size)
+    if (ours === undefined) return []
+    const other = peer === undefined ? undefined : find(result!, peer, metric, size!)
+    const ratio = (to: string | undefined) => factor(ours.ratios?.find((found) => found.to === to)?.median)
+    const connections = size === 0 ? '–' : figure(size!)
+    return [`| ${text} | ${connections} | ${figure(ours.median)} ${ours.unit} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
+  })
+  return rows.length === 0 ? [] : ['| | connections | ours | peer | ours ÷ peer | ours ÷ floor |', '|---|---|---|---|---|---|', ...rows, '']
+}
+
+function section (name: string, scenario: ScenarioResult, charts: Map<string, string>): string[] {
+  const metrics = unique(scenario.sizes.flatMap(({ rows }) => rows.map(({ metric }) => metric)))
+  const meanings = unique(metrics.flatMap((metric) => {
+    const text = meaning(name, metric)
+    return text === undefined ? [] : [`- **${shortName(name, metric, metrics)}**: ${text}.`]
+  }))
+  const skipped = scenario.sizes.flatMap(({ connections, skipped = {} }) => Object.entries(skipped)
+    .map(([candidate, why]) => `- Not measured${connections === 0 ? '' : ` at ${figure(connections)}`}: ${candidate} (${why.split('\n')[0]!.slice(0, 150)})`))
+  return [
+    `## ${scenario.title}`,
+    '',
+    ...SCENARIOS[name] === undefined ? [] : [...wrap(SCENARIOS[name].text), ''],
+    ...charts.has(name) ? [picture(name, BARS.find((chart) => chart.scenario === name)!.title), ''] : [],
+    ...metrics.length === 0 ? ['Nothing was measured.'] : table(scenario),
+    '',
+    ...meanings.length === 0 ? [] : [...meanings, ''],
+    ...skipped.length === 0 ? [] : [...skipped, '']
+  ]
+}
+
+/** What metrics with the same meaning have in common. */
+function shortName (scenario: string, metric: string, metrics: string[]): string {
+  const text = meaning(scenario, metric)
+  const same = metrics.filter((other) => meaning(scenario, other) === text)
+  if (same.length === 1) return metric
+  const head = metric.split(',')[0]!
+  const tail = metric.split(', ').at(-1)!
+  return same.every((other) => other.endsWith(`, ${tail}`)) ? `${head}, …, ${tail}` : head
+}
+
+/** Lines of at most 120 characters. */
+function wrap (text: string): string[] {
+  return text.split(' ').reduce<string[]>((lines, word) => {
+    const last = lines.at(-1)
+    return last === undefined || last.length + word.length >= 120 ? [...lines, word] : [...lines.slice(0, -1), `${last} ${word}`]
+  }, [])
+}
+
+function picture (name: string, text: string): string {
+  return `![${text}](benchmarks/${name}.svg)`
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [file = join(import.meta.dirname, 'results/latest.json'), folder] = process.argv.slice(2)
+  for (const path of await writeReport(JSON.parse(readFileSync(file, 'utf8')) as Results, folder)) console.log(path)
+}

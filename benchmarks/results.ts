@@ -1,0 +1,64 @@
+/**
+ * The shape of results/latest.json: what the scenarios give, and what the report is written from.
+ */
+
+/** The machine that was measured. */
+export interface Machine {
+  cpu: string
+  cores: number
+  /** Bytes. */
+  memory: number
+  kernel: string
+  node: string
+  /** ISO 8601. */
+  date: string
+}
+
+/** A row against the row of another candidate with the same metric. */
+export interface Ratio {
+  to: string
+  /** Of the ratios within each round. */
+  median: number
+  min: number
+  max: number
+}
+
+/** One metric of one candidate. */
+export interface Row {
+  candidate: string
+  metric: string
+  unit: string
+  /** One a round. */
+  values: number[]
+  median: number
+  min: number
+  max: number
+  /** To each candidate that the scenario compares with; left out where there is none. */
+  ratios?: Ratio[]
+}
+
+/** All rows at one number of connections. */
+export interface SizeResult {
+  connections: number
+  rounds: number
+  rows: Row[]
+  /** Candidates that were not measured, and why. */
+  skipped?: Record<string, string>
+}
+
+export interface ScenarioResult {
+  title: string
+  sizes: SizeResult[]
+}
+
+export interface Results {
+  machine: Machine
+  scenarios: Record<string, ScenarioResult>
+}
+
+/** One value of one run. */
+export interface Measurement {
+  metric: string
+  unit: string
+  value: number
+}

@@ -1,0 +1,88 @@
+/**
+ * Calls between this process and a child it has forked: `answer` in the child, `Child` here. One message a call and one
+ * an answer, matched by number.
+ */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+
+/** An object of methods that can be called from another process; all it takes and gives can be written as JSON. */
+type Methods<T> = { [K in keyof T]: (...args: any[]) => unknown }
+
+/** The same object from afar. */
+export type Remote<T extends Methods<T>> = {
+  [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>>
+}
+
+interface Call { id: number, method: string, args: unknown[] }
+interface Answer { id: number, value?: unknown, error?: string }
+
+/** Longest time for an answer, milliseconds: a benchmark that hangs must end. */
+const TIME_LIMIT = 180_000
+
+/** In the child: answers calls until the parent goes away, and then ends the process. */
+export function answer<T extends Methods<T>> (methods: T): void {
+  process.on('message', ({ id, method, args }: Call) => {
+    const reply = (answer: Answer) => { process.send?.(answer) }
+    Promise.resolve()
+      .then(() => methods[method as keyof T](...args))
+      .then((value) => { reply({ id, value }) }, (error: Error) => { reply({ id, error: error.stack ?? String(error) }) })
+  })
+  process.on('disconnect', () => { process.exit() })
+}
+
+/** A forked program. */
+export class Child<T extends Methods<T>> {
+  readonly #process: ChildProcess
+  readonly #name: string
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>()
+  #lastId = 0
+  /** Its methods. */
+  readonly remote: Remote<T>
+
+  /** Starts `file`, which has to call `answer`. */
+  constructor (file: string, args: string[] = []) {
+    this.#name = file.split('/').slice(-2).join('/')
+    this.#process = fork(file, args, {
+      execArgv: ['--import', import.meta.resolve('tsx'), '--expose-gc'],
+      // Native code for masks would come to some peers by the way of others' packages.
+      env: { ...process.env, WS_NO_BUFFER_UTIL: '1', WS_NO_UTF_8_VALIDATE: '1', NODE_ENV: 'production' }
+    })
+    this.#process.on('message', ({ id, value, error }: Answer) => {
+      const waiting = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error === undefined) waiting?.resolve(value)
+      else waiting?.reject(new Error(`${this.#name}: ${error}`))
+    })
+    this.#process.on('exit', (code, signal) => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(`${this.#name} ended (${code ?? signal})`))
+      this.#waiting.clear()
+    })
+    this.remote = new Proxy({} as Remote<T>, { get: (_, method: string) => (...args: unknown[]) => this.#call(method, args) })
+  }
+
+  #call (method: string, args: unknown[]): Promise<unknown> {
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => { reject(new Error(`${this.#name}: no answer to ${method} in ${TIME_LIMIT} ms`)) }, TIME_LIMIT)
+      const settled = () => { clearTimeout(timer) }
+      this.#waiting.set(id, {
+        resolve: (value) => { settled(); resolve(value) },
+        reject: (error) => { settled(); reject(error) }
+      })
+      this.#process.send({ id, method, args } satisfies Call, (error) => {
+        if (error === null) return
+        this.#waiting.get(id)?.reject(error)
+        this.#waiting.delete(id)
+      })
+    })
+  }
+
+  /** Ends it, and waits until it is gone. */
+  async stop (): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const exited = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await exited
+  }
+}

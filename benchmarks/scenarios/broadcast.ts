@@ -1,0 +1,52 @@
+/**
+ * One message to everyone: CPU and wall time a peer until all clients have it, and the longest stall of the event loop.
+ */
+import { FLOOR, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
+import type { Measurement } from '../results.ts'
+import type { Scenario } from '../scenario.ts'
+import { Session } from '../session.ts'
+
+/** Bytes. */
+const MESSAGES = [{ bytes: 64, name: '64 B' }, { bytes: 1_024, name: '1 KiB' }]
+/** Broadcasts before anything is measured, and those that are. */
+const WARM_UP = 3
+const REPEATS = 5
+/** No beats meanwhile, but the machinery for them. */
+const HEARTBEAT = 600_000
+
+export const broadcast: Scenario = {
+  title: 'Broadcast',
+  sizes: [1_000, 10_000, 18_500],
+  rounds: 5,
+  candidates: () => [OURS, WS, SOCKET_IO, UWS, FLOOR],
+  peers: [WS, SOCKET_IO, FLOOR],
+
+  measure: (candidate, connections) => Session.run(candidate, { handler: 'sync', heartbeat: HEARTBEAT }, async (session) => {
+    await session.open(connections)
+    const found: Measurement[] = []
+    for (const { bytes, name } of MESSAGES) {
+      await repeat(session, bytes, connections, WARM_UP)
+      let wall = 0
+      const cpu = await session.cpuOf(async () => { wall = await repeat(session, bytes, connections, REPEATS) })
+      const per = connections * REPEATS
+      found.push(
+        { metric: `CPU, ${name}`, unit: 'µs per peer', value: cpu / per },
+        { metric: `wall, ${name}`, unit: 'µs per peer', value: wall / per },
+        ...await session.stallOf(`stall, ${name}`, () => repeat(session, bytes, connections, REPEATS))
+      )
+    }
+    return found
+  })
+}
+
+/** So many broadcasts, one after the other; microseconds from each one's start to its last arrival, in all. */
+async function repeat ({ server, load }: Session, bytes: number, connections: number, times: number): Promise<number> {
+  let wall = 0
+  for (let i = 0; i < times; i++) {
+    await load.expect(connections)
+    const { startedAt } = await server.broadcast(bytes)
+    const { lastAt } = await load.reached()
+    wall += lastAt - startedAt
+  }
+  return wall
+}

@@ -1,0 +1,71 @@
+/**
+ * How a server ends: total time from its close to the moment when the last client has seen the end, CPU a connection, the
+ * longest stall, and the share of clients that read a close code; all clients cooperative, and 1 % that never answer.
+ */
+import { BARE, FLOOR, OURS, UWS, WS } from '../candidates.ts'
+import type { Candidate } from '../candidates.ts'
+import type { Measurement } from '../results.ts'
+import type { Scenario } from '../scenario.ts'
+import { Session } from '../session.ts'
+
+const SILENT_SHARE = 0.01
+/** Close codes that say that there was none (RFC 6455 §7.4.1). */
+const NO_CODE = ['1005', '1006']
+/** With silent clients, ws takes 30 s at any size, and says so once. */
+const LEAST = 1_000
+let waited = false
+
+export const close: Scenario = {
+  title: 'Close',
+  sizes: [LEAST, 10_000, 18_500],
+  rounds: 5,
+  candidates: () => [OURS, BARE, WS, UWS, FLOOR],
+  peers: [BARE, FLOOR],
+
+  async measure (candidate, connections) {
+    const { total, cpu, codes } = await closing(candidate, connections, 0)
+    const found: Measurement[] = [
+      { metric: 'total, cooperative', unit: 'ms', value: total },
+      { metric: 'CPU, cooperative', unit: 'µs per connection', value: cpu },
+      { metric: 'codes, cooperative', unit: '% of clients', value: codes },
+      // Once more, for the probe takes some of the CPU.
+      ...(await closing(candidate, connections, 0, 'stall, cooperative')).stalls
+    ]
+    if (candidate.server === 'ours' || isDue(candidate, connections)) {
+      const { total, codes, stalls } = await closing(candidate, connections, Math.ceil(connections * SILENT_SHARE), 'stall, 1 % silent')
+      found.push(
+        { metric: 'total, 1 % silent', unit: 'ms', value: total },
+        { metric: 'codes, 1 % silent', unit: '% of clients', value: codes },
+        ...stalls
+      )
+    }
+    return found
+  }
+}
+
+function isDue (candidate: Candidate, connections: number): boolean {
+  if (candidate !== BARE || connections !== LEAST || waited) return false
+  waited = true
+  return true
+}
+
+/** Milliseconds, CPU microseconds a connection, per cent of the clients; stalls where a name for them is given. */
+function closing (candidate: Candidate, connections: number, silent: number, stall?: string): Promise<{ total: number, cpu: number, codes: number, stalls: Measurement[] }> {
+  return Session.run(candidate, { handler: 'sync' }, async (session) => {
+    const { server, load } = session
+    await session.open(connections, silent)
+    let total = 0
+    let told = 0
+    const close = async () => {
+      const [{ startedAt }, { lastAt, codes }] = await Promise.all([server.close(), load.ended()])
+      total = (lastAt - startedAt) / 1000
+      told = Object.entries(codes).reduce((sum, [code, count]) => NO_CODE.includes(code) ? sum : sum + count, 0)
+    }
+    let stalls: Measurement[] = []
+    const cpu = await session.cpuOf(async () => {
+      if (stall === undefined) await close()
+      else stalls = await session.stallOf(stall, close)
+    })
+    return { total, cpu: cpu / connections, codes: told / connections * 100, stalls }
+  })
+}

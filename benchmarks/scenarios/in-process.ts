@@ -1,0 +1,48 @@
+/**
+ * What is added to a message, a handshake and a beat, shown without a kernel: see in-process/main.ts.
+ */
+import { join } from 'node:path'
+import { BARE, OURS } from '../candidates.ts'
+import type { Candidate } from '../candidates.ts'
+import type { InProcessControl } from '../in-process/control.ts'
+import type { Pair } from '../in-process/pairs.ts'
+import { libraryFolder } from '../library.ts'
+import type { Measurement } from '../results.ts'
+import { Child } from '../rpc.ts'
+import type { Scenario } from '../scenario.ts'
+
+export const inProcess: Scenario = {
+  title: 'In-process',
+  sizes: [0],
+  rounds: 5,
+  candidates: () => [OURS, BARE],
+  peers: [BARE],
+
+  async together (candidates) {
+    let found: Record<string, Measurement[]> = {}
+    for (const candidate of candidates) {
+      // The plain one is part of every pair; the first pair's is shown.
+      if (candidate.server === 'ours') found = { ...await pairOf(candidate), ...found }
+    }
+    return found
+  }
+}
+
+/** A candidate and the plain one. */
+async function pairOf ({ name, revision }: Candidate): Promise<Record<string, Measurement[]>> {
+  const child = new Child<InProcessControl>(join(import.meta.dirname, '../in-process/main.ts'), [libraryFolder(revision)])
+  const [bare, ours]: [Measurement[], Measurement[]] = [[], []]
+  const add = (metric: string, unit: string, { first, second, added }: Pair) => {
+    bare.push({ metric, unit, value: first })
+    ours.push({ metric, unit, value: second }, { metric: `added to ${metric}`, unit, value: added })
+  }
+  try {
+    add('message, sync listener', 'ns', await child.remote.messages('sync'))
+    add('message, async listener', 'ns', await child.remote.messages('async'))
+    add('handshake', 'µs', await child.remote.handshakes())
+    ours.push({ metric: 'beat, all active', unit: 'µs per connection and beat', value: await child.remote.activeBeats() })
+    return { [name]: ours, [BARE.name]: bare }
+  } finally {
+    await child.stop()
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * All scenarios by name, in the order in which they run.
+ */
+import type { Scenario } from '../scenario.ts'
+import { broadcast } from './broadcast.ts'
+import { close } from './close.ts'
+import { echo } from './echo.ts'
+import { handshakes } from './handshakes.ts'
+import { heartbeat } from './heartbeat.ts'
+import { inProcess } from './in-process.ts'
+import { memory } from './memory.ts'
+import { openClose } from './open-close.ts'
+
+export const scenarios: Record<string, Scenario> = {
+  memory,
+  echo,
+  heartbeat,
+  broadcast,
+  close,
+  handshakes,
+  'in-process': inProcess,
+  'open-close': openClose
+}

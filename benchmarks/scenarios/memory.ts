@@ -1,0 +1,38 @@
+/**
+ * What an open, idle connection holds: V8 heap and resident set, after garbage collection; handshake headers as a browser
+ * sends them, everything on that is on by default.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BARE, BARE_RECIPE, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
+import type { Candidate } from '../candidates.ts'
+import type { Scenario } from '../scenario.ts'
+import { Session } from '../session.ts'
+import type { Handler } from '../servers/control.ts'
+
+/** Handlers that keep more alive than a sync one does; at the least size only. */
+const HANDLERS: Array<[Handler, string]> = [['async', 'async (socket)'], ['async-request', 'async (socket, request)']]
+
+const VARIANTS = [OURS, BARE].flatMap((candidate) => HANDLERS.map(([handler, text]): Candidate =>
+  ({ ...candidate, name: `${candidate.name}, ${text}`, options: { handler } })))
+
+/** For what is let go of some time after the handshake, milliseconds. */
+const SETTLE = 1_000
+
+export const memory: Scenario = {
+  title: 'Memory',
+  sizes: [1_000, 10_000, 18_500],
+  rounds: 3,
+  candidates: (connections) => [OURS, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 1_000 ? VARIANTS : [])],
+  peers: [BARE, WS],
+
+  measure: (candidate, connections) => Session.run(candidate, { handler: 'sync' }, async (session) => {
+    const before = await session.server.memory()
+    await session.open(connections)
+    await sleep(SETTLE)
+    const after = await session.server.memory()
+    return [
+      { metric: 'heap', unit: 'B per connection', value: (after.heap - before.heap) / connections },
+      { metric: 'resident', unit: 'B per connection', value: (after.resident - before.resident) / connections }
+    ]
+  })
+}

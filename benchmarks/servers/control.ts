@@ -1,0 +1,62 @@
+/**
+ * What a server under test can be asked, and how it is set up. Types only.
+ */
+
+/** What the route's handler is. */
+export type Handler =
+  /** `(socket) => { socket.on('message', …) }` */
+  | 'sync'
+  /** `async (socket) => …`, suspended as long as the socket lives. */
+  | 'async'
+  /** `async (socket, request) => …`, likewise, with the request at hand. */
+  | 'async-request'
+  /** Sends every message back. */
+  | 'echo'
+
+export interface ServerOptions {
+  handler: Handler
+  /** Milliseconds from beat to beat; false: none. Left out: what the candidate does by itself. */
+  heartbeat?: number | false
+}
+
+/** Use of the process so far. */
+export interface Sample {
+  /** User and system time, microseconds. */
+  cpu: number
+  connections: number
+}
+
+export interface Memory {
+  /** V8 heap after garbage collection, bytes. */
+  heap: number
+  /** Resident set, bytes. */
+  resident: number
+}
+
+/** The longest time for which the event loop did not turn, milliseconds. */
+export interface Stalls {
+  /** As it was. */
+  longest: number
+  /** Without the pauses of the garbage collector. */
+  apart: number
+  /** The same, where the process itself was at work: others on the machine may have had the core meanwhile. */
+  own: number
+  /** The longest pause of the garbage collector. */
+  collection: number
+}
+
+/** Points in time are microseconds of the monotonic clock, which all processes of a machine share. */
+export interface ServerControl {
+  start (options: ServerOptions): Promise<{ port: number }>
+  sample (): Sample
+  /** Collects garbage first. */
+  memory (): Promise<Memory>
+  /** Starts to look for stalls. */
+  watch (): void
+  /** What was seen since `watch`, which ends with it. */
+  stalls (): Promise<Stalls>
+  /** Sends one message of so many bytes to everyone; answers when all is handed over. */
+  broadcast (bytes: number): Promise<{ startedAt: number }>
+  /** Closes the server; answers when its own `close` has ended. */
+  close (): Promise<{ startedAt: number, endedAt: number }>
+}

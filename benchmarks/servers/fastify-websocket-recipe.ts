@@ -1,0 +1,12 @@
+/**
+ * @fastify/websocket with the recipe for dead peers of the README of ws.
+ */
+import fastifyWebsocket from '@fastify/websocket'
+import { startFastify } from './fastify-server.ts'
+import { watchWithRecipe } from './recipe.ts'
+import { serve } from './serve.ts'
+
+serve((options) => startFastify(options, async (app) => {
+  await app.register(fastifyWebsocket)
+  watchWithRecipe(app.websocketServer, options.heartbeat)
+}))

@@ -1,0 +1,8 @@
+/**
+ * @fastify/websocket without anything.
+ */
+import fastifyWebsocket from '@fastify/websocket'
+import { startFastify } from './fastify-server.ts'
+import { serve } from './serve.ts'
+
+serve((options) => startFastify(options, async (app) => { await app.register(fastifyWebsocket) }))

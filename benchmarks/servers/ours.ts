@@ -1,0 +1,16 @@
+/**
+ * This plugin with everything on that is on by default. Its program's first argument is the folder of the built library.
+ */
+import { startFastify } from './fastify-server.ts'
+import { loadPlugin } from './plugin.ts'
+import { serve } from './serve.ts'
+
+const plugin = await loadPlugin(process.argv[2]!)
+
+serve((options) => startFastify(options, async (app) => {
+  await app.register(plugin, {
+    ...(options.heartbeat === undefined ? {} : { heartbeat: options.heartbeat === false ? false : { interval: options.heartbeat } }),
+    // Long enough for any number of connections; the rest is as it is by default, which is: no spread.
+    drain: { timeout: 120_000 }
+  })
+}, (app, text) => app.sockets.broadcast(text, 'all')))

@@ -1,0 +1,59 @@
+/**
+ * The part that all servers under test share: the control protocol over IPC, and the measuring of their own process.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { monotonicMicros } from '../monotonic.ts'
+import { answer } from '../rpc.ts'
+import type { Memory, ServerControl, ServerOptions } from './control.ts'
+import { cpuMicros, StallProbe } from './stall-probe.ts'
+
+/** What a candidate brings. */
+export interface RunningServer {
+  port: number
+  /** Connections now. */
+  size (): number
+  /** Sends to everyone, each in its own way. */
+  broadcast? (text: string): unknown
+  close (): Promise<unknown>
+}
+
+/** Between two collections: what the first one frees may hold on to more, milliseconds. */
+const PAUSE = 300
+
+/** Makes the process a server under test. */
+export function serve (start: (options: ServerOptions) => Promise<RunningServer>): void {
+  let server: RunningServer
+  let probe: StallProbe | null = null
+  const texts = new Map<number, string>()
+  answer<ServerControl>({
+    async start (options) {
+      server = await start(options)
+      return { port: server.port }
+    },
+    sample: () => ({ cpu: cpuMicros(), connections: server.size() }),
+    memory,
+    watch () { probe = new StallProbe() },
+    stalls: () => probe!.end(),
+    async broadcast (bytes) {
+      const text = texts.get(bytes) ?? 'x'.repeat(bytes)
+      texts.set(bytes, text)
+      const startedAt = monotonicMicros()
+      await server.broadcast!(text)
+      return { startedAt }
+    },
+    async close () {
+      const startedAt = monotonicMicros()
+      await server.close()
+      return { startedAt, endedAt: monotonicMicros() }
+    }
+  })
+}
+
+async function memory (): Promise<Memory> {
+  for (let i = 0; i < 3; i++) {
+    await sleep(PAUSE)
+    globalThis.gc!()
+  }
+  const { heapUsed, rss } = process.memoryUsage()
+  return { heap: heapUsed, resident: rss }
+}

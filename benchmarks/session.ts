@@ -1,0 +1,92 @@
+/**
+ * One run of one candidate: a fresh server, a fresh load client, and the connections between them. Whatever happens,
+ * both processes are gone at its end.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { dialectOf, launch } from './candidates.ts'
+import type { Candidate } from './candidates.ts'
+import type { LoadControl } from './load/control.ts'
+import type { Measurement } from './results.ts'
+import { Child } from './rpc.ts'
+import type { Remote } from './rpc.ts'
+import type { ServerControl, ServerOptions } from './servers/control.ts'
+
+/** Handshakes under way at a time. */
+const PARALLEL = 64
+/** Handshakes before anything is measured. */
+const WARM_UP = 1_000
+/** For what comes after a handshake or an end, milliseconds. */
+const SETTLE = 300
+
+export class Session {
+  readonly server: Remote<ServerControl>
+  readonly load: Remote<LoadControl>
+  readonly candidate: Candidate
+  readonly #port: number
+
+  private constructor (candidate: Candidate, server: Remote<ServerControl>, load: Remote<LoadControl>, port: number) {
+    this.candidate = candidate
+    this.server = server
+    this.load = load
+    this.#port = port
+  }
+
+  /** Starts both, warms up, and hands over. */
+  static async run<T> (candidate: Candidate, options: ServerOptions, measure: (session: Session) => Promise<T>): Promise<T> {
+    const server = launch(candidate)
+    const load = new Child<LoadControl>(join(import.meta.dirname, 'load/main.ts'))
+    try {
+      const { port } = await server.remote.start({ ...options, ...candidate.options })
+      const session = new Session(candidate, server.remote, load.remote, port)
+      await session.warmUp()
+      return await measure(session)
+    } finally {
+      await Promise.all([load.stop(), server.stop()])
+    }
+  }
+
+  /** Opens connections and drops them again, so that code is compiled and pools are filled. */
+  async warmUp (times = 1): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      await this.open(WARM_UP)
+      await this.drop()
+    }
+  }
+
+  /** Opens so many more connections; says how long it took, in microseconds. */
+  async open (count: number, silent = 0): Promise<number> {
+    const { startedAt, endedAt } = await this.load.open({ port: this.#port, count, parallel: PARALLEL, dialect: dialectOf(this.candidate), silent })
+    return endedAt - startedAt
+  }
+
+  /** Ends all connections, and waits until the server knows. */
+  async drop (): Promise<void> {
+    await this.load.drop()
+    while ((await this.server.sample()).connections > 0) await sleep(20)
+    await sleep(SETTLE)
+  }
+
+  /** The longest stall of the server while `work` runs; nothing of a server that has no event loop of Node. */
+  async stallOf (metric: string, work: () => Promise<unknown>): Promise<Measurement[]> {
+    if (this.candidate.server === 'floor') {
+      await work()
+      return []
+    }
+    await this.server.watch()
+    await work()
+    const { apart, own, collection } = await this.server.stalls()
+    return [
+      { metric, unit: 'ms', value: apart },
+      { metric: `${metric}, while at work itself`, unit: 'ms', value: own },
+      { metric: `${metric}, garbage collection`, unit: 'ms', value: collection }
+    ]
+  }
+
+  /** CPU microseconds of the server while `work` runs. */
+  async cpuOf (work: () => Promise<unknown>): Promise<number> {
+    const before = await this.server.sample()
+    await work()
+    return (await this.server.sample()).cpu - before.cpu
+  }
+}
