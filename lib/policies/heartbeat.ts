@@ -131,7 +131,7 @@ class Heartbeat implements Rounder<ManagedConnection> {
 
   #ping (connection: ManagedConnection): void {
     const { clock, transport } = this.#host
-    const probe: Probe = { age: 0, left: false, leftAt: clock.now(), taken: transport.bytesTaken(connection.socket), alone: connection.probe === null, era: this.#era }
+    const probe: Probe = { age: 0, left: false, leftAt: clock.now(), taken: 0, alone: connection.probe === null, era: this.#era }
     connection.probe = probe
     transport.ping(connection.socket, () => {
       const now = clock.now()
@@ -140,6 +140,7 @@ class Heartbeat implements Rounder<ManagedConnection> {
       probe.left = true
       probe.leftAt = now
     })
+    if (!probe.left) probe.taken = transport.bytesTaken(connection.socket)
   }
 
   #age (connection: ManagedConnection, probe: Probe): void {

@@ -72,6 +72,8 @@ function encode (opcode: number, payload: Uint8Array): Buffer {
 /** What our pings carry: other heartbeats' pongs say nothing of our round trip. */
 export const PING = Buffer.from('lifecycle')
 
+const NOTHING = Buffer.alloc(0)
+
 const PING_FRAME = encode(Opcode.ping, PING)
 
 /** Sends a message; says whether the kernel has taken all of it at once. */
@@ -86,11 +88,21 @@ export function writeMessage (socket: WebSocket, { bytes, payload, isBinary }: F
   return socket.bufferedAmount === 0
 }
 
-/** Sends our ping; `left` is called when the kernel has taken it. */
+/** Sends our ping; `left` is called when the kernel has taken it, as a rule at once. */
 export function writePing (socket: WebSocket, left: () => void): void {
   const { _sender: sender, _socket: raw } = socket as Inside
-  if (isDirect(socket, sender)) raw!.write(PING_FRAME, left)
-  else socket.ping(PING, undefined, left)
+  if (!isDirect(socket, sender)) return socket.ping(PING, undefined, left)
+  raw!.write(PING_FRAME)
+  if (raw!.writableLength === 0) left()
+  // Nothing, behind all that waits.
+  else raw!.write(NOTHING, left)
+}
+
+/** Whether a pong answers a ping of ours; `Buffer.equals` would leave JavaScript for nine bytes. */
+export function answersPing (payload: Uint8Array): boolean {
+  if (payload.length !== PING.length) return false
+  for (let i = 0; i < PING.length; i++) if (payload[i] !== PING[i]) return false
+  return true
 }
 
 /** Whether the application is in the middle of a fragmented message: another may not be sent before its end (RFC 6455 §5.4). */

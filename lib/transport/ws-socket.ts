@@ -16,7 +16,7 @@ import { isThenable } from '../core/events.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
-import { kSend, PING } from './frames.ts'
+import { answersPing, kSend } from './frames.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
@@ -185,7 +185,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   }
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
-    if (type === 'pong' && PING.equals(args[0] as Buffer)) connection.ponged()
+    if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
   }
   try {
     return dispatch(socket, connection, policy, type, args)

@@ -21,6 +21,8 @@ export const wsTransport: Transport = {
   closedCleanly: (socket) => (socket as TrackedSocket)._closeFrameSent && (socket as TrackedSocket)._closeFrameReceived,
   pendingBytes: (socket) => {
     const { _socket: raw, _sender: sender } = socket as TrackedSocket
+    // As a rule; what libuv holds is dearer to ask for.
+    if (raw.writableLength === 0) return sender._bufferedBytes ?? 0
     const { writing, writelen } = raw._writableState
     // During a large write `writableLength` stands still and has all of it; what libuv still holds is what waits.
     return raw.writableLength - (writing ? writelen : 0) + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
