@@ -162,21 +162,24 @@ test('a peer that never reads 32 MB is cut off, and its record says that the fra
 })
 
 test('a peer that reads slowly but steadily gets everything, then its close frame', async (t) => {
-  const app = await start(t, { drain: { timeout: 8_000 }, closeTimeout: 400 }, (app) => {
+  const app = await start(t, { drain: { timeout: 20_000 }, closeTimeout: 1_000 }, (app) => {
     app.get('/', { websocket: true }, (socket) => {
-      for (let i = 0; i < 16; i++) socket.send(randomBytes(MEGABYTE))
+      for (let i = 0; i < 20; i++) socket.send(randomBytes(MEGABYTE))
     })
   })
   const peer = await rawConnect(t, app, '/')
   // Longer than closeTimeout in all, never as long without progress.
   peer.pause()
-  const reader = setInterval(() => {
-    peer.resume()
-    setImmediate(() => { peer.pause() })
-  }, 5)
+  const pause = () => { peer.pause() }
+  // A piece each time.
+  peer.socket.on('data', pause)
+  const reader = setInterval(() => { peer.resume() }, 5)
   t.after(() => { clearInterval(reader) })
+  const started = performance.now()
   const closing = app.close()
   assert.equal((await peer.closeFrame()).code, 1012)
+  assert.ok(performance.now() - started > 1_000, 'it has read too fast for this test')
+  peer.socket.off('data', pause)
   assert.equal(peer.frames.length, 0)
   clearInterval(reader)
   peer.resume()
