@@ -11,6 +11,12 @@ import type { Outbox } from '../core/connection-host.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import type { Frame, Transport } from '../core/socket.ts'
 
+/**
+ * Broadcasts under way at which another one first has the oldest finished, without a pause: whoever asks for more than can be
+ * sent is held up by it, and so is what he reads, as by a loop of `send`. Else they would pile up without bound.
+ */
+const MAX_UNDER_WAY = 64
+
 /** What became of a broadcast: each connection that matched is counted once. */
 export interface BroadcastResult {
   /** Connections whose kernel buffers have taken it. */
@@ -47,6 +53,8 @@ export class Broadcasts implements Outbox {
   /** Is being written to: what comes of that is not sent of its own. */
   #serving: ManagedConnection | null = null
   #slicing = false
+  /** Is being handed to somebody: what that calls may ask for the next. */
+  #handing = false
 
   constructor (host: BroadcastHost) {
     this.#host = host
@@ -57,6 +65,7 @@ export class Broadcasts implements Outbox {
     return new Promise((resolve) => {
       this.#underWay.push({ frame: this.#host.transport.frame(data), targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, left: null, done: resolve })
       if (!this.#slicing) this.#slice()
+      else if (this.#underWay.length > MAX_UNDER_WAY && !this.#handing) this.#advance(Infinity)
     })
   }
 
@@ -80,22 +89,33 @@ export class Broadcasts implements Outbox {
     const { clock } = this.#host
     const until = clock.now() + SLICE
     this.#slicing = true
-    while (this.#underWay.length > 0) {
-      const broadcast = this.#underWay[0]!
-      while (broadcast.next < broadcast.targets.length) {
-        const connection = broadcast.targets[broadcast.next++]!
-        if (broadcast.left?.delete(connection) === false) continue
-        this.#serve(connection, broadcast)
-        if (clock.now() >= until) return clock.setImmediate(() => { this.#slice() })
-      }
-      this.#underWay.shift()
-      broadcast.done(broadcast.result)
-    }
+    while (this.#underWay.length > 0) if (!this.#advance(until)) return clock.setImmediate(() => { this.#slice() })
     this.#slicing = false
   }
 
+  /** Goes on with the oldest until a moment; says whether it is through. */
+  #advance (until: number): boolean {
+    const { clock } = this.#host
+    const broadcast = this.#underWay[0]!
+    while (broadcast.next < broadcast.targets.length) {
+      const connection = broadcast.targets[broadcast.next++]!
+      if (broadcast.left?.delete(connection) === false) continue
+      this.#serve(connection, broadcast)
+      if (clock.now() >= until) return false
+    }
+    this.#underWay.shift()
+    broadcast.done(broadcast.result)
+    return true
+  }
+
   #serve (connection: ManagedConnection, { frame, result }: Broadcast): void {
-    result[this.#hand(connection, frame)]++
+    const outer = this.#handing
+    this.#handing = true
+    try {
+      result[this.#hand(connection, frame)]++
+    } finally {
+      this.#handing = outer
+    }
   }
 
   #hand (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {

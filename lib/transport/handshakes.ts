@@ -95,9 +95,15 @@ export class Handshakes {
       const refused = this.#door.arrived(request, raw)
       if (refused !== null) return this.#refuse(request, raw, refused, head)
       const written = bytesWritten(raw)
+      // A hook may let another one in (`injectWS`), or throw past whoever listens.
+      const outer = this.#entering
       this.#entering = raw
-      listener.call(server, request, raw, head)
-      if (this.#entering === raw) this.#await(request, raw, written)
+      try {
+        listener.call(server, request, raw, head)
+      } finally {
+        if (this.#entering === raw) this.#await(request, raw, written)
+        this.#entering = outer
+      }
     }
     server.on('upgrade', this.#listener)
   }
@@ -146,7 +152,6 @@ export class Handshakes {
   #await (request: IncomingMessage, raw: Duplex, written: number): void {
     const { deadlines, timeout } = this.#door
     const pending: Pending = { request, written, deadline: new Deadline(() => { this.#end(raw, pending, TOO_LONG) }) }
-    this.#entering = null
     this.#pending.set(raw, pending)
     if (timeout !== false) deadlines.set(pending.deadline, timeout)
     raw.on('close', this.#forget)

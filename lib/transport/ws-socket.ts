@@ -21,6 +21,7 @@ import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
+const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
 
 /** What ws keeps to itself and we read. */
 interface WsInternals {
@@ -36,6 +37,8 @@ interface WsInternals {
   [kConnection]?: ManagedConnection
   /** The set of its server that it is in. */
   [kClients]?: Set<WebSocket>
+  /** A stream is over it. */
+  [kStreamed]?: true
 }
 
 type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined }
@@ -105,7 +108,9 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       return deliver(this, connection, policy, type, args)
     },
     on (this: TrackedSocket, type: string | symbol, listener: Function): TrackedSocket {
-      return Reflect.apply(base.on, this, [type, withStream(this, type, listener, streamPolicy)]) as TrackedSocket
+      const seen = withStream(this, type, listener, streamPolicy)
+      if (seen !== listener) this[kStreamed] = true
+      return Reflect.apply(base.on, this, [type, seen]) as TrackedSocket
     },
     send (this: TrackedSocket, ...args: unknown[]): void {
       const connection = this[kConnection]
@@ -117,7 +122,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       if (!this._closeFrameReceived) this[kConnection]?.sending()
       base.close.call(this, code, data)
       noticeClose(this, code, data)
-      if (this._closeFrameSent && this._closeFrameReceived) hangUp(this._socket)
+      if (this._closeFrameSent && this._closeFrameReceived) hangUp(this._socket, this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
       // ws itself ends a peer that sends pings and does not take the pongs.
@@ -163,10 +168,11 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
 
 /**
  * The peer has answered our close frame: TCP is ours to close first (RFC 6455 §7.1.1), and there is nothing to wait for.
- * What the kernel has taken it delivers; TLS has its own farewell.
+ * What the kernel has taken it delivers; TLS has its own farewell. A stream over the socket ends with 'finish' of the raw one,
+ * now or when it is ended later: that must come.
  */
-function hangUp (raw: Partial<Socket> & { encrypted?: boolean }): void {
-  if (raw.writableLength === 0 && raw.encrypted !== true) raw.destroy?.()
+function hangUp (raw: Partial<Socket> & { encrypted?: boolean }, streamed: boolean): void {
+  if (raw.writableLength === 0 && raw.encrypted !== true && !streamed && !raw.listenerCount?.('finish')) raw.destroy?.()
   else raw.destroySoon?.()
 }
 

@@ -139,3 +139,17 @@ test('injectWS under limits works behind a trusted proxy, too', async (t) => {
   client.terminate()
   await settle(app, 0)
 })
+
+test('a handshake that a hook lets in while another waits for that hook takes nobody\'s place for ever', async (t) => {
+  const app = await start(t, { limits: { handshakes: { max: 2 } } }, (app) => {
+    app.get('/inner', { websocket: true }, () => {})
+    app.get('/', {
+      websocket: true,
+      onRequest: (_request, _reply, done) => {
+        void app.injectWS('/inner').then((socket) => { socket.terminate() })
+        done()
+      }
+    }, () => {})
+  })
+  for (let i = 0; i < 5; i++) await (await connect(t, app, '/')).close()
+})

@@ -172,6 +172,19 @@ test('overlapping broadcasts are served first in, first out, each whole before t
   assert.deepEqual(ended, ['a', 'b', 'c'])
 })
 
+test('more than 64 under way do not pile up: whoever asks for one more has the oldest finished first', async () => {
+  const { tracker, clock, crowd, takes } = setup()
+  const sockets = crowd(5).map(({ socket }) => socket)
+  takes(3)
+  const results = Array.from({ length: 70 }, (_, i) => tracker.broadcast(String(i), 'all'))
+  // The first is under way, 63 wait; six had to be finished within the calls.
+  assert.deepEqual(sockets.map(({ frames }) => frames.length), [6, 6, 6, 6, 6])
+  await clock.flush()
+  await Promise.all(results)
+  const all = Array.from({ length: 70 }, (_, i) => String(i))
+  for (const socket of sockets) assert.deepEqual(wire(socket), all)
+})
+
 test('one that is called when all others are over begins anew, at once', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const [first] = crowd(3)

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import test from 'node:test'
 import { createWebSocketStream } from 'ws'
@@ -38,6 +39,34 @@ test('a stream over a socket works as without us: echo, backpressure, end', asyn
   const { cause, clean } = await record
   assert.deepEqual({ cause, clean }, { cause: 'client', clean: true })
   assert.equal(app.sockets.stats().faults, 0)
+})
+
+test('a pipeline into a stream over a socket is done when the client has answered our close frame', async (t) => {
+  let done!: Promise<void>
+  const app = await prepare(t, (socket) => {
+    const stream = createWebSocketStream(socket)
+    stream.resume()
+    done = pipeline(Readable.from(['a', 'b']), stream)
+  })
+  const client = await connect(t, app, '/')
+  assert.equal((await ended(client)).code, 1005)
+  assert.deepEqual(client.unread.map(String), ['a', 'b'])
+  // ws waits for 'finish' of the raw socket.
+  await within(5_000, done, 'the pipeline was never done')
+})
+
+test('a stream that is ended only after the client has answered our close frame finishes, too', async (t) => {
+  let finished!: Promise<unknown>
+  const app = await prepare(t, (socket) => {
+    const stream = createWebSocketStream(socket)
+    stream.resume()
+    socket.on('close', () => { stream.end() })
+    finished = once(stream, 'finish')
+  })
+  const client = await connect(t, app, '/')
+  void app.sockets.list()[0]!.close()
+  assert.equal((await ended(client)).code, 1000)
+  await within(5_000, finished, 'the stream never finished')
 })
 
 test("after a 'data' listener has thrown its stream ends, as it does when a client leaves", async (t) => {
