@@ -9,7 +9,7 @@ export function thisMachine (): Machine {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
     memory: totalmem(),
-    kernel: `${type()} ${release()}`,
+    kernel: `${type()} ${release().split('.', 2).join('.')}`,
     node: process.version,
     date: new Date().toISOString()
   }

@@ -19,7 +19,7 @@ const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: str
   {
     scenario: 'heartbeat',
     title: 'CPU of a heartbeat',
-    panels: [{ metric: 'CPU, all idle', title: 'all idle, µs a connection and beat' }, { metric: 'CPU, all active', title: 'all active, µs a connection and beat' }]
+    panels: [{ metric: 'CPU, all idle', title: 'all idle, µs a connection and beat' }, { metric: 'stall, all idle', title: 'longest stall, ms' }]
   },
   {
     scenario: 'broadcast',
@@ -49,7 +49,7 @@ const LINES: Array<{ scenario: string, metric: string, title: string, candidates
 const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string }> = [
   { scenario: 'memory', metric: 'heap', text: 'heap of an idle connection', peer: 'bare' },
   { scenario: 'heartbeat', metric: 'CPU, all idle', text: 'CPU of a beat, all idle', peer: 'ws recipe' },
-  { scenario: 'heartbeat', metric: 'CPU, all active', text: 'CPU of a beat, all active', peer: 'ws recipe' },
+  { scenario: 'in-process', metric: 'beat, all active', text: 'CPU of a beat, all active, in-process' },
   { scenario: 'heartbeat', metric: 'stall, all idle', text: 'longest stall of a beat', peer: 'ws recipe' },
   { scenario: 'broadcast', metric: 'CPU, 64 B', text: 'CPU of a broadcast of 64 B', peer: 'ws' },
   { scenario: 'broadcast', metric: 'stall, 64 B', text: 'longest stall of a broadcast', peer: 'ws' },

@@ -152,7 +152,9 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       remove.call(this, type, listener)
     }
   }
-  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: methods.send }) as PropertyDescriptorMap
+  // A class of the application's own, with a `send` of its own: that is to be called, too.
+  const isTheirs = findOwner(base, 'send') !== findOwner(base, 'setSocket')
+  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs ? undefined : methods.send }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
     const inherited = findDescriptor(base, name)!
     descriptors[name] = {
@@ -258,11 +260,13 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
 }
 
-function findDescriptor (object: object | null, name: string): PropertyDescriptor | undefined {
-  while (object !== null) {
-    const descriptor = Object.getOwnPropertyDescriptor(object, name)
-    if (descriptor !== undefined) return descriptor
-    object = Object.getPrototypeOf(object) as object | null
-  }
-  return undefined
+function findDescriptor (object: object, name: string): PropertyDescriptor | undefined {
+  const owner = findOwner(object, name)
+  return owner === null ? undefined : Object.getOwnPropertyDescriptor(owner, name)
+}
+
+/** Which in the chain of prototypes has it. */
+function findOwner (object: object | null, name: string): object | null {
+  while (object !== null && !Object.hasOwn(object, name)) object = Object.getPrototypeOf(object) as object | null
+  return object
 }

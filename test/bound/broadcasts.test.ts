@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { WebSocket } from 'ws'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { connect, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import type { RawClient, TestClient } from '../helpers/server.ts'
@@ -225,4 +226,14 @@ test('a peer that has ended TCP and still has bytes to take is sent nothing more
   const before = pending(connection)
   assert.deepEqual(await app.sockets.broadcast('late', 'all'), { sent: 0, queued: 0, dropped: 1 })
   assert.ok(pending(connection) <= before)
+})
+
+test('a WebSocket class of the application with a `send` of its own is broadcast to through it', async (t) => {
+  class Upper extends WebSocket {
+    override send (data: never, ...rest: never[]): void { Reflect.apply(WebSocket.prototype.send, this, [String(data).toUpperCase(), ...rest]) }
+  }
+  const app = await start(t, { options: { WebSocket: Upper as never } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const client = await connect(t, app, '/')
+  assert.deepEqual(await app.sockets.broadcast('quiet', 'all'), { sent: 1, queued: 0, dropped: 0 })
+  assert.equal(String(await client.next()), 'QUIET')
 })

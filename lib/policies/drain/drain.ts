@@ -169,7 +169,7 @@ export class Drain implements ConnectionObserver {
       }
     }
     // Before they are told: what ends on its drainSignal was in flight, too.
-    for (const connection of this.#open()) this.#await(connection)
+    if (this.#host.registry.working > 0) for (const connection of this.#open()) this.#await(connection)
     notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
   }
 
@@ -181,7 +181,7 @@ export class Drain implements ConnectionObserver {
     if (this.#giving) return
     const { plan, evenly } = this.#host
     const open = this.#open()
-    for (const connection of open) this.#await(connection)
+    if (this.#host.registry.working > 0) for (const connection of open) this.#await(connection)
     this.#pace.start(open.length, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
     if (!this.#holding) this.#release()

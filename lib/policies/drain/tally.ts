@@ -39,7 +39,8 @@ export class Tally {
     const { cleanups, refused } = host.registry.counters
     this.#before = { finished: cleanups.finished, failed: cleanups.failed, refused }
     this.total = host.registry.size
-    this.#leftover = host.registry.working - host.registry.snapshot().filter(({ working }) => working).length
+    const { working } = host.registry
+    this.#leftover = working === 0 ? 0 : working - host.registry.snapshot().filter((connection) => connection.working).length
   }
 
   phaseEnded (phase: DrainPhase | null): void {
