@@ -12,6 +12,7 @@ import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { CloseCode } from '../core/close-codes.ts'
 import { isThenable } from '../core/events.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
@@ -22,6 +23,7 @@ import type { StreamPolicy } from './streams.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
 const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
+const kCode = Symbol('fastify-websocket-lifecycle.code')
 
 /** What ws keeps to itself and we read. */
 interface WsInternals {
@@ -39,6 +41,8 @@ interface WsInternals {
   [kClients]?: Set<WebSocket>
   /** A stream is over it. */
   [kStreamed]?: true
+  /** Code of our close frame, where no client sends it by itself. */
+  [kCode]?: number
 }
 
 type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined }
@@ -120,9 +124,11 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
       if (!this._closeFrameReceived) this[kConnection]?.sending()
+      const first = this.readyState === this.OPEN && !this._closeFrameReceived
       base.close.call(this, code, data)
+      if (first && isOurs(code)) this[kCode] = code
       noticeClose(this, code, data)
-      if (this._closeFrameSent && this._closeFrameReceived) hangUp(this._socket, this[kStreamed] === true)
+      if (this._closeFrameReceived && this[kCode] === this._closeCode) hangUp(this._socket, this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
       // ws itself ends a peer that sends pings and does not take the pongs.
@@ -166,6 +172,14 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   }
   for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
   return descriptors
+}
+
+/**
+ * Whether whoever sends a code has it from us: an answer has the code of what it answers (RFC 6455 §5.5.1), and these no client
+ * sends by itself. Where two close frames cross, the peer may have much to read yet: TCP must stay until it has.
+ */
+function isOurs (code: number | undefined): code is number {
+  return code !== undefined && code > CloseCode.GoingAway && code < 4000
 }
 
 /**

@@ -471,3 +471,30 @@ test('injectWS: a stream without a kernel socket is tracked, and gone at once wh
   const [code] = await seen as [number]
   assert.equal(code, 4000)
 })
+
+for (const [ours, theirs, close] of [
+  [3003, 4000, (app: TestApp) => { app.sockets.disconnect('all') }],
+  [1000, 1000, (app: TestApp) => { serverSocket(app).close(1000) }]
+] as const) {
+  test(`where our close frame, ${ours}, crosses the client's, ${theirs}, the client still gets all that was sent before, and the frame`, async (t) => {
+    const app = await start(t, { drain: { timeout: 10_000 }, closeTimeout: 5_000 }, echo)
+    const raw = await rawConnect(t, app, '/')
+    raw.pause()
+    const message = randomBytes(100_000)
+    // As much as the kernels take, so that nothing waits on our side.
+    for (let i = 0; i < 20; i++) serverSocket(app).send(message)
+    const socket = serverSocket(app)
+    await until(() => socket.bufferedAmount === 0, 'the kernels to take it all')
+    close(app)
+    raw.sendClose(theirs)
+    // By now the server has read it.
+    await new Promise((resolve) => { setTimeout(resolve, 50) })
+    // RFC 6455 lets it answer a ping, say, until it has read our frame: a socket that is gone would be reset.
+    raw.write(maskedFrame(Opcode.Pong, ''))
+    await new Promise((resolve) => { setTimeout(resolve, 100) })
+    raw.resume()
+    for (let i = 0; i < 20; i++) assert.equal((await raw.frame()).payload.length, 100_000)
+    assert.equal((await raw.closeFrame()).code, ours)
+    raw.end()
+  })
+}
