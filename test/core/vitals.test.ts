@@ -7,7 +7,7 @@ import test from 'node:test'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import type { Terms } from '../../lib/core/terms.ts'
 import type { Probe } from '../../lib/core/vitals.ts'
-import { UNSEEN } from '../../lib/core/vitals.ts'
+import { NEW } from '../../lib/core/vitals.ts'
 import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
 import type { CoreHost } from '../helpers/core-host.ts'
 
@@ -70,7 +70,7 @@ test('a lifetime set later counts from the opening, not from when it was set', (
 
 test('it counts as heard when it opens: the heartbeat asks nobody who has just come', () => {
   const { connection } = createCoreHost().connect()
-  assert.deepEqual([connection.heard, connection.seen, connection.probe], [true, UNSEEN, null])
+  assert.deepEqual([connection.heard, connection.seen, connection.probe], [true, NEW, null])
 })
 
 // ——— setting times
