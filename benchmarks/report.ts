@@ -18,8 +18,8 @@ const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: str
   { scenario: 'memory', title: 'Heap of an idle connection', panels: [{ metric: 'heap', title: 'bytes a connection' }] },
   {
     scenario: 'heartbeat',
-    title: 'CPU of a heartbeat',
-    panels: [{ metric: 'CPU, all idle', title: 'all idle, µs a connection and beat' }, { metric: 'stall, all idle', title: 'longest stall, ms' }]
+    title: 'A heartbeat, all idle',
+    panels: [{ metric: 'CPU, all idle', title: 'CPU, µs a connection and beat' }, { metric: 'stall, all idle', title: 'longest stall, ms' }]
   },
   {
     scenario: 'broadcast',
