@@ -247,13 +247,13 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
       this.host.transport.resume(this.socket)
       ending.awaitAnswer(this.host, this)
     }
-    if (this.rare?.held !== undefined) this.rare.held = undefined
     // What a client sent before it left was received in full; after a close of ours nobody wants it.
     if (cause === 'client' || cause === 'network') this.stopMessages()
     else this.endMessages()
     this.rare?.signal?.abort(() => ending.toError())
     this.host.events.emit('closing', this)
     ending.announced = true
+    if (this.rare?.held !== undefined) this.rare.held = undefined
     this.rare?.cleanups?.run()
     this.#finish()
     return true

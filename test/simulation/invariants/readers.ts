@@ -27,7 +27,9 @@ export const readers: readonly Invariant[] = [
   {
     name: 'whoever reads is not slow',
     ending ({ time }, peer, cause) {
-      const { terms: { backpressure: { maxStallTime, maxBufferedBytes } }, socket: { pending }, stuckSince } = peer
+      const { terms: { backpressure: { maxStallTime, maxBufferedBytes } }, socket, stuckSince } = peer
+      // Broadcasts that wait for the end of a fragmented message wait, too.
+      const pending = socket.pending + peer.connection.heldBytes
       if (cause !== 'slow' || (maxBufferedBytes !== false && pending > maxBufferedBytes)) return undefined
       if (maxStallTime === false || stuckSince === null) return `${peer.name} was slow with ${pending} bytes to take`
       const stuck = time.moment.fast - stuckSince.fast
@@ -50,7 +52,8 @@ export const readers: readonly Invariant[] = [
     step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ terms, socket: { pending }, connection }) => {
       const { maxBufferedBytes } = terms.backpressure
       if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
-      return pending > maxBufferedBytes + PINGS && `holds ${pending} bytes, and may hold ${maxBufferedBytes}`
+      const held = pending + connection.heldBytes
+      return held > maxBufferedBytes + PINGS && `holds ${held} bytes, and may hold ${maxBufferedBytes}`
     })
   },
   {
