@@ -31,7 +31,7 @@ interface Sender {
   constructor: { frame?: (data: Buffer, options: FrameOptions) => Buffer[] }
 }
 
-/** Where a socket's class says which `send` it has while nobody has replaced it. */
+/** Where a socket's class says which `send` it has while nobody has replaced it; undefined where the application's own class has one. */
 export const kSend = Symbol('fastify-websocket-lifecycle.send')
 
 type Inside = WebSocket & { _sender?: Sender, _socket?: Duplex, [kSend]?: unknown }

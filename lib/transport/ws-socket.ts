@@ -6,7 +6,7 @@
  * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
  * overrides as own properties. Private parts of ws that are read: `_socket` and its `_handle`, `_sender._bufferedBytes`,
  * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`,
- * `_pendingAutoPongs`, `_maxPendingAutoPongs`.
+ * `_pendingAutoPongs`, `_maxPendingAutoPongs`, `_socket._writableState`; and which class has `setSocket`.
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
@@ -41,7 +41,7 @@ interface WsInternals {
   [kClients]?: Set<WebSocket>
   /** A stream is over it. */
   [kStreamed]?: true
-  /** Code of our close frame, where no client sends it by itself. */
+  /** Code of our close frame, where a client hardly sends it by itself. */
   [kCode]?: number
 }
 
@@ -175,8 +175,8 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
 }
 
 /**
- * Whether whoever sends a code has it from us: an answer has the code of what it answers (RFC 6455 §5.5.1), and these no client
- * sends by itself. Where two close frames cross, the peer may have much to read yet: TCP must stay until it has.
+ * Whether whoever sends a code has it from us: an answer has the code of what it answers (RFC 6455 §5.5.1), and these a client
+ * hardly sends by itself. Where two close frames cross, the peer may have much to read yet: TCP must stay until it has.
  */
 function isOurs (code: number | undefined): code is number {
   return code !== undefined && code > CloseCode.GoingAway && code < 4000
