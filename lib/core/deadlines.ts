@@ -53,11 +53,6 @@ export class Deadlines {
     return Math.floor(this.#elapsed() / TICK)
   }
 
-  /** Ticks looked at so far: costs no look at the clock, lags behind after a stall, and stands still while nothing is set. */
-  get looked (): number {
-    return this.#looked
-  }
-
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Deadline, delay: number): void {
     this.cancel(deadline)

@@ -23,6 +23,8 @@ export interface Counters {
 
 export class Registry {
   readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
+  /** Messages received by all so far: each connection keeps the number of its last, which tells who has been silent longer. */
+  messages = 0
   /** Connections, closed ones too, with work in flight. */
   working = 0
   /** Closed connections whose late cleanups still run. */

@@ -1,23 +1,27 @@
 /**
- * Looks at every connection once a period, a few at each tick, so that a crowd costs no stall.
+ * Looks at every connection once a period, a few at each beat, so that a crowd costs no stall.
  *
- * Connections are spread over the ticks of a period by their ids; whoever is looked at keeps its place in it, so the time
- * between two looks is the period exactly. Time is that during which the event loop ran, and input is read before each
- * look. Nothing ticks while nobody is there.
+ * Connections are spread over the beats of a period, neighbours together; whoever is looked at keeps its place in it, so the
+ * time between two looks is the period exactly. A stall of any length makes one beat, and input is read before each look.
+ * Nothing beats while nobody is there.
  */
-import { SLICE } from './clock.ts'
-import type { Clock } from './clock.ts'
-import { Deadline, TICK } from './deadlines.ts'
-import type { Deadlines } from './deadlines.ts'
+import { RUN, SLICE } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
+import { TICK } from './deadlines.ts'
 import { IdList } from './id-list.ts'
 
-/** Most groups that entries are spread over. */
+/** Milliseconds from beat to beat, as a rule: each wakes the process, which costs more than many looks. */
+const BEAT = 250
+
+/** Fewest groups that entries are spread over, where there are as many ticks: a stall counts as one beat. */
+const MIN_GROUPS = 5
+
+/** Most groups. */
 const MAX_GROUPS = 250
 
 /** What rounds lean on. */
 export interface RoundsHost {
   readonly clock: Clock
-  readonly running: Deadlines
 }
 
 /** Who does the looking. */
@@ -31,12 +35,14 @@ export interface Rounder<T> {
 }
 
 export class Rounds<T extends { readonly id: number }> {
-  readonly #host: RoundsHost
+  readonly #clock: Clock
   readonly #rounder: Rounder<T>
-  /** Ticks from one group to the next. */
-  readonly #stride: number
+  /** Milliseconds from one group to the next. */
+  readonly #gap: number
   readonly #groups: Array<IdList<T> | undefined>
-  readonly #beat = new Deadline(() => { this.#onBeat() })
+  #timer: Timer | null = null
+  /** When the next beat is due. */
+  #next = 0
   #size = 0
   /** Groups due so far, groups looked at, and the last entry visited of the one under way. */
   #due = 0
@@ -44,36 +50,50 @@ export class Rounds<T extends { readonly id: number }> {
   #cursor = 0
   #looking = false
 
-  /** `period` is milliseconds; rounded down to ticks, at least one. */
-  constructor (host: RoundsHost, period: number, rounder: Rounder<T>) {
-    this.#host = host
+  /** `period` is milliseconds, at least a tick. */
+  constructor ({ clock }: RoundsHost, period: number, rounder: Rounder<T>) {
+    this.#clock = clock
     this.#rounder = rounder
-    const ticks = Math.max(1, Math.floor(period / TICK))
-    this.#stride = Math.ceil(ticks / MAX_GROUPS)
-    this.#groups = new Array(Math.floor(ticks / this.#stride)).fill(undefined)
+    const length = Math.max(TICK, period)
+    const groups = Math.min(MAX_GROUPS, Math.floor(length / TICK), Math.max(MIN_GROUPS, Math.ceil(length / BEAT)))
+    this.#gap = length / groups
+    this.#groups = new Array(groups).fill(undefined)
   }
 
   get size (): number { return this.#size }
 
   add (entry: T): void {
-    ;(this.#groups[entry.id % this.#groups.length] ??= new IdList()).add(entry)
-    if (this.#size++ === 0) this.#arm()
+    ;(this.#groups[this.#groupOf(entry.id)] ??= new IdList()).add(entry)
+    if (this.#size++ > 0) return
+    // On the same moments as those of others, so that the process wakes once for all.
+    this.#next = (Math.floor(this.#clock.now() / this.#gap) + 1) * this.#gap
+    this.#arm()
   }
 
   /** Says whether it was there. */
-  remove (entry: T): boolean {
-    if (this.#groups[entry.id % this.#groups.length]?.remove(entry.id) !== true) return false
-    if (--this.#size === 0) this.#host.running.cancel(this.#beat)
+  remove ({ id }: T): boolean {
+    if (this.#groups[this.#groupOf(id)]?.remove(id) !== true) return false
+    if (--this.#size === 0) this.#clock.clearTimeout(this.#timer!)
     return true
   }
 
+  /** Those that came one after another are looked at together: see RUN. */
+  #groupOf (id: number): number { return Math.floor(id / RUN) % this.#groups.length }
+
   #arm (): void {
-    // Just short of the tick it is meant for: a deadline is never early, and would skip one.
-    this.#host.running.set(this.#beat, (this.#stride - 1) * TICK + 1)
+    this.#timer = this.#clock.setTimeout(() => { this.#onTimer() }, Math.max(0, this.#next - this.#clock.now()))
+    this.#timer.unref()
+  }
+
+  #onTimer (): void {
+    // A little late: the next one makes up for it. After a stall the time between two looks would be too short.
+    this.#next = Math.max(this.#next, this.#clock.now() - TICK) + this.#gap
+    this.#arm()
+    // Timers run before the poll for input: after a stall, what tells that a peer is well may wait there unread.
+    this.#clock.setImmediate(() => { this.#onBeat() })
   }
 
   #onBeat (): void {
-    this.#arm()
     this.#rounder.beat?.()
     // So far behind that a group would be due twice: it is looked at once.
     if (this.#due - this.#done < this.#groups.length) this.#due++
@@ -82,16 +102,15 @@ export class Rounds<T extends { readonly id: number }> {
 
   /** Looks at the groups that are due, a slice at a time. */
   #look (): void {
-    const { clock } = this.#host
-    const until = clock.now() + SLICE
+    const until = this.#clock.now() + SLICE
     const visit = (entry: T) => {
       this.#cursor = entry.id
-      return !this.#rounder.visit(entry) || clock.now() < until
+      return !this.#rounder.visit(entry) || this.#clock.now() < until
     }
     this.#looking = true
     while (this.#done < this.#due) {
       const group = this.#groups[this.#done % this.#groups.length]
-      if (group?.visit(this.#cursor, visit) === false) return clock.setImmediate(() => { this.#look() })
+      if (group?.visit(this.#cursor, visit) === false) return this.#clock.setImmediate(() => { this.#look() })
       this.#cursor = 0
       this.#done++
     }

@@ -70,9 +70,10 @@ export abstract class Traffic extends Vitals implements MessageSource {
   /** A message has arrived. Returns whether it may be delivered to listeners. */
   received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
     this.heard = true
-    const { running } = this.host
-    // Exact only where somebody is closed by it: the clock is dear.
-    this.lastMessageTick = this.idleTimeout === false ? running.looked : running.ticks
+    const { registry, running } = this.host
+    this.lastMessage = ++registry.messages
+    // The clock is dear: only where somebody is closed by it.
+    if (this.idleTimeout !== false) this.times!.lastMessageTick = running.ticks
     if (this.#mute) {
       this.dropped(1)
       return false

@@ -36,6 +36,8 @@ export interface Stall {
 /** How long a connection may live; only those have it for whom something is set. */
 export interface Times {
   idleTimeout: number | false
+  /** Tick of running time at the last message, or when the idle timeout was set. */
+  lastMessageTick: number
   maxLifetime: number | false
   expiresAt: number | undefined
   /** Part of its lifetime that chance takes away, once that was asked. */
@@ -65,15 +67,15 @@ export abstract class Vitals extends Identity {
   /** Bytes received at that look, UNSEEN or NEW. */
   seen = NEW
   probe: Probe | null = null
-  /** Tick of running time at the last message, or at the start. */
-  lastMessageTick: number
+  /** Number of its last message among those of all, or of the one before its start. */
+  lastMessage: number
   #rtt = -1
 
   constructor (host: ConnectionHost, socket: Identity['socket'], facts: ConnectionFacts) {
     super(host, socket, facts)
     this.terms = facts.terms ?? host.terms
     this.bornAt = Math.ceil(host.clock.now())
-    this.lastMessageTick = host.running.ticks
+    this.lastMessage = host.registry.messages
     if (this.terms.idleTimeout !== false || this.terms.maxLifetime !== false) this.makeTimes()
   }
 
@@ -118,7 +120,7 @@ export abstract class Vitals extends Identity {
 
   protected makeTimes (): Times {
     const { idleTimeout, maxLifetime } = this.terms
-    return (this.extras.times ??= { idleTimeout, maxLifetime, expiresAt: undefined, shortened: undefined, sparedExpiry: undefined, sparedLifetime: undefined, idle: null, end: null })
+    return (this.extras.times ??= { idleTimeout, lastMessageTick: this.host.running.ticks, maxLifetime, expiresAt: undefined, shortened: undefined, sparedExpiry: undefined, sparedLifetime: undefined, idle: null, end: null })
   }
 }
 

@@ -42,7 +42,7 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
 
   /** The time starts anew. */
   idleTimeoutSet (connection: ManagedConnection): void {
-    connection.lastMessageTick = this.#host.running.ticks
+    connection.times!.lastMessageTick = this.#host.running.ticks
     this.remove(connection)
     this.add(connection)
   }
@@ -60,7 +60,7 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
     // Its messages are not read at present.
     if (transport.isPaused(connection.socket)) return this.#arm(connection, timeout)
     // The message came at the end of its tick, for all we know, and a stall may have counted for one more.
-    const left = timeout - (running.ticks - connection.lastMessageTick - 2) * TICK
+    const left = timeout - (running.ticks - connection.times!.lastMessageTick - 2) * TICK
     if (left > 0) return this.#arm(connection, left)
     if (!enforcement.allows('idle', 'close', connection)) return this.#arm(connection, timeout)
     connection.end('idle', CAUSE_CODES.idle, REASON)

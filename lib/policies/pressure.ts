@@ -104,5 +104,5 @@ export class Pressure {
 
 /** The `count` that have been silent longest. */
 export function idlest (connections: ManagedConnection[], count: number): ManagedConnection[] {
-  return connections.sort((a, b) => a.lastMessageTick - b.lastMessageTick || a.id - b.id).slice(0, count)
+  return connections.sort((a, b) => a.lastMessage - b.lastMessage || a.id - b.id).slice(0, count)
 }

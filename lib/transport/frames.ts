@@ -36,8 +36,9 @@ export const kSend = Symbol('fastify-websocket-lifecycle.send')
 
 type Inside = WebSocket & { _sender?: Sender, _socket?: Duplex, [kSend]?: unknown }
 
-/** Whether the senders of a class are as we know them. */
+/** Whether the senders of a class are as we know them, and the last class that was: as a rule there is no other. */
 const known = new WeakMap<object, boolean>()
+let latest: object | undefined
 
 /** Payload lengths at which the header changes (RFC 6455 §5.2). */
 const LENGTHS = [0, 125, 126, 65_535, 65_536]
@@ -117,8 +118,10 @@ function isDirect (socket: WebSocket, sender: Sender | undefined): sender is Sen
 }
 
 function isKnown (sender: Sender): boolean {
+  if (sender.constructor === latest) return true
   let answer = known.get(sender.constructor)
   if (answer === undefined) known.set(sender.constructor, answer = examine(sender))
+  if (answer) latest = sender.constructor
   return answer
 }
 

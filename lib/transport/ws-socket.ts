@@ -208,6 +208,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
     if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
+    if (socket.listenerCount(type) === 0) return false
   }
   try {
     return dispatch(socket, connection, policy, type, args)

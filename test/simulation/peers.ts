@@ -88,12 +88,13 @@ export class Peer {
     this.#watch()
   }
 
-  /** Longest time it may be silent for our sake, and be well: short of its allowance by two ticks. */
+  /** Longest time it may be silent for our sake, and be well: short of its allowance by two beats, as a stall counts as one. */
   get allowance (): number {
     const { heartbeat } = this.terms
     if (heartbeat === false) return 500
-    const look = Math.floor(heartbeat.interval / 2 / TICK) * TICK
-    return Math.max(0, 2 * heartbeat.maxMissed * look - 2 * TICK)
+    const look = heartbeat.interval / 2
+    const beat = Math.min(250, Math.max(TICK, look / 5))
+    return Math.max(0, 2 * heartbeat.maxMissed * look - 2 * beat)
   }
 
   /** Does something later, if it can still do anything. */

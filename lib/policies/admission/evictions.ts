@@ -46,6 +46,6 @@ export function victimOf (policy: LimitPolicy, members: Iterable<ManagedConnecti
 }
 
 function before (policy: LimitPolicy, a: ManagedConnection, b: ManagedConnection): boolean {
-  if (policy === 'evict-idlest' && a.lastMessageTick !== b.lastMessageTick) return a.lastMessageTick < b.lastMessageTick
+  if (policy === 'evict-idlest' && a.lastMessage !== b.lastMessage) return a.lastMessage < b.lastMessage
   return a.id < b.id
 }

@@ -5,7 +5,7 @@
  * 5 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
  * are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
  */
-import { SLICE } from '../../core/clock.ts'
+import { RUN, SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 
@@ -53,19 +53,24 @@ export class Pace {
     this.#until = until
   }
 
-  /** Adds connections in jittered order, behind those that wait. */
+  /** Adds connections in jittered order, behind those that wait: neighbours stay in one run, see RUN. */
   add (connections: ManagedConnection[]): void {
-    const from = this.#queue.length
     // Whoever comes after a pause does not make up for it.
-    if (from === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
+    if (this.#queue.length === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
+    const runs: ManagedConnection[][] = []
+    for (let i = 0; i < connections.length; i += RUN) runs.push(this.#shuffle(connections.slice(i, i + RUN)))
     // Not spread into one call: that overflows the stack from some 100,000 on.
-    for (const connection of connections) this.#queue.push(connection)
-    for (let i = this.#queue.length - 1; i > from; i--) {
-      const j = from + Math.floor(this.#random() * (i - from + 1))
-      const swapped = this.#queue[i]!
-      this.#queue[i] = this.#queue[j]!
-      this.#queue[j] = swapped
+    for (const run of this.#shuffle(runs)) for (const connection of run) this.#queue.push(connection)
+  }
+
+  #shuffle<T> (items: T[]): T[] {
+    for (let i = items.length - 1; i > 0; i--) {
+      const j = Math.floor(this.#random() * (i + 1))
+      const swapped = items[i]!
+      items[i] = items[j]!
+      items[j] = swapped
     }
+    return items
   }
 
   /** The peer has answered: its place is free. */

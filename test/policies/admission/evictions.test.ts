@@ -54,11 +54,11 @@ test('a newcomer never makes room for itself', () => {
 test('the idlest is who has been silent longest; of equals the oldest', () => {
   const host = createCoreHost()
   const [a, b, c] = host.crowd(3).map(({ connection }) => connection)
-  a!.lastMessageTick = 30
-  b!.lastMessageTick = 10
-  c!.lastMessageTick = 20
+  a!.lastMessage = 30
+  b!.lastMessage = 10
+  c!.lastMessage = 20
   assert.equal(victimOf('evict-idlest', [a!, b!, c!]), b)
-  c!.lastMessageTick = 10
+  c!.lastMessage = 10
   assert.equal(victimOf('evict-idlest', [c!, b!, a!]), b)
   assert.equal(victimOf('evict-oldest', [c!, b!, a!]), a)
 })
