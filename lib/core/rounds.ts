@@ -87,7 +87,7 @@ export class Rounds<T extends { readonly id: number }> {
 
   #onTimer (): void {
     // A little late: the next one makes up for it. After a stall the time between two looks would be too short.
-    this.#next = Math.max(this.#next, this.#clock.now() - TICK) + this.#gap
+    this.#next = Math.max(this.#next, this.#clock.now() - Math.min(TICK, this.#gap / 2)) + this.#gap
     this.#arm()
     // Timers run before the poll for input: after a stall, what tells that a peer is well may wait there unread.
     this.#clock.setImmediate(() => { this.#onBeat() })
