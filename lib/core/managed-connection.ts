@@ -146,6 +146,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   socketClosed (): void {
     if (this.#gone) return
     this.#gone = true
+    this.host.registry.gone++
     this.#startClosing('network', NO_CLOSE_FRAME, '')
     this.#ending?.answered()
     if (this.rare?.untold !== undefined) this.host.deadlines.cancel(this.rare.untold)

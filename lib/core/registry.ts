@@ -25,6 +25,8 @@ export class Registry {
   readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
   /** Messages received by all so far: each connection keeps the number of its last, which tells who has been silent longer. */
   messages = 0
+  /** Connections that are not closed yet though their raw socket is gone: their cleanups run. */
+  gone = 0
   /** Connections, closed ones too, with work in flight. */
   working = 0
   /** Closed connections whose late cleanups still run. */
@@ -58,6 +60,7 @@ export class Registry {
   /** Takes a closed connection out of every index. */
   remove (connection: ManagedConnection, record: CloseRecord): void {
     if (!this.#all.remove(connection.id)) return
+    this.gone--
     if (connection.owner !== undefined) drop(this.#byOwner, connection.owner, connection)
     for (const tag of connection.tags) drop(this.#byTag, tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1

@@ -34,7 +34,6 @@ export class Drain implements ConnectionObserver {
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
   #startedAt = 0
-  #alive = 0
   #progressAt = 0
   #timer: Timer | null = null
   /** Ends the settling. */
@@ -77,7 +76,6 @@ export class Drain implements ConnectionObserver {
 
   /** A handshake that was under way was accepted after all; it may close before it is announced. */
   accepted (): void {
-    this.#alive++
     this.#tally!.total++
   }
 
@@ -110,10 +108,7 @@ export class Drain implements ConnectionObserver {
     this.#wake()
   }
 
-  gone (connection: ManagedConnection): void {
-    this.#alive--
-    this.answered(connection)
-  }
+  gone (connection: ManagedConnection): void { this.answered(connection) }
 
   closed (connection: ManagedConnection, record: CloseRecord): void {
     if (this.#working.delete(connection)) this.#tally!.abandonedWork++
@@ -132,7 +127,6 @@ export class Drain implements ConnectionObserver {
     this.#host.observer = this
     this.#startedAt = clock.now()
     this.#moments = momentsOf(plan, this.#startedAt)
-    this.#alive = registry.snapshot().filter(({ gone }) => !gone).length
     this.#tally = new Tally(this.#host, trigger)
     this.#farewell = new Farewell(this.#host, this.#tally)
     this.#enter('settle')
@@ -169,20 +163,15 @@ export class Drain implements ConnectionObserver {
       }
     }
     // Before they are told: what ends on its drainSignal was in flight, too.
-    if (this.#host.registry.working > 0) for (const connection of this.#open()) this.#await(connection)
-    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
+    this.#awaitAll()
+    notifyAll(this.#host, this.#moments!.graceEnd, (told) => this.#grace(told))
   }
 
-  #open (): ManagedConnection[] {
-    return this.#host.registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
-  }
-
-  #grace (): void {
+  #grace (told: number): void {
     if (this.#giving) return
     const { plan, evenly } = this.#host
-    const open = this.#open()
-    if (this.#host.registry.working > 0) for (const connection of open) this.#await(connection)
-    this.#pace.start(open.length, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
+    this.#awaitAll()
+    this.#pace.start(told, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
     if (!this.#holding) this.#release()
     this.#step()
@@ -192,8 +181,16 @@ export class Drain implements ConnectionObserver {
   #release (): void {
     this.#holding = false
     if (this.#phase === 'settle' || this.#phase === 'notify') return
-    this.#pace.add(this.#open().filter((connection) => !this.#working.has(connection)))
+    const all = this.#host.registry.snapshot()
+    // Whoever closes already is left out when its turn has come: nobody is looked at here, of whom there may be many.
+    this.#pace.add(this.#working.size === 0 ? all : all.filter((connection) => !this.#working.has(connection)))
     this.#wake()
+  }
+
+  #awaitAll (): void {
+    const { registry } = this.#host
+    if (registry.working === 0) return
+    for (const connection of registry.snapshot()) if (connection.state === 'open' || connection.state === 'draining') this.#await(connection)
   }
 
   #await (connection: ManagedConnection): boolean {
@@ -229,7 +226,7 @@ export class Drain implements ConnectionObserver {
     const cut = now < cutAt || this.#cutOff()
     const waiting = this.#holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
-    this.#enter(waiting ? 'grace' : this.#alive > 0 ? 'close' : 'cleanup')
+    this.#enter(waiting ? 'grace' : registry.size > registry.gone ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
     if (wake === 'soon' || !cut) return this.#wake()
     const next = now < graceEnd ? graceEnd : now < lastFrameAt ? lastFrameAt : now < cutAt ? cutAt : endAt

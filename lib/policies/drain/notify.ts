@@ -7,27 +7,30 @@ import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 
 /**
- * Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read.
+ * Tells everyone, a slice at a time, and calls `done` with their number when they know and what they had sent before was read.
  * The application is asked until `until`; whoever is left then is only told.
  */
-export function notifyAll (host: DrainHost, until: number, done: () => void): void {
+export function notifyAll (host: DrainHost, until: number, done: (told: number) => void): void {
   const { clock, registry } = host
   const connections = registry.snapshot()
-  if (connections.length === 0) return done()
-  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => {
+  if (connections.length === 0) return done(0)
+  let told = 0
+  inSlices(clock, connections, (connection) => { if (notify(host, connection, clock.now() < until)) told++ }, () => {
     // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
-    afterInput(clock, done)
+    afterInput(clock, () => { done(told) })
   })
 }
 
-function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
+/** Says whether there was somebody to tell. */
+function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): boolean {
   const { onDrain, events } = host
-  if (connection.state !== 'open') return
+  if (connection.state !== 'open') return false
   connection.startDraining()
-  if (onDrain === undefined || !ask) return
+  if (onDrain === undefined || !ask) return true
   const result = attempt(() => onDrain(connection), (error) => {
     host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)
   })
   if (isThenable(result)) connection.hold(result)
+  return true
 }

@@ -24,7 +24,9 @@ export class Pace {
   readonly #send: (connection: ManagedConnection, index: number) => void
   /** Connections with their moment of sending; in order of sending. */
   readonly #inFlight = new Map<ManagedConnection, number>()
+  /** Who waits, from `#next` on. */
   #queue: ManagedConnection[] = []
+  #next = 0
   #sent = 0
   /** Milliseconds from one frame to the next. */
   #gap = 0
@@ -42,7 +44,7 @@ export class Pace {
     this.#send = send
   }
 
-  get queued (): number { return this.#queue.length }
+  get queued (): number { return this.#queue.length - this.#next }
 
   /**
    * Sets the pace: `expected` frames in all, evenly over `spread` milliseconds (0: as fast as they can be sent), and the
@@ -56,7 +58,7 @@ export class Pace {
   /** Adds connections in jittered order, behind those that wait: neighbours stay in one run, see RUN. */
   add (connections: ManagedConnection[]): void {
     // Whoever comes after a pause does not make up for it.
-    if (this.#queue.length === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
+    if (this.queued === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
     const runs: ManagedConnection[][] = []
     for (let i = 0; i < connections.length; i += RUN) runs.push(this.#shuffle(connections.slice(i, i + RUN)))
     // Not spread into one call: that overflows the stack from some 100,000 on.
@@ -81,17 +83,16 @@ export class Pace {
   /** Sends what may be sent now; says when to call again, or null when the queue is empty. */
   pump (): Wake | null {
     const until = this.#clock.now() + SLICE
-    let next = 0
     let wake: Wake | null = null
-    while (next < this.#queue.length && wake === null) {
+    while (this.queued > 0 && wake === null) {
       const now = this.#clock.now()
       if (now >= until) {
         wake = 'soon'
       } else {
-        const left = this.#queue.length - next
+        const left = this.queued
         wake = this.#notBefore(now, left)
         if (wake === null) {
-          const connection = this.#queue[next++]!
+          const connection = this.#queue[this.#next++]!
           // It may have left while it waited.
           if (connection.state === 'closing' || connection.state === 'closed' || !this.#ready(connection)) continue
           this.#inFlight.set(connection, now)
@@ -101,7 +102,10 @@ export class Pace {
         }
       }
     }
-    this.#queue.splice(0, next)
+    if (this.queued === 0) {
+      this.#queue = []
+      this.#next = 0
+    }
     return wake
   }
 
