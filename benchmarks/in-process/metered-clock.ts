@@ -11,6 +11,7 @@ export class MeteredClock implements Clock {
 
   now (): number { return performance.now() }
   wallNow (): number { return Date.now() }
+  busy (): number { return performance.eventLoopUtilization().active }
   setTimeout (callback: () => void, delay: number): NodeJS.Timeout { return setTimeout(() => { this.#meter(callback) }, delay) }
   clearTimeout (timer: NodeJS.Timeout): void { clearTimeout(timer) }
   setImmediate (callback: () => void): void { setImmediate(() => { this.#meter(callback) }) }

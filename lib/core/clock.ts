@@ -18,6 +18,8 @@ export interface Clock {
   now(): number
   /** Wall time, milliseconds since the epoch; may jump. */
   wallNow(): number
+  /** Milliseconds so far in which the event loop was at work, and did not wait for input. */
+  busy(): number
   /** Calls `callback` once after `delay` milliseconds. */
   setTimeout(callback: () => void, delay: number): Timer
   /** Cancels a timer; a fired or cancelled one is ignored. */
@@ -33,6 +35,7 @@ const wallNow = Date.now
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => wallNow(),
+  busy: () => performance.eventLoopUtilization().active,
   // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
   setTimeout: (callback, delay) => setTimeout(callback, Math.ceil(delay)),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),

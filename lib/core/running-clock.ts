@@ -25,6 +25,8 @@ export class RunningClock implements Clock {
 
   wallNow (): number { return this.#clock.wallNow() }
 
+  busy (): number { return this.#clock.busy() }
+
   setTimeout (callback: () => void, delay: number): Timer {
     this.#goOn()
     return this.#clock.setTimeout(() => {

@@ -29,6 +29,7 @@ export interface FakeClockOptions {
 export class FakeClock implements Clock {
   #now: number
   #wallOffset: number
+  #busy = 0
   #order = 0
   #timers = new Set<FakeTimer>()
   #immediates: Array<() => void> = []
@@ -45,6 +46,7 @@ export class FakeClock implements Clock {
 
   now (): number { return this.#now }
   wallNow (): number { return this.#now + this.#wallOffset }
+  busy (): number { return this.#busy }
 
   setTimeout (callback: () => void, delay: number): Timer {
     const timer: FakeTimer = {
@@ -117,7 +119,10 @@ export class FakeClock implements Clock {
   }
 
   /** The code that runs takes this long, or the event loop stands still: nothing else runs meanwhile. */
-  stall (ms: number): void { this.#now += ms }
+  stall (ms: number): void {
+    this.#now += ms
+    this.#busy += ms
+  }
 
   /** One turn of the event loop at this moment: due timers, input, immediates. */
   turn (): void {

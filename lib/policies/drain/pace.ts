@@ -2,15 +2,21 @@
  * The order and the pace in which close frames go out.
  *
  * Slices of at most 2 ms; at most 128 closing handshakes in flight, where a place is free again on the answer or after
- * 5 ms, whichever comes first, so that silent peers cannot slow the others down. Where a spread is asked for, frames
- * are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
+ * 5 ms, whichever comes first, so that silent peers cannot slow the others down. So many answers may come in one turn of the
+ * event loop, so there are fewer places at first, when nothing is compiled yet, and whenever a turn has taken long. Where a
+ * spread is asked for, frames are due evenly over it. Where that would make the last frame late, both give way; only the
+ * slices stay.
  */
 import { RUN, SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 
-/** Closing handshakes in flight: as many answers may come in one turn of the event loop. */
+/** Closing handshakes in flight: at most, at first, and after turns that took long. */
 export const WINDOW = 128
+export const FIRST_WINDOW = 32
+export const LEAST_WINDOW = 8
+/** A turn of the event loop that is long, milliseconds at work. */
+const LONG_TURN = 8
 /** How long an unanswered one holds its place, milliseconds. */
 export const HOLD = 5
 
@@ -28,6 +34,11 @@ export class Pace {
   #queue: ManagedConnection[] = []
   #next = 0
   #sent = 0
+  /** Places there are at present. */
+  #window = FIRST_WINDOW
+  /** Places that have become free since the last frames went out, and what the clock said of work then. */
+  #freed = 0
+  #busy = NaN
   /** Milliseconds from one frame to the next. */
   #gap = 0
   #nextAt = 0
@@ -77,12 +88,13 @@ export class Pace {
 
   /** The peer has answered: its place is free. */
   answered (connection: ManagedConnection): void {
-    this.#inFlight.delete(connection)
+    if (this.#inFlight.delete(connection)) this.#freed++
   }
 
   /** Sends what may be sent now; says when to call again, or null when the queue is empty. */
   pump (): Wake | null {
     const until = this.#clock.now() + SLICE
+    this.#adapt()
     let wake: Wake | null = null
     while (this.queued > 0 && wake === null) {
       const now = this.#clock.now()
@@ -106,7 +118,16 @@ export class Pace {
       this.#queue = []
       this.#next = 0
     }
+    this.#busy = this.#clock.busy()
     return wake
+  }
+
+  /** Makes the window fit what the event loop has done since the last frames. */
+  #adapt (): void {
+    const worked = this.#clock.busy() - this.#busy
+    if (worked > LONG_TURN) this.#window = Math.max(LEAST_WINDOW, this.#window / 2)
+    else if (worked <= LONG_TURN / 2) this.#window = Math.min(WINDOW, this.#window + this.#freed)
+    this.#freed = 0
   }
 
   /** When the next of `left` frames may leave; null: now. */
@@ -117,9 +138,10 @@ export class Pace {
     // Places that silent peers hold are not waited for where that would make the last frame late.
     if ((left / WINDOW + 1) * HOLD >= rest) return null
     for (const [connection, sentAt] of this.#inFlight) {
-      if (this.#inFlight.size < WINDOW) break
+      if (this.#inFlight.size < this.#window) break
       if (sentAt + HOLD > now) return sentAt + HOLD
       this.#inFlight.delete(connection)
+      this.#freed++
     }
     return null
   }

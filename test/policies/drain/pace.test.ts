@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
-import { HOLD, Pace, WINDOW } from '../../../lib/policies/drain/pace.ts'
+import { FIRST_WINDOW, HOLD, LEAST_WINDOW, Pace, WINDOW } from '../../../lib/policies/drain/pace.ts'
 import { createRig, seeded, work } from '../../helpers/drain-rig.ts'
 import type { Rig } from '../../helpers/drain-rig.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
@@ -32,34 +32,59 @@ function pauses ({ frames }: Rig): number[] {
 
 // ——— the window
 
-test('at most 128 closing handshakes are unanswered within 5 ms', async () => {
+test('at first 32, at most 128 closing handshakes are unanswered within 5 ms', async () => {
   const rig = createRig()
-  rig.crowd(400, { peer: 'silent' })
+  rig.crowd(600, { peer: 'silent' })
   await rig.run()
-  assert.deepEqual([WINDOW, HOLD], [128, 5])
-  assert.deepEqual(perMoment(rig), { 0: 128, 5: 128, 10: 128, 15: 16 })
+  assert.deepEqual([FIRST_WINDOW, WINDOW, HOLD], [32, 128, 5])
+  assert.deepEqual(perMoment(rig), { 0: 32, 5: 32, 10: 64, 15: 96, 20: 128, 25: 128, 30: 120 })
+})
+
+test('a turn in which answers took long leaves fewer places, and it has them again when turns are short', () => {
+  const clock = new FakeClock()
+  const sent: ManagedConnection[] = []
+  const pace = new Pace(clock, Math.random, () => true, (connection) => { sent.push(connection) })
+  pace.start(0, 0, Infinity)
+  pace.add(Array.from({ length: 3_000 }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection))
+  /** Answers to all that are under way take so long each; says how many frames follow them. */
+  const turn = (each: number): number => {
+    for (const connection of sent.splice(0)) {
+      clock.stall(each)
+      pace.answered(connection)
+    }
+    pace.pump()
+    return sent.length
+  }
+  assert.deepEqual(Array.from({ length: 4 }, () => turn(0)), [32, 64, 128, 128])
+  assert.deepEqual(Array.from({ length: 6 }, () => turn(0.5)), [64, 32, 16, 16, 16, 16])
+  assert.deepEqual(Array.from({ length: 4 }, () => turn(0.1)), [32, 64, 64, 64])
+  assert.deepEqual(Array.from({ length: 5 }, () => turn(10)), [32, 16, 8, 8, 8])
+  assert.equal(LEAST_WINDOW, 8)
+  clock.tick(60_000)
+  assert.equal(turn(0), 16, 'waiting is not work')
 })
 
 test('a place in the window is free again as soon as a peer answers', async () => {
   const rig = createRig()
-  const pairs = rig.crowd(WINDOW + 6, { peer: 'silent' })
+  const pairs = rig.crowd(FIRST_WINDOW + 6, { peer: 'silent' })
   void rig.start()
   await rig.clock.flush()
-  assert.equal(rig.frames.length, WINDOW)
-  for (const { socket } of pairs.filter(({ connection }) => connection.state === 'closing').slice(0, 2)) socket.peerAnswers()
+  assert.equal(rig.frames.length, FIRST_WINDOW)
+  pairs.find(({ connection }) => connection.state === 'closing')!.socket.peerAnswers()
   await rig.clock.flush()
-  assert.equal(rig.frames.length, WINDOW + 2)
+  // Its own, and one more: that turn was short.
+  assert.equal(rig.frames.length, FIRST_WINDOW + 2)
   assert.equal(rig.elapsed, 0)
 })
 
 test('a place in the window is free again when a peer vanishes', async () => {
   const rig = createRig()
-  const pairs = rig.crowd(WINDOW + 6, { peer: 'silent' })
+  const pairs = rig.crowd(FIRST_WINDOW + 6, { peer: 'silent' })
   void rig.start()
   await rig.clock.flush()
   pairs.find(({ connection }) => connection.state === 'closing')!.socket.rawGone()
   await rig.clock.flush()
-  assert.equal(rig.frames.length, WINDOW + 1)
+  assert.equal(rig.frames.length, FIRST_WINDOW + 2)
 })
 
 test('silent peers do not slow the others down', async () => {
