@@ -18,6 +18,8 @@ export function isAllowed<Request> (allowed: AllowedOrigins<Request>, origin: st
 
 /** The scheme is not compared: behind a proxy that ends TLS the server does not know its own. */
 function isSameHost (origin: string, host: string): boolean {
+  // As browsers write it.
+  if (origin.endsWith(host) && (origin.length === host.length + 7 ? origin.startsWith('http://') : origin.length === host.length + 8 && origin.startsWith('https://'))) return true
   const scheme = /^(https?|wss?):\/\//i.exec(origin)?.[0]
   // `null` is what sandboxed pages and files send.
   if (scheme === undefined) return false

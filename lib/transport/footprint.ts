@@ -34,7 +34,7 @@ export function releaseResponse ({ socket }: IncomingMessage): void {
 }
 
 /** As `{ __proto__: null }`, in which EventEmitter keeps its listeners, but with fields where that is a hash table. */
-const Listeners = function () {} as unknown as new () => object
+const Listeners = function (this: { close?: unknown }, close?: unknown) { if (close !== undefined) this.close = close } as unknown as new (close?: unknown) => object
 Listeners.prototype = Object.create(null) as object
 
 /** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */
@@ -42,7 +42,8 @@ const NO_EXTENSIONS = Object.freeze({})
 
 /** Private parts of a ws socket that are packed. */
 interface Inside {
-  _events?: object
+  _events?: { close?: unknown }
+  _eventsCount?: number
   _extensions?: object
   _sender?: { _extensions?: object }
   _receiver?: { _extensions?: object }
@@ -52,7 +53,11 @@ interface Inside {
 export function pack (socket: WebSocket): void {
   const inside = socket as unknown as Inside
   const { _events: events, _extensions: extensions, _sender: sender, _receiver: receiver } = inside
-  if (events !== undefined && Object.getPrototypeOf(events) === null) inside._events = Object.assign(new Listeners(), events)
+  if (events !== undefined && Object.getPrototypeOf(events) === null) {
+    // As a rule there is none yet but that of its server; to go through a hash table takes longer than all the rest.
+    const { close } = events
+    inside._events = inside._eventsCount === 1 && close !== undefined ? new Listeners(close) : Object.assign(new Listeners(), events)
+  }
   if (extensions === undefined || Object.keys(extensions).length > 0) return
   if (sender?._extensions === extensions && receiver?._extensions === extensions) {
     inside._extensions = sender._extensions = receiver._extensions = NO_EXTENSIONS

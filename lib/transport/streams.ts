@@ -24,8 +24,7 @@ export interface StreamPolicy {
  * A listener that is being added to a socket. Where it is ws's own and hands messages to a stream, what is returned in its
  * place isolates the stream when it is called first; any other listener is returned as it is.
  */
-export function withStream (socket: WebSocket, type: string | symbol, listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
-  if (type !== 'message' && type !== 'close') return listener
+export function withStream (socket: WebSocket, type: 'message' | 'close', listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
   // One of `once` has the listener inside.
   const inner = (listener as { listener?: Function } | null)?.listener ?? listener
   if (typeof inner !== 'function' || inner.name !== type || !Function.prototype.toString.call(inner).includes('duplex.push(')) return listener

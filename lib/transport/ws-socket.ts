@@ -112,6 +112,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       return deliver(this, connection, policy, type, args)
     },
     on (this: TrackedSocket, type: string | symbol, listener: Function): TrackedSocket {
+      if (type !== 'message' && type !== 'close') return base.on.call(this, type, listener as () => void) as TrackedSocket
       const seen = withStream(this, type, listener, streamPolicy)
       if (seen !== listener) this[kStreamed] = true
       return Reflect.apply(base.on, this, [type, seen]) as TrackedSocket
