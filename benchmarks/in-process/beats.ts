@@ -9,14 +9,14 @@ import { median } from '../statistics.ts'
 import { handshake, upgrade } from './memory-socket.ts'
 import { MeteredClock } from './metered-clock.ts'
 
-const CONNECTIONS = 2_000
+const CONNECTIONS = 18_500
 /** Milliseconds. */
-const INTERVAL = 1_000
+const INTERVAL = 3_000
 const BEATS = 2
 /** From message to message of a peer: far less than from look to look, which is half an interval. */
-const TALK = 100
+const TALK = 500
 /** The first is thrown away. */
-const TURNS = 6
+const TURNS = 4
 
 const MESSAGE = frame(OPCODE.text, Buffer.from('0123456789abcdef'))
 

@@ -52,6 +52,8 @@ export class IdList<T extends { readonly id: number }> {
 
   /** Every entry, lowest id first. */
   snapshot (): T[] {
+    // Without holes nobody has to be looked at.
+    if (this.#size === this.#entries.length) return this.#entries.slice() as T[]
     return this.#entries.filter((entry) => typeof entry !== 'number')
   }
 

@@ -99,7 +99,7 @@ export class Registry {
   /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
   select (filter: Filter): ManagedConnection[] {
     const matches = matcher(filter)
-    return this.#candidates(filter).filter(matches)
+    return filter === 'all' ? this.snapshot() : this.#candidates(filter).filter(matches)
   }
 
   /** Entries of the indexes, for tests that nothing is left. */
@@ -107,11 +107,9 @@ export class Registry {
     return this.size + this.#byOwner.size + this.#byTag.size + this.late.size
   }
 
-  #candidates (filter: Filter): ManagedConnection[] {
-    if (filter !== 'all') {
-      if (filter.owner !== undefined) return [...this.#byOwner.get(filter.owner) ?? []]
-      if (filter.tag !== undefined) return [...this.#byTag.get(filter.tag) ?? []]
-    }
+  #candidates ({ owner, tag }: Exclude<Filter, 'all'>): ManagedConnection[] {
+    if (owner !== undefined) return [...this.#byOwner.get(owner) ?? []]
+    if (tag !== undefined) return [...this.#byTag.get(tag) ?? []]
     return this.snapshot()
   }
 }
