@@ -11,7 +11,7 @@ import type { Remote } from './rpc.ts'
 import type { ServerControl, ServerOptions } from './servers/control.ts'
 
 /** Files of servers/. */
-type ServerFile = 'ours' | 'fastify-websocket' | 'fastify-websocket-recipe' | 'ws-recipe' | 'socketio' | 'uws'
+type ServerFile = 'ours' | 'fastify-websocket' | 'fastify-websocket-recipe' | 'ws-recipe' | 'socketio' | 'uws' | 'raw-writes'
 
 export interface Candidate {
   name: string
@@ -35,6 +35,7 @@ export const RECIPE: Candidate = { name: 'ws recipe', server: 'ws-recipe' }
 export const BARE_RECIPE: Candidate = { name: 'bare recipe', server: 'fastify-websocket-recipe' }
 export const SOCKET_IO: Candidate = { name: 'Socket.IO', server: 'socketio' }
 export const UWS: Candidate = { name: 'uWebSockets.js', server: 'uws' }
+export const RAW_WRITES: Candidate = { name: 'raw writes', server: 'raw-writes' }
 export const FLOOR: Candidate = { name: 'floor', server: 'floor' }
 
 /** ws without a heartbeat: nothing but the socket. */

@@ -13,6 +13,7 @@ export const CANDIDATES: Record<string, string> = {
   'ws recipe': '`ws` alone, with the heartbeat of its README: a flag a socket, a timer that pings everyone',
   'Socket.IO': 'Socket.IO over WebSocket only, its own protocol on both sides',
   'uWebSockets.js': 'a server in C++ with bindings to Node, from a package that carries its binary',
+  'raw writes': 'the least that JavaScript can do: one frame, made once, written to the raw socket of each client below `ws`, with no look at anything',
   floor: 'the kernel\'s floor: a program in C (`benchmarks/floor/floor.c`) that does the same traffic with epoll and does nothing else'
 }
 
