@@ -67,6 +67,18 @@ for (const [period, count] of [[50, 100], [500, 1_000], [12_500, 1_000], [12_500
   })
 }
 
+test('neighbours are looked at one after another, a run of them at one beat', () => {
+  const { looks, clock, add } = setup(12_500)
+  add(20 * RUN)
+  clock.tick(12_500)
+  assert.equal(looks.length, 20 * RUN)
+  for (const beat of new Set(looks.map(({ at }) => at))) {
+    const ids = looks.filter(({ at }) => at === beat).map(({ id }) => id)
+    assert.ok(ids.length <= RUN)
+    assert.deepEqual(ids, Array.from(ids, (_, i) => ids[0]! + i))
+  }
+})
+
 test('whoever is looked at keeps its place when others come and go', () => {
   const { clock, rounds, entries, add, looksAt } = setup(1_000)
   add(100)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { RUN } from '../../../lib/core/clock.ts'
 import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
 import { FIRST_WINDOW, HOLD, LEAST_WINDOW, Pace, WINDOW } from '../../../lib/policies/drain/pace.ts'
 import { createRig, seeded, work } from '../../helpers/drain-rig.ts'
@@ -143,6 +144,20 @@ test('the order of the frames is jittered', async () => {
     assert.notDeepEqual(jittered, inOrder)
     assert.deepEqual(jittered.toSorted((a, b) => a - b), inOrder)
   }
+})
+
+test('in a crowd runs of 64 neighbours stay together: in which order they go, and within them, is chance', async () => {
+  const rig = createRig({ random: seeded(5) })
+  const first = rig.crowd(20 * RUN)[0]!.connection.id
+  await rig.run()
+  const order = rig.frames.map(({ connection }) => connection - first)
+  const runs = Array.from({ length: 20 }, (_, i) => order.slice(i * RUN, (i + 1) * RUN))
+  const places = runs.map((run) => Math.floor(run[0]! / RUN))
+  for (const [i, run] of runs.entries()) {
+    assert.ok(run.every((place) => Math.floor(place / RUN) === places[i]), `run ${i}`)
+    assert.notDeepEqual(run, run.toSorted((a, b) => a - b))
+  }
+  assert.notDeepEqual(places, places.toSorted((a, b) => a - b))
 })
 
 test('every order is as likely as any other', async () => {
