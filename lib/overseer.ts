@@ -27,6 +27,8 @@ export interface OverseerParts {
 interface Watcher {
   add? (connection: ManagedConnection): void
   remove (connection: ManagedConnection): void
+  /** Connections it looks at in rounds. */
+  readonly size?: number
 }
 
 export class Overseer {
@@ -71,6 +73,11 @@ export class Overseer {
   /** A connection is closing. */
   closing (connection: ManagedConnection): void {
     for (const watcher of this.#watchers) watcher.remove(connection)
+  }
+
+  /** Connections looked at and places taken: 0 when nobody is there. */
+  get leftovers (): number {
+    return this.#watchers.reduce((sum, { size = 0 }) => sum + size, this.admission?.leftovers ?? 0)
   }
 
   /** Leaves no deadline behind. */

@@ -243,6 +243,6 @@ export class SocketTracker implements Tracker {
   /** Entries, deadlines and works that are left: 0 when nothing is. */
   get leftovers (): number {
     const { deadlines, running } = this.#host
-    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working + (this.admission?.leftovers ?? 0)
+    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working + this.#overseer.leftovers
   }
 }

@@ -17,9 +17,12 @@ export class IdList<T extends { readonly id: number }> {
 
   get size (): number { return this.#size }
 
-  /** Adds an entry whose id is higher than all before. */
+  /** Adds an entry; as a rule its id is higher than all before. */
   add (entry: T): void {
-    this.#entries.push(entry)
+    const at = this.#entries.length
+    if (at === 0 || this.#idAt(at - 1) < entry.id) this.#entries.push(entry)
+    // A copy: somebody may be in the middle of a visit.
+    else this.#entries = this.#entries.toSpliced(this.#search(entry.id), 0, entry)
     this.#size++
   }
 

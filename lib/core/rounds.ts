@@ -41,8 +41,6 @@ export class Rounds<T extends { readonly id: number }> {
   readonly #gap: number
   readonly #groups: Array<IdList<T> | undefined>
   #timer: Timer | null = null
-  /** When the next beat is due. */
-  #next = 0
   #size = 0
   /** Groups due so far, groups looked at, and the last entry visited of the one under way. */
   #due = 0
@@ -65,35 +63,36 @@ export class Rounds<T extends { readonly id: number }> {
   add (entry: T): void {
     ;(this.#groups[this.#groupOf(entry.id)] ??= new IdList()).add(entry)
     if (this.#size++ > 0) return
-    // On the same moments as those of others, so that the process wakes once for all.
-    this.#next = (Math.floor(this.#clock.now() / this.#gap) + 1) * this.#gap
-    this.#arm()
+    this.#arm(0)
   }
 
   /** Says whether it was there. */
   remove ({ id }: T): boolean {
     if (this.#groups[this.#groupOf(id)]?.remove(id) !== true) return false
-    if (--this.#size === 0) this.#clock.clearTimeout(this.#timer!)
+    if (--this.#size === 0) {
+      this.#clock.clearTimeout(this.#timer!)
+      this.#timer = null
+    }
     return true
   }
 
   /** Those that came one after another are looked at together: see RUN. */
   #groupOf (id: number): number { return Math.floor(id / RUN) % this.#groups.length }
 
-  #arm (): void {
-    this.#timer = this.#clock.setTimeout(() => { this.#onTimer() }, Math.max(0, this.#next - this.#clock.now()))
-    this.#timer.unref()
-  }
-
-  #onTimer (): void {
-    // A little late: the next one makes up for it. After a stall the time between two looks would be too short.
-    this.#next = Math.max(this.#next, this.#clock.now() - Math.min(TICK, this.#gap / 2)) + this.#gap
-    this.#arm()
-    // Timers run before the poll for input: after a stall, what tells that a peer is well may wait there unread.
-    this.#clock.setImmediate(() => { this.#onBeat() })
+  /** For the next of the moments at which all rounds with this gap beat, so that they wake the process once; `least` gaps away. */
+  #arm (least: number): void {
+    const clock = this.#clock
+    const next = (Math.floor(clock.now() / this.#gap + least) + 1) * this.#gap
+    const timer: Timer = this.#timer = clock.setTimeout(() => {
+      // Timers run before the poll for input: after a stall, what tells that a peer is well may wait there unread.
+      clock.setImmediate(() => { if (this.#timer === timer) this.#onBeat() })
+    }, next - clock.now())
+    timer.unref()
   }
 
   #onBeat (): void {
+    // Those that follow keep their moments where this one was late; after a stall the time between two looks must not be too short.
+    this.#arm(0.5)
     this.#rounder.beat?.()
     // So far behind that a group would be due twice: it is looked at once.
     if (this.#due - this.#done < this.#groups.length) this.#due++

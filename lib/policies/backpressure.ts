@@ -41,6 +41,9 @@ export class Backpressure implements Rounder<ManagedConnection>, Pick<Meter, 'se
     this.#host = host
   }
 
+  /** Connections that are looked at. */
+  get size (): number { return [...this.#rounds.values()].reduce((sum, { size }) => sum + size, 0) }
+
   /** Watches a connection that has opened. */
   add (connection: ManagedConnection): void {
     const { maxStallTime } = connection.terms.backpressure

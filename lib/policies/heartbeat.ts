@@ -5,7 +5,7 @@
  * that stays silent for `maxMissed` intervals after the ping has left our queue is destroyed: `interval × (maxMissed + 1)`
  * of running time at most after it died. Looks are counted, never milliseconds: each comes after what had arrived was
  * read, so the event loop may stand still for as long as it likes. A look costs one property where the peer was heard
- * of. Connections are spread over the ticks of half an interval by their ids.
+ * of. Connections are spread over half an interval in rounds.
  */
 import { afterInput } from '../core/clock.ts'
 import { TICK } from '../core/deadlines.ts'
@@ -38,6 +38,9 @@ export class Heartbeats {
   constructor (host: HeartbeatHost) {
     this.#host = host
   }
+
+  /** Connections that are watched. */
+  get size (): number { return [...this.#all.values()].reduce((sum, { size }) => sum + size, 0) }
 
   /** Watches a connection that has opened. */
   add (connection: ManagedConnection): void {
@@ -75,6 +78,8 @@ class Heartbeat implements Rounder<ManagedConnection> {
     this.#limit = LOOKS * maxMissed
     this.#rounds = new Rounds(host, interval / LOOKS, this)
   }
+
+  get size (): number { return this.#rounds.size }
 
   add (connection: ManagedConnection): void {
     if (this.#rounds.size === 0) this.#mark()

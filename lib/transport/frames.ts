@@ -38,7 +38,7 @@ type Inside = WebSocket & { _sender?: Sender, _socket?: Duplex, [kSend]?: unknow
 
 /** Whether the senders of a class are as we know them, and the last class that was: as a rule there is no other. */
 const known = new WeakMap<object, boolean>()
-let latest: object | undefined
+let latest: object | null = null
 
 /** Payload lengths at which the header changes (RFC 6455 §5.2). */
 const LENGTHS = [0, 125, 126, 65_535, 65_536]

@@ -44,6 +44,20 @@ test('with most removed, in any order, what is left is found', () => {
   for (const id of upTo(1_000)) assert.equal(list.get(id)?.id, left.includes(id) ? id : undefined)
 })
 
+test('one that comes late has its place, and a visit under way goes on without it', () => {
+  const list = listOf(2, 5, 9)
+  list.remove(5)
+  for (const id of [7, 1, 10, 4]) list.add({ id })
+  assert.deepEqual([list.size, idsOf(list)], [6, [1, 2, 4, 7, 9, 10]])
+  assert.deepEqual([list.get(7)?.id, list.remove(4), list.get(4), list.get(5)], [7, true, undefined, undefined])
+  const late = listOf(10, 20, 30)
+  assert.deepEqual(visited(late, 0, (id) => {
+    if (id === 10) for (const added of [15, 5]) late.add({ id: added })
+    return true
+  }), [10, 20, 30])
+  assert.deepEqual(idsOf(late), [5, 10, 15, 20, 30])
+})
+
 // ——— visit
 
 test('a visit goes through all, lowest first, and says that it got through', () => {

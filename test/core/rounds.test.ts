@@ -153,18 +153,22 @@ test('a stall of any length makes one look, not one for each that was missed', (
   }
 })
 
-test('however often there are stalls, two looks are never closer than a period less a tick, or half a beat', () => {
+test('however often there are stalls, and whenever, two looks are never closer than a period less half a beat', () => {
   const random = seeded(7)
   for (const period of [50, 100, 1_000, 12_500]) {
     const { clock, add, looksAt } = setup(period)
     add(1)
     for (let i = 0; i < 400; i++) {
       clock.tick(Math.floor(random() * period / 2))
-      clock.stall(Math.floor(random() * 2 * period))
+      const stall = Math.floor(random() * 2 * period)
+      // Before a turn, or between its timers and its immediates.
+      if (i % 2 === 0) clock.stall(stall)
+      else clock.input(() => { clock.stall(stall) })
+      clock.turn()
     }
     const at = looksAt(1)
     assert.ok(at.length > 20)
-    for (let i = 1; i < at.length; i++) assert.ok(at[i]! - at[i - 1]! >= period - Math.min(TICK, period / groupsOf(period) / 2), `${at[i]! - at[i - 1]!} of ${period} ms`)
+    for (let i = 1; i < at.length; i++) assert.ok(at[i]! - at[i - 1]! >= period - period / groupsOf(period) / 2, `${at[i]! - at[i - 1]!} of ${period} ms`)
   }
 })
 
@@ -188,6 +192,10 @@ test('rounds of one period beat at the same moments, whenever they began', () =>
   clock.tick(5_000)
   assert.equal(beats[1]!.length, 20)
   assert.deepEqual(beats[0]!.slice(-20), beats[1])
+  clock.stall(1_234)
+  clock.tick(5_000)
+  assert.deepEqual(beats[0]!.slice(-40), beats[1]!.slice(-40))
+  assert.equal(beats[0]!.at(-1)! % 250, 0)
 })
 
 test('one that is removed during a look at another is not looked at again', () => {
@@ -232,6 +240,20 @@ test('when the last one is removed in a look, in the middle of a slice, nothing 
   rig.add(1)
   rig.clock.tick(2 * TICK)
   assert.equal(rig.looks.length, 2)
+})
+
+test('one that comes when the last has gone between the timer and the look is not looked at twice', () => {
+  const { clock, rounds, entries, add, looks, told } = setup(50)
+  add(1)
+  // Due at the same moment, after it.
+  clock.setTimeout(() => {
+    rounds.remove(entries[0]!)
+    add(1)
+  }, TICK)
+  clock.tick(TICK)
+  assert.deepEqual([told.beats, looks.length], [0, 0])
+  clock.tick(TICK)
+  assert.deepEqual([told.beats, looks.map(({ id }) => id)], [1, [2]])
 })
 
 test('nothing ticks while nobody is there', () => {

@@ -7,8 +7,6 @@
 import type { Clock } from '../../core/clock.ts'
 import { CAUSE_CODES, withRetry } from '../../core/close-codes.ts'
 import type { Gatekeeper, Place } from '../../core/connection-host.ts'
-import { Deadline } from '../../core/deadlines.ts'
-import type { Deadlines } from '../../core/deadlines.ts'
 import type { Enforcement, PolicyName } from '../../core/enforcement.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { Registry } from '../../core/registry.ts'
@@ -19,9 +17,6 @@ import { Places } from './places.ts'
 
 const REPLACED = 'replaced'
 const REFUSED = 'no room'
-
-/** Milliseconds between two moments that `evict-idlest` can tell apart. */
-const RESOLUTION = 1_000
 
 const NONE: readonly PolicyName[] = []
 
@@ -36,7 +31,6 @@ interface Who {
 /** What admission leans on. */
 export interface AdmissionHost {
   readonly clock: Clock
-  readonly running: Deadlines
   readonly registry: Registry
   readonly enforcement: Enforcement
   /** Milliseconds after which a client that was turned away may try again. */
@@ -55,8 +49,6 @@ export class Admission implements Gatekeeper {
   /** Connections that keep their place, and those with a raw socket. */
   #counted = 0
   #physical = 0
-  /** Running time is only told apart while something ticks. */
-  readonly #tick = new Deadline(() => { this.#host.running.set(this.#tick, RESOLUTION) })
 
   constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
     this.#host = host
@@ -126,7 +118,7 @@ export class Admission implements Gatekeeper {
     if (!place.evicted) this.#counted--
     if (this.#limits.perAddress !== false) this.#addresses.remove(place.address, connection)
     if (place.owner !== undefined) this.#owners.remove(place.owner, connection)
-    if (--this.#physical === 0) this.#host.running.cancel(this.#tick)
+    this.#physical--
   }
 
   /** Closes a connection to make room; says whether it did. */
@@ -147,7 +139,6 @@ export class Admission implements Gatekeeper {
     this.#physical++
     if (this.#limits.perAddress !== false) this.#addresses.add(place.address, connection)
     if (place.owner !== undefined) this.#owners.add(place.owner, connection)
-    if (this.#tick.due === -1) this.#host.running.set(this.#tick, RESOLUTION)
   }
 
   #refuse (connection: ManagedConnection): false {

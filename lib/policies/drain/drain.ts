@@ -156,41 +156,48 @@ export class Drain implements ConnectionObserver {
     this.#host.stopAdmitting()
     this.#enter('notify')
     if (this.#preClose !== null) {
-      const result = attempt(this.#preClose, (error) => { this.#host.hookFailed(error, 'preClose'); this.#release() })
+      const result = attempt(this.#preClose, (error) => { this.#host.hookFailed(error, 'preClose'); this.#letGo() })
       if (isThenable(result)) {
         this.#holding = true
-        result.then(() => this.#release(), () => {})
+        result.then(() => this.#letGo(), () => {})
       }
     }
     // Before they are told: what ends on its drainSignal was in flight, too.
     this.#awaitAll()
-    notifyAll(this.#host, this.#moments!.graceEnd, (told) => this.#grace(told))
+    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
   }
 
-  #grace (told: number): void {
+  #open (): ManagedConnection[] {
+    return this.#host.registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
+  }
+
+  #awaitAll (): void {
+    if (this.#host.registry.working > 0) for (const connection of this.#open()) this.#await(connection)
+  }
+
+  #grace (): void {
     if (this.#giving) return
     const { plan, evenly } = this.#host
     this.#awaitAll()
-    this.#pace.start(told, evenly ? plan.spread : 0, this.#moments!.lastFrameAt)
+    this.#pace.start(evenly ? plan.spread / Math.max(1, this.#open().length) : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
     if (!this.#holding) this.#release()
     this.#step()
   }
 
-  /** Lets the frames of idle connections go. */
-  #release (): void {
+  /** The user's preClose has settled, or grace is over: frames are held no longer. */
+  #letGo (): void {
+    if (!this.#holding) return
     this.#holding = false
-    if (this.#phase === 'settle' || this.#phase === 'notify') return
-    const all = this.#host.registry.snapshot()
-    // Whoever closes already is left out when its turn has come: nobody is looked at here, of whom there may be many.
-    this.#pace.add(this.#working.size === 0 ? all : all.filter((connection) => !this.#working.has(connection)))
-    this.#wake()
+    if (this.#phase !== 'notify') this.#release()
   }
 
-  #awaitAll (): void {
-    const { registry } = this.#host
-    if (registry.working === 0) return
-    for (const connection of registry.snapshot()) if (connection.state === 'open' || connection.state === 'draining') this.#await(connection)
+  /** Lets the frames of idle connections go. */
+  #release (): void {
+    // Whoever closes already is left out when its turn has come; as a rule nobody has to be looked at here, of whom there may be many.
+    const exact = this.#host.evenly || this.#working.size > 0
+    this.#pace.add(exact ? this.#open().filter((connection) => !this.#working.has(connection)) : this.#host.registry.snapshot())
+    this.#wake()
   }
 
   #await (connection: ManagedConnection): boolean {
@@ -217,7 +224,7 @@ export class Drain implements ConnectionObserver {
     const now = clock.now()
     if (now >= endAt) return this.#giveUp()
     if (now >= graceEnd) {
-      if (this.#holding) this.#release()
+      this.#letGo()
       this.#pace.add([...this.#working])
       this.#tally!.abandonedWork += this.#working.size
       this.#working.clear()
@@ -254,6 +261,7 @@ export class Drain implements ConnectionObserver {
   #giveUp (): void {
     if (this.#giving || this.#phase === 'done') return
     this.#giving = true
+    this.#holding = false
     this.#tally!.abandonedWork += this.#working.size
     this.#working.clear()
     const { registry, clock } = this.#host
@@ -275,6 +283,7 @@ export class Drain implements ConnectionObserver {
     this.#timer = null
     this.#enter('done')
     this.#host.observer = null
+    this.#pace.clear()
     const report = this.#tally!.toReport()
     events.emit('drained', report)
     this.#report.resolve(report)

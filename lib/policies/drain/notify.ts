@@ -7,30 +7,27 @@ import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 
 /**
- * Tells everyone, a slice at a time, and calls `done` with their number when they know and what they had sent before was read.
+ * Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read.
  * The application is asked until `until`; whoever is left then is only told.
  */
-export function notifyAll (host: DrainHost, until: number, done: (told: number) => void): void {
+export function notifyAll (host: DrainHost, until: number, done: () => void): void {
   const { clock, registry } = host
   const connections = registry.snapshot()
-  if (connections.length === 0) return done(0)
-  let told = 0
-  inSlices(clock, connections, (connection) => { if (notify(host, connection, clock.now() < until)) told++ }, () => {
+  if (connections.length === 0) return done()
+  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => {
     // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
-    afterInput(clock, () => { done(told) })
+    afterInput(clock, done)
   })
 }
 
-/** Says whether there was somebody to tell. */
-function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): boolean {
+function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
   const { onDrain, events } = host
-  if (connection.state !== 'open') return false
+  if (connection.state !== 'open') return
   connection.startDraining()
-  if (onDrain === undefined || !ask) return true
+  if (onDrain === undefined || !ask) return
   const result = attempt(() => onDrain(connection), (error) => {
     host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)
   })
   if (isThenable(result)) connection.hold(result)
-  return true
 }

@@ -36,9 +36,10 @@ export class Pace {
   #sent = 0
   /** Places there are at present. */
   #window = FIRST_WINDOW
-  /** Places that have become free since the last frames went out, and what the clock said of work then. */
+  /** Places that have become free since the last frames went out, what the clock said of work then, and work from then on. */
   #freed = 0
-  #busy = NaN
+  #busy = 0
+  #turn = HOLD
   /** Milliseconds from one frame to the next. */
   #gap = 0
   #nextAt = 0
@@ -57,13 +58,17 @@ export class Pace {
 
   get queued (): number { return this.#queue.length - this.#next }
 
-  /**
-   * Sets the pace: `expected` frames in all, evenly over `spread` milliseconds (0: as fast as they can be sent), and the
-   * last one no later than `until`.
-   */
-  start (expected: number, spread: number, until: number): void {
-    this.#gap = spread / Math.max(1, expected)
+  /** Sets the pace: `gap` milliseconds from frame to frame (0: as fast as they can be sent), and the last one no later than `until`. */
+  start (gap: number, until: number): void {
+    this.#gap = gap
     this.#until = until
+  }
+
+  /** Lets go of everyone. */
+  clear (): void {
+    this.#queue = []
+    this.#next = 0
+    this.#inFlight.clear()
   }
 
   /** Adds connections in jittered order, behind those that wait: neighbours stay in one run, see RUN. */
@@ -122,9 +127,11 @@ export class Pace {
     return wake
   }
 
-  /** Makes the window fit what the event loop has done since the last frames. */
+  /** Makes the window fit what the event loop has done since the last frames; what it did before the first is not their fault. */
   #adapt (): void {
-    const worked = this.#clock.busy() - this.#busy
+    const under = this.#freed > 0 || this.#inFlight.size > 0
+    const worked = under ? this.#clock.busy() - this.#busy : 0
+    this.#turn = Math.max(HOLD, worked)
     if (worked > LONG_TURN) this.#window = Math.max(LEAST_WINDOW, this.#window / 2)
     else if (worked <= LONG_TURN / 2) this.#window = Math.min(WINDOW, this.#window + this.#freed)
     this.#freed = 0
@@ -136,9 +143,11 @@ export class Pace {
     if (rest <= 0) return null
     if (this.#nextAt > now) return this.#nextAt
     // Places that silent peers hold are not waited for where that would make the last frame late.
-    if ((left / WINDOW + 1) * HOLD >= rest) return null
+    if ((left / WINDOW + 1) * this.#turn >= rest) return null
+    // As many as there must be in a turn for the last one to be in time, where turns are long because of others.
+    const places = Math.max(this.#window, Math.min(WINDOW, left * this.#turn / Math.max(1, rest - this.#turn)))
     for (const [connection, sentAt] of this.#inFlight) {
-      if (this.#inFlight.size < this.#window) break
+      if (this.#inFlight.size < places) break
       if (sentAt + HOLD > now) return sentAt + HOLD
       this.#inFlight.delete(connection)
       this.#freed++

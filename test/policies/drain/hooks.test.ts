@@ -194,6 +194,27 @@ test('a preClose that hangs holds the frames until grace ends', async () => {
   assert.equal(report.duration, grace)
 })
 
+test('with a spread, neither a preClose that ends late nor those that close already change the pace', async () => {
+  const rig = createRig({ timeout: 20_000, spread: 4_000 })
+  const leaving = rig.crowd(100, { peer: 'silent' })
+  rig.crowd(99)
+  const job = createJob()
+  rig.drain.preClose(() => {
+    for (const { connection } of leaving) void connection.close(4_000)
+    // It opens while everybody is told.
+    rig.admit()
+    return job.promise
+  })
+  void rig.start('close')
+  await rig.clock.run(rig.plan.grace + 1_000)
+  job.done()
+  await rig.finish()
+  const frames = rig.frames.filter(({ code }) => code === 1012)
+  assert.equal(frames.length, 100)
+  for (const [i, { at }] of frames.entries()) assert.ok(Math.abs(at - rig.plan.grace - 40 * i) <= 2, `frame ${i} at ${at}`)
+  assert.ok(rig.progress.every(({ queued, connections }) => queued <= connections))
+})
+
 test('a preClose that ends after grace does nothing more', async () => {
   const rig = createRig()
   rig.crowd(3, { peer: 'silent' })

@@ -45,7 +45,7 @@ test('a turn in which answers took long leaves fewer places, and it has them aga
   const clock = new FakeClock()
   const sent: ManagedConnection[] = []
   const pace = new Pace(clock, Math.random, () => true, (connection) => { sent.push(connection) })
-  pace.start(0, 0, Infinity)
+  pace.start(0, Infinity)
   pace.add(Array.from({ length: 3_000 }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection))
   /** Answers to all that are under way take so long each; says how many frames follow them. */
   const turn = (each: number): number => {
@@ -95,6 +95,50 @@ test('silent peers do not slow the others down', async () => {
   await rig.run()
   // At worst all places are taken at once.
   assert.ok(rig.frames.at(-1)!.at <= HOLD)
+})
+
+test('where others keep the event loop busy, the window is as large as it must be for the last frame to be in time', () => {
+  for (const [crowd, work] of [[18_500, 12], [15_000, 30], [3_000, 100], [5_000, 40]] as const) {
+    const clock = new FakeClock()
+    const unanswered: ManagedConnection[] = []
+    let sent = 0
+    let lastAt = 0
+    let most = 0
+    const pace = new Pace(clock, seeded(1), () => true, (connection) => {
+      unanswered.push(connection)
+      sent++
+      lastAt = clock.now()
+      clock.stall(0.02)
+    })
+    const until = clock.now() + 5_600
+    pace.start(0, until)
+    pace.add(Array.from({ length: crowd }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection))
+    while (pace.queued > 0) {
+      const before = sent
+      if (pace.pump() !== 'soon' && sent === before) clock.tick(1)
+      most = Math.max(most, sent - before)
+      clock.stall(work)
+      for (const connection of unanswered.splice(0)) pace.answered(connection)
+    }
+    assert.ok(lastAt <= until, `${crowd} with ${work} ms: ${lastAt - until} ms late`)
+    assert.ok(lastAt >= until / 2 || most > WINDOW / 2, 'no more in a turn than there must be')
+    assert.ok(most <= WINDOW)
+  }
+})
+
+test('work before the first frame is not laid to the answers', () => {
+  const clock = new FakeClock()
+  let sent = 0
+  const pace = new Pace(clock, seeded(1), () => true, () => { sent++ })
+  pace.start(0, Infinity)
+  for (let i = 0; i < 20; i++) {
+    clock.stall(50)
+    pace.pump()
+  }
+  pace.add(Array.from({ length: 500 }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection))
+  clock.stall(50)
+  pace.pump()
+  assert.equal(sent, FIRST_WINDOW)
 })
 
 // ——— slices
