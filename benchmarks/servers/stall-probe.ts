@@ -4,6 +4,7 @@
  *
  * The timer costs some per cent of a core: not to be used while CPU time is measured.
  */
+import { openSync, readSync } from 'node:fs'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 import type { Stalls } from './control.ts'
@@ -16,10 +17,11 @@ interface Span { from: number, to: number }
 export class StallProbe {
   readonly #timer: NodeJS.Timeout
   readonly #observer: PerformanceObserver
+  readonly #cpuOfThread = threadCpu()
   readonly #collections: Span[] = []
   readonly #stalls: Array<Span & { cpu: number }> = []
   #last = performance.now()
-  #cpu = cpuMicros()
+  #cpu = this.#cpuOfThread()
 
   constructor () {
     this.#observer = new PerformanceObserver((list) => {
@@ -31,8 +33,8 @@ export class StallProbe {
 
   #tick (): void {
     const now = performance.now()
-    const cpu = cpuMicros()
-    if (now - this.#last > 2 * RESOLUTION) this.#stalls.push({ from: this.#last + RESOLUTION, to: now, cpu: (cpu - this.#cpu) / 1000 })
+    const cpu = this.#cpuOfThread()
+    if (now - this.#last > 2 * RESOLUTION) this.#stalls.push({ from: this.#last + RESOLUTION, to: now, cpu: cpu - this.#cpu })
     this.#last = now
     this.#cpu = cpu
   }
@@ -54,6 +56,20 @@ export class StallProbe {
       result.own = Math.max(result.own, Math.max(0, Math.min(length, stall.cpu) - collecting))
     }
     return result
+  }
+}
+
+/**
+ * Milliseconds for which this thread has had a core, to a tick of the scheduler; where the kernel does not tell (not Linux), those
+ * of the whole process, with its compilers and collectors.
+ */
+function threadCpu (): () => number {
+  try {
+    const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
+    const buffer = Buffer.alloc(64)
+    return () => Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)).split(' ', 1)[0]) / 1e6
+  } catch {
+    return () => cpuMicros() / 1000
   }
 }
 

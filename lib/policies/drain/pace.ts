@@ -17,7 +17,7 @@ export const FIRST_WINDOW = 32
 export const LEAST_WINDOW = 8
 /** A turn of the event loop that is long, milliseconds at work. */
 const LONG_TURN = 8
-/** How long an unanswered one holds its place, milliseconds. */
+/** How long an unanswered one holds its place, milliseconds, as a rule. */
 export const HOLD = 5
 
 /** When to be called again: after input was read, or at a moment; an answer may make it sooner. */
@@ -40,6 +40,8 @@ export class Pace {
   #freed = 0
   #busy = 0
   #turn = HOLD
+  /** Milliseconds for which an unanswered one holds its place: no answer can be read in a turn that takes longer than that. */
+  #hold = HOLD
   /** Milliseconds from one frame to the next. */
   #gap = 0
   #nextAt = 0
@@ -132,6 +134,7 @@ export class Pace {
     const under = this.#freed > 0 || this.#inFlight.size > 0
     const worked = under ? this.#clock.busy() - this.#busy : 0
     this.#turn = Math.max(HOLD, worked)
+    this.#hold = Math.max(HOLD, 2 * worked)
     if (worked > LONG_TURN) this.#window = Math.max(LEAST_WINDOW, this.#window / 2)
     else if (worked <= LONG_TURN / 2) this.#window = Math.min(WINDOW, this.#window + this.#freed)
     this.#freed = 0
@@ -148,7 +151,7 @@ export class Pace {
     const places = Math.max(this.#window, Math.min(WINDOW, left * this.#turn / Math.max(1, rest - this.#turn)))
     for (const [connection, sentAt] of this.#inFlight) {
       if (this.#inFlight.size < places) break
-      if (sentAt + HOLD > now) return sentAt + HOLD
+      if (sentAt + this.#hold > now) return sentAt + this.#hold
       this.#inFlight.delete(connection)
       this.#freed++
     }
