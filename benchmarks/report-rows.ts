@@ -18,6 +18,12 @@ export function find (scenario: ScenarioResult, candidate: string, metric: strin
   return scenario.sizes.find((size) => size.connections === connections)?.rows.find((row) => row.candidate === candidate && row.metric === metric)
 }
 
+/** At the greatest size at which it was measured. */
+export function findLargest (scenario: ScenarioResult | undefined, candidate: string, metric: string): Row | undefined {
+  const size = scenario === undefined ? undefined : largest(scenario, metric, [candidate])
+  return size === undefined ? undefined : find(scenario!, candidate, metric, size)
+}
+
 /** Everyone who has this metric at its greatest size. */
 export function barsOf (scenario: ScenarioResult, metric: string): Bar[] {
   const connections = largest(scenario, metric)

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join, relative } from 'node:path'
 import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
-import { barsOf, factor, find, largest, linesOf, table, unique } from './report-rows.ts'
+import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
 import type { Results, ScenarioResult } from './results.ts'
 
@@ -45,11 +45,11 @@ const LINES: Array<{ scenario: string, metric: string, title: string, candidates
   { scenario: 'echo', metric: 'CPU', title: 'CPU of an echoed message, µs', candidates: ['ours', 'bare', 'floor'] }
 ]
 
-/** The short version: ours against the peer, at the greatest size that both have. */
-const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string }> = [
+/** The short version: ours against the peer, at the greatest size that both have; a peer of another scenario is not of the same rounds. */
+const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string, elsewhere?: { scenario: string, metric: string } }> = [
   { scenario: 'memory', metric: 'heap', text: 'heap of an idle connection', peer: 'bare' },
   { scenario: 'heartbeat', metric: 'CPU, all idle', text: 'CPU of a beat, all idle', peer: 'ws recipe' },
-  { scenario: 'in-process', metric: 'beat, all active', text: 'CPU of a beat, all active, in-process' },
+  { scenario: 'in-process', metric: 'beat, all active', text: 'CPU of a beat, all active, in-process', peer: 'ws recipe', elsewhere: { scenario: 'heartbeat', metric: 'CPU, all active' } },
   { scenario: 'heartbeat', metric: 'stall, all idle', text: 'longest stall of a beat', peer: 'ws recipe' },
   { scenario: 'broadcast', metric: 'CPU, 64 B', text: 'CPU of a broadcast of 64 B', peer: 'ws' },
   { scenario: 'broadcast', metric: 'stall, 64 B', text: 'longest stall of a broadcast', peer: 'ws' },
@@ -136,13 +136,15 @@ function page (results: Results, charts: Map<string, string>): string {
 
 /** The short version, of what there is. */
 function summary (scenarios: Results['scenarios']): string[] {
-  const rows = HEADLINES.flatMap(({ scenario, metric, text, peer }) => {
+  const rows = HEADLINES.flatMap(({ scenario, metric, text, peer, elsewhere }) => {
     const result = scenarios[scenario]
     const size = result === undefined ? undefined : largest(result, metric, peer === undefined ? ['ours'] : ['ours', peer]) ?? largest(result, metric, ['ours'])
     const ours = size === undefined ? undefined : find(result!, 'ours', metric, size)
     if (ours === undefined) return []
-    const other = peer === undefined ? undefined : find(result!, peer, metric, size!)
-    const ratio = (to: string | undefined) => factor(ours.ratios?.find((found) => found.to === to)?.median)
+    const other = peer === undefined ? undefined : elsewhere === undefined ? find(result!, peer, metric, size!) : findLargest(scenarios[elsewhere.scenario], peer, elsewhere.metric)
+    const ratio = (to: string | undefined) => factor(elsewhere !== undefined && to === peer
+      ? other && ours.median / other.median
+      : ours.ratios?.find((found) => found.to === to)?.median)
     const connections = size === 0 ? '–' : figure(size!)
     return [`| ${text} | ${connections} | ${figure(ours.median)} ${ours.unit} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
   })

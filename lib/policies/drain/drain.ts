@@ -13,7 +13,6 @@ import type { ConnectionObserver } from '../../core/connection-host.ts'
 import { deferred } from '../../core/deferred.ts'
 import { DRAIN_PHASES } from '../../core/drain-report.ts'
 import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
-import { attempt, isThenable } from '../../core/events.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 import { Farewell } from './farewell.ts'
@@ -21,6 +20,7 @@ import { notifyAll } from './notify.ts'
 import { Pace } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
+import { PreClose } from './pre-close.ts'
 import { PROGRESS_INTERVAL, settle } from './settle.ts'
 import { Tally } from './tally.ts'
 
@@ -28,6 +28,7 @@ export class Drain implements ConnectionObserver {
   readonly #host: DrainHost
   readonly #report = deferred<DrainReport>()
   readonly #pace: Pace
+  readonly #preClose: PreClose
   readonly #working = new Set<ManagedConnection>()
   #tally: Tally | null = null
   #farewell: Farewell | null = null
@@ -40,13 +41,12 @@ export class Drain implements ConnectionObserver {
   #settling: (() => void) | null = null
   #stepping = false
   #giving = false
-  #preClose: (() => unknown) | null = null
-  #holding = false
 
   constructor (host: DrainHost) {
     this.#host = host
     this.#pace = new Pace(host.clock, host.random, (connection) => !this.#await(connection),
       (connection, index) => this.#farewell!.send(connection, index))
+    this.#preClose = new PreClose(host, () => { if (this.#phase !== 'notify' && !this.#giving) this.#release() })
   }
 
   get phase (): DrainPhase | null { return this.#phase }
@@ -61,8 +61,8 @@ export class Drain implements ConnectionObserver {
 
   /** Runs a user's preClose in *notify*: frames wait for it, until grace ends. Later it is called at once; returns its promise. */
   preClose (hook: () => unknown): unknown {
-    if (this.#phase !== null && this.#phase !== 'settle') return attempt(hook, (error) => this.#host.hookFailed(error, 'preClose'))
-    this.#preClose = hook
+    if (this.#phase !== null && this.#phase !== 'settle') return this.#preClose.call(hook)
+    this.#preClose.give(hook)
     return undefined
   }
 
@@ -85,7 +85,7 @@ export class Drain implements ConnectionObserver {
     if (this.#phase === 'done' || this.#giving) return this.#farewell!.send(connection, this.#tally!.total)
     connection.startDraining()
     // While frames are held it is released with the others.
-    if (this.#phase !== 'notify' && !this.#holding) this.#pace.add([connection])
+    if (this.#phase !== 'notify' && !this.#preClose.holding) this.#pace.add([connection])
     this.#wake()
   }
 
@@ -94,7 +94,7 @@ export class Drain implements ConnectionObserver {
   cleaned (): void { this.#wake() }
   idle (connection: ManagedConnection): void {
     this.#tally!.workEnded(connection)
-    if (this.#working.delete(connection) && !this.#holding && this.#phase !== 'notify') this.#pace.add([connection])
+    if (this.#working.delete(connection) && !this.#preClose.holding && this.#phase !== 'notify') this.#pace.add([connection])
     this.#wake()
   }
 
@@ -155,13 +155,7 @@ export class Drain implements ConnectionObserver {
     this.#moments!.graceEnd = Math.min(lastFrameAt, Math.max(graceEnd, clock.now() + plan.grace))
     this.#host.stopAdmitting()
     this.#enter('notify')
-    if (this.#preClose !== null) {
-      const result = attempt(this.#preClose, (error) => { this.#host.hookFailed(error, 'preClose'); this.#letGo() })
-      if (isThenable(result)) {
-        this.#holding = true
-        result.then(() => this.#letGo(), () => {})
-      }
-    }
+    this.#preClose.run()
     // Before they are told: what ends on its drainSignal was in flight, too.
     this.#awaitAll()
     notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
@@ -181,15 +175,8 @@ export class Drain implements ConnectionObserver {
     this.#awaitAll()
     this.#pace.start(evenly ? plan.spread / Math.max(1, this.#open().length) : 0, this.#moments!.lastFrameAt)
     this.#enter('grace')
-    if (!this.#holding) this.#release()
+    if (!this.#preClose.holding) this.#release()
     this.#step()
-  }
-
-  /** The user's preClose has settled, or grace is over: frames are held no longer. */
-  #letGo (): void {
-    if (!this.#holding) return
-    this.#holding = false
-    if (this.#phase !== 'notify') this.#release()
   }
 
   /** Lets the frames of idle connections go. */
@@ -224,14 +211,14 @@ export class Drain implements ConnectionObserver {
     const now = clock.now()
     if (now >= endAt) return this.#giveUp()
     if (now >= graceEnd) {
-      this.#letGo()
+      this.#preClose.letGo()
       this.#pace.add([...this.#working])
       this.#tally!.abandonedWork += this.#working.size
       this.#working.clear()
     }
     const wake = this.#pace.pump()
     const cut = now < cutAt || this.#cutOff()
-    const waiting = this.#holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
+    const waiting = this.#preClose.holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
     this.#enter(waiting ? 'grace' : registry.size > registry.gone ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
@@ -261,7 +248,7 @@ export class Drain implements ConnectionObserver {
   #giveUp (): void {
     if (this.#giving || this.#phase === 'done') return
     this.#giving = true
-    this.#holding = false
+    this.#preClose.letGo()
     this.#tally!.abandonedWork += this.#working.size
     this.#working.clear()
     const { registry, clock } = this.#host
