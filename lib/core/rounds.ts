@@ -101,7 +101,8 @@ export class Rounds<T extends { readonly id: number }> {
 
   /** Looks at the groups that are due, a slice at a time. */
   #look (): void {
-    const until = this.#clock.now() + SLICE
+    // Half a slice: who is asked something answers, and the other half goes to the answers that come in the same turn.
+    const until = this.#clock.now() + SLICE / 2
     const visit = (entry: T) => {
       this.#cursor = entry.id
       return !this.#rounder.visit(entry) || this.#clock.now() < until
