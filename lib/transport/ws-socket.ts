@@ -163,7 +163,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   const isTheirs = findOwner(base, 'send') !== findOwner(base, 'setSocket')
   const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs ? undefined : methods.send }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
-    const inherited = findDescriptor(base, name)!
+    const inherited = Object.getOwnPropertyDescriptor(findOwner(base, name)!, name)!
     descriptors[name] = {
       configurable: true,
       enumerable: inherited.enumerable!,
@@ -274,11 +274,6 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
   else if (socket._receiver._writableState?.errorEmitted) connection.socketClosing('protocol', code ?? 1006, '')
   else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
-}
-
-function findDescriptor (object: object, name: string): PropertyDescriptor | undefined {
-  const owner = findOwner(object, name)
-  return owner === null ? undefined : Object.getOwnPropertyDescriptor(owner, name)
 }
 
 /** Which in the chain of prototypes has it. */

@@ -39,6 +39,22 @@ test('an immediate runs after the call and its microtasks', async () => {
   assert.deepEqual(order, ['call', 'microtask', 'immediate'])
 })
 
+test('work counts as busy, waiting does not', async () => {
+  const rest = async () => {
+    const before = systemClock.busy()
+    await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 20) })
+    return systemClock.busy() - before
+  }
+  await rest()
+  const [start, before] = [systemClock.now(), systemClock.busy()]
+  while (systemClock.now() - start < 5);
+  assert.ok(systemClock.busy() - before >= 4)
+  // A machine that is busy with something else wakes it late: one of many is enough.
+  let least = Infinity
+  for (let i = 0; i < 50 && least >= 10; i++) least = Math.min(least, await rest())
+  assert.ok(least < 10, `${least} of 20 ms`)
+})
+
 test('fake timers of a test suite do not freeze it', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate', 'Date'] })
   await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 1) })
