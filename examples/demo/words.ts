@@ -55,13 +55,13 @@ function explainLosses (bare: Outcome, plugin: Outcome): string {
 function lost ({ tally, database }: Outcome): string {
   const { messages, jobs, knocks } = tally
   const losses = [
-    [messages.sent - messages.answered, 'replies'],
-    [jobs.started - jobs.answered, 'jobs half done'],
-    [database.acquired - database.released, 'cleanups that came too late for the database'],
-    [codesOf(tally, ['deaf'])['1006'] ?? 0, 'clients cut off before they had read what was waiting for them'],
-    [knocks['cut off'] ?? 0, 'handshakes cut off without an answer']
+    [messages.sent - messages.answered, 'reply', 'replies', ''],
+    [jobs.started - jobs.answered, 'job', 'jobs', ' half done'],
+    [database.acquired - database.released, 'cleanup', 'cleanups', ' that came too late for the database'],
+    [codesOf(tally, ['deaf'])['1006'] ?? 0, 'client', 'clients', ' cut off before reading what was waiting'],
+    [knocks['cut off'] ?? 0, 'handshake', 'handshakes', ' cut off without an answer']
   ] as const
-  const clauses = losses.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
+  const clauses = losses.filter(([count]) => count > 0).map(([count, one, many, what]) => `${count} ${count === 1 ? one : many}${what}`)
   return clauses.join(', ') || 'nothing'
 }
 
