@@ -47,7 +47,7 @@ export const SLICE = 2
 
 /**
  * Connections next to each other in age that are worked on together, so also in memory: with one after another from all over
- * the heap the processor waits for it, half of the time (docs/performance.md).
+ * the heap the same work takes half as much time again (docs/performance.md).
  */
 export const RUN = 64
 
