@@ -11,13 +11,14 @@
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
-import { CloseCode } from '../core/close-codes.ts'
 import { isThenable } from '../core/events.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
 import { answersPing, kSend } from './frames.ts'
+import { endOnce, hangUp, isOurs } from './hang-up.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 
@@ -29,7 +30,7 @@ const kCode = Symbol('fastify-websocket-lifecycle.code')
 interface WsInternals {
   _socket: Socket & { _writableState: { writing: boolean, writelen: number }, _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
   _sender: { _bufferedBytes?: number }
-  _receiver: { _writableState?: { errorEmitted?: boolean } }
+  _receiver: Writable & { _writableState?: { errorEmitted?: boolean } }
   _closeFrameSent: boolean
   _closeFrameReceived: boolean
   _closeCode: number
@@ -124,12 +125,19 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       connection?.sent()
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
-      if (!this._closeFrameReceived) this[kConnection]?.sending()
-      const first = this.readyState === this.OPEN && !this._closeFrameReceived
-      base.close.call(this, code, data)
-      if (first && isOurs(code)) this[kCode] = code
+      const peerToo = this._closeFrameReceived
+      // An answer to ours: ws would end TCP now, and wait for the peer to do so.
+      const answered = peerToo && this._closeFrameSent && this[kCode] === this._closeCode
+      if (peerToo) endOnce(this._receiver)
+      else this[kConnection]?.sending()
+      if (!answered) {
+        const first = this.readyState === this.OPEN && !peerToo
+        if (peerToo) endOnce(this._socket)
+        base.close.call(this, code, data)
+        if (first && isOurs(code)) this[kCode] = code
+      }
       noticeClose(this, code, data)
-      if (this._closeFrameReceived && this[kCode] === this._closeCode) hangUp(this._socket, this[kStreamed] === true)
+      if (answered) hangUp(this._socket, this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
       // ws itself ends a peer that sends pings and does not take the pongs.
@@ -173,24 +181,6 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   }
   for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
   return descriptors
-}
-
-/**
- * Whether whoever sends a code has it from us: an answer has the code of what it answers (RFC 6455 §5.5.1), and these a client
- * hardly sends by itself. Where two close frames cross, the peer may have much to read yet: TCP must stay until it has.
- */
-function isOurs (code: number | undefined): code is number {
-  return code !== undefined && code > CloseCode.GoingAway && code < 4000
-}
-
-/**
- * The peer has answered our close frame: TCP is ours to close first (RFC 6455 §7.1.1), and there is nothing to wait for.
- * What the kernel has taken it delivers; TLS has its own farewell. A stream over the socket ends with 'finish' of the raw one,
- * now or when it is ended later: that must come.
- */
-function hangUp (raw: Partial<Socket> & { encrypted?: boolean }, streamed: boolean): void {
-  if (raw.writableLength === 0 && raw.encrypted !== true && !streamed && !raw.listenerCount?.('finish')) raw.destroy?.()
-  else raw.destroySoon?.()
 }
 
 /** One for all trackers: a listener function may serve the sockets of several. */
