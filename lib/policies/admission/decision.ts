@@ -63,8 +63,11 @@ export function decide (limits: Limits, facts: AdmissionFacts, ignored: (policy:
   for (const name of COUNTED) {
     const limit = limits[name]
     const count = facts[name]
-    if (limit === false || count === undefined || count.counted <= limit.max) continue
-    if (limit.policy === 'refuse' || count.physical > ceiling(limit.max)) {
+    if (limit === false || count === undefined) continue
+    // Also where those on their way out made room under another limit: they may be here all the same.
+    const full = count.physical > ceiling(limit.max)
+    if (count.counted <= limit.max && !full) continue
+    if (limit.policy === 'refuse' || full) {
       if (refuses(name)) return { admit: false, policy: name }
     } else if (!ignored(name, 'evict')) {
       evict.push(name)

@@ -27,9 +27,13 @@ test('a limit holds as many as it says, and no more', () => {
   assert.deepEqual(decide(limits, { ...QUIET, handshakes: 3 }, never), { admit: false, policy: 'handshakes' })
 })
 
-test('where sockets of the evicted are still there, a refusing limit counts only those that keep their place', () => {
-  assert.equal(decide({ ...NONE, total: { max: 3, policy: 'refuse' } }, { ...QUIET, total: count(3, 9) }, never).admit, true)
-})
+for (const policy of ['refuse', 'evict-oldest'] as const) {
+  test(`where sockets of those are still there whom another limit evicted, ${policy} counts who keeps a place, up to the ceiling`, () => {
+    const limits: Limits = { ...NONE, total: { max: 20, policy } }
+    assert.deepEqual(decide(limits, { ...QUIET, total: count(20, 22) }, never), { admit: true, evict: [] })
+    assert.deepEqual(decide(limits, { ...QUIET, total: count(2, 23) }, never), { admit: false, policy: 'total' })
+  })
+}
 
 for (const policy of ['evict-oldest', 'evict-idlest'] as const) {
   test(`${policy} lets a newcomer in and names whose limit must make room, up to the ceiling`, () => {
