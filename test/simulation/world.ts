@@ -268,8 +268,11 @@ export class World {
   /** What is due happens, promises settle, and all invariants are looked at. */
   async turn (): Promise<void> {
     this.schedule.run(this.clock.now())
-    await this.clock.flush()
-    this.time.turned()
+    await this.clock.flush(() => {
+      this.time.turned()
+      // Writes take time, turn after turn, and the peers go on meanwhile.
+      this.schedule.run(this.clock.now())
+    })
     this.steps++
     for (const { name, step } of this.invariants) {
       const message = step?.(this)
