@@ -31,6 +31,9 @@ export interface Clock {
 const { setTimeout, clearTimeout, setImmediate, performance } = globalThis
 const wallNow = Date.now
 
+/** What measures time and waits. */
+export type Ticker = Omit<Clock, 'wallNow' | 'busy'>
+
 /** The real clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),

@@ -6,7 +6,7 @@
  * A deadline never fires early; it fires late by up to one tick, or by as long as the event loop stood still.
  */
 import { SLICE } from './clock.ts'
-import type { Clock, Timer } from './clock.ts'
+import type { Ticker, Timer } from './clock.ts'
 
 /** Milliseconds between two looks at the wheel. */
 export const TICK = 50
@@ -29,7 +29,7 @@ export class Deadline {
 }
 
 export class Deadlines {
-  readonly #clock: Clock
+  readonly #clock: Ticker
   readonly #slots: Array<Deadline | null> = new Array(SLOTS).fill(null)
   readonly #origin: number
   readonly #onTick = () => { this.#advance() }
@@ -38,7 +38,7 @@ export class Deadlines {
   #timer: Timer | null = null
   #slicing = false
 
-  constructor (clock: Clock) {
+  constructor (clock: Ticker) {
     this.#clock = clock
     this.#origin = clock.now()
   }
@@ -56,7 +56,7 @@ export class Deadlines {
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Deadline, delay: number): void {
     this.cancel(deadline)
-    if (this.#size === 0 && !this.#slicing) this.#looked = Math.floor(this.#elapsed() / TICK)
+    if (this.#size === 0 && !this.#slicing) this.#looked = this.ticks
     // Rounded up: never early. Never behind what was looked at either: it would wait for the wheel to come round.
     deadline.due = Math.max(this.#looked + 1, Math.ceil((this.#elapsed() + delay) / TICK))
     const slot = deadline.due % SLOTS
@@ -116,7 +116,7 @@ export class Deadlines {
   /** Calls what is due; false when the slice was over first. */
   #work (): boolean {
     const until = this.#clock.now() + SLICE
-    const now = Math.floor(this.#elapsed() / TICK)
+    const now = this.ticks
     // A stall longer than one turn of the wheel makes every slot due once, not once a turn.
     if (now - this.#looked > SLOTS) this.#looked = now - SLOTS
     while (this.#size > 0 && this.#looked < now) {

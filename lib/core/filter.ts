@@ -23,8 +23,7 @@ export type Filter = 'all' | {
 const KEYS = ['owner', 'tag', 'route', 'state', 'where']
 
 /** Checks a filter and makes the test for one connection. Throws SOCKETS_ERR_INVALID_FILTER. */
-export function matcher (filter: Filter): (connection: Connection) => boolean {
-  if (filter === 'all') return () => true
+export function matcher (filter: Exclude<Filter, 'all'>): (connection: Connection) => boolean {
   if (typeof filter !== 'object' || filter === null) throw new SOCKETS_ERR_INVALID_FILTER(`expected an object, got ${show(filter)}`)
   const entries = Object.entries(filter)
   if (entries.length === 0) throw new SOCKETS_ERR_INVALID_FILTER('it is empty')

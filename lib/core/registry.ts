@@ -98,8 +98,9 @@ export class Registry {
 
   /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
   select (filter: Filter): ManagedConnection[] {
+    if (filter === 'all') return this.snapshot()
     const matches = matcher(filter)
-    return filter === 'all' ? this.snapshot() : this.#candidates(filter).filter(matches)
+    return this.#candidates(filter).filter(matches)
   }
 
   /** Entries of the indexes, for tests that nothing is left. */

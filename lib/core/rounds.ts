@@ -19,11 +19,6 @@ const MIN_GROUPS = 5
 /** Most groups. */
 const MAX_GROUPS = 250
 
-/** What rounds lean on. */
-export interface RoundsHost {
-  readonly clock: Clock
-}
-
 /** Who does the looking. */
 export interface Rounder<T> {
   /** A group is due. */
@@ -49,7 +44,7 @@ export class Rounds<T extends { readonly id: number }> {
   #looking = false
 
   /** `period` is milliseconds, at least a tick. */
-  constructor ({ clock }: RoundsHost, period: number, rounder: Rounder<T>) {
+  constructor (clock: Clock, period: number, rounder: Rounder<T>) {
     this.#clock = clock
     this.#rounder = rounder
     const length = Math.max(TICK, period)

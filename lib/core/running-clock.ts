@@ -4,28 +4,24 @@
  * Each timer that fires lets at most two ticks pass, however long it was late. So a stall, a SIGSTOP or a suspended
  * machine counts as one tick, and what waits unread in the kernel is read before anyone is judged by its silence.
  */
-import type { Clock, Timer } from './clock.ts'
+import type { Ticker, Timer } from './clock.ts'
 import { TICK } from './deadlines.ts'
 
 /** Most that may pass between two timers, milliseconds: one that is a little late loses nothing. */
 const MOST = 2 * TICK
 
-export class RunningClock implements Clock {
-  readonly #clock: Clock
+export class RunningClock implements Ticker {
+  readonly #clock: Ticker
   /** Time that has passed until `#since`. */
   #passed = 0
   #since: number
 
-  constructor (clock: Clock) {
+  constructor (clock: Ticker) {
     this.#clock = clock
     this.#since = clock.now()
   }
 
   now (): number { return this.#passed + Math.min(MOST, this.#clock.now() - this.#since) }
-
-  wallNow (): number { return this.#clock.wallNow() }
-
-  busy (): number { return this.#clock.busy() }
 
   setTimeout (callback: () => void, delay: number): Timer {
     this.#goOn()

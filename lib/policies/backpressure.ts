@@ -5,13 +5,14 @@
  * less than that, up to 1.4 MB on Linux, in `maxStallTime` cannot be told from one that reads nothing. Bytes that wait are those in our queues, the kernel's not counted. Whoever is
  * over either is told 4008 if it still reads, and cut off soon after.
  */
+import type { Clock } from '../core/clock.ts'
 import { CAUSE_CODES } from '../core/close-codes.ts'
 import type { Meter } from '../core/connection-host.ts'
 import { TICK } from '../core/deadlines.ts'
 import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { Rounds } from '../core/rounds.ts'
-import type { Rounder, RoundsHost } from '../core/rounds.ts'
+import type { Rounder } from '../core/rounds.ts'
 import type { Transport } from '../core/socket.ts'
 
 const REASON = 'reads too slowly'
@@ -26,7 +27,8 @@ const LOOKS = 4
 export const LEAST_STALL_TIME = LOOKS * TICK
 
 /** What backpressure leans on. */
-export interface BackpressureHost extends RoundsHost {
+export interface BackpressureHost {
+  readonly clock: Clock
   readonly transport: Transport
   readonly enforcement: Enforcement
 }
@@ -49,7 +51,7 @@ export class Backpressure implements Rounder<ManagedConnection>, Pick<Meter, 'se
     const { maxStallTime } = connection.terms.backpressure
     if (maxStallTime === false || !this.#host.transport.hasHandle(connection.socket)) return
     let rounds = this.#rounds.get(maxStallTime)
-    if (rounds === undefined) this.#rounds.set(maxStallTime, rounds = new Rounds(this.#host, maxStallTime / LOOKS, this))
+    if (rounds === undefined) this.#rounds.set(maxStallTime, rounds = new Rounds(this.#host.clock, maxStallTime / LOOKS, this))
     rounds.add(connection)
   }
 

@@ -8,11 +8,12 @@
  * of. Connections are spread over half an interval in rounds.
  */
 import { afterInput } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { TICK } from '../core/deadlines.ts'
 import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { Rounds } from '../core/rounds.ts'
-import type { Rounder, RoundsHost } from '../core/rounds.ts'
+import type { Rounder } from '../core/rounds.ts'
 import type { Transport } from '../core/socket.ts'
 import type { HeartbeatTerms } from '../core/terms.ts'
 import { NEW, UNSEEN } from '../core/vitals.ts'
@@ -25,7 +26,8 @@ const LOOKS = 2
 export const LEAST_INTERVAL = LOOKS * TICK
 
 /** What a heartbeat leans on. */
-export interface HeartbeatHost extends RoundsHost {
+export interface HeartbeatHost {
+  readonly clock: Clock
   readonly enforcement: Enforcement
   readonly transport: Transport
 }
@@ -76,7 +78,7 @@ class Heartbeat implements Rounder<ManagedConnection> {
     this.#host = host
     this.#interval = interval
     this.#limit = LOOKS * maxMissed
-    this.#rounds = new Rounds(host, interval / LOOKS, this)
+    this.#rounds = new Rounds(host.clock, interval / LOOKS, this)
   }
 
   get size (): number { return this.#rounds.size }

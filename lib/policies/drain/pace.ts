@@ -1,7 +1,7 @@
 /**
  * The order and the pace in which close frames go out.
  *
- * Slices of at most 2 ms, and no more closing handshakes in flight than the window has places. Where a spread is asked for,
+ * Slices of 2 ms, and no more closing handshakes in flight than the window has places. Where a spread is asked for,
  * frames are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
  */
 import { RUN, SLICE } from '../../core/clock.ts'

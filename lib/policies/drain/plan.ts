@@ -139,7 +139,7 @@ function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 
   }
   add('settle', length.settleDelay, 'everything is served; load balancers learn (signals and drain() only)')
   add('grace', length.grace, 'no new ones; idle connections are closed, work in flight may finish')
-  add('spread', length.spread, `close frames for the rest, ${even ? 'evenly over this time' : 'at the steady pace of the window'}; the last one leaves by its end`)
+  add('spread', length.spread, `close frames for the rest, ${even ? 'evenly over this time' : 'as fast as the window permits'}; the last one leaves by its end`)
   add('answer', length.closeTimeout, 'the last peers answer; whoever does not is cut off')
   add('cleanup', length.cleanupReserve, 'the last cleanups; whatever hangs is given up and named')
   return phases
