@@ -254,6 +254,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.rare?.signal?.abort(() => ending.toError())
     this.host.events.emit('closing', this)
     ending.announced = true
+    // Broadcasts behind a fragmented message, whose end nobody will send.
     if (this.rare?.held !== undefined) this.rare.held = undefined
     this.rare?.cleanups?.run()
     this.#finish()

@@ -3,10 +3,11 @@
  * the socket, is ws-transport.ts.
  *
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
- * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist already get the same
- * overrides as own properties. Private parts of ws that are read: `_socket` and its `_handle`, `_sender._bufferedBytes`,
- * `_closeFrameSent`, `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_receiver._writableState.errorEmitted`,
- * `_pendingAutoPongs`, `_maxPendingAutoPongs`, `_socket._writableState`; and which class has `setSocket`.
+ * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist
+ * already get the same overrides as own properties. Private parts of ws that are read: `_socket` with its `_handle` and
+ * `_writableState`, `_sender._bufferedBytes`, `_receiver` with its `_writableState.errorEmitted`, `_closeFrameSent`,
+ * `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_pendingAutoPongs`, `_maxPendingAutoPongs`; and which class has
+ * `setSocket`.
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'

@@ -276,6 +276,14 @@ test('a ping is one write, and tells when it has left', async (t) => {
   assert.deepEqual(await pinged, [PING])
 })
 
+test('the frame of a ping is one and the same for everyone', async (t) => {
+  const lines = [await line(t), await line(t)]
+  const chunks = lines.map(({ socket }) => writes(socket))
+  for (const { socket } of lines) await new Promise<void>((resolve) => { writePing(socket, resolve) })
+  assert.deepEqual(chunks.map(({ length }) => length), [1, 1])
+  assert.equal(chunks[0]![0], chunks[1]![0])
+})
+
 test('a ping does not overtake what is being compressed, and fits between fragments', async (t) => {
   const { client, socket } = await line(t, { deflate: true })
   const seen: string[] = []

@@ -248,7 +248,6 @@ export class Drain implements ConnectionObserver {
   #giveUp (): void {
     if (this.#giving || this.#phase === 'done') return
     this.#giving = true
-    this.#preClose.letGo()
     this.#tally!.abandonedWork += this.#working.size
     this.#working.clear()
     const { registry, clock } = this.#host
