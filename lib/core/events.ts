@@ -67,7 +67,8 @@ export class Events {
   }
 
   emit<K extends keyof LifecycleEvents> (event: K, ...args: LifecycleEvents[K]): void {
-    for (const listener of this.#of(event)) attempt(() => listener(...args), (error) => this.#report(error, event))
+    const failed = (error: unknown) => { this.#report(error, event) }
+    for (const listener of this.#of(event)) attempt(() => listener(...args), failed)
   }
 
   #of<K extends keyof LifecycleEvents> (event: K): ReadonlyArray<Listener<K>> {

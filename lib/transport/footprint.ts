@@ -16,6 +16,12 @@ import type { SocketPolicy } from './ws-socket.ts'
 export function errorTaker (policy: Pick<SocketPolicy, 'unheardError'>): (socket: WebSocket) => void {
   function onError (this: WebSocket, error: Error): void { policy.unheardError(connectionOf(this)!, error) }
   return (socket) => {
+    const { _events: events } = socket as unknown as Inside
+    // As a rule it is the only one, and has its place taken.
+    if (typeof events?.error === 'function') {
+      events.error = onError
+      return
+    }
     // The last one: those before are the application's, from `onOpen` or an event of the tracker.
     const theirs = socket.listeners('error').at(-1)
     if (theirs !== undefined) socket.removeListener('error', theirs as () => void)
@@ -28,9 +34,11 @@ export function releaseResponse ({ socket }: IncomingMessage): void {
   const response = (socket as Socket & { _httpMessage?: ServerResponse | null } | undefined)?._httpMessage
   if (response == null || response.listenerCount('close') > 0) return
   response.detachSocket(socket)
-  // The response's listener has made the list grow to 20 places; a list of two is made anew with two.
-  socket.removeListener('close', onRawClose)
-  socket.on('close', onRawClose)
+  const { _events: events } = socket as unknown as Inside
+  // The response's listener has made the list grow to 20 places.
+  if (Array.isArray(events?.close)) events.close = events.close.slice()
+  // The handler has taken all of them.
+  if (!socket.listeners('close').includes(onRawClose)) socket.on('close', onRawClose)
 }
 
 /** As `{ __proto__: null }`, in which EventEmitter keeps its listeners, but with fields where that is a hash table. */
@@ -40,9 +48,9 @@ Listeners.prototype = Object.create(null) as object
 /** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */
 const NO_EXTENSIONS = Object.freeze({})
 
-/** Private parts of a ws socket that are packed. */
+/** Private parts of a ws socket, or of a raw one, that are packed. */
 interface Inside {
-  _events?: { close?: unknown }
+  _events?: { close?: unknown, error?: unknown }
   _eventsCount?: number
   _extensions?: object
   _sender?: { _extensions?: object }
