@@ -61,6 +61,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       '`ws` waits 30 s for those, this plugin `closeTimeout`, which is 2 s at most by default.',
     metrics: {
       total: 'from the call until the last client has seen the end of its connection',
+      'close()': 'from the call until it has ended: `app.close()`, of `ws` that of its server. Bare tells its clients of the end first and does the rest of its work later, this plugin ends one connection after the other',
       CPU: 'of the server, by connection',
       stall: 'the longest time for which the event loop did not turn, pauses of the garbage collector taken off',
       codes: 'share of the clients that read a close frame with a code in it'

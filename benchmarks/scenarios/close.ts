@@ -1,6 +1,7 @@
 /**
- * How a server ends: total time from its close to the moment when the last client has seen the end, CPU a connection, the
- * longest stall, and the share of clients that read a close code; all clients cooperative, and 1 % that never answer.
+ * How a server ends: time from its close to the moment when the last client has seen the end, and to the one when its own
+ * `close` has ended; CPU a connection, the longest stall, and the share of clients that read a close code; all clients
+ * cooperative, and 1 % that never answer.
  */
 import { BARE, FLOOR, OURS, UWS, WS } from '../candidates.ts'
 import type { Candidate } from '../candidates.ts'
@@ -23,18 +24,20 @@ export const close: Scenario = {
   peers: [BARE, FLOOR],
 
   async measure (candidate, connections) {
-    const { total, cpu, codes } = await closing(candidate, connections, 0)
+    const { total, closed, cpu, codes } = await closing(candidate, connections, 0)
     const found: Measurement[] = [
       { metric: 'total, cooperative', unit: 'ms', value: total },
+      { metric: 'close(), cooperative', unit: 'ms', value: closed },
       { metric: 'CPU, cooperative', unit: 'µs per connection', value: cpu },
       { metric: 'codes, cooperative', unit: '% of clients', value: codes },
       // Once more, for the probe takes some of the CPU.
       ...(await closing(candidate, connections, 0, 'stall, cooperative')).stalls
     ]
     if (candidate.server === 'ours' || isDue(candidate, connections)) {
-      const { total, codes, stalls } = await closing(candidate, connections, Math.ceil(connections * SILENT_SHARE), 'stall, 1 % silent')
+      const { total, closed, codes, stalls } = await closing(candidate, connections, Math.ceil(connections * SILENT_SHARE), 'stall, 1 % silent')
       found.push(
         { metric: 'total, 1 % silent', unit: 'ms', value: total },
+        { metric: 'close(), 1 % silent', unit: 'ms', value: closed },
         { metric: 'codes, 1 % silent', unit: '% of clients', value: codes },
         ...stalls
       )
@@ -49,16 +52,21 @@ function isDue (candidate: Candidate, connections: number): boolean {
   return true
 }
 
-/** Milliseconds, CPU microseconds a connection, per cent of the clients; stalls where a name for them is given. */
-function closing (candidate: Candidate, connections: number, silent: number, stall?: string): Promise<{ total: number, cpu: number, codes: number, stalls: Measurement[] }> {
+/** Milliseconds, CPU microseconds a connection, per cent of the clients. */
+interface Closing { total: number, closed: number, cpu: number, codes: number, stalls: Measurement[] }
+
+/** Stalls where a name for them is given. */
+function closing (candidate: Candidate, connections: number, silent: number, stall?: string): Promise<Closing> {
   return Session.run(candidate, { handler: 'sync' }, async (session) => {
     const { server, load } = session
     await session.open(connections, silent)
     let total = 0
+    let closed = 0
     let told = 0
     const close = async () => {
-      const [{ startedAt }, { lastAt, codes }] = await Promise.all([server.close(), load.ended()])
+      const [{ startedAt, endedAt }, { lastAt, codes }] = await Promise.all([server.close(), load.ended()])
       total = (lastAt - startedAt) / 1000
+      closed = (endedAt - startedAt) / 1000
       told = Object.entries(codes).reduce((sum, [code, count]) => NO_CODE.includes(code) ? sum : sum + count, 0)
     }
     let stalls: Measurement[] = []
@@ -66,6 +74,6 @@ function closing (candidate: Candidate, connections: number, silent: number, sta
       if (stall === undefined) await close()
       else stalls = await session.stallOf(stall, close)
     })
-    return { total, cpu: cpu / connections, codes: told / connections * 100, stalls }
+    return { total, closed, cpu: cpu / connections, codes: told / connections * 100, stalls }
   })
 }

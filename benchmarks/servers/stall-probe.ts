@@ -60,14 +60,18 @@ export class StallProbe {
 }
 
 /**
- * Milliseconds for which this thread has had a core, to a tick of the scheduler; where the kernel does not tell (not Linux), those
- * of the whole process, with its compilers and collectors.
+ * Milliseconds for which this thread has had a core; where the kernel does not tell (not Linux), those of the whole process,
+ * with its compilers and collectors.
  */
 function threadCpu (): () => number {
   try {
     const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
     const buffer = Buffer.alloc(64)
-    return () => Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)).split(' ', 1)[0]) / 1e6
+    return () => {
+      // Or the kernel tells what it knew at the last tick of its scheduler, 4 ms ago maybe.
+      cpuMicros()
+      return Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)).split(' ', 1)[0]) / 1e6
+    }
   } catch {
     return () => cpuMicros() / 1000
   }
