@@ -36,6 +36,7 @@ export const BARE_RECIPE: Candidate = { name: 'bare recipe', server: 'fastify-we
 export const SOCKET_IO: Candidate = { name: 'Socket.IO', server: 'socketio' }
 export const UWS: Candidate = { name: 'uWebSockets.js', server: 'uws' }
 export const RAW_WRITES: Candidate = { name: 'raw writes', server: 'raw-writes' }
+export const RAW_SLICES: Candidate = { name: 'raw writes, in slices', server: 'raw-writes', options: { slices: true } }
 export const FLOOR: Candidate = { name: 'floor', server: 'floor' }
 
 /** ws without a heartbeat: nothing but the socket. */

@@ -13,7 +13,7 @@ export const CANDIDATES: Record<string, string> = {
   'ws recipe': '`ws` alone, with the heartbeat of its README: a flag a socket, a timer that pings everyone',
   'Socket.IO': 'Socket.IO over WebSocket only, its own protocol on both sides',
   'uWebSockets.js': 'a server in C++ with bindings to Node, from a package that carries its binary',
-  'raw writes': 'the least that JavaScript can do: one frame, made once, written to the raw socket of each client below `ws`, with no look at anything',
+  'raw writes': 'the least that JavaScript can do: one frame, made once, written to the raw socket of each client below `ws`, with no look at anything; *in slices*: of 2 ms, between turns of the event loop',
   floor: 'the kernel\'s floor: a program in C (`benchmarks/floor/floor.c`) that does the same traffic with epoll and does nothing else'
 }
 
@@ -49,7 +49,8 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   },
   broadcast: {
     text: 'One message to everyone, several times, one after the other. Ours is `app.sockets.broadcast(data, \'all\')`; `ws` a loop of `send(string)`; ' +
-      'Socket.IO `io.emit`; uWebSockets.js `publish`; the floor one `write(2)` of the same bytes a peer.',
+      'Socket.IO `io.emit`; uWebSockets.js `publish`; raw writes the loop below `ws` that such a loop cannot beat; the floor one `write(2)` of the same bytes a peer. ' +
+      'Where a client sleeps, a write has to wake it, and all clients are one process here: who writes in one go finds it busy, who pauses between slices finds it asleep more often.',
     metrics: {
       CPU: 'of the server, by peer and message',
       wall: 'from the call until the last client has the message, by peer; the clients are part of it',

@@ -1,7 +1,7 @@
 /**
  * One message to everyone: CPU and wall time a peer until all clients have it, and the longest stall of the event loop.
  */
-import { FLOOR, OURS, RAW_WRITES, SOCKET_IO, UWS, WS } from '../candidates.ts'
+import { FLOOR, OURS, RAW_SLICES, RAW_WRITES, SOCKET_IO, UWS, WS } from '../candidates.ts'
 import type { Measurement } from '../results.ts'
 import type { Scenario } from '../scenario.ts'
 import { Session } from '../session.ts'
@@ -18,8 +18,8 @@ export const broadcast: Scenario = {
   title: 'Broadcast',
   sizes: [1_000, 10_000, 18_500],
   rounds: 5,
-  candidates: () => [OURS, WS, SOCKET_IO, UWS, RAW_WRITES, FLOOR],
-  peers: [WS, SOCKET_IO, RAW_WRITES, FLOOR],
+  candidates: () => [OURS, WS, SOCKET_IO, UWS, RAW_WRITES, RAW_SLICES, FLOOR],
+  peers: [WS, SOCKET_IO, RAW_WRITES, RAW_SLICES, FLOOR],
 
   measure: (candidate, connections) => Session.run(candidate, { handler: 'sync', heartbeat: HEARTBEAT }, async (session) => {
     await session.open(connections)

@@ -17,6 +17,8 @@ export interface ServerOptions {
   handler: Handler
   /** Milliseconds from beat to beat; false: none. Left out: what the candidate does by itself. */
   heartbeat?: number | false
+  /** Of raw writes: in slices of 2 ms. */
+  slices?: boolean
 }
 
 /** Use of the process so far. */

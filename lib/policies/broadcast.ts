@@ -64,7 +64,8 @@ export class Broadcasts implements Outbox {
   send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
     return new Promise((resolve) => {
       this.#underWay.push({ frame: this.#host.transport.frame(data), targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, left: null, done: resolve })
-      if (!this.#slicing) this.#slice()
+      // Half of one: another may follow in the same turn.
+      if (!this.#slicing) this.#slice(SLICE / 2)
       else if (this.#underWay.length > MAX_UNDER_WAY && !this.#handing) this.#advance(Infinity)
     })
   }
@@ -85,11 +86,11 @@ export class Broadcasts implements Outbox {
     for (const frame of held!.frames) if (isOpen(connection)) this.#write(connection, frame)
   }
 
-  #slice (): void {
+  #slice (length: number): void {
     const { clock } = this.#host
-    const until = clock.now() + SLICE
+    const until = clock.now() + length
     this.#slicing = true
-    while (this.#underWay.length > 0) if (!this.#advance(until)) return clock.setImmediate(() => { this.#slice() })
+    while (this.#underWay.length > 0) if (!this.#advance(until)) return clock.setImmediate(() => { this.#slice(SLICE) })
     this.#slicing = false
   }
 
@@ -101,7 +102,7 @@ export class Broadcasts implements Outbox {
       const connection = broadcast.targets[broadcast.next++]!
       if (broadcast.left?.delete(connection) === false) continue
       this.#serve(connection, broadcast)
-      if (clock.now() >= until) return false
+      if (broadcast.next < broadcast.targets.length && clock.now() >= until) return false
     }
     this.#underWay.shift()
     broadcast.done(broadcast.result)
