@@ -2,7 +2,7 @@
  * How TCP ends once the close frames are exchanged: soon, with nothing lost, and at little cost.
  */
 import type { Socket } from 'node:net'
-import type { Writable } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 import { CloseCode } from '../core/close-codes.ts'
 
 /**
@@ -18,9 +18,11 @@ export function isOurs (code: number | undefined): code is number {
  * What the kernel has taken it delivers; TLS has its own farewell. A stream over the socket ends with 'finish' of the raw one,
  * now or when it is ended later: that must come.
  */
-export function hangUp (raw: Partial<Socket> & { encrypted?: boolean }, streamed: boolean): void {
-  if (raw.writableLength === 0 && raw.encrypted !== true && !streamed && !raw.listenerCount?.('finish')) raw.destroy?.()
-  else raw.destroySoon?.()
+export function hangUp (raw: Duplex & Partial<Pick<Socket, 'destroySoon'>> & { encrypted?: boolean }, streamed: boolean): void {
+  if (raw.writableLength === 0 && raw.encrypted !== true && !streamed && raw.listenerCount('finish') === 0) raw.destroy()
+  else if (raw.destroySoon !== undefined) raw.destroySoon()
+  // A stream without a kernel socket.
+  else raw.end()
 }
 
 /**

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { Writable } from 'node:stream'
+import { once } from 'node:events'
+import { Duplex, Writable } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import { endOnce } from '../../lib/transport/hang-up.ts'
+import { endOnce, hangUp } from '../../lib/transport/hang-up.ts'
 import { rawSocketOf } from '../../lib/transport/ws-socket.ts'
 import { nextClosed } from '../helpers/records.ts'
 import { connect, start } from '../helpers/server.ts'
@@ -58,4 +59,18 @@ test("an `end` of the application's own stays", () => {
   const theirs = stream.end = () => stream
   endOnce(stream)
   assert.equal(stream.end, theirs)
+})
+
+test('a stream without a kernel socket goes at once; where somebody waits for its finish, it is ended', async () => {
+  const make = () => new Duplex({ read () {}, write (_chunk, _encoding, done) { done() } })
+  const silent = make()
+  hangUp(silent, false)
+  assert.ok(silent.destroyed)
+  const awaited = make()
+  const finished = once(awaited, 'finish')
+  hangUp(awaited, false)
+  await finished
+  const streamed = make()
+  hangUp(streamed, true)
+  assert.deepEqual([streamed.destroyed, streamed.writableEnded], [false, true])
 })
