@@ -40,7 +40,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   heartbeat: {
     text: 'All connections are watched, with the same interval for each candidate; there are several beats. *All idle*: the clients do nothing but answer pings. ' +
       '*All active*: each client sends a message between any two looks; the CPU of those messages, measured in the same round without a heartbeat, is taken off. ' +
-      'What is left of ours is finer than the cost of messages over a network can be told, so that figure may be anything near 0, or below; the scenario in-process tells it.',
+      'What is left of ours is smaller than the noise of the messages: it may be near 0, or below. The scenario in-process measures it.',
     metrics: {
       CPU: 'of the server, by connection and beat',
       'CPU of the messages': 'what was taken off',
@@ -50,7 +50,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   },
   broadcast: {
     text: 'One message to everyone, several times, one after the other. Ours is `app.sockets.broadcast(data, \'all\')`; `ws` a loop of `send(string)`; ' +
-      'Socket.IO `io.emit`; uWebSockets.js `publish`; raw writes the loop below `ws` that such a loop cannot beat; the floor one `write(2)` of the same bytes a peer. ' +
+      'Socket.IO `io.emit`; uWebSockets.js `publish`; raw writes a loop below `ws`, the least it could cost; the floor one `write(2)` of the same bytes a peer. ' +
       'Where a client sleeps, a write has to wake it, and all clients are one process here: who writes in one go finds it busy, who pauses between slices finds it asleep more often.',
     metrics: {
       CPU: 'of the server, by peer and message',

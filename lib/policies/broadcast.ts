@@ -1,5 +1,6 @@
 /**
- * One message to many: encoded once, written once to each, in slices of 2 ms between turns of the event loop.
+ * One message to many: encoded once, written once to each, in slices of 2 ms (the first: of 1 ms) between turns of the event
+ * loop.
  *
  * Whoever matched at the call is served, first broadcast first; who has closed meanwhile or holds too much already is
  * not. What is sent to one connection alone keeps its place: a broadcast that has not come to it yet is written before, and
@@ -64,7 +65,7 @@ export class Broadcasts implements Outbox {
   send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
     return new Promise((resolve) => {
       this.#underWay.push({ frame: this.#host.transport.frame(data), targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, left: null, done: resolve })
-      // Half of one: another may follow in the same turn.
+      // Half a slice: the whole one that goes on with it may run in the same turn of the event loop.
       if (!this.#slicing) this.#slice(SLICE / 2)
       else if (this.#underWay.length > MAX_UNDER_WAY && !this.#handing) this.#advance(Infinity)
     })
@@ -90,7 +91,10 @@ export class Broadcasts implements Outbox {
     const { clock } = this.#host
     const until = clock.now() + length
     this.#slicing = true
-    while (this.#underWay.length > 0) if (!this.#advance(until)) return clock.setImmediate(() => { this.#slice(SLICE) })
+    while (this.#underWay.length > 0) {
+      const through = this.#advance(until)
+      if (this.#underWay.length > 0 && (!through || clock.now() >= until)) return clock.setImmediate(() => { this.#slice(SLICE) })
+    }
     this.#slicing = false
   }
 

@@ -107,6 +107,7 @@ export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Se
 
 /** The overrides, shared by all sockets of one class. */
 function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMap {
+  const closesItself = isTheirs(base, 'close')
   const methods = {
     emit (this: TrackedSocket, type: string | symbol, ...args: unknown[]): boolean {
       const connection = this[kConnection]
@@ -127,11 +128,11 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
       const peerToo = this._closeFrameReceived
-      // An answer to ours: ws would end TCP now, and wait for the peer to do so.
-      const answered = peerToo && this._closeFrameSent && this[kCode] === this._closeCode
+      // An answer to ours, which has left ws: it would end TCP now, and wait for the peer to do so.
+      const answered = peerToo && this[kCode] === this._closeCode && (this._closeFrameSent || this._sender._bufferedBytes === 0)
       if (peerToo) endOnce(this._receiver)
       else this[kConnection]?.sending()
-      if (!answered) {
+      if (!answered || closesItself) {
         const first = this.readyState === this.OPEN && !peerToo
         if (peerToo) endOnce(this._socket)
         base.close.call(this, code, data)
@@ -168,9 +169,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       remove.call(this, type, listener)
     }
   }
-  // A class of the application's own, with a `send` of its own: that is to be called, too.
-  const isTheirs = findOwner(base, 'send') !== findOwner(base, 'setSocket')
-  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs ? undefined : methods.send }) as PropertyDescriptorMap
+  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs(base, 'send') ? undefined : methods.send }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
     const inherited = Object.getOwnPropertyDescriptor(findOwner(base, name)!, name)!
     descriptors[name] = {
@@ -265,6 +264,11 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
   else if (socket._receiver._writableState?.errorEmitted) connection.socketClosing('protocol', code ?? 1006, '')
   else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
+}
+
+/** Whether a class of the application's own has a method of its own: that is to be called, too. */
+function isTheirs (base: WebSocket, method: 'send' | 'close'): boolean {
+  return findOwner(base, method) !== findOwner(base, 'setSocket')
 }
 
 /** Which in the chain of prototypes has it. */

@@ -107,15 +107,15 @@ export class FakeClock implements Clock {
     this.#now = Math.max(this.#now, target)
   }
 
-  /** Runs input and immediates, and lets promises settle, until neither is left. No time passes. `after` is called after each turn. */
+  /** Runs input and immediates, and lets promises settle, until neither is left. No time passes. `after` is called after each turn, before promises settle. */
   async flush (after?: () => void): Promise<void> {
     let turns = 0
     do {
       never(turns++)
       this.turn()
+      after?.()
       // Every microtask runs before a real immediate does.
       await new Promise((resolve) => { realImmediate(resolve) })
-      after?.()
     } while (this.#input.length + this.#immediates.length > 0)
   }
 

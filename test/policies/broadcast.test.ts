@@ -128,6 +128,23 @@ test('a write that takes longer than a slice is one of its own', async () => {
   }
 })
 
+test('many broadcasts to one each behind a crowd stop at the end of a slice, too', async () => {
+  const { tracker, clock, open, crowd, takes } = setup()
+  crowd(3)
+  const owners = Array.from({ length: 10 }, (_, i) => open({ owner: `owner ${i}` }))
+  const served = () => owners.filter(({ socket }) => wire(socket).includes('mine')).length
+  takes(1)
+  const results = [tracker.broadcast('x', { state: 'open' }), ...owners.map((_, i) => tracker.broadcast('mine', { owner: `owner ${i}` }))]
+  const seen: number[] = []
+  while (clock.pendingImmediates > 0) {
+    clock.turn()
+    seen.push(served())
+  }
+  assert.ok(seen.every((count, i) => count - (seen[i - 1] ?? 0) <= 2), seen.join(' '))
+  assert.equal(served(), 10)
+  await Promise.all(results)
+})
+
 test('where the clock stands still a crowd is served within the call, and no turn is asked for', async () => {
   const { tracker, clock, crowd } = setup()
   const pairs = crowd(1_000)

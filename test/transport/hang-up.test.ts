@@ -3,21 +3,25 @@ import { once } from 'node:events'
 import { Duplex, Writable } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { WebSocket } from 'ws'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { endOnce, hangUp } from '../../lib/transport/hang-up.ts'
 import { rawSocketOf } from '../../lib/transport/ws-socket.ts'
 import { nextClosed } from '../helpers/records.ts'
-import { connect, start } from '../helpers/server.ts'
+import { connect, Opcode, rawConnect, start, within } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 
-/** Calls of Node's own `end()` on a stream that had finished before: each makes an error. */
+/** Calls of Node's own `end()` on a stream that had finished before, or was destroyed: each makes an error. */
 function lateEnds (t: TestContext): { of (streams: unknown[]): number } {
   const late: unknown[] = []
-  const { end } = Writable.prototype
-  t.mock.method(Writable.prototype, 'end', function (this: Writable, ...args: unknown[]) {
-    if (this.writableFinished) late.push(this)
-    return Reflect.apply(end, this, args) as Writable
-  })
+  // Node has copied the one to the other.
+  for (const { prototype } of [Writable, Duplex]) {
+    const { end } = prototype
+    t.mock.method(prototype, 'end', function (this: Writable, ...args: unknown[]) {
+      if (this.writableFinished || (this.destroyed && this.writableEnded)) late.push(this)
+      return Reflect.apply(end, this, args) as Writable
+    })
+  }
   return { of: (streams) => late.filter((stream) => streams.includes(stream)).length }
 }
 
@@ -73,4 +77,32 @@ test('a stream without a kernel socket goes at once; where somebody waits for it
   const streamed = make()
   hangUp(streamed, true)
   assert.deepEqual([streamed.destroyed, streamed.writableEnded], [false, true])
+})
+
+test('TCP ends as soon as our frame is answered, also where ws was not told yet that it has left, as over TLS, and the peer keeps its half', async (t) => {
+  const app = await start(t, { closeTimeout: 60_000, drain: { timeout: 120_000 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const peer = await rawConnect(t, app, '/')
+  const [connection] = app.sockets.list()
+  Object.defineProperty(connection!.socket, '_closeFrameSent', { get: () => false, set () {} })
+  const closed = nextClosed(app)
+  void app.sockets.disconnect('all')
+  const { code } = await peer.closeFrame()
+  peer.send(Opcode.Close, Buffer.from([code >> 8, code & 255]))
+  await within(10_000, closed, 'the server waits for the peer')
+})
+
+test('a WebSocket class of the application with a `close` of its own is told of the answer, too', async (t) => {
+  const calls: unknown[][] = []
+  class Own extends WebSocket {
+    override close (...args: never[]): void {
+      calls.push(args)
+      Reflect.apply(WebSocket.prototype.close, this, args)
+    }
+  }
+  const app = await start(t, { options: { WebSocket: Own as never } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  await connect(t, app, '/')
+  const closed = nextClosed(app)
+  void app.sockets.disconnect('all')
+  await closed
+  assert.deepEqual(calls.map(([code]) => code), [3003, 3003])
 })
