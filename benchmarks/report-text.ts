@@ -2,6 +2,7 @@
  * What the report says in words: who was measured, how, and what each row means. A scenario, candidate or metric that is
  * not named here is shown all the same, without a word.
  */
+import { PARTS } from './results.ts'
 
 /** By name in the results, or by what the name begins with. */
 export const CANDIDATES: Record<string, string> = {
@@ -88,15 +89,15 @@ export const SCENARIOS: Record<string, ScenarioText> = {
 }
 
 /** What is behind a metric's name, by the part after the comma. */
-const PARTS: Record<string, string> = {
-  'while at work itself': 'the same, counting only the time in which the main thread had a core',
-  'garbage collection': 'the longest pause of the garbage collector'
+const MEANINGS: Record<string, string> = {
+  [PARTS.own]: 'the same, counting only the time in which the main thread had a core',
+  [PARTS.collection]: 'the longest pause of the garbage collector'
 }
 
 /** What a metric of a scenario means, if that is known. */
 export function meaning (scenario: string, metric: string): string | undefined {
-  const part = Object.keys(PARTS).find((name) => metric.endsWith(`, ${name}`))
-  if (part !== undefined) return PARTS[part]
+  const part = Object.keys(MEANINGS).find((name) => metric.endsWith(`, ${name}`))
+  if (part !== undefined) return MEANINGS[part]
   const known = SCENARIOS[scenario]?.metrics ?? {}
   const name = Object.keys(known).filter((beginning) => metric.startsWith(beginning)).sort((a, b) => b.length - a.length)[0]
   return name === undefined ? undefined : known[name]

@@ -9,6 +9,7 @@ import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
 import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
+import { PARTS } from './results.ts'
 import type { Results, ScenarioResult } from './results.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -49,7 +50,7 @@ const LINES: Array<{ scenario: string, metric: string, title: string, candidates
 const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string, elsewhere?: { scenario: string, metric: string } }> = [
   { scenario: 'memory', metric: 'heap', text: 'heap of an idle connection', peer: 'bare' },
   { scenario: 'heartbeat', metric: 'CPU, all idle', text: 'CPU of a beat, all idle', peer: 'ws recipe' },
-  { scenario: 'in-process', metric: 'beat, all active', text: 'CPU of a beat, all active, in-process with 18,500 peers ¹', peer: 'ws recipe', elsewhere: { scenario: 'heartbeat', metric: 'CPU, all active' } },
+  { scenario: 'in-process', metric: 'beat, all active', text: 'CPU of a beat, all active, in-process', peer: 'ws recipe', elsewhere: { scenario: 'heartbeat', metric: 'CPU, all active' } },
   { scenario: 'heartbeat', metric: 'stall, all idle', text: 'longest stall of a beat', peer: 'ws recipe' },
   { scenario: 'broadcast', metric: 'CPU, 64 B', text: 'CPU of a broadcast of 64 B', peer: 'ws' },
   { scenario: 'broadcast', metric: 'stall, 64 B', text: 'longest stall of a broadcast', peer: 'ws' },
@@ -64,9 +65,6 @@ const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: 
   { scenario: 'echo', metric: 'CPU', text: 'CPU of an echoed message', peer: 'bare' },
   { scenario: 'in-process', metric: 'added to message, sync listener', text: 'added to a message, in-process' }
 ]
-
-/** What follows the name of a stall where the rest of it was waiting for a core. */
-const AT_WORK = ', while at work itself'
 
 /** Below the short version, where it has their signs. */
 const NOTES = [
@@ -156,8 +154,9 @@ function summary (scenarios: Results['scenarios']): string[] {
       ? other && ours.median / other.median
       : ours.ratios?.find((found) => found.to === to)?.median)
     const connections = size === 0 ? '–' : figure(size!)
-    const own = find(result!, 'ours', `${metric}${AT_WORK}`, size!)
-    return [`| ${text} | ${connections} | ${figure(ours.median)} ${ours.unit}${own === undefined ? '' : `, ${figure(own.median)} at work itself ²`} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
+    const own = find(result!, 'ours', `${metric}, ${PARTS.own}`, size!)
+    const mark = elsewhere !== undefined && other !== undefined ? ' ¹' : ''
+    return [`| ${text}${mark} | ${connections} | ${figure(ours.median)} ${ours.unit}${own === undefined ? '' : `, ${figure(own.median)} at work itself ²`} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
   })
   if (rows.length === 0) return []
   const notes = NOTES.filter((note) => rows.some((row) => row.includes(note[0]!))).flatMap((note) => [...wrap(note), ''])

@@ -2,6 +2,9 @@
  * The shape of results/latest.json: what the scenarios give, and what the report is written from.
  */
 
+/** What the names of a stall's parts end with. */
+export const PARTS = { own: 'while at work itself', collection: 'garbage collection' } as const
+
 /** The machine that was measured. */
 export interface Machine {
   cpu: string

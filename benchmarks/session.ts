@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { dialectOf, launch } from './candidates.ts'
 import type { Candidate } from './candidates.ts'
 import type { LoadControl } from './load/control.ts'
+import { PARTS } from './results.ts'
 import type { Measurement } from './results.ts'
 import { Child } from './rpc.ts'
 import type { Remote } from './rpc.ts'
@@ -78,8 +79,8 @@ export class Session {
     const { apart, own, collection } = await this.server.stalls()
     return [
       { metric, unit: 'ms', value: apart },
-      { metric: `${metric}, while at work itself`, unit: 'ms', value: own },
-      { metric: `${metric}, garbage collection`, unit: 'ms', value: collection }
+      { metric: `${metric}, ${PARTS.own}`, unit: 'ms', value: own },
+      { metric: `${metric}, ${PARTS.collection}`, unit: 'ms', value: collection }
     ]
   }
 
