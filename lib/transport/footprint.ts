@@ -34,11 +34,10 @@ export function releaseResponse ({ socket }: IncomingMessage): void {
   const response = (socket as Socket & { _httpMessage?: ServerResponse | null } | undefined)?._httpMessage
   if (response == null || response.listenerCount('close') > 0) return
   response.detachSocket(socket)
-  const { _events: events } = socket as unknown as Inside
-  // The response's listener has made the list grow to 20 places.
-  if (Array.isArray(events?.close)) events.close = events.close.slice()
-  // The handler has taken all of them.
-  if (!socket.listeners('close').includes(onRawClose)) socket.on('close', onRawClose)
+  // The response's listener has made the list grow to 20 places; a list of two is made anew with two. Not by hand: Node 24
+  // keeps count in it of who is being called.
+  socket.removeListener('close', onRawClose)
+  socket.on('close', onRawClose)
 }
 
 /** As `{ __proto__: null }`, in which EventEmitter keeps its listeners, but with fields where that is a hash table. */
@@ -48,7 +47,7 @@ Listeners.prototype = Object.create(null) as object
 /** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */
 const NO_EXTENSIONS = Object.freeze({})
 
-/** Private parts of a ws socket, or of a raw one, that are packed. */
+/** Private parts of a ws socket that are packed. */
 interface Inside {
   _events?: { close?: unknown, error?: unknown }
   _eventsCount?: number

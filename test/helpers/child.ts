@@ -60,7 +60,7 @@ export class Child {
 }
 
 /** Forks a fixture of test/process/fixtures; it is killed when the test is over. */
-export function forkFixture (t: TestContext, name: string, args: string[] = [], { execArgv = [], env = {} }: { execArgv?: string[], env?: Record<string, string> } = {}): Child {
+export function forkFixture (t: TestContext, name: string, args: string[] = [], { execArgv = [], env = {} }: { execArgv?: string[], env?: Record<string, string | undefined> } = {}): Child {
   const child = fork(fileURLToPath(new URL(`../process/fixtures/${name}.ts`, import.meta.url)), args, {
     execArgv: ['--import', import.meta.resolve('tsx'), ...execArgv],
     env: { ...process.env, ...env },
