@@ -67,8 +67,7 @@ export class Events {
   }
 
   emit<K extends keyof LifecycleEvents> (event: K, ...args: LifecycleEvents[K]): void {
-    const failed = (error: unknown) => { this.#report(error, event) }
-    for (const listener of this.#of(event)) attempt(() => listener(...args), failed)
+    for (const listener of this.#of(event)) attempt(() => listener(...args), (error) => this.#report(error, event))
   }
 
   #of<K extends keyof LifecycleEvents> (event: K): ReadonlyArray<Listener<K>> {

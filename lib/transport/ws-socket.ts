@@ -7,7 +7,7 @@
  * already get the same overrides as own properties. Private parts of ws that are read: `_socket` with its `_handle` and
  * `_writableState`, `_sender._bufferedBytes`, `_receiver` with its `_writableState.errorEmitted`, `_closeFrameSent`,
  * `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_pendingAutoPongs`, `_maxPendingAutoPongs`; and which class has
- * `setSocket`.
+ * `setSocket`. `end` of `_receiver` and `_socket` is replaced once the peer's close frame is here (hang-up.ts).
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
