@@ -57,6 +57,8 @@ export class FloorServer implements ServerProcess, Remote<ServerControl> {
   memory (): Promise<never> { return absent() }
   watch (): Promise<never> { return absent() }
   stalls (): Promise<never> { return absent() }
+  profile (): Promise<never> { return absent() }
+  profiled (): Promise<never> { return absent() }
 
   async stop (): Promise<void> {
     if (this.#beat !== null) clearInterval(this.#beat)

@@ -9,6 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
+/** How the names of the folders begin, in some `node_modules`. */
+export const LIBRARY = '.ours-'
 const folders = new Map<string, string>()
 
 /** The folder with its index.js, of the sources as they are, or of a commit. Built on the first call. */
@@ -24,7 +26,7 @@ function build (revision: string): string {
   // Below the repository, for its packages are looked up from there; in a folder that every tool leaves alone.
   const parent = join(import.meta.dirname, 'node_modules')
   mkdirSync(parent, { recursive: true })
-  const folder = mkdtempSync(join(parent, '.ours-'))
+  const folder = mkdtempSync(join(parent, LIBRARY))
   process.on('exit', () => { rmSync(folder, { recursive: true, force: true }) })
   const sources = revision === '' ? ROOT : join(folder, 'sources')
   if (revision !== '') {

@@ -85,11 +85,17 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   },
   'open-close': {
     text: 'Servers that are made, listen, and close, as a test suite does it hundreds of times; without a client and with one.'
+  },
+  profile: {
+    text: 'Where the main thread\'s time goes, by whose code it was in when V8\'s profiler looked, every 500 µs; all at the greatest size, the code compiled before. ' +
+      '*Native code* is system calls, above all, and what Node and V8 do in C++; the rest of the thread\'s time is the benchmark\'s own. The profiler takes some per cent itself: ' +
+      'what something costs is in the other tables, this one shows where. The profiles are left in `benchmarks/results/profiles`, to be opened with the developer tools of a browser.'
   }
 }
 
 /** What is behind a metric's name, by the part after the comma. */
 const MEANINGS: Record<string, string> = {
+  warm: 'the same, cooperative, after ten other servers with 1,000 connections each were opened and closed in the process. A server closes once, with code that has never run; of few connections that is much of the work',
   [PARTS.own]: 'the same, counting only the time in which the main thread had a core',
   [PARTS.collection]: 'the longest pause of the garbage collector'
 }

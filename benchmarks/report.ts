@@ -8,6 +8,7 @@ import { join, relative } from 'node:path'
 import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
 import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
+import { profileTable } from './report-profile.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
 import { PARTS } from './results.ts'
 import type { Results, ScenarioResult } from './results.ts'
@@ -176,7 +177,7 @@ function section (name: string, scenario: ScenarioResult, charts: Map<string, st
     '',
     ...SCENARIOS[name] === undefined ? [] : [...wrap(SCENARIOS[name].text), ''],
     ...charts.has(name) ? [picture(name, BARS.find((chart) => chart.scenario === name)!.title), ''] : [],
-    ...metrics.length === 0 ? ['Nothing was measured.'] : table(scenario),
+    ...metrics.length === 0 ? ['Nothing was measured.'] : name === 'profile' ? profileTable(scenario) : table(scenario),
     '',
     ...meanings.length === 0 ? [] : [...meanings, ''],
     ...skipped.length === 0 ? [] : [...skipped, '']

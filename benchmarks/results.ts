@@ -5,6 +5,22 @@
 /** What the names of a stall's parts end with. */
 export const PARTS = { own: 'while at work itself', collection: 'garbage collection' } as const
 
+/** Whose code a main thread was in, as the names of a profile's metrics end. */
+export const PROFILE_PARTS = {
+  plugin: 'this plugin',
+  ws: 'ws',
+  packages: 'Fastify and other packages',
+  node: 'JavaScript of Node',
+  native: 'native code',
+  collection: 'garbage collection'
+} as const
+
+/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function. */
+export const WHOLE = 'main thread'
+export const MOST = 'one function of the plugin, at most'
+
+export type ProfilePart = keyof typeof PROFILE_PARTS
+
 /** The machine that was measured. */
 export interface Machine {
   cpu: string

@@ -17,6 +17,8 @@ import type { ServerControl, ServerOptions } from './servers/control.ts'
 const PARALLEL = 64
 /** Handshakes before anything is measured. */
 const WARM_UP = 1_000
+/** Servers that are closed before, each with so many connections. */
+const CLOSED_BEFORE = 10
 /** For what comes after a handshake or an end, milliseconds. */
 const SETTLE = 300
 
@@ -24,13 +26,14 @@ export class Session {
   readonly server: Remote<ServerControl>
   readonly load: Remote<LoadControl>
   readonly candidate: Candidate
-  readonly #port: number
+  readonly #options: ServerOptions
+  #port = 0
 
-  private constructor (candidate: Candidate, server: Remote<ServerControl>, load: Remote<LoadControl>, port: number) {
+  private constructor (candidate: Candidate, server: Remote<ServerControl>, load: Remote<LoadControl>, options: ServerOptions) {
     this.candidate = candidate
     this.server = server
     this.load = load
-    this.#port = port
+    this.#options = { ...options, ...candidate.options }
   }
 
   /** Starts both, warms up, and hands over. */
@@ -38,8 +41,8 @@ export class Session {
     const server = launch(candidate)
     const load = new Child<LoadControl>(join(import.meta.dirname, 'load/main.ts'))
     try {
-      const { port } = await server.remote.start({ ...options, ...candidate.options })
-      const session = new Session(candidate, server.remote, load.remote, port)
+      const session = new Session(candidate, server.remote, load.remote, options)
+      await session.#start()
       await session.warmUp()
       return await measure(session)
     } finally {
@@ -47,11 +50,25 @@ export class Session {
     }
   }
 
+  async #start (): Promise<void> {
+    this.#port = (await this.server.start(this.#options)).port
+  }
+
   /** Opens connections and drops them again, so that code is compiled and pools are filled. */
   async warmUp (times = 1): Promise<void> {
     for (let i = 0; i < times; i++) {
       await this.open(WARM_UP)
       await this.drop()
+    }
+  }
+
+  /** Closes the server with connections open, and starts another one in its process: its code is compiled then. */
+  async warmUpClosing (): Promise<void> {
+    for (let i = 0; i < CLOSED_BEFORE; i++) {
+      await this.open(WARM_UP)
+      await this.close()
+      await this.drop()
+      await this.#start()
     }
   }
 
@@ -66,6 +83,24 @@ export class Session {
     await this.load.drop()
     while ((await this.server.sample()).connections > 0) await sleep(20)
     await sleep(SETTLE)
+  }
+
+  /** So many broadcasts, one after the other; microseconds from each one's start to its last arrival, in all. */
+  async broadcast (bytes: number, connections: number, times: number): Promise<number> {
+    let wall = 0
+    for (let i = 0; i < times; i++) {
+      await this.load.expect(connections)
+      const { startedAt } = await this.server.broadcast(bytes)
+      const { lastAt } = await this.load.reached()
+      wall += lastAt - startedAt
+    }
+    return wall
+  }
+
+  /** Closes the server: milliseconds until its own `close` has ended, and until the last client has; clients by close code. */
+  async close (): Promise<{ closed: number, total: number, codes: Record<number, number> }> {
+    const [{ startedAt, endedAt }, { lastAt, codes }] = await Promise.all([this.server.close(), this.load.ended()])
+    return { closed: (endedAt - startedAt) / 1000, total: (lastAt - startedAt) / 1000, codes }
   }
 
   /** The longest stall of the server while `work` runs; nothing of a server that has no event loop of Node. */

@@ -25,28 +25,16 @@ export const broadcast: Scenario = {
     await session.open(connections)
     const found: Measurement[] = []
     for (const { bytes, name } of MESSAGES) {
-      await repeat(session, bytes, connections, WARM_UP)
+      await session.broadcast(bytes, connections, WARM_UP)
       let wall = 0
-      const cpu = await session.cpuOf(async () => { wall = await repeat(session, bytes, connections, REPEATS) })
+      const cpu = await session.cpuOf(async () => { wall = await session.broadcast(bytes, connections, REPEATS) })
       const per = connections * REPEATS
       found.push(
         { metric: `CPU, ${name}`, unit: 'µs per peer', value: cpu / per },
         { metric: `wall, ${name}`, unit: 'µs per peer', value: wall / per },
-        ...await session.stallOf(`stall, ${name}`, () => repeat(session, bytes, connections, REPEATS))
+        ...await session.stallOf(`stall, ${name}`, () => session.broadcast(bytes, connections, REPEATS))
       )
     }
     return found
   })
-}
-
-/** So many broadcasts, one after the other; microseconds from each one's start to its last arrival, in all. */
-async function repeat ({ server, load }: Session, bytes: number, connections: number, times: number): Promise<number> {
-  let wall = 0
-  for (let i = 0; i < times; i++) {
-    await load.expect(connections)
-    const { startedAt } = await server.broadcast(bytes)
-    const { lastAt } = await load.reached()
-    wall += lastAt - startedAt
-  }
-  return wall
 }

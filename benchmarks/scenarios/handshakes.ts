@@ -5,8 +5,8 @@ import { BARE, FLOOR, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
 import type { Scenario } from '../scenario.ts'
 import { Session } from '../session.ts'
 
-/** Thousands of handshakes before: only after some 5,000 is all of their code compiled. Until then they cost twice as much. */
-const WARM_UP = 5
+/** Thousands of handshakes before: only after some 10,000 is all of their code compiled. Until then they cost twice as much. */
+const WARM_UP = 10
 
 export const handshakes: Scenario = {
   title: 'Handshakes',

@@ -10,6 +10,7 @@ import { heartbeat } from './heartbeat.ts'
 import { inProcess } from './in-process.ts'
 import { memory } from './memory.ts'
 import { openClose } from './open-close.ts'
+import { profile } from './profile.ts'
 
 export const scenarios: Record<string, Scenario> = {
   memory,
@@ -19,5 +20,6 @@ export const scenarios: Record<string, Scenario> = {
   close,
   handshakes,
   'in-process': inProcess,
-  'open-close': openClose
+  'open-close': openClose,
+  profile
 }

@@ -1,6 +1,7 @@
 /**
  * What a server under test can be asked, and how it is set up. Types only.
  */
+import type { ProfilePart } from '../results.ts'
 
 /** What the route's handler is. */
 export type Handler =
@@ -47,6 +48,14 @@ export interface Stalls {
   collection: number
 }
 
+/** What the main thread did, microseconds of its CPU time. */
+export interface Profile {
+  cpu: number
+  parts: Record<ProfilePart | 'application', number>
+  /** In the one function of the plugin that took most. */
+  largest: number
+}
+
 /** Points in time are microseconds of the monotonic clock, which all processes of a machine share. */
 export interface ServerControl {
   start (options: ServerOptions): Promise<{ port: number }>
@@ -57,6 +66,10 @@ export interface ServerControl {
   watch (): void
   /** What was seen since `watch`, which ends with it. */
   stalls (): Promise<Stalls>
+  /** Starts V8's profiler. */
+  profile (): Promise<void>
+  /** Ends it; `file` is where its profile goes. */
+  profiled (file: string): Promise<Profile>
   /** Sends one message of so many bytes to everyone; answers when all is handed over. */
   broadcast (bytes: number): Promise<{ startedAt: number }>
   /** Closes the server; answers when its own `close` has ended. */

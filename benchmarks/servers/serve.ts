@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { monotonicMicros } from '../monotonic.ts'
 import { answer } from '../rpc.ts'
 import type { Memory, ServerControl, ServerOptions } from './control.ts'
+import { Profiler } from './profiler.ts'
 import { cpuMicros, StallProbe } from './stall-probe.ts'
 
 /** What a candidate brings. */
@@ -24,6 +25,7 @@ const PAUSE = 300
 export function serve (start: (options: ServerOptions) => Promise<RunningServer>): void {
   let server: RunningServer
   let probe: StallProbe | null = null
+  let profiler: Profiler | null = null
   const texts = new Map<number, string>()
   answer<ServerControl>({
     async start (options) {
@@ -34,6 +36,11 @@ export function serve (start: (options: ServerOptions) => Promise<RunningServer>
     memory,
     watch () { probe = new StallProbe() },
     stalls: () => probe!.end(),
+    profile () {
+      profiler = new Profiler()
+      return profiler.start()
+    },
+    profiled: (file) => profiler!.end(file),
     async broadcast (bytes) {
       const text = texts.get(bytes) ?? 'x'.repeat(bytes)
       texts.set(bytes, text)

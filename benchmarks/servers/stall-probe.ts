@@ -63,7 +63,7 @@ export class StallProbe {
  * Milliseconds for which this thread has had a core; where the kernel does not tell (not Linux), those of the whole process,
  * with its compilers and collectors.
  */
-function threadCpu (): () => number {
+export function threadCpu (): () => number {
   try {
     const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
     const buffer = Buffer.alloc(64)

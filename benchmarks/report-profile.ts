@@ -1,0 +1,28 @@
+/**
+ * The table of the scenario profile: an activity and a candidate a line, whose code it was across.
+ */
+import { figure } from './charts.ts'
+import { find, largest, unique } from './report-rows.ts'
+import { MOST, PROFILE_PARTS, WHOLE } from './results.ts'
+import type { ScenarioResult } from './results.ts'
+
+const COLUMNS = [WHOLE, ...Object.values(PROFILE_PARTS), MOST]
+
+/** At the greatest size of each activity. Pure. */
+export function profileTable (scenario: ScenarioResult): string[] {
+  const rows = scenario.sizes.flatMap((size) => size.rows)
+  const activities = unique(rows.map(({ metric }) => metric.split(': ')[0]!))
+  return [
+    `| what | | ${COLUMNS.join(' | ')} |`,
+    `|---|---|${'---|'.repeat(COLUMNS.length)}`,
+    ...activities.flatMap((activity) => {
+      const whole = `${activity}: ${WHOLE}`
+      const connections = largest(scenario, whole)!
+      const candidates = unique(rows.filter(({ metric }) => metric === whole).map(({ candidate }) => candidate))
+      return candidates.map((candidate, i) => {
+        const cells = COLUMNS.map((column) => find(scenario, candidate, `${activity}: ${column}`, connections))
+        return `| ${i === 0 ? `**${activity}**, ${cells[0]!.unit}` : ''} | ${candidate} | ${cells.map((cell) => cell === undefined ? '–' : figure(cell.median)).join(' | ')} |`
+      })
+    })
+  ]
+}

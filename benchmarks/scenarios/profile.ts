@@ -1,0 +1,116 @@
+/**
+ * Where the CPU goes: the main thread's time by whose code it is in, for beats, broadcasts, handshakes and closing. What
+ * is not in the plugin it can only change by calling it less.
+ *
+ * The profiler itself takes some per cent: the other scenarios tell what something costs, this one tells where.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BARE, OURS, RECIPE, WS } from '../candidates.ts'
+import type { Candidate } from '../candidates.ts'
+import { MOST, PROFILE_PARTS, WHOLE } from '../results.ts'
+import type { Measurement, ProfilePart } from '../results.ts'
+import type { Scenario } from '../scenario.ts'
+import type { Profile, ServerOptions } from '../servers/control.ts'
+import { Session } from '../session.ts'
+
+/** Where the profiles themselves are left. */
+const FOLDER = join(import.meta.dirname, '../results/profiles')
+/** Milliseconds. */
+const INTERVAL = 3_000
+const BEATS = 4
+const BROADCASTS = 5
+const MESSAGE_BYTES = 64
+/** Thousands of handshakes before: see the scenario handshakes. */
+const WARM_UP = 10
+
+interface Activity {
+  unit: string
+  candidates: Candidate[]
+  options?: Partial<ServerOptions>
+  /** Until it is as it will be; then `run`, which says how many times its unit was done. */
+  prepare (session: Session, connections: number): Promise<unknown>
+  run (session: Session, connections: number): Promise<number>
+}
+
+const ACTIVITIES: Record<string, Activity> = {
+  'a beat': {
+    unit: 'µs per connection and beat',
+    candidates: [OURS, RECIPE],
+    options: { heartbeat: INTERVAL },
+    async prepare (session, connections) {
+      await session.open(connections)
+      await sleep(2 * INTERVAL)
+    },
+    async run (_session, connections) {
+      await sleep(BEATS * INTERVAL)
+      return BEATS * connections
+    }
+  },
+  'a broadcast': {
+    unit: 'µs per peer',
+    candidates: [OURS, WS],
+    async prepare (session, connections) {
+      await session.open(connections)
+      await session.broadcast(MESSAGE_BYTES, connections, BROADCASTS)
+    },
+    async run (session, connections) {
+      await session.broadcast(MESSAGE_BYTES, connections, BROADCASTS)
+      return BROADCASTS * connections
+    }
+  },
+  'a handshake': {
+    unit: 'µs per handshake',
+    candidates: [OURS, BARE],
+    prepare: (session) => session.warmUp(WARM_UP),
+    async run (session, connections) {
+      await session.open(connections)
+      return connections
+    }
+  },
+  closing: {
+    unit: 'µs per connection',
+    candidates: [OURS, BARE],
+    async prepare (session, connections) {
+      await session.warmUpClosing()
+      await session.open(connections)
+    },
+    async run (session, connections) {
+      await session.close()
+      return connections
+    }
+  }
+}
+
+export const profile: Scenario = {
+  title: 'Profile',
+  sizes: [18_500],
+  rounds: 3,
+  candidates: () => [OURS, BARE, WS, RECIPE],
+  peers: [],
+
+  async measure (candidate, connections) {
+    const found: Measurement[] = []
+    for (const [name, activity] of Object.entries(ACTIVITIES)) {
+      if (!activity.candidates.some(({ server, options }) => server === candidate.server && options === candidate.options)) continue
+      const { cpu, parts, largest, units } = await profileOf(name, activity, candidate, connections)
+      const add = (metric: string, value: number) => { found.push({ metric: `${name}: ${metric}`, unit: activity.unit, value: value / units }) }
+      add(WHOLE, cpu)
+      for (const part of Object.keys(PROFILE_PARTS) as ProfilePart[]) add(PROFILE_PARTS[part], parts[part])
+      if (candidate.server === 'ours') add(MOST, largest)
+    }
+    return found
+  }
+}
+
+function profileOf (name: string, { options, prepare, run }: Activity, candidate: Candidate, connections: number): Promise<Profile & { units: number }> {
+  mkdirSync(FOLDER, { recursive: true })
+  const file = `${candidate.name}-${name}.cpuprofile`.replaceAll(' ', '-')
+  return Session.run(candidate, { handler: 'sync', ...options }, async (session) => {
+    await prepare(session, connections)
+    await session.server.profile()
+    const units = await run(session, connections)
+    return { ...await session.server.profiled(join(FOLDER, file)), units }
+  })
+}

@@ -1,0 +1,71 @@
+/**
+ * V8's profiler around a piece of work: what the main thread did, by whose code it was in.
+ */
+import { writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
+import type { Profiler as V8 } from 'node:inspector'
+import { LIBRARY } from '../library.ts'
+import type { ProfilePart } from '../results.ts'
+import type { Profile } from './control.ts'
+import { threadCpu } from './stall-probe.ts'
+
+/** Microseconds from sample to sample. */
+const PERIOD = 500
+/** Roots of the profile that are no function. */
+const IDLE = '(idle)'
+const COLLECTOR = '(garbage collector)'
+
+/** Whose code a script is, the first that fits. */
+const OWNERS: Array<[part: ProfilePart, script: RegExp]> = [
+  ['plugin', new RegExp(`/node_modules/${LIBRARY.replace('.', '\\.')}`)],
+  ['ws', /\/node_modules\/ws\//],
+  ['packages', /\/node_modules\//],
+  ['node', /^node:/],
+  // Builtins of V8 and functions of C++ have no script.
+  ['native', /^$/]
+]
+
+export class Profiler {
+  readonly #session = new Session()
+  readonly #cpuOfThread = threadCpu()
+  #startedAt = 0
+
+  async start (): Promise<void> {
+    this.#session.connect()
+    await this.#session.post('Profiler.enable')
+    await this.#session.post('Profiler.setSamplingInterval', { interval: PERIOD })
+    await this.#session.post('Profiler.start')
+    this.#startedAt = this.#cpuOfThread()
+  }
+
+  /** Ends it; `file` is where the profile goes, for whoever wants to look at it with other tools. */
+  async end (file: string): Promise<Profile> {
+    const cpu = (this.#cpuOfThread() - this.#startedAt) * 1000
+    const { profile } = await this.#session.post('Profiler.stop')
+    this.#session.disconnect()
+    writeFileSync(file, JSON.stringify(profile))
+    return divide(profile, cpu)
+  }
+}
+
+/** CPU time by part. Samples are taken by the clock on the wall, so they say in which proportions. */
+function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: number): Profile {
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const parts: Profile['parts'] = { plugin: 0, ws: 0, packages: 0, node: 0, native: 0, collection: 0, application: 0 }
+  const functions = new Map<string, number>()
+  let all = 0
+  for (const [i, sample] of samples.entries()) {
+    const { functionName, url, lineNumber } = frames.get(sample)!
+    if (functionName === IDLE) continue
+    // A delta is the time before its sample.
+    const time = timeDeltas[i + 1] ?? 0
+    const part = functionName === COLLECTOR ? 'collection' : OWNERS.find(([, script]) => script.test(url))?.[0] ?? 'application'
+    all += time
+    parts[part] += time
+    const place = `${functionName} ${url}:${lineNumber}`
+    if (part === 'plugin') functions.set(place, (functions.get(place) ?? 0) + time)
+  }
+  const scale = cpu / all
+  for (const part of Object.keys(parts) as ProfilePart[]) parts[part] *= scale
+  return { cpu, parts, largest: Math.max(0, ...functions.values()) * scale }
+}
