@@ -55,7 +55,9 @@ export class Overseer {
     this.admission = limited ? new Admission({ ...host, minDelay }, limits, () => this.#pressure?.under ?? false) : null
     this.timekeeper = {
       idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) },
-      endSet: (connection) => { expiry.endSet(connection) }
+      idleDue: (connection) => { idle.idleDue(connection) },
+      endSet: (connection) => { expiry.endSet(connection) },
+      endDue: (connection) => { expiry.endDue(connection) }
     }
     this.meter = {
       spend: (connection, terms) => rate.spend(connection, terms),

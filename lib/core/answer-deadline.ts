@@ -7,12 +7,12 @@
  */
 import type { WebSocket } from 'ws'
 import type { ConnectionHost } from './connection-host.ts'
-import { Deadline } from './deadlines.ts'
+import { Entry } from './deadlines.ts'
 
 /** Looks at a frame that cannot leave, within `closeTimeout`. */
 const LOOKS = 4
 
-export class AnswerDeadline extends Deadline {
+export class AnswerDeadline extends Entry {
   readonly #host: ConnectionHost
   readonly #socket: WebSocket
   /** Whether a frame that cannot leave yet is waited for. */
@@ -23,7 +23,7 @@ export class AnswerDeadline extends Deadline {
   #stalls = 0
 
   constructor (host: ConnectionHost, socket: WebSocket, patient: boolean) {
-    super(look)
+    super()
     this.#host = host
     this.#socket = socket
     this.#patient = patient
@@ -41,7 +41,7 @@ export class AnswerDeadline extends Deadline {
     deadlines.set(this, this.#left ? closeTimeout : closeTimeout / LOOKS)
   }
 
-  look (): void {
+  expire (): void {
     const { transport } = this.#host
     if (!this.#left) {
       const pending = transport.pendingBytes(this.#socket)
@@ -52,6 +52,3 @@ export class AnswerDeadline extends Deadline {
     transport.terminate(this.#socket)
   }
 }
-
-/** One function for all: a closure each would cost as much as the deadline. */
-function look (this: AnswerDeadline): void { this.look() }

@@ -70,11 +70,13 @@ export interface ConnectionObserver {
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void
 }
 
-/** Whoever acts on a time that was set or moved on an open connection. */
+/** Whoever acts on a time that was set or moved on an open connection, and when it has come. */
 export interface Timekeeper {
   idleTimeoutSet (connection: ManagedConnection): void
+  idleDue (connection: ManagedConnection): void
   /** Its `expiresAt` or `maxLifetime`. */
   endSet (connection: ManagedConnection): void
+  endDue (connection: ManagedConnection): void
 }
 
 /** Whoever decides who may stay. */
@@ -101,12 +103,11 @@ export interface Outbox {
   release (connection: ManagedConnection): void
 }
 
-/** The place a connection holds. */
+/** The place a connection holds, under its address and an owner. */
 export interface Place {
-  readonly address: string
-  owner: string | undefined
+  readonly owner: string | undefined
   /** It has made room for another. */
-  evicted: boolean
+  readonly evicted: boolean
 }
 
 /** What is known of a connection when it opens. */

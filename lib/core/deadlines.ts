@@ -13,24 +13,34 @@ export const TICK = 50
 
 const SLOTS = 512
 
-/** One deadline; its holder keeps and reuses it. It is `this` in its callback. */
-export class Deadline {
-  readonly callback: (this: never) => void
+/** One entry of the wheel; its holder keeps and reuses it. */
+export abstract class Entry {
   /** @internal Tick at which it is due; -1 when not set. */
   due = -1
   /** @internal */
-  previous: Deadline | null = null
+  previous: Entry | null = null
   /** @internal */
-  next: Deadline | null = null
+  next: Entry | null = null
 
-  constructor (callback: (this: never) => void) {
-    this.callback = callback
+  /** What is done when it is due. */
+  abstract expire (): void
+}
+
+/** A deadline that calls a function. Where every connection has one, a class of its own takes less memory than a closure. */
+export class Deadline extends Entry {
+  readonly #callback: () => void
+
+  constructor (callback: () => void) {
+    super()
+    this.#callback = callback
   }
+
+  expire (): void { this.#callback() }
 }
 
 export class Deadlines {
   readonly #clock: Ticker
-  readonly #slots: Array<Deadline | null> = new Array(SLOTS).fill(null)
+  readonly #slots: Array<Entry | null> = new Array(SLOTS).fill(null)
   readonly #origin: number
   readonly #onTick = () => { this.#advance() }
   #looked = 0
@@ -54,7 +64,7 @@ export class Deadlines {
   }
 
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
-  set (deadline: Deadline, delay: number): void {
+  set (deadline: Entry, delay: number): void {
     this.cancel(deadline)
     if (this.#size === 0 && !this.#slicing) this.#looked = this.ticks
     // Rounded up: never early. Never behind what was looked at either: it would wait for the wheel to come round.
@@ -69,7 +79,7 @@ export class Deadlines {
   }
 
   /** Takes a deadline back; one that is not set is ignored. */
-  cancel (deadline: Deadline): void {
+  cancel (deadline: Entry): void {
     if (deadline.due === -1) return
     const { previous, next } = deadline
     if (previous === null) this.#slots[deadline.due % SLOTS] = next
@@ -128,7 +138,7 @@ export class Deadlines {
           continue
         }
         this.cancel(deadline)
-        ;(deadline.callback as (this: Deadline) => void)()
+        deadline.expire()
         if (this.#clock.now() >= until) return false
         // The list may have changed under us: again from its head.
         deadline = this.#slots[slot]!

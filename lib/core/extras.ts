@@ -11,7 +11,7 @@ import type { Deferred } from './deferred.ts'
 import type { LazySignal } from './lazy-signal.ts'
 import type { MessageQueue } from './messages.ts'
 import type { Frame } from './socket.ts'
-import type { Stall, Times } from './vitals.ts'
+import type { EndDeadline, IdleDeadline, Stall } from './vitals.ts'
 
 /** Where a client stands whose messages are counted. */
 export interface Bucket {
@@ -34,12 +34,13 @@ export interface Extras {
   closed?: Deferred<CloseRecord>
   bucket?: Bucket
   stall?: Stall | null
-  times?: Times
+  idle?: IdleDeadline
+  end?: EndDeadline
   /** Behind `messages()`. */
   queue?: MessageQueue
   /** Messages that were not delivered. */
   dropped?: number
-  place?: Place
+  place?: Place | undefined
   /** Broadcasts that wait for the end of a fragmented message. */
   held?: { frames: Frame[], bytes: number } | undefined
   /** The application's errorHandler is running. */

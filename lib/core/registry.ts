@@ -7,6 +7,7 @@ import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { IdList } from './id-list.ts'
 import type { ManagedConnection } from './managed-connection.ts'
+import { MultiMap } from './multi-map.ts'
 
 /** What has happened since the start. */
 export interface Counters {
@@ -31,8 +32,8 @@ export class Registry {
   working = 0
   /** Closed connections whose late cleanups still run. */
   readonly late = new Set<ManagedConnection>()
-  readonly #byOwner = new Map<string, Set<ManagedConnection>>()
-  readonly #byTag = new Map<string, Set<ManagedConnection>>()
+  readonly #byOwner = new MultiMap<ManagedConnection>()
+  readonly #byTag = new MultiMap<ManagedConnection>()
   readonly #history: CloseRecord[] = []
   readonly #historySize: number
   readonly #all = new IdList<ManagedConnection>()
@@ -61,8 +62,8 @@ export class Registry {
   remove (connection: ManagedConnection, record: CloseRecord): void {
     if (!this.#all.remove(connection.id)) return
     this.gone--
-    if (connection.owner !== undefined) drop(this.#byOwner, connection.owner, connection)
-    for (const tag of connection.tags) drop(this.#byTag, tag, connection)
+    if (connection.owner !== undefined) this.#byOwner.delete(connection.owner, connection)
+    for (const tag of connection.tags) this.#byTag.delete(tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
     if (this.#historySize > 0) {
       this.#history[this.#historyNext] = record
@@ -76,16 +77,16 @@ export class Registry {
 
   /** Moves a connection from one owner to another; undefined is nobody. */
   moveOwner (connection: ManagedConnection, from: string | undefined, to: string | undefined): void {
-    if (from !== undefined) drop(this.#byOwner, from, connection)
-    if (to !== undefined) put(this.#byOwner, to, connection)
+    if (from !== undefined) this.#byOwner.delete(from, connection)
+    if (to !== undefined) this.#byOwner.add(to, connection)
   }
 
   addTag (connection: ManagedConnection, tag: string): void {
-    put(this.#byTag, tag, connection)
+    this.#byTag.add(tag, connection)
   }
 
   removeTag (connection: ManagedConnection, tag: string): void {
-    drop(this.#byTag, tag, connection)
+    this.#byTag.delete(tag, connection)
   }
 
   /** Everyone, oldest first: a snapshot, safe to close from. */
@@ -109,20 +110,8 @@ export class Registry {
   }
 
   #candidates ({ owner, tag }: Exclude<Filter, 'all'>): ManagedConnection[] {
-    if (owner !== undefined) return [...this.#byOwner.get(owner) ?? []]
-    if (tag !== undefined) return [...this.#byTag.get(tag) ?? []]
+    if (owner !== undefined) return [...this.#byOwner.get(owner)]
+    if (tag !== undefined) return [...this.#byTag.get(tag)]
     return this.snapshot()
   }
-}
-
-function put (index: Map<string, Set<ManagedConnection>>, key: string, connection: ManagedConnection): void {
-  const entry = index.get(key)
-  if (entry === undefined) index.set(key, new Set([connection]))
-  else entry.add(connection)
-}
-
-function drop (index: Map<string, Set<ManagedConnection>>, key: string, connection: ManagedConnection): void {
-  const entry = index.get(key)
-  entry?.delete(connection)
-  if (entry?.size === 0) index.delete(key)
 }

@@ -73,7 +73,8 @@ export abstract class Traffic extends Vitals implements MessageSource {
     const { registry, running } = this.host
     this.lastMessage = ++registry.messages
     // The clock is dear: only where somebody is closed by it.
-    if (this.idleTimeout !== false) this.times!.lastMessageTick = running.ticks
+    const idle = this.rare?.idle
+    if (idle !== undefined && idle.timeout !== false) idle.lastMessageTick = running.ticks
     if (this.#mute) {
       this.dropped(1)
       return false

@@ -2,12 +2,13 @@
  * Signs of life of a connection, and how long it may live: what the heartbeat, the idle timeout and the expiry look at
  * and keep here. They decide; this only holds, checks and tells them of changes.
  */
-import type { Deadline } from './deadlines.ts'
+import { Entry } from './deadlines.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import { show } from './check.ts'
 import { Identity } from './identity.ts'
 import type { Terms } from './terms.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
+import type { ManagedConnection } from './managed-connection.ts'
 
 /** A ping without a pong yet. */
 export interface Probe {
@@ -33,20 +34,38 @@ export interface Stall {
   looks: number
 }
 
-/** How long a connection may live; only those have it for whom something is set. */
-export interface Times {
-  idleTimeout: number | false
-  /** Tick of running time at the last message, or when the idle timeout was set. */
-  lastMessageTick: number
-  maxLifetime: number | false
+/** How long a connection may be silent; only those have it for whom that is set. */
+export class IdleDeadline extends Entry {
+  readonly connection: ManagedConnection
+  timeout: number | false = false
+  /** Tick of running time at the last message, or when the timeout was set. */
+  lastMessageTick = 0
+
+  constructor (connection: ManagedConnection) {
+    super()
+    this.connection = connection
+  }
+
+  expire (): void { this.connection.idleDue() }
+}
+
+/** How long a connection may live; only those have it for whom that is set. */
+export class EndDeadline extends Entry {
+  readonly connection: ManagedConnection
+  maxLifetime: number | false = false
   expiresAt: number | undefined
-  /** Part of its lifetime that chance takes away, once that was asked. */
-  shortened: number | undefined
+  /** What chance has said of its lifetime, once it was asked: 0 to 1,000,000,000, for a whole number needs no memory of its own. */
+  chance: number | undefined
   /** Ends that came and were only observed: they are told once, and the other one still counts. */
   sparedExpiry: number | undefined
   sparedLifetime: number | undefined
-  idle: Deadline | null
-  end: Deadline | null
+
+  constructor (connection: ManagedConnection) {
+    super()
+    this.connection = connection
+  }
+
+  expire (): void { this.connection.endDue() }
 }
 
 /** `connection.seen` where nobody has counted. */
@@ -76,36 +95,38 @@ export abstract class Vitals extends Identity {
     this.terms = facts.terms ?? host.terms
     this.bornAt = Math.ceil(host.clock.now())
     this.lastMessage = host.registry.messages
-    if (this.terms.idleTimeout !== false || this.terms.maxLifetime !== false) this.makeTimes()
+    const { idleTimeout, maxLifetime } = this.terms
+    if (idleTimeout !== false) this.#setIdleTimeout(idleTimeout)
+    if (maxLifetime !== false) this.#makeEnd().maxLifetime = maxLifetime
   }
 
-  /** Times that are set, if any is. */
-  get times (): Times | null { return this.rare?.times ?? null }
+  get idleDeadline (): IdleDeadline | undefined { return this.rare?.idle }
+  get endDeadline (): EndDeadline | undefined { return this.rare?.end }
 
   get stall (): Stall | null { return this.rare?.stall ?? null }
   set stall (stall: Stall | null) { if (stall !== this.stall) this.extras.stall = stall }
 
   get rtt (): number | undefined { return this.#rtt === -1 ? undefined : this.#rtt / 1000 }
 
-  get idleTimeout (): number | false { return this.rare?.times?.idleTimeout ?? false }
+  get idleTimeout (): number | false { return this.rare?.idle?.timeout ?? false }
   set idleTimeout (timeout: number | false) {
-    this.makeTimes().idleTimeout = duration('idleTimeout', timeout)
+    this.#setIdleTimeout(duration('idleTimeout', timeout))
     if (!this.isEnding) this.host.timekeeper?.idleTimeoutSet(this.self)
   }
 
-  get maxLifetime (): number | false { return this.rare?.times?.maxLifetime ?? false }
+  get maxLifetime (): number | false { return this.rare?.end?.maxLifetime ?? false }
   set maxLifetime (lifetime: number | false) {
-    this.makeTimes().maxLifetime = duration('maxLifetime', lifetime)
+    this.#makeEnd().maxLifetime = duration('maxLifetime', lifetime)
     if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
-  get expiresAt (): number | undefined { return this.rare?.times?.expiresAt }
+  get expiresAt (): number | undefined { return this.rare?.end?.expiresAt }
   set expiresAt (time: number | Date | undefined) {
     const at = time instanceof Date ? time.getTime() : time
     if (at !== undefined && !(Number.isFinite(at) && at >= LEAST_TIME)) {
       throw new SOCKETS_ERR_INVALID_ARGUMENT('expiresAt', 'epoch milliseconds (a claim in seconds × 1000), a Date or undefined', show(at))
     }
-    this.makeTimes().expiresAt = at
+    this.#makeEnd().expiresAt = at
     if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
@@ -118,10 +139,17 @@ export abstract class Vitals extends Identity {
     this.probe = null
   }
 
-  protected makeTimes (): Times {
-    const { idleTimeout, maxLifetime } = this.terms
-    return (this.extras.times ??= { idleTimeout, lastMessageTick: this.host.running.ticks, maxLifetime, expiresAt: undefined, shortened: undefined, sparedExpiry: undefined, sparedLifetime: undefined, idle: null, end: null })
+  /** Its deadlines are due. */
+  idleDue (): void { this.host.timekeeper?.idleDue(this.self) }
+  endDue (): void { this.host.timekeeper?.endDue(this.self) }
+
+  #setIdleTimeout (timeout: number | false): void {
+    const idle = this.extras.idle ??= new IdleDeadline(this.self)
+    idle.timeout = timeout
+    idle.lastMessageTick = this.host.running.ticks
   }
+
+  #makeEnd (): EndDeadline { return (this.extras.end ??= new EndDeadline(this.self)) }
 }
 
 function duration (name: string, given: number | false): number | false {

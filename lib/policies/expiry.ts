@@ -14,10 +14,12 @@ import { Deadline, TICK } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
-import type { Times } from '../core/vitals.ts'
+import type { EndDeadline } from '../core/vitals.ts'
 
 /** Part of a lifetime that chance may take away. */
 const JITTER = 0.2
+/** `chance` of a deadline at its greatest. */
+const CERTAIN = 1e9
 
 const EXPIRED = 'session expired'
 const ENDED = 'maximum lifetime'
@@ -34,9 +36,9 @@ export interface ExpiryHost {
   readonly minDelay: number
 }
 
-export class Expiry implements Pick<Timekeeper, 'endSet'> {
+export class Expiry implements Pick<Timekeeper, 'endSet' | 'endDue'> {
   readonly #host: ExpiryHost
-  /** Connections with an end. */
+  /** Connections with an `expiresAt`. */
   readonly #watched = new Set<ManagedConnection>()
   readonly #tick = new Deadline(() => { this.#onTick() })
   /** Wall time less monotonic time, when the deadlines were set by it. */
@@ -48,60 +50,69 @@ export class Expiry implements Pick<Timekeeper, 'endSet'> {
 
   /** Watches a connection that has opened. */
   add (connection: ManagedConnection): void {
-    if (connection.times !== null) this.endSet(connection)
+    if (connection.endDeadline !== undefined) this.endSet(connection)
   }
 
   /** Lets go of a connection that is closing. */
   remove (connection: ManagedConnection): void {
-    if (!this.#watched.delete(connection)) return
-    const { deadlines } = this.#host
-    deadlines.cancel(connection.times!.end!)
-    if (this.#watched.size === 0) deadlines.cancel(this.#tick)
+    if (connection.endDeadline === undefined) return
+    this.#host.deadlines.cancel(connection.endDeadline)
+    this.#unwatch(connection)
   }
 
   /** Its `expiresAt` or `maxLifetime` has changed. */
   endSet (connection: ManagedConnection): void {
-    const times = connection.times!
-    const left = Math.min(this.#untilExpiry(times), this.#untilEnd(connection, times))
+    const end = connection.endDeadline!
+    const untilExpiry = this.#untilExpiry(end)
+    const left = Math.min(untilExpiry, this.#untilEnd(connection, end))
     if (left === Infinity) return this.remove(connection)
-    const { deadlines } = this.#host
-    if (this.#watched.size === 0) {
-      this.#offset = this.#wallLead
-      deadlines.set(this.#tick, TICK)
-    }
-    this.#watched.add(connection)
-    deadlines.set(times.end ??= new Deadline(() => { this.#due(connection) }), left)
+    if (untilExpiry === Infinity) this.#unwatch(connection)
+    else this.#watch(connection)
+    this.#host.deadlines.set(end, left)
   }
 
-  #untilExpiry ({ expiresAt, sparedExpiry }: Times): number {
+  #watch (connection: ManagedConnection): void {
+    if (this.#watched.size === 0) {
+      this.#offset = this.#wallLead
+      this.#host.deadlines.set(this.#tick, TICK)
+    }
+    this.#watched.add(connection)
+  }
+
+  #unwatch (connection: ManagedConnection): void {
+    if (this.#watched.delete(connection) && this.#watched.size === 0) this.#host.deadlines.cancel(this.#tick)
+  }
+
+  #untilExpiry ({ expiresAt, sparedExpiry }: EndDeadline): number {
     return expiresAt === sparedExpiry ? Infinity : (expiresAt ?? Infinity) - this.#host.clock.wallNow()
   }
 
-  #untilEnd (connection: ManagedConnection, times: Times): number {
+  #untilEnd (connection: ManagedConnection, end: EndDeadline): number {
     const { clock, random } = this.#host
-    if (times.maxLifetime === false || times.sparedLifetime === times.maxLifetime) return Infinity
-    times.shortened ??= JITTER * random()
-    return connection.bornAt + times.maxLifetime * (1 - times.shortened) - clock.now()
+    const { maxLifetime, sparedLifetime } = end
+    if (maxLifetime === false || sparedLifetime === maxLifetime) return Infinity
+    end.chance ??= Math.round(random() * CERTAIN)
+    return connection.bornAt + maxLifetime * (1 - JITTER * end.chance / CERTAIN) - clock.now()
   }
 
-  #due (connection: ManagedConnection): void {
+  endDue (connection: ManagedConnection): void {
     // A close is under way, or about to come.
     if (connection.state !== 'open') return
     const { deadlines, enforcement, grace, minDelay, random } = this.#host
-    const times = connection.times!
-    if (this.#untilExpiry(times) <= 0) {
+    const end = connection.endDeadline!
+    if (this.#untilExpiry(end) <= 0) {
       if (!enforcement.allows('expiry', 'close', connection)) {
-        times.sparedExpiry = times.expiresAt
+        end.sparedExpiry = end.expiresAt
         return this.endSet(connection)
       }
       connection.end('expired', CAUSE_CODES.expired, EXPIRED)
       return
     }
-    const left = this.#untilEnd(connection, times)
+    const left = this.#untilEnd(connection, end)
     if (left > 0) return this.endSet(connection)
-    if (connection.working && left > -grace) return deadlines.set(times.end!, TICK)
+    if (connection.working && left > -grace) return deadlines.set(end, TICK)
     if (!enforcement.allows('lifetime', 'close', connection)) {
-      times.sparedLifetime = times.maxLifetime as number
+      end.sparedLifetime = end.maxLifetime as number
       return this.endSet(connection)
     }
     connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))

@@ -7,7 +7,7 @@
  */
 import { CAUSE_CODES } from '../core/close-codes.ts'
 import type { Timekeeper } from '../core/connection-host.ts'
-import { Deadline, TICK } from '../core/deadlines.ts'
+import { TICK } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Enforcement } from '../core/enforcement.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
@@ -22,7 +22,7 @@ export interface IdleHost {
   readonly enforcement: Enforcement
 }
 
-export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
+export class Idle implements Pick<Timekeeper, 'idleTimeoutSet' | 'idleDue'> {
   readonly #host: IdleHost
 
   constructor (host: IdleHost) {
@@ -31,38 +31,33 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet'> {
 
   /** Watches a connection that has opened. */
   add (connection: ManagedConnection): void {
-    if (connection.idleTimeout !== false) this.#arm(connection, connection.idleTimeout)
+    const { idleDeadline: idle } = connection
+    if (idle !== undefined && idle.timeout !== false) this.#host.running.set(idle, idle.timeout)
   }
 
   /** Lets go of a connection that is closing. */
   remove (connection: ManagedConnection): void {
-    const { times } = connection
-    if (times?.idle) this.#host.running.cancel(times.idle)
+    if (connection.idleDeadline !== undefined) this.#host.running.cancel(connection.idleDeadline)
   }
 
   /** The time starts anew. */
   idleTimeoutSet (connection: ManagedConnection): void {
-    connection.times!.lastMessageTick = this.#host.running.ticks
     this.remove(connection)
     this.add(connection)
   }
 
-  #arm (connection: ManagedConnection, delay: number): void {
-    const times = connection.times!
-    this.#host.running.set(times.idle ??= new Deadline(() => this.#due(connection)), delay)
-  }
-
-  #due (connection: ManagedConnection): void {
+  idleDue (connection: ManagedConnection): void {
     const { running, transport, enforcement } = this.#host
     // A close is under way, or about to come.
     if (connection.state !== 'open') return
-    const timeout = connection.idleTimeout as number
+    const idle = connection.idleDeadline!
+    const timeout = idle.timeout as number
     // Its messages are not read at present.
-    if (transport.isPaused(connection.socket)) return this.#arm(connection, timeout)
+    if (transport.isPaused(connection.socket)) return running.set(idle, timeout)
     // The message came at the end of its tick, for all we know, and a stall may have counted for one more.
-    const left = timeout - (running.ticks - connection.times!.lastMessageTick - 2) * TICK
-    if (left > 0) return this.#arm(connection, left)
-    if (!enforcement.allows('idle', 'close', connection)) return this.#arm(connection, timeout)
+    const left = timeout - (running.ticks - idle.lastMessageTick - 2) * TICK
+    if (left > 0) return running.set(idle, left)
+    if (!enforcement.allows('idle', 'close', connection)) return running.set(idle, timeout)
     connection.end('idle', CAUSE_CODES.idle, REASON)
   }
 }

@@ -18,7 +18,9 @@ function listen (host: CoreHost): string[] {
   const told: string[] = []
   host.timekeeper = {
     idleTimeoutSet: (connection) => { told.push(`idle ${connection.idleTimeout}`) },
-    endSet: (connection) => { told.push(`end ${connection.maxLifetime} ${connection.expiresAt}`) }
+    endSet: (connection) => { told.push(`end ${connection.maxLifetime} ${connection.expiresAt}`) },
+    idleDue () {},
+    endDue () {}
   }
   return told
 }
@@ -42,7 +44,7 @@ test('a connection has the terms of its host, or those of its route', () => {
 test('where nothing is set a connection has no times at all: it stays small', () => {
   const { connection } = createCoreHost({ terms: { heartbeat: { interval: 25_000, maxMissed: 2 } } }).connect()
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt, connection.rtt], [false, false, undefined, undefined])
-  assert.equal(connection.times, null)
+  assert.deepEqual([connection.idleDeadline, connection.endDeadline], [undefined, undefined])
 })
 
 test('times of one are not those of another', () => {

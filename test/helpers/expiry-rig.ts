@@ -26,7 +26,7 @@ export function createEnds (terms: Partial<Terms> = {}, chance: number | (() => 
   const host = createCoreHost({ terms })
   const { clock, deadlines, enforcement } = host
   const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
-  host.timekeeper = { idleTimeoutSet () {}, endSet: (connection) => { expiry.endSet(connection) } }
+  host.timekeeper = { idleTimeoutSet () {}, idleDue () {}, endSet: (connection) => { expiry.endSet(connection) }, endDue: (connection) => { expiry.endDue(connection) } }
   host.events.on('closing', (connection) => { expiry.remove(connection as Pair['connection']) })
   return {
     host,

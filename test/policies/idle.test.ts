@@ -17,7 +17,7 @@ function setup (terms: Partial<Terms> = { idleTimeout: MINUTE }) {
   const host = createCoreHost({ terms })
   const { clock } = host
   const idle = new Idle(host)
-  host.timekeeper = { idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) }, endSet () {} }
+  host.timekeeper = { idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) }, idleDue: (connection) => { idle.idleDue(connection) }, endSet () {}, endDue () {} }
   host.events.on('closing', (connection) => { idle.remove(connection as Pair['connection']) })
   const open = (options: Parameters<typeof host.connect>[0] = {}): Pair => {
     const pair = host.connect({ peer: 'answers', ...options })

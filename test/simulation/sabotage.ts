@@ -155,7 +155,7 @@ const POLICIES: readonly Sabotage[] = [
     what: 'a token that moves is not noticed',
     begin: () => patch(Expiry.prototype, (original) => ({
       endSet: method<Expiry>(function (connection: ManagedConnection) {
-        if (connection.times!.end === null) original.endSet.call(this, connection)
+        if (connection.endDeadline!.due === -1) original.endSet.call(this, connection)
       })
     }))
   },

@@ -11,7 +11,7 @@ import type { Enforcement, PolicyName } from '../../core/enforcement.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { Registry } from '../../core/registry.ts'
 import { decide } from './decision.ts'
-import type { AdmissionFacts, CountedLimit, Decision, Limits } from './decision.ts'
+import type { AdmissionFacts, CountedLimit, Decision, Limit, Limits } from './decision.ts'
 import { EvictionBudget, victimOf } from './evictions.ts'
 import { Places } from './places.ts'
 
@@ -19,6 +19,10 @@ const REPLACED = 'replaced'
 const REFUSED = 'no room'
 
 const NONE: readonly PolicyName[] = []
+
+/** Places under no owner: all are alike. */
+const PLACE: Place = { owner: undefined, evicted: false }
+const LOST_PLACE: Place = { owner: undefined, evicted: true }
 
 const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
 
@@ -41,8 +45,8 @@ export class Admission implements Gatekeeper {
   readonly #host: AdmissionHost
   readonly #limits: Limits
   readonly #underPressure: () => boolean
-  readonly #addresses = new Places()
-  readonly #owners = new Places()
+  readonly #addresses: Places
+  readonly #owners: Places
   readonly #budget: EvictionBudget
   /** Handshakes under way. */
   #reserved = 0
@@ -53,6 +57,8 @@ export class Admission implements Gatekeeper {
   constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
     this.#host = host
     this.#limits = limits
+    this.#addresses = new Places(evicts(limits.perAddress))
+    this.#owners = new Places(evicts(limits.perOwner))
     this.#underPressure = underPressure
     this.#budget = new EvictionBudget(host.clock)
   }
@@ -92,20 +98,20 @@ export class Admission implements Gatekeeper {
     const who = { address: ip, owner }
     const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
     if (!decision.admit) return decision.policy
-    this.#enter(connection, { address: ip, owner, evicted: false })
+    this.#enter(connection)
     this.#makeRoom(decision.evict, who, connection)
     return null
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
     const { place } = connection.extras
-    if (place === undefined || place.evicted || place.owner === owner) return true
-    if (place.owner !== undefined) this.#owners.remove(place.owner, connection)
-    place.owner = undefined
+    if (this.#limits.perOwner === false || place === undefined || place.evicted || place.owner === owner) return true
+    if (place.owner !== undefined) this.#owners.remove(place.owner, connection, false)
+    connection.extras.place = PLACE
     if (owner === undefined) return true
     const decision = this.#decide(this.#factsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
     if (!decision.admit) return this.#refuse(connection)
-    place.owner = owner
+    connection.extras.place = { owner, evicted: false }
     this.#owners.add(owner, connection)
     this.#makeRoom(decision.evict, { owner }, connection)
     return true
@@ -114,10 +120,11 @@ export class Admission implements Gatekeeper {
   gone (connection: ManagedConnection): void {
     const { place } = connection.extras
     if (place === undefined) return
-    delete connection.extras.place
-    if (!place.evicted) this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.remove(place.address, connection)
-    if (place.owner !== undefined) this.#owners.remove(place.owner, connection)
+    const { owner, evicted } = place
+    connection.extras.place = undefined
+    if (!evicted) this.#counted--
+    if (this.#limits.perAddress !== false) this.#addresses.remove(connection.ip, connection, evicted)
+    if (owner !== undefined) this.#owners.remove(owner, connection, evicted)
     this.#physical--
   }
 
@@ -126,19 +133,23 @@ export class Admission implements Gatekeeper {
     if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
     const { place } = connection.extras
     if (place === undefined || place.evicted) return true
-    place.evicted = true
+    const { owner } = place
+    connection.extras.place = owner === undefined ? LOST_PLACE : { owner, evicted: true }
     this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.evict(place.address, connection)
-    if (place.owner !== undefined) this.#owners.evict(place.owner, connection)
+    if (this.#limits.perAddress !== false) this.#addresses.evict(connection.ip, connection)
+    if (owner !== undefined) this.#owners.evict(owner, connection)
     return true
   }
 
-  #enter (connection: ManagedConnection, place: Place): void {
-    connection.extras.place = place
+  #enter (connection: ManagedConnection): void {
+    const { ip, extras } = connection
+    // Where owners are not limited it is nobody's.
+    const owner = this.#limits.perOwner === false ? undefined : connection.owner
+    extras.place = owner === undefined ? PLACE : { owner, evicted: false }
     this.#counted++
     this.#physical++
-    if (this.#limits.perAddress !== false) this.#addresses.add(place.address, connection)
-    if (place.owner !== undefined) this.#owners.add(place.owner, connection)
+    if (this.#limits.perAddress !== false) this.#addresses.add(ip, connection)
+    if (owner !== undefined) this.#owners.add(owner, connection)
   }
 
   #refuse (connection: ManagedConnection): false {
@@ -153,7 +164,7 @@ export class Admission implements Gatekeeper {
     for (const name of NARROW_FIRST) {
       const limit = this.#limits[name]
       if (limit === false || !names.includes(name)) continue
-      if (victims.some(({ extras: { place } }) => name === 'total' || (name === 'perAddress' && place?.address === address))) continue
+      if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && ip === address))) continue
       const victim = name === 'total' && limit.policy === 'evict-oldest'
         ? this.#oldest(newcomer)
         : victimOf(limit.policy, this.#members(name, address, owner), newcomer)
@@ -201,6 +212,10 @@ export class Admission implements Gatekeeper {
     const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, who.address, who.owner), (limits[name] as { max: number }).max))
     return spent === undefined ? decision : { admit: false, policy: spent }
   }
+}
+
+function evicts (limit: Limit | false): boolean {
+  return limit !== false && limit.policy !== 'refuse'
 }
 
 function refusalOf (decision: Decision): PolicyName | null {
