@@ -111,5 +111,5 @@ export function meaning (scenario: string, metric: string): string | undefined {
 
 /** Candidates with a description, the variants of one beneath its name. */
 export function describe (candidate: string): string | undefined {
-  return CANDIDATES[candidate] ?? CANDIDATES[candidate.split(',')[0]!]
+  return CANDIDATES[candidate] ?? CANDIDATES[candidate.split(/,| with /)[0]!]
 }

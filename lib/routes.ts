@@ -15,7 +15,7 @@ import { connectionOf } from './core/socket.ts'
 import type { Terms } from './core/terms.ts'
 import { resolveRouteOptions } from './resolve-options.ts'
 import type { ResolvedRouteOptions } from './resolve-options.ts'
-import { releaseResponse } from './transport/footprint.ts'
+import { addressOf, releaseResponse } from './transport/footprint.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
 
@@ -70,17 +70,11 @@ export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket
 export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
   return {
     route: route?.url ?? request.routeOptions.url ?? pathOf(request.raw),
-    // A stream of injectWS has no address.
-    ip: request.raw.socket === undefined ? '' : request.ip,
+    ip: addressOf(request) ?? '',
     requestId: String(request.id),
     terms: route?.options.terms,
     request: route?.options.keepRequest ? request : undefined
   }
-}
-
-/** Address of the client. A stream of injectWS has none, and with `trustProxy` to ask for it throws. */
-export function addressOf (request: FastifyRequest): string | undefined {
-  return request.raw.socket === undefined ? undefined : request.ip
 }
 
 /** What is known of a socket that no Fastify route has opened. */

@@ -15,6 +15,11 @@ const HANDLERS: Array<[Handler, string]> = [['async', 'async (socket)'], ['async
 const VARIANTS = [OURS, BARE].flatMap((candidate) => HANDLERS.map(([handler, text]): Candidate =>
   ({ ...candidate, name: `${candidate.name}, ${text}`, options: { handler } })))
 
+/** What each feature costs; and all of them, which are asked for at all sizes. */
+const FEATURES = (['idleTimeout', 'maxLifetime', 'limits', 'owner', 'rates'] as const).map((feature): Candidate =>
+  ({ ...OURS, name: `ours with ${feature}`, options: { features: [feature] } }))
+const EVERYTHING: Candidate = { ...OURS, name: 'ours with everything on', options: { features: ['idleTimeout', 'maxLifetime', 'limits', 'owner', 'rates'] } }
+
 /** For what is let go of some time after the handshake, milliseconds. */
 const SETTLE = 1_000
 
@@ -22,7 +27,7 @@ export const memory: Scenario = {
   title: 'Memory',
   sizes: [1_000, 10_000, 18_500],
   rounds: 3,
-  candidates: (connections) => [OURS, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 1_000 ? VARIANTS : [])],
+  candidates: (connections) => [OURS, EVERYTHING, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 10_000 ? [...FEATURES, ...VARIANTS] : [])],
   peers: [BARE, WS],
 
   measure: (candidate, connections) => Session.run(candidate, { handler: 'sync' }, async (session) => {

@@ -14,10 +14,15 @@ export type Handler =
   /** Sends every message back. */
   | 'echo'
 
+/** Features of the plugin that are off by default and cost each connection something. */
+export type Feature = 'idleTimeout' | 'maxLifetime' | 'limits' | 'owner' | 'rates'
+
 export interface ServerOptions {
   handler: Handler
   /** Milliseconds from beat to beat; false: none. Left out: what the candidate does by itself. */
   heartbeat?: number | false
+  /** Of ours: what is on besides. */
+  features?: Feature[]
   /** Of raw writes: in slices of 2 ms. */
   slices?: boolean
 }

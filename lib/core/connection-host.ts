@@ -103,13 +103,6 @@ export interface Outbox {
   release (connection: ManagedConnection): void
 }
 
-/** The place a connection holds, under its address and an owner. */
-export interface Place {
-  readonly owner: string | undefined
-  /** It has made room for another. */
-  readonly evicted: boolean
-}
-
 /** What is known of a connection when it opens. */
 export interface ConnectionFacts {
   /** How long it may be silent, idle and alive. @default the host's */

@@ -5,7 +5,6 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { CleanupStack } from './cleanup.ts'
 import type { CloseRecord, ConnectionData } from './connection.ts'
-import type { Place } from './connection-host.ts'
 import type { Deadline } from './deadlines.ts'
 import type { Deferred } from './deferred.ts'
 import type { LazySignal } from './lazy-signal.ts'
@@ -40,7 +39,10 @@ export interface Extras {
   queue?: MessageQueue
   /** Messages that were not delivered. */
   dropped?: number
-  place?: Place | undefined
+  /** Whether its place is its own; lost: it has made room for another, and its raw socket is still there. */
+  place?: 'kept' | 'lost' | undefined
+  /** The owner under whose limit it has that place. */
+  placeOwner?: string | undefined
   /** Broadcasts that wait for the end of a fragmented message. */
   held?: { frames: Frame[], bytes: number } | undefined
   /** The application's errorHandler is running. */

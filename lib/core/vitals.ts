@@ -56,9 +56,6 @@ export class EndDeadline extends Entry {
   expiresAt: number | undefined
   /** What chance has said of its lifetime, once it was asked: 0 to 1,000,000,000, for a whole number needs no memory of its own. */
   chance: number | undefined
-  /** Ends that came and were only observed: they are told once, and the other one still counts. */
-  sparedExpiry: number | undefined
-  sparedLifetime: number | undefined
 
   constructor (connection: ManagedConnection) {
     super()

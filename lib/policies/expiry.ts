@@ -40,6 +40,8 @@ export class Expiry implements Pick<Timekeeper, 'endSet' | 'endDue'> {
   readonly #host: ExpiryHost
   /** Connections with an `expiresAt`. */
   readonly #watched = new Set<ManagedConnection>()
+  /** Ends that came and were only observed: they are told once, and the other one still counts. */
+  readonly #spared = new WeakMap<EndDeadline, { expiresAt?: number | undefined, maxLifetime?: number | false }>()
   readonly #tick = new Deadline(() => { this.#onTick() })
   /** Wall time less monotonic time, when the deadlines were set by it. */
   #offset = 0
@@ -83,14 +85,16 @@ export class Expiry implements Pick<Timekeeper, 'endSet' | 'endDue'> {
     if (this.#watched.delete(connection) && this.#watched.size === 0) this.#host.deadlines.cancel(this.#tick)
   }
 
-  #untilExpiry ({ expiresAt, sparedExpiry }: EndDeadline): number {
-    return expiresAt === sparedExpiry ? Infinity : (expiresAt ?? Infinity) - this.#host.clock.wallNow()
+  #untilExpiry (end: EndDeadline): number {
+    const { expiresAt } = end
+    if (expiresAt === undefined || this.#spared.get(end)?.expiresAt === expiresAt) return Infinity
+    return expiresAt - this.#host.clock.wallNow()
   }
 
   #untilEnd (connection: ManagedConnection, end: EndDeadline): number {
     const { clock, random } = this.#host
-    const { maxLifetime, sparedLifetime } = end
-    if (maxLifetime === false || sparedLifetime === maxLifetime) return Infinity
+    const { maxLifetime } = end
+    if (maxLifetime === false || this.#spared.get(end)?.maxLifetime === maxLifetime) return Infinity
     end.chance ??= Math.round(random() * CERTAIN)
     return connection.bornAt + maxLifetime * (1 - JITTER * end.chance / CERTAIN) - clock.now()
   }
@@ -102,7 +106,7 @@ export class Expiry implements Pick<Timekeeper, 'endSet' | 'endDue'> {
     const end = connection.endDeadline!
     if (this.#untilExpiry(end) <= 0) {
       if (!enforcement.allows('expiry', 'close', connection)) {
-        end.sparedExpiry = end.expiresAt
+        this.#spared.set(end, { ...this.#spared.get(end), expiresAt: end.expiresAt })
         return this.endSet(connection)
       }
       connection.end('expired', CAUSE_CODES.expired, EXPIRED)
@@ -112,7 +116,7 @@ export class Expiry implements Pick<Timekeeper, 'endSet' | 'endDue'> {
     if (left > 0) return this.endSet(connection)
     if (connection.working && left > -grace) return deadlines.set(end, TICK)
     if (!enforcement.allows('lifetime', 'close', connection)) {
-      end.sparedLifetime = end.maxLifetime as number
+      this.#spared.set(end, { ...this.#spared.get(end), maxLifetime: end.maxLifetime })
       return this.endSet(connection)
     }
     connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))

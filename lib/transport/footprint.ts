@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { connectionOf } from '../core/socket.ts'
 import { onRawClose } from './ws-socket.ts'
@@ -27,6 +28,19 @@ export function errorTaker (policy: Pick<SocketPolicy, 'unheardError'>): (socket
     if (theirs !== undefined) socket.removeListener('error', theirs as () => void)
     socket.on('error', onError)
   }
+}
+
+/**
+ * Address of the client. A stream of injectWS has none, and with `trustProxy` to ask for it throws. What Node keeps for the
+ * next one who asks is let go of, unless somebody has asked before: it can ask the kernel again.
+ */
+export function addressOf (request: FastifyRequest): string | undefined {
+  const socket = request.raw.socket as Socket & { _peername?: object | null } | undefined
+  if (socket === undefined) return undefined
+  const { _peername: before } = socket
+  const { ip } = request
+  if (before == null && socket._peername != null) socket._peername = null
+  return ip
 }
 
 /** Lets go of the response; not where somebody waits for its 'close', which tells of the end of the connection. */

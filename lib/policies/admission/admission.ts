@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import { CAUSE_CODES, withRetry } from '../../core/close-codes.ts'
-import type { Gatekeeper, Place } from '../../core/connection-host.ts'
+import type { Gatekeeper } from '../../core/connection-host.ts'
 import type { Enforcement, PolicyName } from '../../core/enforcement.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { Registry } from '../../core/registry.ts'
@@ -19,10 +19,6 @@ const REPLACED = 'replaced'
 const REFUSED = 'no room'
 
 const NONE: readonly PolicyName[] = []
-
-/** Places under no owner: all are alike. */
-const PLACE: Place = { owner: undefined, evicted: false }
-const LOST_PLACE: Place = { owner: undefined, evicted: true }
 
 const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
 
@@ -104,52 +100,54 @@ export class Admission implements Gatekeeper {
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
-    const { place } = connection.extras
-    if (this.#limits.perOwner === false || place === undefined || place.evicted || place.owner === owner) return true
-    if (place.owner !== undefined) this.#owners.remove(place.owner, connection, false)
-    connection.extras.place = PLACE
+    const { extras } = connection
+    const { place, placeOwner } = extras
+    if (this.#limits.perOwner === false || place !== 'kept' || placeOwner === owner) return true
+    if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, false)
+    extras.placeOwner = undefined
     if (owner === undefined) return true
     const decision = this.#decide(this.#factsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
     if (!decision.admit) return this.#refuse(connection)
-    connection.extras.place = { owner, evicted: false }
+    extras.placeOwner = owner
     this.#owners.add(owner, connection)
     this.#makeRoom(decision.evict, { owner }, connection)
     return true
   }
 
   gone (connection: ManagedConnection): void {
-    const { place } = connection.extras
+    const { ip, extras } = connection
+    const { place, placeOwner } = extras
     if (place === undefined) return
-    const { owner, evicted } = place
-    connection.extras.place = undefined
+    extras.place = undefined
+    const evicted = place === 'lost'
     if (!evicted) this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.remove(connection.ip, connection, evicted)
-    if (owner !== undefined) this.#owners.remove(owner, connection, evicted)
+    if (this.#limits.perAddress !== false) this.#addresses.remove(ip, connection, evicted)
+    if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, evicted)
     this.#physical--
   }
 
   /** Closes a connection to make room; says whether it did. */
   evict (connection: ManagedConnection): boolean {
     if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
-    const { place } = connection.extras
-    if (place === undefined || place.evicted) return true
-    const { owner } = place
-    connection.extras.place = owner === undefined ? LOST_PLACE : { owner, evicted: true }
+    const { ip, extras } = connection
+    const { place, placeOwner } = extras
+    if (place !== 'kept') return true
+    extras.place = 'lost'
     this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.evict(connection.ip, connection)
-    if (owner !== undefined) this.#owners.evict(owner, connection)
+    if (this.#limits.perAddress !== false) this.#addresses.evict(ip, connection)
+    if (placeOwner !== undefined) this.#owners.evict(placeOwner, connection)
     return true
   }
 
   #enter (connection: ManagedConnection): void {
-    const { ip, extras } = connection
-    // Where owners are not limited it is nobody's.
-    const owner = this.#limits.perOwner === false ? undefined : connection.owner
-    extras.place = owner === undefined ? PLACE : { owner, evicted: false }
+    const { ip, owner, extras } = connection
+    extras.place = 'kept'
     this.#counted++
     this.#physical++
     if (this.#limits.perAddress !== false) this.#addresses.add(ip, connection)
-    if (owner !== undefined) this.#owners.add(owner, connection)
+    if (this.#limits.perOwner === false || owner === undefined) return
+    extras.placeOwner = owner
+    this.#owners.add(owner, connection)
   }
 
   #refuse (connection: ManagedConnection): false {

@@ -7,7 +7,9 @@ import { MultiMap } from '../../core/multi-map.ts'
 import type { Count } from './decision.ts'
 
 export class Places {
-  readonly #counts = new Map<string, { counted: number, physical: number }>()
+  /** Raw sockets by key; those of evicted ones, of which there are few. */
+  readonly #physical = new Map<string, number>()
+  readonly #evicted = new Map<string, number>()
   /** Those who keep their place. */
   readonly #members: MultiMap<ManagedConnection> | null
 
@@ -17,34 +19,38 @@ export class Places {
   }
 
   /** Keys that somebody holds a place under. */
-  get size (): number { return this.#counts.size }
+  get size (): number { return this.#physical.size }
 
   /** As it would be with one more. */
   withOneMore (key: string): Count {
-    const { counted, physical } = this.#counts.get(key) ?? { counted: 0, physical: 0 }
-    return { counted: counted + 1, physical: physical + 1 }
+    const physical = (this.#physical.get(key) ?? 0) + 1
+    return { counted: physical - (this.#evicted.get(key) ?? 0), physical }
   }
 
   members (key: string): Iterable<ManagedConnection> { return this.#members?.get(key) ?? [] }
 
   add (key: string, connection: ManagedConnection): void {
-    let count = this.#counts.get(key)
-    if (count === undefined) this.#counts.set(key, count = { counted: 0, physical: 0 })
-    count.counted++
-    count.physical++
+    count(this.#physical, key, 1)
     this.#members?.add(key, connection)
   }
 
   /** It has lost its place; its raw socket is still there. */
   evict (key: string, connection: ManagedConnection): void {
-    this.#counts.get(key)!.counted--
+    count(this.#evicted, key, 1)
     this.#members?.delete(key, connection)
   }
 
   /** Its raw socket is gone, or it belongs elsewhere; `evicted` says whether it has lost its place before. */
   remove (key: string, connection: ManagedConnection, evicted: boolean): void {
-    const count = this.#counts.get(key)!
-    if (!evicted) this.evict(key, connection)
-    if (--count.physical === 0) this.#counts.delete(key)
+    count(this.#physical, key, -1)
+    if (evicted) count(this.#evicted, key, -1)
+    else this.#members?.delete(key, connection)
   }
+}
+
+/** One more or less under a key; what is 0 is not there. */
+function count (counts: Map<string, number>, key: string, step: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + step
+  if (sum === 0) counts.delete(key)
+  else counts.set(key, sum)
 }
