@@ -99,9 +99,16 @@ export function trackedClass (Base: WebSocketClass, policy: SocketPolicy, client
   return Tracked
 }
 
+/** Overrides of sockets that existed already, by policy and by what they inherit from. */
+const adopted = new WeakMap<SocketPolicy, WeakMap<WebSocket, PropertyDescriptorMap>>()
+
 /** Gives a socket that exists already the same overrides. */
 export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Set<WebSocket> | undefined): void {
-  Object.defineProperties(socket, overrides(Object.getPrototypeOf(socket) as WebSocket, policy))
+  const base = Object.getPrototypeOf(socket) as WebSocket
+  const known = adopted.get(policy) ?? new WeakMap<WebSocket, PropertyDescriptorMap>()
+  const shared = known.get(base) ?? overrides(base, policy)
+  adopted.set(policy, known.set(base, shared))
+  Object.defineProperties(socket, shared)
   Object.defineProperty(socket, kClients, { value: clients })
 }
 

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
@@ -93,7 +94,35 @@ for (const [what, handler] of [
   })
 }
 
+test('the address of a peer is kept once, and told all the same', async (t) => {
+  const seen: unknown[] = []
+  const app = await start(t, {}, (app) => {
+    app.get('/', { websocket: true }, (_socket, { ip, socket: { remoteAddress } }) => { seen.push([ip, remoteAddress]) })
+    app.get('/quiet', { websocket: true }, () => {})
+  }, { fastify: { logger: false } })
+  await connect(t, app, '/quiet')
+  const raw = rawSocketOf(serverSocket(app)) as Socket & { _peername?: object | null }
+  assert.equal(raw._peername, null)
+  assert.equal(raw.remoteAddress, '127.0.0.1')
+  await connect(t, app, '/')
+  assert.deepEqual(seen, [['127.0.0.1', '127.0.0.1']])
+})
+
 // ——— what it keeps
+
+test('an address that somebody has asked for is there when the peer is gone', async (t) => {
+  const app = await start(t, {}, (app) => {
+    // As the logger does it.
+    app.addHook('onRequest', ({ ip }, _reply, done) => { done(ip === '127.0.0.1' ? undefined : new Error(ip)) })
+    app.get('/', { websocket: true }, () => {})
+  }, { fastify: { logger: false } })
+  const client = await connect(t, app, '/')
+  const raw = rawSocketOf(serverSocket(app))
+  const closed = nextClosed(app)
+  client.socket.terminate()
+  await closed
+  assert.deepEqual([raw.destroyed, raw.remoteAddress], [true, '127.0.0.1'])
+})
 
 test('keepRequest keeps the request', async (t) => {
   let made: Made[] = []
