@@ -21,7 +21,8 @@ import type { SocketTracker } from './tracker.ts'
 import type { Acceptance } from './transport/accept.ts'
 import { addressOf } from './transport/footprint.ts'
 import { kRefused } from './transport/handshakes.ts'
-import { attach, rawSocketOf } from './transport/ws-socket.ts'
+import { rawSocketOf } from './transport/ws-internals.ts'
+import { attach } from './transport/ws-socket.ts'
 
 /** Least time ws itself is to wait for an answer, milliseconds; ours is shorter, and knows when the frame has left. */
 const WS_CLOSE_TIMEOUT = 30_000

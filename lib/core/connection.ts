@@ -62,7 +62,7 @@ export interface Connection {
   readonly openedAt: number
   /** Pattern of the route, as `/rooms/:id`; for adopted servers the path of the request, without its query string. */
   readonly route: string
-  /** Address of the peer as Fastify sees it (`trustProxy` counts). */
+  /** Address of the peer as Fastify sees it (`trustProxy` counts); empty where it has none, as over a Unix socket. */
   readonly ip: string
   /** Fastify's request id; empty for adopted servers. */
   readonly requestId: string

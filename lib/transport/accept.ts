@@ -6,7 +6,8 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
 import { connectionOf } from '../core/socket.ts'
 import { pack } from './footprint.ts'
-import { instrument, rawSocketOf, trackedClass } from './ws-socket.ts'
+import { rawSocketOf } from './ws-internals.ts'
+import { instrument, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { connectionOf } from '../core/socket.ts'
+import { shareExtensions } from './ws-internals.ts'
 import { onRawClose } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
@@ -58,29 +59,20 @@ export function releaseResponse ({ socket }: IncomingMessage): void {
 const Listeners = function (this: { close?: unknown }, close?: unknown) { if (close !== undefined) this.close = close } as unknown as new (close?: unknown) => object
 Listeners.prototype = Object.create(null) as object
 
-/** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */
-const NO_EXTENSIONS = Object.freeze({})
-
-/** Private parts of a ws socket that are packed. */
+/** What Node keeps to itself of an emitter. */
 interface Inside {
   _events?: { close?: unknown, error?: unknown }
   _eventsCount?: number
-  _extensions?: object
-  _sender?: { _extensions?: object }
-  _receiver?: { _extensions?: object }
 }
 
 /** Packs a socket that has opened; leaves alone what it does not know. */
 export function pack (socket: WebSocket): void {
   const inside = socket as unknown as Inside
-  const { _events: events, _extensions: extensions, _sender: sender, _receiver: receiver } = inside
+  const { _events: events } = inside
   if (events !== undefined && Object.getPrototypeOf(events) === null) {
     // As a rule there is none yet but that of its server; to go through a hash table takes longer than all the rest.
     const { close } = events
     inside._events = inside._eventsCount === 1 && close !== undefined ? new Listeners(close) : Object.assign(new Listeners(), events)
   }
-  if (extensions === undefined || Object.keys(extensions).length > 0) return
-  if (sender?._extensions === extensions && receiver?._extensions === extensions) {
-    inside._extensions = sender._extensions = receiver._extensions = NO_EXTENSIONS
-  }
+  shareExtensions(socket)
 }

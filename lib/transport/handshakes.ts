@@ -12,7 +12,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
-import { rawSocketOf } from './ws-socket.ts'
+import { rawSocketOf } from './ws-internals.ts'
 
 /** Name of @fastify/websocket's 'upgrade' listener. */
 const LISTENER = 'onUpgrade'

@@ -29,8 +29,8 @@ export function hangUp (raw: Duplex & Partial<Pick<Socket, 'destroySoon'>> & { e
  * Makes a second `end()` cost nothing. ws ends its receiver and its raw socket up to three times in all, and each that comes
  * too late makes Node build an error with its stack trace, 5 to 7 µs, of which nobody is told.
  */
-export function endOnce (stream: Writable): void {
-  if (!Object.hasOwn(stream, 'end')) stream.end = end
+export function endOnce (stream: Writable | undefined): void {
+  if (stream !== undefined && !Object.hasOwn(stream, 'end')) stream.end = end
 }
 
 /** In place of a stream's own. */

@@ -4,40 +4,29 @@
  *
  * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
  * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist
- * already get the same overrides as own properties. Private parts of ws that are read: `_socket` with its `_handle` and
- * `_writableState`, `_sender._bufferedBytes`, `_receiver` with its `_writableState.errorEmitted`, `_closeFrameSent`,
- * `_closeFrameReceived`, `_closeCode`, `_closeMessage`, `_pendingAutoPongs`, `_maxPendingAutoPongs`; and which class has
- * `setSocket`. `end` of `_receiver` and `_socket` is replaced once the peer's close frame is here (hang-up.ts).
+ * already get the same overrides as own properties. What ws keeps to itself is read through ws-internals.ts.
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { isThenable } from '../core/events.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
-import { answersPing, kSend } from './frames.ts'
+import { answersPing } from './frames.ts'
 import { endOnce, hangUp, isOurs } from './hang-up.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
+import { kSend } from './writes.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, isFlooded, OWN_METHOD, peerCode, peerReason, rawSocketOf, receiverOf } from './ws-internals.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
 const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
 const kCode = Symbol('fastify-websocket-lifecycle.code')
 
-/** What ws keeps to itself and we read. */
-interface WsInternals {
-  _socket: Socket & { _writableState: { writing: boolean, writelen: number }, _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
-  _sender: { _bufferedBytes?: number }
-  _receiver: Writable & { _writableState?: { errorEmitted?: boolean } }
-  _closeFrameSent: boolean
-  _closeFrameReceived: boolean
-  _closeCode: number
-  _closeMessage: Buffer
-  _pendingAutoPongs?: number
-  _maxPendingAutoPongs?: number
+/** What we keep with a socket. */
+interface Marks {
   [kConnection]?: ManagedConnection
   /** The set of its server that it is in. */
   [kClients]?: Set<WebSocket>
@@ -54,7 +43,7 @@ export const kPause = Symbol('fastify-websocket-lifecycle.pause')
 export const kResume = Symbol('fastify-websocket-lifecycle.resume')
 
 /** A socket as this file sees it. */
-export type TrackedSocket = WebSocket & WsInternals & { [kPause]: () => void, [kResume]: () => void }
+export type TrackedSocket = WebSocket & Marks & { [kPause]: () => void, [kResume]: () => void }
 
 type WebSocketClass = new (...args: never[]) => WebSocket
 
@@ -66,11 +55,6 @@ export interface SocketPolicy {
   unheard (connection: ManagedConnection): void
   /** An 'error' event that nobody listens for. */
   unheardError (connection: ManagedConnection, error: unknown): void
-}
-
-/** The raw socket below a ws socket. */
-export function rawSocketOf (socket: WebSocket): Socket {
-  return (socket as TrackedSocket)._socket
 }
 
 /** Ties a socket and its connection together; from here on the connection is told everything. */
@@ -134,24 +118,22 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       connection?.sent()
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
-      const peerToo = this._closeFrameReceived
+      const peerToo = closeFrameReceived(this)
       // An answer to ours, which has left ws: it would end TCP now, and wait for the peer to do so.
-      const answered = peerToo && this[kCode] === this._closeCode && (this._closeFrameSent || this._sender._bufferedBytes === 0)
-      if (peerToo) endOnce(this._receiver)
+      const answered = peerToo && this[kCode] === peerCode(this) && (closeFrameSent(this) || bytesInSender(this) === 0)
+      if (peerToo) endOnce(receiverOf(this))
       else this[kConnection]?.sending()
       if (!answered || closesItself) {
         const first = this.readyState === this.OPEN && !peerToo
-        if (peerToo) endOnce(this._socket)
+        if (peerToo) endOnce(rawSocketOf(this))
         base.close.call(this, code, data)
         if (first && isOurs(code)) this[kCode] = code
       }
       noticeClose(this, code, data)
-      if (answered) hangUp(this._socket, this[kStreamed] === true)
+      if (answered) hangUp(rawSocketOf(this), this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
-      // ws itself ends a peer that sends pings and does not take the pongs.
-      const flooded = this._pendingAutoPongs! > 0 && this._pendingAutoPongs! >= this._maxPendingAutoPongs!
-      this[kConnection]?.socketClosing(flooded ? 'slow' : 'application', 1006, '')
+      this[kConnection]?.socketClosing(isFlooded(this) ? 'slow' : 'application', 1006, '')
       base.terminate.call(this)
     },
     // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
@@ -213,7 +195,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   } finally {
     if (type === 'close') {
       // A close frame that came out of the inflater after TCP had ended: ws calls no close() for it.
-      if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
+      if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
       connection.socketClosed()
     }
   }
@@ -268,14 +250,14 @@ function keep (connection: ManagedConnection, type: string | symbol, result: unk
 function noticeClose (socket: TrackedSocket, code: number | undefined, data: string | Buffer | undefined): void {
   const connection = socket[kConnection]
   if (connection === undefined || socket.readyState < socket.CLOSING) return
-  if (socket._closeFrameReceived) connection.peerClosing(socket._closeCode, socket._closeMessage.toString())
-  else if (socket._receiver._writableState?.errorEmitted) connection.socketClosing('protocol', code ?? 1006, '')
+  if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
+  else if (isBroken(socket)) connection.socketClosing('protocol', code ?? 1006, '')
   else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
 }
 
 /** Whether a class of the application's own has a method of its own: that is to be called, too. */
 function isTheirs (base: WebSocket, method: 'send' | 'close'): boolean {
-  return findOwner(base, method) !== findOwner(base, 'setSocket')
+  return findOwner(base, method) !== findOwner(base, OWN_METHOD)
 }
 
 /** Which in the chain of prototypes has it. */

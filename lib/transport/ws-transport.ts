@@ -2,10 +2,18 @@
  * How core/ reaches a ws socket: the commands and the numbers of `Transport`.
  */
 import { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
 import type { Transport } from '../core/socket.ts'
-import { isMidMessage, messageFrame, writeMessage, writePing } from './frames.ts'
-import { kPause, kResume, rawSocketOf } from './ws-socket.ts'
+import { messageFrame } from './frames.ts'
+import { writeMessage, writePing } from './writes.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, isMidMessage, rawSocketOf } from './ws-internals.ts'
+import { kPause, kResume } from './ws-socket.ts'
 import type { TrackedSocket } from './ws-socket.ts'
+
+/** What Node keeps to itself of a raw socket. */
+type RawSocket = Socket & { _writableState: { writing: boolean, writelen: number }, _handle?: { bytesWritten?: number, writeQueueSize?: number } | null }
+
+const insideOf = (socket: WebSocket): RawSocket => rawSocketOf(socket) as RawSocket
 
 /** How core/ reaches a ws socket. */
 export const wsTransport: Transport = {
@@ -17,15 +25,15 @@ export const wsTransport: Transport = {
   },
   pause: (socket) => { (socket as TrackedSocket)[kPause]() },
   resume: (socket) => { (socket as TrackedSocket)[kResume]() },
-  closeFrameLeft: (socket) => (socket as TrackedSocket)._closeFrameSent || wsTransport.pendingBytes(socket) === 0,
-  closedCleanly: (socket) => (socket as TrackedSocket)._closeFrameSent && (socket as TrackedSocket)._closeFrameReceived,
+  closeFrameLeft: (socket) => closeFrameSent(socket) || wsTransport.pendingBytes(socket) === 0,
+  closedCleanly: (socket) => closeFrameSent(socket) && closeFrameReceived(socket),
   pendingBytes: (socket) => {
-    const { _socket: raw, _sender: sender } = socket as TrackedSocket
+    const raw = insideOf(socket)
     // As a rule; what libuv holds is dearer to ask for.
-    if (raw.writableLength === 0) return sender._bufferedBytes ?? 0
+    if (raw.writableLength === 0) return bytesInSender(socket)
     const { writing, writelen } = raw._writableState
     // During a large write `writableLength` stands still and has all of it; what libuv still holds is what waits.
-    return raw.writableLength - (writing ? writelen : 0) + (raw._handle?.writeQueueSize ?? 0) + (sender._bufferedBytes ?? 0)
+    return raw.writableLength - (writing ? writelen : 0) + (raw._handle?.writeQueueSize ?? 0) + bytesInSender(socket)
   },
   bytesReceived: (socket) => rawSocketOf(socket).bytesRead ?? 0,
   bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
@@ -34,7 +42,7 @@ export const wsTransport: Transport = {
   isMidMessage,
   ping: writePing,
   bytesTaken: (socket) => {
-    const handle = (socket as TrackedSocket)._socket._handle
+    const { _handle: handle } = insideOf(socket)
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0)
   },
   onDrained: (socket, callback) => {

@@ -91,7 +91,8 @@ export class Admission implements Gatekeeper {
   /** It has opened and takes its place; says which policy has none for it, if one does. */
   opened (connection: ManagedConnection): PolicyName | null {
     const { ip, owner } = connection
-    const who = { address: ip, owner }
+    // Without an address, as over a Unix socket: under no limit of one.
+    const who = { address: ip === '' ? undefined : ip, owner }
     const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
     if (!decision.admit) return decision.policy
     this.#enter(connection)

@@ -1,0 +1,42 @@
+/**
+ * What is read of a ws that keeps nothing where we look: the answers with which everybody takes the way of ws itself. That
+ * messages and pings then do is tested in frames.test.ts.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import type { WebSocket } from 'ws'
+import * as internals from '../../lib/transport/ws-internals.ts'
+import { connect, start } from '../helpers/server.ts'
+
+const LIB = join(import.meta.dirname, '../../lib')
+
+/** Names of ws's own fields; those of Node's streams and emitters are others. */
+const FIELDS = /\b_(socket|sender|receiver|extensions|closeFrameSent|closeFrameReceived|closeCode|closeMessage|pendingAutoPongs|maxPendingAutoPongs|firstFragment|bufferedBytes|queue|state)\b/
+
+test('a socket that shows nothing has sent and received no close frame, is neither broken nor flooded, and is not direct', () => {
+  const socket = { readyState: 1, OPEN: 1 } as unknown as WebSocket
+  assert.deepEqual([internals.closeFrameSent(socket), internals.closeFrameReceived(socket)], [false, false])
+  assert.deepEqual([internals.peerCode(socket), internals.peerReason(socket)], [1005, ''])
+  assert.deepEqual([internals.isBroken(socket), internals.isFlooded(socket)], [false, false])
+  assert.deepEqual([internals.receiverOf(socket), internals.bytesInSender(socket)], [undefined, 0])
+  assert.deepEqual([internals.isDirect(socket), internals.isMidMessage(socket)], [false, false])
+  assert.doesNotThrow(() => { internals.shareExtensions(socket) })
+})
+
+test('a socket with a sender and no raw socket is not direct: there is nothing to write to', async (t) => {
+  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+  await connect(t, app, '/')
+  const { socket } = app.sockets.list()[0]!
+  assert.equal(internals.isDirect(socket), true)
+  const shown = { readyState: 1, OPEN: 1, _sender: (socket as unknown as { _sender: object })._sender } as unknown as WebSocket
+  assert.equal(internals.isDirect(shown), false)
+})
+
+test('nobody else names what ws keeps to itself', () => {
+  for (const file of readdirSync(LIB, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file.endsWith('ws-internals.ts')) continue
+    assert.doesNotMatch(readFileSync(join(LIB, file), 'utf8'), FIELDS, file)
+  }
+})
