@@ -88,7 +88,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   },
   profile: {
     text: 'Where the main thread\'s time goes, by whose code it was in when V8\'s profiler looked, every 500 µs; all at the greatest size, the code compiled before. ' +
-      '*Native code* is system calls, above all, and what Node and V8 do in C++; the rest of the thread\'s time is the benchmark\'s own. The profiler takes some per cent itself: ' +
+      '*Native code* is system calls, above all, and what Node and V8 do in C++. *Waiting for events* is CPU time all the same: the kernel delivers packets meanwhile, and wakes up the thread. The rest is the benchmark\'s own. The profiler takes some per cent itself: ' +
       'what something costs is in the other tables, this one shows where. The profiles are left in `benchmarks/results/profiles`, to be opened with the developer tools of a browser.'
   }
 }

@@ -12,12 +12,14 @@ export const PROFILE_PARTS = {
   packages: 'Fastify and other packages',
   node: 'JavaScript of Node',
   native: 'native code',
-  collection: 'garbage collection'
+  collection: 'garbage collection',
+  polling: 'waiting for events'
 } as const
 
-/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function. */
+/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function; a number, not a time. */
 export const WHOLE = 'main thread'
 export const MOST = 'one function of the plugin, at most'
+export const TURNS = 'turns of the event loop'
 
 export type ProfilePart = keyof typeof PROFILE_PARTS
 

@@ -17,7 +17,7 @@ const HEARTBEAT = 600_000
 export const broadcast: Scenario = {
   title: 'Broadcast',
   sizes: [1_000, 10_000, 18_500],
-  rounds: 5,
+  rounds: 3,
   candidates: () => [OURS, WS, SOCKET_IO, UWS, RAW_WRITES, RAW_SLICES, FLOOR],
   peers: [WS, SOCKET_IO, RAW_WRITES, RAW_SLICES, FLOOR],
 

@@ -21,7 +21,7 @@ const IN_JAVASCRIPT = [OURS, BARE, WS].map(({ server }) => server)
 export const close: Scenario = {
   title: 'Close',
   sizes: [LEAST, 10_000, 18_500],
-  rounds: 5,
+  rounds: 3,
   candidates: () => [OURS, BARE, WS, UWS, FLOOR],
   peers: [BARE, FLOOR],
 

@@ -15,7 +15,7 @@ const HEARTBEAT = 600_000
 export const echo: Scenario = {
   title: 'Echo',
   sizes: [1_000, 10_000, 18_500],
-  rounds: 5,
+  rounds: 3,
   candidates: () => [OURS, BARE, WS, SOCKET_IO, UWS, FLOOR],
   peers: [BARE, FLOOR],
 

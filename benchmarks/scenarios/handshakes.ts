@@ -11,7 +11,7 @@ const WARM_UP = 10
 export const handshakes: Scenario = {
   title: 'Handshakes',
   sizes: [1_000, 10_000, 18_500],
-  rounds: 5,
+  rounds: 3,
   candidates: () => [OURS, BARE, WS, SOCKET_IO, UWS, FLOOR],
   peers: [BARE, FLOOR],
 

@@ -23,7 +23,7 @@ const TALK = 1_300
 export const heartbeat: Scenario = {
   title: 'Heartbeat',
   sizes: [1_000, 10_000, 18_500],
-  rounds: 3,
+  rounds: 2,
   // At the larger sizes the recipe is the recipe.
   candidates: (connections) => [OURS, RECIPE, ...(connections <= 1_000 ? [BARE_RECIPE] : []), FLOOR],
   peers: [RECIPE, FLOOR],

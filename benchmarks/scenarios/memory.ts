@@ -26,7 +26,7 @@ const SETTLE = 1_000
 export const memory: Scenario = {
   title: 'Memory',
   sizes: [1_000, 10_000, 18_500],
-  rounds: 3,
+  rounds: 2,
   candidates: (connections) => [OURS, EVERYTHING, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 10_000 ? [...FEATURES, ...VARIANTS] : [])],
   peers: [BARE, WS],
 

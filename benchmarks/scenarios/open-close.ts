@@ -14,7 +14,7 @@ const APPS = 200
 export const openClose: Scenario = {
   title: 'Open and close',
   sizes: [0],
-  rounds: 5,
+  rounds: 2,
   candidates: () => [OURS, BARE],
   peers: [BARE],
 

@@ -59,6 +59,8 @@ export interface Profile {
   parts: Record<ProfilePart | 'application', number>
   /** In the one function of the plugin that took most. */
   largest: number
+  /** How often the event loop has turned; null where Node does not tell. */
+  turns: number | null
 }
 
 /** Points in time are microseconds of the monotonic clock, which all processes of a machine share. */

@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import type { Profiler as V8 } from 'node:inspector'
+import { performance } from 'node:perf_hooks'
 import { LIBRARY } from '../library.ts'
 import type { ProfilePart } from '../results.ts'
 import type { Profile } from './control.ts'
@@ -29,29 +30,41 @@ export class Profiler {
   readonly #session = new Session()
   readonly #cpuOfThread = threadCpu()
   #startedAt = 0
+  #turnsBefore: number | null = null
 
   async start (): Promise<void> {
     this.#session.connect()
     await this.#session.post('Profiler.enable')
     await this.#session.post('Profiler.setSamplingInterval', { interval: PERIOD })
     await this.#session.post('Profiler.start')
+    this.#turnsBefore = turns()
     this.#startedAt = this.#cpuOfThread()
   }
 
   /** Ends it; `file` is where the profile goes, for whoever wants to look at it with other tools. */
   async end (file: string): Promise<Profile> {
     const cpu = (this.#cpuOfThread() - this.#startedAt) * 1000
+    const after = turns()
     const { profile } = await this.#session.post('Profiler.stop')
     this.#session.disconnect()
     writeFileSync(file, JSON.stringify(profile))
-    return divide(profile, cpu)
+    return { ...divide(profile, cpu), turns: after === null ? null : after - this.#turnsBefore! }
   }
 }
 
-/** CPU time by part. Samples are taken by the clock on the wall, so they say in which proportions. */
-function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: number): Profile {
+/** Turns of the event loop so far. */
+function turns (): number | null {
+  const { uvMetricsInfo } = performance.nodeTiming as unknown as { uvMetricsInfo?: { loopCount: number } }
+  return uvMetricsInfo?.loopCount ?? null
+}
+
+/**
+ * CPU time by part. Samples are taken by the clock on the wall: what the thread waited for a core is taken off in
+ * proportion, and CPU time beyond that of the samples the kernel has spent while the thread waited for events.
+ */
+function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: number): Omit<Profile, 'turns'> {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
-  const parts: Profile['parts'] = { plugin: 0, ws: 0, packages: 0, node: 0, native: 0, collection: 0, application: 0 }
+  const parts: Profile['parts'] = { plugin: 0, ws: 0, packages: 0, node: 0, native: 0, collection: 0, polling: 0, application: 0 }
   const functions = new Map<string, number>()
   let all = 0
   for (const [i, sample] of samples.entries()) {
@@ -65,7 +78,8 @@ function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: numb
     const place = `${functionName} ${url}:${lineNumber}`
     if (part === 'plugin') functions.set(place, (functions.get(place) ?? 0) + time)
   }
-  const scale = cpu / all
+  const scale = Math.min(1, cpu / all)
   for (const part of Object.keys(parts) as ProfilePart[]) parts[part] *= scale
+  parts.polling = Math.max(0, cpu - all)
   return { cpu, parts, largest: Math.max(0, ...functions.values()) * scale }
 }
