@@ -15,7 +15,7 @@ import { connectionOf } from './core/socket.ts'
 import type { Terms } from './core/terms.ts'
 import { resolveRouteOptions } from './resolve-options.ts'
 import type { ResolvedRouteOptions } from './resolve-options.ts'
-import { addressOf, releaseResponse } from './transport/footprint.ts'
+import { releaseResponse, takeAddress } from './transport/footprint.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
 
@@ -70,7 +70,7 @@ export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket
 export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
   return {
     route: route?.url ?? request.routeOptions.url ?? pathOf(request.raw),
-    ip: addressOf(request) ?? '',
+    ip: takeAddress(request) ?? '',
     requestId: String(request.id),
     terms: route?.options.terms,
     request: route?.options.keepRequest ? request : undefined

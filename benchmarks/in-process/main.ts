@@ -3,7 +3,7 @@
  * parser of HTTP. Both apps are in this process and take turns of a fraction of a millisecond, so that whatever disturbs
  * one disturbs the other, too.
  *
- * Its program's first argument is the folder of the built library.
+ * Its program's first argument is the folder of the built library; the second, 'everything', turns on what is off by default.
  */
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -12,6 +12,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { frame, OPCODE } from '../load/frames.ts'
 import { answer } from '../rpc.ts'
+import { EVERYTHING, optionsOf } from '../servers/features.ts'
 import { loadPlugin } from '../servers/plugin.ts'
 import { activeBeats } from './beats.ts'
 import type { InProcessControl } from './control.ts'
@@ -32,7 +33,7 @@ const plugin = await loadPlugin(process.argv[2]!)
 let received = 0
 
 const bare = await makeApp(async (app) => { await app.register(fastifyWebsocket) })
-const ours = await makeApp(async (app) => { await app.register(plugin) })
+const ours = await makeApp(async (app) => { await app.register(plugin, optionsOf(process.argv[3] === 'everything' ? EVERYTHING : [])) })
 
 answer<InProcessControl>({
   async messages (listener) {

@@ -9,6 +9,7 @@ import type { Pair } from '../in-process/pairs.ts'
 import { libraryFolder } from '../library.ts'
 import type { Measurement } from '../results.ts'
 import { Child } from '../rpc.ts'
+import type { Remote } from '../rpc.ts'
 import type { Scenario } from '../scenario.ts'
 
 export const inProcess: Scenario = {
@@ -30,18 +31,29 @@ export const inProcess: Scenario = {
 
 /** A candidate and the plain one. */
 async function pairOf ({ name, revision }: Candidate): Promise<Record<string, Measurement[]>> {
-  const child = new Child<InProcessControl>(join(import.meta.dirname, '../in-process/main.ts'), [libraryFolder(revision)])
   const [bare, ours]: [Measurement[], Measurement[]] = [[], []]
   const add = (metric: string, unit: string, { first, second, added }: Pair) => {
     bare.push({ metric, unit, value: first })
     ours.push({ metric, unit, value: second }, { metric: `added to ${metric}`, unit, value: added })
   }
+  await asking(revision, async (remote) => {
+    add('message, sync listener', 'ns', await remote.messages('sync'))
+    add('message, async listener', 'ns', await remote.messages('async'))
+    add('handshake', 'µs', await remote.handshakes())
+    ours.push({ metric: 'beat, all active', unit: 'µs per connection and beat', value: await remote.activeBeats() })
+  })
+  // In a process of its own: what is compiled for one is not as fast for two that differ.
+  await asking(revision, async (remote) => {
+    add('message, everything on', 'ns', await remote.messages('sync'))
+    add('handshake, everything on', 'µs', await remote.handshakes())
+  }, 'everything')
+  return { [name]: ours, [BARE.name]: bare }
+}
+
+async function asking (revision: string | undefined, ask: (remote: Remote<InProcessControl>) => Promise<void>, ...args: string[]): Promise<void> {
+  const child = new Child<InProcessControl>(join(import.meta.dirname, '../in-process/main.ts'), [libraryFolder(revision), ...args])
   try {
-    add('message, sync listener', 'ns', await child.remote.messages('sync'))
-    add('message, async listener', 'ns', await child.remote.messages('async'))
-    add('handshake', 'µs', await child.remote.handshakes())
-    ours.push({ metric: 'beat, all active', unit: 'µs per connection and beat', value: await child.remote.activeBeats() })
-    return { [name]: ours, [BARE.name]: bare }
+    await ask(child.remote)
   } finally {
     await child.stop()
   }

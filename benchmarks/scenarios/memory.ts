@@ -8,6 +8,7 @@ import type { Candidate } from '../candidates.ts'
 import type { Scenario } from '../scenario.ts'
 import { Session } from '../session.ts'
 import type { Handler } from '../servers/control.ts'
+import { EVERYTHING } from '../servers/features.ts'
 
 /** Handlers that keep more alive than a sync one does; at the least size only. */
 const HANDLERS: Array<[Handler, string]> = [['async', 'async (socket)'], ['async-request', 'async (socket, request)']]
@@ -16,9 +17,9 @@ const VARIANTS = [OURS, BARE].flatMap((candidate) => HANDLERS.map(([handler, tex
   ({ ...candidate, name: `${candidate.name}, ${text}`, options: { handler } })))
 
 /** What each feature costs; and all of them, which are asked for at all sizes. */
-const FEATURES = (['idleTimeout', 'maxLifetime', 'limits', 'owner', 'rates'] as const).map((feature): Candidate =>
+const FEATURES = EVERYTHING.map((feature): Candidate =>
   ({ ...OURS, name: `ours with ${feature}`, options: { features: [feature] } }))
-const EVERYTHING: Candidate = { ...OURS, name: 'ours with everything on', options: { features: ['idleTimeout', 'maxLifetime', 'limits', 'owner', 'rates'] } }
+const ALL: Candidate = { ...OURS, name: 'ours with everything on', options: { features: EVERYTHING } }
 
 /** For what is let go of some time after the handshake, milliseconds. */
 const SETTLE = 1_000
@@ -27,7 +28,7 @@ export const memory: Scenario = {
   title: 'Memory',
   sizes: [1_000, 10_000, 18_500],
   rounds: 2,
-  candidates: (connections) => [OURS, EVERYTHING, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 10_000 ? [...FEATURES, ...VARIANTS] : [])],
+  candidates: (connections) => [OURS, ALL, BARE, BARE_RECIPE, WS, SOCKET_IO, UWS, ...(connections <= 10_000 ? [...FEATURES, ...VARIANTS] : [])],
   peers: [BARE, WS],
 
   measure: (candidate, connections) => Session.run(candidate, { handler: 'sync' }, async (session) => {

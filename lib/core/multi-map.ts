@@ -23,12 +23,11 @@ export class MultiMap<V extends object> {
 
   delete (key: string, value: V): void {
     const entry = this.#entries.get(key)
-    if (entry instanceof Set) {
-      entry.delete(value)
-      if (entry.size > 0) return
-    } else if (entry !== value) {
-      return
+    if (entry === value) {
+      this.#entries.delete(key)
+    } else if (entry instanceof Set && entry.delete(value) && entry.size === 1) {
+      const [last] = entry
+      this.#entries.set(key, last!)
     }
-    this.#entries.delete(key)
   }
 }

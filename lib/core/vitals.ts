@@ -93,8 +93,8 @@ export abstract class Vitals extends Identity {
     this.bornAt = Math.ceil(host.clock.now())
     this.lastMessage = host.registry.messages
     const { idleTimeout, maxLifetime } = this.terms
-    if (idleTimeout !== false) this.#setIdleTimeout(idleTimeout)
-    if (maxLifetime !== false) this.#makeEnd().maxLifetime = maxLifetime
+    if (idleTimeout !== false) this.startIdle(idleTimeout)
+    if (maxLifetime !== false) this.makeEnd().maxLifetime = maxLifetime
   }
 
   get idleDeadline (): IdleDeadline | undefined { return this.rare?.idle }
@@ -107,13 +107,13 @@ export abstract class Vitals extends Identity {
 
   get idleTimeout (): number | false { return this.rare?.idle?.timeout ?? false }
   set idleTimeout (timeout: number | false) {
-    this.#setIdleTimeout(duration('idleTimeout', timeout))
+    this.startIdle(duration('idleTimeout', timeout))
     if (!this.isEnding) this.host.timekeeper?.idleTimeoutSet(this.self)
   }
 
   get maxLifetime (): number | false { return this.rare?.end?.maxLifetime ?? false }
   set maxLifetime (lifetime: number | false) {
-    this.#makeEnd().maxLifetime = duration('maxLifetime', lifetime)
+    this.makeEnd().maxLifetime = duration('maxLifetime', lifetime)
     if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
@@ -123,7 +123,7 @@ export abstract class Vitals extends Identity {
     if (at !== undefined && !(Number.isFinite(at) && at >= LEAST_TIME)) {
       throw new SOCKETS_ERR_INVALID_ARGUMENT('expiresAt', 'epoch milliseconds (a claim in seconds × 1000), a Date or undefined', show(at))
     }
-    this.#makeEnd().expiresAt = at
+    this.makeEnd().expiresAt = at
     if (!this.isEnding) this.host.timekeeper?.endSet(this.self)
   }
 
@@ -140,13 +140,13 @@ export abstract class Vitals extends Identity {
   idleDue (): void { this.host.timekeeper?.idleDue(this.self) }
   endDue (): void { this.host.timekeeper?.endDue(this.self) }
 
-  #setIdleTimeout (timeout: number | false): void {
+  protected startIdle (timeout: number | false): void {
     const idle = this.extras.idle ??= new IdleDeadline(this.self)
     idle.timeout = timeout
     idle.lastMessageTick = this.host.running.ticks
   }
 
-  #makeEnd (): EndDeadline { return (this.extras.end ??= new EndDeadline(this.self)) }
+  protected makeEnd (): EndDeadline { return (this.extras.end ??= new EndDeadline(this.self)) }
 }
 
 function duration (name: string, given: number | false): number | false {

@@ -31,17 +31,18 @@ export function errorTaker (policy: Pick<SocketPolicy, 'unheardError'>): (socket
   }
 }
 
-/**
- * Address of the client. A stream of injectWS has none, and with `trustProxy` to ask for it throws. What Node keeps for the
- * next one who asks is let go of, unless somebody has asked before: it can ask the kernel again.
- */
+/** Address of the client. A stream of injectWS has none, and with `trustProxy` to ask for it throws. */
 export function addressOf (request: FastifyRequest): string | undefined {
+  return request.raw.socket === undefined ? undefined : request.ip
+}
+
+/** The same, and lets go of what Node keeps of it for the next one who asks, unless somebody has asked before. */
+export function takeAddress (request: FastifyRequest): string | undefined {
   const socket = request.raw.socket as Socket & { _peername?: object | null } | undefined
-  if (socket === undefined) return undefined
-  const { _peername: before } = socket
-  const { ip } = request
-  if (before == null && socket._peername != null) socket._peername = null
-  return ip
+  const before = socket?._peername
+  const address = addressOf(request)
+  if (before == null && socket?._peername != null) socket._peername = null
+  return address
 }
 
 /** Lets go of the response; not where somebody waits for its 'close', which tells of the end of the connection. */

@@ -87,9 +87,9 @@ export function isMidMessage (socket: WebSocket): boolean {
   return sender !== undefined && isKnown(sender) && !sender._firstFragment
 }
 
-/** Whether `permessage-deflate` was negotiated (RFC 7692 §7); asked of those that are direct. */
+/** Whether `permessage-deflate` was negotiated (RFC 7692 §7). */
 export function compresses (socket: WebSocket): boolean {
-  return inside(socket)._sender!._extensions['permessage-deflate'] !== undefined
+  return inside(socket)._sender?._extensions?.['permessage-deflate'] !== undefined
 }
 
 /** Whether the senders of a class are as we know them, and the last class that was: as a rule there is no other. */

@@ -21,6 +21,18 @@ test('one value, then several, then one again; the order is that of adding', () 
   assert.deepEqual([[...map.get('x')], map.size], [[a, b], 1])
 })
 
+test('values may leave while one goes through them', () => {
+  const map = new MultiMap<{ name: string }>()
+  const all = ['a', 'b', 'c'].map((name) => ({ name }))
+  for (const value of all) map.add('x', value)
+  const seen: string[] = []
+  for (const value of map.get('x')) {
+    seen.push(value.name)
+    map.delete('x', value)
+  }
+  assert.deepEqual([seen, map.size], [['a', 'b', 'c'], 0])
+})
+
 test('a value is there once, however often it was added', () => {
   const map = new MultiMap<object>()
   const [a, b] = [{}, {}]

@@ -129,6 +129,22 @@ test('a wall clock that is set moves no lifetime', () => {
   }
 })
 
+test('the wall clock is looked at while somebody has a session, and for nobody else', () => {
+  const rig = setup({ maxLifetime: 10 * MINUTE })
+  const { connection } = rig.open()
+  const deadlines = () => rig.host.deadlines.size
+  assert.equal(deadlines(), 1)
+  connection.expiresAt = rig.clock.wallNow() + MINUTE
+  assert.equal(deadlines(), 2)
+  connection.expiresAt = undefined
+  assert.equal(deadlines(), 1)
+  connection.expiresAt = rig.clock.wallNow() + 20 * MINUTE
+  connection.maxLifetime = false
+  assert.equal(deadlines(), 2)
+  connection.expiresAt = undefined
+  assert.equal(deadlines(), 0)
+})
+
 test('after a stall, as after a sleep, those who have expired end, and those who refresh in what has arrived do not', () => {
   const rig = setup()
   const pairs = [rig.open(), rig.open()]

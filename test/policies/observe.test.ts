@@ -59,6 +59,20 @@ test('expiry: whose session has expired lives on, and is told', async () => {
   assert.equal(connection.state, 'open')
 })
 
+test('where both ends are only observed each is told once, and again when it was moved and has come', async () => {
+  const { clock, open, told } = setup('lifetime', { maxLifetime: 10_000, mode: 'observe' })
+  const { connection } = open()
+  connection.expiresAt = clock.wallNow() + 5_000
+  await clock.run(20_000)
+  assert.deepEqual(told, ['expiry close open', 'lifetime close open'])
+  connection.expiresAt = clock.wallNow() + 5_000
+  await clock.run(20_000)
+  assert.deepEqual(told.slice(2), ['expiry close open'])
+  connection.maxLifetime = 60_000
+  await clock.run(40_000)
+  assert.deepEqual([told.slice(3), connection.state], [['lifetime close open'], 'open'])
+})
+
 test('an end that is only observed does not hide the other, and is told once, whatever the wall clock does', async () => {
   const first = setup('expiry', { maxLifetime: 5_000 })
   const { connection } = first.open()

@@ -153,11 +153,16 @@ const POLICIES: readonly Sabotage[] = [
   {
     invariant: 'the expiry is never late',
     what: 'a token that moves is not noticed',
-    begin: () => patch(Expiry.prototype, (original) => ({
-      endSet: method<Expiry>(function (connection: ManagedConnection) {
-        if (connection.endDeadline!.due === -1) original.endSet.call(this, connection)
-      })
-    }))
+    begin () {
+      const seen = new WeakSet<ManagedConnection>()
+      return patch(Expiry.prototype, (original) => ({
+        endSet: method<Expiry>(function (connection: ManagedConnection) {
+          if (seen.has(connection)) return
+          seen.add(connection)
+          original.endSet.call(this, connection)
+        })
+      }))
+    }
   },
   {
     invariant: 'the lifetime is never early, and gives way to the expiry',

@@ -103,6 +103,20 @@ test('adopt() tracks the sockets that exist already', async (t) => {
   assert.equal((await first.closed).code, 1012)
 })
 
+test('sockets that existed already share what watches them: those of one class, under one tracker', async (t) => {
+  class Own extends WebSocket {}
+  const [app, other] = [await start(t), await start(t)]
+  const lines = [await foreign(t), await foreign(t, { WebSocket: Own }), await foreign(t)]
+  for (const { connect } of lines) for (let i = 0; i < 2; i++) await connect()
+  for (const [i, { server }] of lines.entries()) (i < 2 ? app : other).sockets.adopt(server)
+  const [a, b, c, d, e] = lines.flatMap(({ server }) => [...server.clients])
+  for (const name of ['emit', 'on', 'send', 'close'] as const) {
+    assert.equal(a![name], b![name], name)
+    assert.equal(c![name], d![name], name)
+    assert.equal(new Set([a![name], c![name], e![name]]).size, 3, name)
+  }
+})
+
 test('a fault on a socket that existed already is isolated, and its promises are work', async (t) => {
   const app = await start(t)
   const { server, connect } = await foreign(t)

@@ -91,8 +91,7 @@ export class Admission implements Gatekeeper {
   /** It has opened and takes its place; says which policy has none for it, if one does. */
   opened (connection: ManagedConnection): PolicyName | null {
     const { ip, owner } = connection
-    // Without an address, as over a Unix socket: under no limit of one.
-    const who = { address: ip === '' ? undefined : ip, owner }
+    const who = { address: ip, owner }
     const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
     if (!decision.admit) return decision.policy
     this.#enter(connection)
@@ -122,7 +121,7 @@ export class Admission implements Gatekeeper {
     extras.place = undefined
     const evicted = place === 'lost'
     if (!evicted) this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.remove(ip, connection, evicted)
+    if (this.#countsAddress(ip)) this.#addresses.remove(ip, connection, evicted)
     if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, evicted)
     this.#physical--
   }
@@ -135,7 +134,7 @@ export class Admission implements Gatekeeper {
     if (place !== 'kept') return true
     extras.place = 'lost'
     this.#counted--
-    if (this.#limits.perAddress !== false) this.#addresses.evict(ip, connection)
+    if (this.#countsAddress(ip)) this.#addresses.evict(ip, connection)
     if (placeOwner !== undefined) this.#owners.evict(placeOwner, connection)
     return true
   }
@@ -145,7 +144,7 @@ export class Admission implements Gatekeeper {
     extras.place = 'kept'
     this.#counted++
     this.#physical++
-    if (this.#limits.perAddress !== false) this.#addresses.add(ip, connection)
+    if (this.#countsAddress(ip)) this.#addresses.add(ip, connection)
     if (this.#limits.perOwner === false || owner === undefined) return
     extras.placeOwner = owner
     this.#owners.add(owner, connection)
@@ -188,11 +187,14 @@ export class Admission implements Gatekeeper {
     return oldest
   }
 
+  /** Who has no address, as over a Unix socket, is under no limit of one. */
+  #countsAddress (address: string): boolean { return this.#limits.perAddress !== false && address !== '' }
+
   /** Counts of its classes, with one more in each. */
   #factsOf ({ address, owner }: Who): AdmissionFacts {
-    const { perAddress, perOwner } = this.#limits
+    const { perOwner } = this.#limits
     return {
-      perAddress: perAddress === false || address === undefined ? undefined : this.#addresses.withOneMore(address),
+      perAddress: address === undefined || !this.#countsAddress(address) ? undefined : this.#addresses.withOneMore(address),
       perOwner: perOwner === false || owner === undefined ? undefined : this.#owners.withOneMore(owner)
     }
   }

@@ -96,6 +96,40 @@ test('sockets of the evicted stay under the ceiling: with one on its way out, th
   assert.deepEqual(states(rig.open(), pairs[1]!), ['open', 'closing'])
 })
 
+test('an evicted one gives its address back when its socket is gone: there is room for as many as before, and no more', async () => {
+  const rig = setup({ perAddress: { max: 2, policy: 'evict-oldest' } })
+  for (let i = 0; i < 5; i++) {
+    const [oldest] = rig.tracker.list()
+    const newcomer = rig.open({ peer: 'silent' })
+    assert.equal(newcomer.connection.state, 'open')
+    if (i < 2) continue
+    assert.equal(oldest!.state, 'closing')
+    void oldest!.terminate()
+    await rig.clock.flush()
+    assert.equal(rig.tracker.list().length, 2)
+  }
+})
+
+test('one that was evicted under another limit gives back its place under one that refuses', async () => {
+  const rig = setup({ total: { max: 2, policy: 'evict-oldest' }, perOwner: { max: 1 } })
+  const a = rig.open({ owner: 'ann', peer: 'silent' })
+  rig.open({ owner: 'bob' })
+  rig.open({ owner: 'cid' })
+  assert.equal(a.connection.state, 'closing')
+  a.socket.peerAnswers()
+  await rig.clock.flush()
+  const asked = ['ann', 'bob', 'cid'].map((owner) => rig.admission.opening(undefined, owner, true, '/'))
+  assert.deepEqual(asked, [null, 'perOwner', 'perOwner'])
+  assert.equal(rig.open({ owner: 'ann' }).connection.state, 'open')
+})
+
+test('who has no address is under no limit of one, on whatever way it came', () => {
+  const rig = setup({ perAddress: { max: 1 } })
+  const all = [rig.open({ ip: '' }), rig.open({ ip: '' })]
+  assert.deepEqual(states(...all), ['open', 'open'])
+  assert.deepEqual([rig.admission.addressed('', '/'), rig.admission.addressed(undefined, '/'), rig.admission.opening('', undefined, false, '/')], [null, null, null])
+})
+
 test('limits of an owner and of an address count each by itself', () => {
   const rig = setup({ perOwner: { max: 1 }, perAddress: { max: 2 } })
   const pairs = [

@@ -39,6 +39,18 @@ test('a key whose last one is gone is forgotten', () => {
   assert.equal(places.size, 0)
 })
 
+test('where nobody is evicted members are not kept, and counted all the same', () => {
+  const places = new Places(false)
+  const { members: [a, b] } = setup()
+  places.add('ann', a!)
+  places.add('ann', b!)
+  places.evict('ann', a!)
+  assert.deepEqual([places.withOneMore('ann'), [...places.members('ann')]], [{ counted: 2, physical: 3 }, []])
+  places.remove('ann', a!, true)
+  places.remove('ann', b!, false)
+  assert.deepEqual([places.withOneMore('ann'), places.size], [{ counted: 1, physical: 1 }, 0])
+})
+
 test('asking about somebody holds nothing', () => {
   const { places } = setup()
   for (let i = 0; i < 1_000; i++) places.withOneMore(`somebody ${i}`)
