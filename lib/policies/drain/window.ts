@@ -1,18 +1,18 @@
 /**
  * How many closing handshakes may be in flight.
  *
- * At most 128, where a place is free again on the answer or after 5 ms, whichever comes first, so that silent peers cannot
+ * At most 64, where a place is free again on the answer or after 10 ms, whichever comes first, so that silent peers cannot
  * slow the others down. So many answers may come in one turn of the event loop: there are fewer places at first, when
  * nothing is compiled yet, and whenever a turn has taken long, though as many as it takes to be in time.
  */
 import type { Clock } from '../../core/clock.ts'
 
 /** Places: at most, at first, and after turns that took long. */
-export const WINDOW = 128
+export const WINDOW = 64
 export const FIRST_WINDOW = 32
 export const LEAST_WINDOW = 8
 /** How long an unanswered one holds its place, milliseconds, as a rule. */
-export const HOLD = 5
+export const HOLD = 10
 /** A turn of the event loop that is long, milliseconds at work. */
 const LONG_TURN = 8
 
