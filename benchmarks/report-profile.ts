@@ -3,10 +3,10 @@
  */
 import { figure } from './charts.ts'
 import { find, largest, unique } from './report-rows.ts'
-import { MOST, PROFILE_PARTS, TURNS, WHOLE } from './results.ts'
+import { CALLS, MOST, PROFILE_PARTS, TURNS, WHOLE } from './results.ts'
 import type { ScenarioResult } from './results.ts'
 
-const COLUMNS = [WHOLE, ...Object.values(PROFILE_PARTS), MOST, TURNS]
+const COLUMNS = [WHOLE, ...Object.values(PROFILE_PARTS), MOST, CALLS, TURNS]
 
 /** At the greatest size of each activity. Pure. */
 export function profileTable (scenario: ScenarioResult): string[] {

@@ -16,9 +16,10 @@ export const PROFILE_PARTS = {
   polling: 'waiting for events'
 } as const
 
-/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function; a number, not a time. */
+/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function; two system calls that the plugin makes for a handshake; a number, not a time. */
 export const WHOLE = 'main thread'
 export const MOST = 'one function of the plugin, at most'
+export const CALLS = 'for addresses and keep-alive'
 export const TURNS = 'turns of the event loop'
 
 export type ProfilePart = keyof typeof PROFILE_PARTS

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BARE, OURS, RECIPE, WS } from '../candidates.ts'
 import type { Candidate } from '../candidates.ts'
-import { MOST, PROFILE_PARTS, TURNS, WHOLE } from '../results.ts'
+import { CALLS, MOST, PROFILE_PARTS, TURNS, WHOLE } from '../results.ts'
 import type { Measurement, ProfilePart } from '../results.ts'
 import type { Scenario } from '../scenario.ts'
 import type { Profile, ServerOptions } from '../servers/control.ts'
@@ -94,11 +94,12 @@ export const profile: Scenario = {
     const found: Measurement[] = []
     for (const [name, activity] of Object.entries(ACTIVITIES)) {
       if (!activity.candidates.some(({ server, options }) => server === candidate.server && options === candidate.options)) continue
-      const { cpu, parts, largest, turns, units } = await profileOf(name, activity, candidate, connections)
+      const { cpu, parts, largest, calls, turns, units } = await profileOf(name, activity, candidate, connections)
       const add = (metric: string, value: number, unit = activity.unit) => { found.push({ metric: `${name}: ${metric}`, unit, value: value / units }) }
       add(WHOLE, cpu)
       for (const part of Object.keys(PROFILE_PARTS) as ProfilePart[]) add(PROFILE_PARTS[part], parts[part])
       if (candidate.server === 'ours') add(MOST, largest)
+      if (calls > 0) add(CALLS, calls)
       if (turns !== null) add(TURNS, turns, activity.unit.replace('µs ', ''))
     }
     return found

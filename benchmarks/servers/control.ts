@@ -59,6 +59,8 @@ export interface Profile {
   parts: Record<ProfilePart | 'application', number>
   /** In the one function of the plugin that took most. */
   largest: number
+  /** In system calls for a client's address and for TCP keep-alive; a part of the native code. */
+  calls: number
   /** How often the event loop has turned; null where Node does not tell. */
   turns: number | null
 }

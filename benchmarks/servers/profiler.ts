@@ -16,6 +16,9 @@ const PERIOD = 500
 const IDLE = '(idle)'
 const COLLECTOR = '(garbage collector)'
 
+/** Native functions that are little more than system calls. */
+const CALLS = ['getpeername', 'setKeepAlive']
+
 /** Whose code a script is, the first that fits. */
 const OWNERS: Array<[part: ProfilePart, script: RegExp]> = [
   ['plugin', new RegExp(`/node_modules/${LIBRARY.replace('.', '\\.')}`)],
@@ -67,6 +70,7 @@ function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: numb
   const parts: Profile['parts'] = { plugin: 0, ws: 0, packages: 0, node: 0, native: 0, collection: 0, polling: 0, application: 0 }
   const functions = new Map<string, number>()
   let all = 0
+  let calls = 0
   for (const [i, sample] of samples.entries()) {
     const { functionName, url, lineNumber } = frames.get(sample)!
     if (functionName === IDLE) continue
@@ -75,11 +79,12 @@ function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: numb
     const part = functionName === COLLECTOR ? 'collection' : OWNERS.find(([, script]) => script.test(url))?.[0] ?? 'application'
     all += time
     parts[part] += time
+    if (CALLS.includes(functionName) && part === 'native') calls += time
     const place = `${functionName} ${url}:${lineNumber}`
     if (part === 'plugin') functions.set(place, (functions.get(place) ?? 0) + time)
   }
   const scale = Math.min(1, cpu / all)
   for (const part of Object.keys(parts) as ProfilePart[]) parts[part] *= scale
   parts.polling = Math.max(0, cpu - all)
-  return { cpu, parts, largest: Math.max(0, ...functions.values()) * scale }
+  return { cpu, parts, largest: Math.max(0, ...functions.values()) * scale, calls: calls * scale }
 }
