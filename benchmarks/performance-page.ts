@@ -104,7 +104,7 @@ export function fillPerformance (template: string, { machine, scenarios }: Resul
   for (const [name, place] of Object.entries(FIGURES)) Object.defineProperty(values, name, { enumerable: true, get: () => row(...place).median })
   return template.replaceAll(/\{\{(.+?)\}\}/g, (_, expression: string) => {
     const names = Object.keys(values).filter((name) => new RegExp(`\\b${name}\\b`).test(expression))
-    // The template is ours, as code is.
+    // eslint-disable-next-line no-new-func -- the template is ours, as code is
     const value: unknown = new Function(...names, `return ${expression}`)(...names.map((name) => values[name]))
     if (typeof value === 'string') return value
     return names.length === 1 && names[0] === expression.trim() ? exact(value as number) : rounded(value as number)

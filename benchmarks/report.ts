@@ -1,5 +1,6 @@
 /**
- * Writes docs/benchmarks.md and its charts, docs/benchmarks/*.svg, from the results; nothing in them is by hand.
+ * Writes docs/benchmarks.md, its charts, docs/benchmarks/*.svg, and docs/performance.md from the results; no figure in them is
+ * by hand.
  *
  * main.ts does it after a run of everything; `node --import tsx benchmarks/report.ts [results.json] [folder]` does it again.
  */
@@ -8,6 +9,7 @@ import { join, relative } from 'node:path'
 import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
 import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
+import { fillPerformance } from './performance-page.ts'
 import { profileTable } from './report-profile.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
 import { PARTS } from './results.ts'
@@ -83,7 +85,18 @@ export async function writeReport (results: Results, folder = join(ROOT, 'docs')
   // Of an earlier run; nothing else, whatever folder was given.
   for (const name of existsSync(pictures) ? readdirSync(pictures) : []) if (name.endsWith('.svg')) rmSync(join(pictures, name))
   const written = [...charts].map(([name, svg]) => write(join(pictures, `${name}.svg`), svg))
-  return [write(join(folder, 'benchmarks.md'), page(results, charts)), ...written]
+  return [write(join(folder, 'benchmarks.md'), page(results, charts)), ...written, ...writePerformance(results, folder)]
+}
+
+/** Not of results that lack something of what it says. */
+function writePerformance (results: Results, folder: string): string[] {
+  try {
+    const text = fillPerformance(readFileSync(join(import.meta.dirname, 'performance.template.md'), 'utf8'), results)
+    return [write(join(folder, 'performance.md'), text)]
+  } catch (error) {
+    console.error(`No performance.md from these results: ${(error as Error).message}`)
+    return []
+  }
 }
 
 function write (path: string, text: string): string {
