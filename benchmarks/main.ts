@@ -70,7 +70,8 @@ if (complete) await report()
 
 function write (): void {
   mkdirSync(dirname(out), { recursive: true })
-  writeFileSync(out, JSON.stringify(results, null, 1) + '\n')
+  // A line for each row.
+  writeFileSync(out, JSON.stringify(results, null, 1).replaceAll(/\n {7,}/g, ' ').replaceAll(/\n {6}\}/g, ' }') + '\n')
 }
 
 async function report (): Promise<void> {
