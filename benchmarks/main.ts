@@ -6,10 +6,11 @@
  *   --candidates ours,bare    only these
  *   --before COMMIT           the library as it was then takes part, too, as `before`
  *   --out FILE                where the results go: results/latest.json of all scenarios, results/NAME.json of some
+ *   --into FILE               they take their place in FILE, which an earlier run on this machine has written
  *
  * Progress and tables go to stderr. After a run of all scenarios the report is written, too.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Candidate } from './candidates.ts'
@@ -25,7 +26,8 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string' },
     candidates: { type: 'string' },
     before: { type: 'string' },
-    out: { type: 'string' }
+    out: { type: 'string' },
+    into: { type: 'string' }
   }
 })
 
@@ -38,7 +40,7 @@ const { scenarios } = await import('./scenarios/index.ts')
 const { runSize } = await import('./scenario.ts')
 
 // What is compared with other candidates, or kept elsewhere, is nobody's report.
-const complete = positionals.length === 0 && options.candidates === undefined && options.before === undefined && options.out === undefined
+const complete = positionals.length === 0 && options.candidates === undefined && options.before === undefined && options.out === undefined && options.into === undefined
 const names = positionals.length === 0 ? Object.keys(scenarios) : positionals
 const unknown = names.filter((name) => !(name in scenarios))
 if (unknown.length > 0) {
@@ -46,10 +48,10 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 
-const out = options.out ?? join(import.meta.dirname, 'results', `${complete ? 'latest' : positionals.join('-') || 'partial'}.json`)
+const out = options.into ?? options.out ?? join(import.meta.dirname, 'results', `${complete ? 'latest' : positionals.join('-') || 'partial'}.json`)
 const wanted = options.candidates?.split(',')
 const before: Candidate | null = options.before === undefined ? null : { name: 'before', server: 'ours', revision: options.before }
-const results: Results = { machine: thisMachine(), scenarios: {} }
+const results: Results = options.into === undefined ? { machine: thisMachine(), scenarios: {} } : JSON.parse(readFileSync(options.into, 'utf8')) as Results
 for (const name of names) {
   const scenario = scenarios[name]!
   if (before !== null) scenario.peers.push(before)

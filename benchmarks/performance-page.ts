@@ -16,6 +16,7 @@ const FIGURES: Record<string, [scenario: string, candidate: string, metric: stri
   addedHandshake: ['in-process', 'ours', 'added to handshake'],
   addedFullHandshake: ['in-process', 'ours', 'added to handshake, everything on'],
   addedSync: ['in-process', 'ours', 'added to message, sync listener'],
+  addedEchoed: ['in-process', 'ours', 'added to message, echoed'],
   addedAsync: ['in-process', 'ours', 'added to message, async listener'],
   addedFull: ['in-process', 'ours', 'added to message, everything on'],
   echo: ['echo', 'ours', 'CPU'],

@@ -79,7 +79,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       'without a kernel or a client. Both sides in turn, many times.',
     metrics: {
       added: 'median of the differences between ours and bare, pair by pair',
-      message: 'from the bytes to the return of the listener',
+      message: 'from the bytes to the return of the listener, which sends it back where it is *echoed*',
       beat: 'what the plugin does by itself, while each of 18,500 peers sends a message between any two looks'
     }
   },

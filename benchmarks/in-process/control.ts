@@ -4,8 +4,8 @@
 import type { Pair } from './pairs.ts'
 
 export interface InProcessControl {
-  /** Nanoseconds a message that is delivered to one listener. */
-  messages (listener: 'sync' | 'async'): Promise<Pair>
+  /** Nanoseconds a message that is delivered to one listener; or that one sends it back. */
+  messages (listener: 'sync' | 'async' | 'echo'): Promise<Pair>
   /** Microseconds a handshake. */
   handshakes (): Promise<Pair>
   /** Microseconds per connection and beat that our heartbeat takes while all peers are active. */

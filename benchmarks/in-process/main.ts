@@ -57,6 +57,7 @@ async function makeApp (register: (app: FastifyInstance) => Promise<void>): Prom
   const app = Fastify()
   await register(app)
   app.get('/sync', { websocket: true }, (socket) => { socket.on('message', () => { received++ }) })
+  app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => { received++; socket.send(data) }) })
   app.get('/async', { websocket: true }, (socket) => { socket.on('message', async () => { received++ }) })
   await app.ready()
   return app

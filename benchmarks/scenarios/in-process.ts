@@ -38,6 +38,7 @@ async function pairOf ({ name, revision }: Candidate): Promise<Record<string, Me
   }
   await asking(revision, async (remote) => {
     add('message, sync listener', 'ns', await remote.messages('sync'))
+    add('message, echoed', 'ns', await remote.messages('echo'))
     add('message, async listener', 'ns', await remote.messages('async'))
     add('handshake', 'µs', await remote.handshakes())
     ours.push({ metric: 'beat, all active', unit: 'µs per connection and beat', value: await remote.activeBeats() })
