@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util'
 import type { Candidate } from './candidates.ts'
 import { install } from './install.ts'
 import { thisMachine } from './machine.ts'
-import type { Results } from './results.ts'
+import type { Results, ScenarioResult } from './results.ts'
 import { printSize, printStep } from './terminal.ts'
 
 const { values: options, positionals } = parseArgs({
@@ -48,6 +48,12 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 
+// What takes the place of complete results must be complete.
+if (options.into !== undefined && (positionals.length === 0 || [options.sizes, options.candidates, options.before, options.out].some((given) => given !== undefined))) {
+  console.error('--into takes names of scenarios, and neither --sizes nor --candidates, --before or --out')
+  process.exit(1)
+}
+
 const out = options.into ?? options.out ?? join(import.meta.dirname, 'results', `${complete ? 'latest' : positionals.join('-') || 'partial'}.json`)
 const wanted = options.candidates?.split(',')
 const before: Candidate | null = options.before === undefined ? null : { name: 'before', server: 'ours', revision: options.before }
@@ -55,7 +61,8 @@ const results: Results = options.into === undefined ? { machine: thisMachine(), 
 for (const name of names) {
   const scenario = scenarios[name]!
   if (before !== null) scenario.peers.push(before)
-  const result = results.scenarios[name] = { title: scenario.title, sizes: [] as Results['scenarios'][string]['sizes'] }
+  const result: ScenarioResult = { title: scenario.title, sizes: [] }
+  if (options.into === undefined) results.scenarios[name] = result
   const sizes = scenario.sizes[0] === 0 ? [0] : options.sizes?.split(',').map(Number) ?? scenario.sizes
   for (const size of sizes) {
     const candidates = scenario.candidates(size).filter(({ name }) => wanted?.includes(name) ?? true)
@@ -66,6 +73,8 @@ for (const name of names) {
     // After each: what has been measured stays, whatever comes.
     write()
   }
+  results.scenarios[name] = result
+  write()
 }
 console.error(`Written: ${out}`)
 if (complete) await report()

@@ -10,7 +10,6 @@ const FIGURES: Record<string, [scenario: string, candidate: string, metric: stri
   heap: ['memory', 'ours', 'heap'],
   resident: ['memory', 'ours', 'resident'],
   bareHeap: ['memory', 'bare', 'heap'],
-  fullHeap: ['memory', 'ours with everything on', 'heap'],
   handshake: ['handshakes', 'ours', 'CPU'],
   bareHandshake: ['handshakes', 'bare', 'CPU'],
   addedHandshake: ['in-process', 'ours', 'added to handshake'],
@@ -26,7 +25,6 @@ const FIGURES: Record<string, [scenario: string, candidate: string, metric: stri
   beatStall: ['heartbeat', 'ours', 'stall, all idle'],
   beatOwn: ['heartbeat', 'ours', 'stall, all idle, while at work itself'],
   activeStall: ['heartbeat', 'ours', 'stall, all active'],
-  activeOwn: ['heartbeat', 'ours', 'stall, all active, while at work itself'],
   recipeStall: ['heartbeat', 'ws recipe', 'stall, all idle'],
   recipeActiveStall: ['heartbeat', 'ws recipe', 'stall, all active'],
   broadcast: ['broadcast', 'ours', 'CPU, 64 B'],
@@ -90,7 +88,6 @@ export function fillPerformance (template: string, { machine, scenarios }: Resul
     /** How many times as much as a peer. */
     times: (...place: Parameters<typeof ratioOf>) => factor(ratioOf(...place).median),
     /** From which to which in the rounds. */
-    between: (...place: Parameters<typeof ratioOf>) => { const { min, max } = ratioOf(...place); return `${factor(min)} to ${factor(max)}` },
     spread: (...place: Parameters<typeof row>) => { const { min, max } = row(...place); return `${exact(min)} to ${exact(max)}` },
     /** By how much one candidate's median is more than another's. */
     more: (scenario: string, metric: string, candidate: string, other: string, size?: number) => exact(row(scenario, candidate, metric, size).median - row(scenario, other, metric, size).median),

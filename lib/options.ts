@@ -25,7 +25,7 @@ export interface DrainOptions {
   reserve?: number
   /** Serve on for this long first, so that load balancers learn; for signals and `drain()`, not for `app.close()`. @default 0 */
   settleDelay?: number
-  /** Send the close frames evenly over this time; false: as fast as the window of at most 128 closing handshakes permits. @default false */
+  /** Send the close frames evenly over this time; false: as fast as the window of at most 64 closing handshakes permits. @default false */
   spread?: number | false
   /** Close code; 1001 when nobody should come back here. @default 1012 */
   code?: number

@@ -10,13 +10,13 @@ import { Session } from '../session.ts'
 import type { Handler } from '../servers/control.ts'
 import { EVERYTHING } from '../servers/features.ts'
 
-/** Handlers that keep more alive than a sync one does; at the least size only. */
+/** Handlers that keep more alive than a sync one does; up to 10,000 connections only. */
 const HANDLERS: Array<[Handler, string]> = [['async', 'async (socket)'], ['async-request', 'async (socket, request)']]
 
 const VARIANTS = [OURS, BARE].flatMap((candidate) => HANDLERS.map(([handler, text]): Candidate =>
   ({ ...candidate, name: `${candidate.name}, ${text}`, options: { handler } })))
 
-/** What each feature costs; and all of them, which are asked for at all sizes. */
+/** What each feature costs, likewise; and all of them, which are asked for at all sizes. */
 const FEATURES = EVERYTHING.map((feature): Candidate =>
   ({ ...OURS, name: `ours with ${feature}`, options: { features: [feature] } }))
 const ALL: Candidate = { ...OURS, name: 'ours with everything on', options: { features: EVERYTHING } }

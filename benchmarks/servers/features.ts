@@ -8,7 +8,7 @@ import type { Feature } from './control.ts'
 const LONG = 3_600_000
 const MANY = 1_000_000
 
-export const FEATURES: Record<Feature, LifecycleOptions> = {
+const FEATURES: Record<Feature, LifecycleOptions> = {
   idleTimeout: { idleTimeout: LONG },
   maxLifetime: { maxLifetime: LONG },
   limits: { limits: { total: { max: MANY }, perAddress: { max: MANY }, handshakes: { max: MANY } } },

@@ -129,10 +129,10 @@ const NO_EXTENSIONS = Object.freeze({})
 
 /** Has a socket without extensions share the object that says so. */
 export function shareExtensions (socket: WebSocket): void {
-  const known = inside(socket)
-  const { _extensions: extensions, _sender: sender, _receiver: receiver } = known
+  const own = inside(socket)
+  const { _extensions: extensions, _sender: sender, _receiver: receiver } = own
   if (extensions === undefined || Object.keys(extensions).length > 0) return
   if (sender?._extensions === extensions && receiver?._extensions === extensions) {
-    known._extensions = sender._extensions = receiver._extensions = NO_EXTENSIONS
+    own._extensions = sender._extensions = receiver._extensions = NO_EXTENSIONS
   }
 }

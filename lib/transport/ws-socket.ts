@@ -89,9 +89,10 @@ const adopted = new WeakMap<SocketPolicy, WeakMap<WebSocket, PropertyDescriptorM
 /** Gives a socket that exists already the same overrides. */
 export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Set<WebSocket> | undefined): void {
   const base = Object.getPrototypeOf(socket) as WebSocket
-  const known = adopted.get(policy) ?? new WeakMap<WebSocket, PropertyDescriptorMap>()
-  const shared = known.get(base) ?? overrides(base, policy)
-  adopted.set(policy, known.set(base, shared))
+  let classes = adopted.get(policy)
+  if (classes === undefined) adopted.set(policy, classes = new WeakMap())
+  let shared = classes.get(base)
+  if (shared === undefined) classes.set(base, shared = overrides(base, policy))
   Object.defineProperties(socket, shared)
   Object.defineProperty(socket, kClients, { value: clients })
 }
