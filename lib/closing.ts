@@ -9,7 +9,7 @@
 import type { FastifyInstance } from 'fastify'
 import { afterInput } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
-import { isThenable } from './core/events.ts'
+import { isThenable } from './core/guard.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import type { SocketTracker } from './tracker.ts'
 import { Listener } from './transport/listener.ts'

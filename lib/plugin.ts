@@ -13,6 +13,7 @@ import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
+import { guardLog } from './core/guard.ts'
 import { Doorkeeper } from './doorkeeper.ts'
 import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
@@ -46,12 +47,13 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   if (app.hasDecorator('sockets') || registered.has(upgradeServer)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   registered.add(upgradeServer)
   const { clock } = options
-  const gate = new LogGate(clock, app.log)
+  const log = guardLog(app.log)
+  const gate = new LogGate(clock, log)
 
   const tracker = new SocketTracker(options, {
     clock,
     transport: wsTransport,
-    log: app.log,
+    log,
     adopt: (server) => {
       takeServer(server, intake)
       closing.serverAdopted()
@@ -61,11 +63,11 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => intake.report(error, connection),
     isUnderPressure: () => (app as PressedInstance).isUnderPressure!(),
-    pressureChanged: (under, evicted) => { tellPressure(app.log, under, evicted) }
+    pressureChanged: (under, evicted) => { tellPressure(log, under, evicted) }
   })
 
-  const intake = new Intake(tracker, options, app.log, gate, (socket) => { handshakes.opened(socket) })
-  const doorkeeper = new Doorkeeper(tracker, intake, options, app.log, gate, (raw) => { closing.listener.silent.forget(raw as Socket) })
+  const intake = new Intake(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
+  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.listener.silent.forget(raw as Socket) })
   const handshakes = new Handshakes(doorkeeper)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
@@ -73,7 +75,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
-  logEvents(tracker, app.log, gate)
+  logEvents(tracker, log, gate)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms }))
   if (!adopted) {
@@ -112,7 +114,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     handshakes.goLast()
     // ws's own listener of an adopted server is no stranger.
     let known = adoptedHere
-    warnAboutListeners(app.log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
+    warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
     closing.ready()
   })
   app.addHook('onClose', async () => {
@@ -126,7 +128,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   const target = {
     clock,
-    log: app.log,
+    log,
     errors: options.signals !== false && options.signals.errors,
     budget: options.plan.timeout + options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
@@ -145,13 +147,13 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   app.addHook('onListen', async () => {
     closing.listens()
     for (const server of secondaryServers(app)) closing.listener.silent.watch(server)
-    app.log.info(`drain: ${options.plan.arithmetic}`)
-    if (options.allowedOrigins === 'report') sayOriginsAreReported(app.log)
+    log.info(`drain: ${options.plan.arithmetic}`)
+    if (options.allowedOrigins === 'report') sayOriginsAreReported(log)
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
-  warnAboutBudget(app.log, options.plan)
-  if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(app.log)
+  warnAboutBudget(log, options.plan)
+  if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 
   /** The server of a @fastify/websocket in a child context that was there before us (mercurius registers one): first seen here. */
   function adoptChild (server: WebSocketServer): void {

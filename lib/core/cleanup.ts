@@ -6,7 +6,7 @@
  */
 import { Deadline } from './deadlines.ts'
 import type { Deadlines } from './deadlines.ts'
-import { attempt, isThenable } from './events.ts'
+import { attempt, isThenable } from './guard.ts'
 
 /** A cleanup; what it returns is awaited. */
 export type Cleanup = () => unknown

@@ -4,9 +4,9 @@
  * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
  */
 import type { CloseRecord, Connection } from './connection.ts'
-import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
 import type { Observation, PolicyName } from './enforcement.ts'
+import { attempt } from './guard.ts'
 
 /** A handshake that was turned away. */
 export interface Refusal {
@@ -72,43 +72,5 @@ export class Events {
 
   #of<K extends keyof LifecycleEvents> (event: K): ReadonlyArray<Listener<K>> {
     return (this.#listeners[event] as ReadonlyArray<Listener<K>> | undefined) ?? []
-  }
-}
-
-/**
- * Calls user code so that neither a throw nor a rejection gets out; both go to `failed`.
- * Returns what was called for, or undefined when it threw; a thenable of another make as a promise, for its `then` may
- * do its work anew each time it is called.
- */
-export function attempt<T> (call: () => T, failed: (error: unknown) => void): T | undefined {
-  try {
-    const result = call()
-    if (!isThenable(result)) return result
-    const promise = Promise.resolve(result)
-    promise.then(undefined, failed)
-    return promise as T
-  } catch (error) {
-    failed(error)
-    return undefined
-  }
-}
-
-/**
- * What a callback returned that must answer at once. Throws SOCKETS_ERR_INVALID_ARGUMENT for a promise, and takes its
- * rejection: nobody else would, and it would reach the process.
- */
-export function atOnce<T> (callback: string, result: T): T {
-  if (!isThenable(result)) return result
-  Promise.resolve(result).then(undefined, () => {})
-  throw new SOCKETS_ERR_INVALID_ARGUMENT(`what ${callback} returns`, 'there at once (what takes time belongs into a hook)', 'a promise')
-}
-
-/** Says whether a value has a `then` method; a getter that throws counts as no. */
-export function isThenable (value: unknown): value is PromiseLike<unknown> {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  try {
-    return typeof (value as PromiseLike<unknown>).then === 'function'
-  } catch {
-    return false
   }
 }

@@ -8,7 +8,7 @@ import { show } from './check.ts'
 import { STATES } from './connection.ts'
 import type { Connection, ConnectionState } from './connection.ts'
 import { SOCKETS_ERR_INVALID_FILTER } from './errors.ts'
-import { isThenable } from './events.ts'
+import { isThenable } from './guard.ts'
 
 /** Selects connections; several keys must all hold. */
 export type Filter = 'all' | {

@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws'
 import type { ConnectionData, ConnectionState } from './connection.ts'
 import type { ConnectionFacts, ConnectionHost } from './connection-host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
-import { attempt } from './events.ts'
+import { attempt } from './guard.ts'
 import type { Extras } from './extras.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 

@@ -3,7 +3,7 @@
  * header which it was (RFC 6455 §10.2); who sends none is no browser.
  */
 
-import { atOnce } from '../core/events.ts'
+import { atOnce } from '../core/guard.ts'
 
 /** `'report'`: everyone, but a foreign origin is told; `'same-origin'`: the server's own host; a list; a function; false: everyone. */
 export type AllowedOrigins<Request> = 'report' | 'same-origin' | readonly string[] | ((origin: string, request: Request) => boolean) | false

@@ -10,7 +10,7 @@ import { isMainThread } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../core/clock.ts'
 import type { DrainTrigger } from '../core/drain-report.ts'
-import { attempt } from '../core/events.ts'
+import { attempt } from '../core/guard.ts'
 
 /** Longest wait for a logger to write what it holds, milliseconds. */
 const FLUSH_TIMEOUT = 500

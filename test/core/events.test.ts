@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { attempt, Events, isThenable } from '../../lib/core/events.ts'
+import { Events } from '../../lib/core/events.ts'
 import type { Refusal } from '../../lib/core/events.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 
@@ -93,60 +93,3 @@ for (const thrown of [null, undefined, 0]) {
     assert.deepEqual(reported, [[thrown, 'refused']])
   })
 }
-
-test('a call that succeeds returns its value and reports nothing', () => {
-  assert.equal(attempt(() => 5, () => assert.fail('failed')), 5)
-})
-
-test('a call that throws returns undefined', () => {
-  const failures: unknown[] = []
-  assert.equal(attempt(() => { throw null }, (error) => { failures.push(error) }), undefined) // eslint-disable-line no-throw-literal -- that is the point
-  assert.deepEqual(failures, [null])
-})
-
-test('a call may return a promise, which can be awaited', async () => {
-  assert.equal(await attempt(async () => 5, () => assert.fail('failed')), 5)
-})
-
-test('a rejection reaches whoever awaits it, too', async () => {
-  const failures: unknown[] = []
-  const result = attempt(async () => { throw new Error('rejected') }, (error) => { failures.push(error) })
-  await assert.rejects(result!, { message: 'rejected' })
-  assert.equal(failures.length, 1)
-})
-
-for (const [what, then] of [
-  ['throws', () => { throw new Error('broken') }],
-  ['rejects, then throws', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); throw new Error('second') }],
-  ['rejects twice', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); reject(new Error('second')) }]
-] as Array<[string, () => void]>) {
-  test(`a call whose result has a then that ${what} fails once`, async () => {
-    const failures: unknown[] = []
-    attempt(() => ({ then }), (error) => { failures.push((error as Error).message) })
-    await new FakeClock().flush()
-    assert.deepEqual(failures, ['broken'])
-  })
-}
-
-test('a query builder that starts with each call of then is started once, also where its result is awaited', async () => {
-  let queries = 0
-  const query = {
-    then (resolve: (value: unknown) => void, reject: (error: unknown) => void) {
-      queries++
-      return Promise.resolve('rows').then(resolve, reject)
-    }
-  }
-  assert.equal(await attempt(() => query, () => assert.fail('failed')), 'rows')
-  assert.equal(queries, 1)
-})
-
-test('thenable is what has a then method', () => {
-  const callable = Object.assign(() => {}, { then () {} })
-  for (const value of [Promise.resolve(), { then () {} }, callable]) assert.equal(isThenable(value), true)
-  for (const value of [null, undefined, 0, 'text', {}, { then: true }, () => {}, Symbol('then')]) assert.equal(isThenable(value), false)
-})
-
-test('a then getter that throws counts as no', () => {
-  assert.equal(isThenable(Object.defineProperty({}, 'then', { get () { throw new Error('gotcha') } })), false)
-  assert.equal(isThenable(new Proxy({}, { get () { throw new Error('gotcha') } })), false)
-})

@@ -2,7 +2,7 @@
  * The last words to one connection: its close frame with the delay after which to come back, or the end without one.
  */
 import { CloseCode } from '../../core/close-codes.ts'
-import { attempt } from '../../core/events.ts'
+import { attempt } from '../../core/guard.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 import { drainReason, reconnectDelay } from './reconnect.ts'

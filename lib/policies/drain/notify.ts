@@ -2,7 +2,7 @@
  * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
  */
 import { afterInput, inSlices } from '../../core/clock.ts'
-import { attempt, isThenable } from '../../core/events.ts'
+import { attempt, isThenable } from '../../core/guard.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
 

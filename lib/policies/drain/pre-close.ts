@@ -1,7 +1,7 @@
 /**
  * The user's preClose in the drain's *notify*: close frames are held while it takes its time.
  */
-import { attempt, isThenable } from '../../core/events.ts'
+import { attempt, isThenable } from '../../core/guard.ts'
 import type { DrainHost } from './drain-host.ts'
 
 export class PreClose {

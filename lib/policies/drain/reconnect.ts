@@ -7,7 +7,7 @@
  */
 import { withRetry } from '../../core/close-codes.ts'
 import type { Connection } from '../../core/connection.ts'
-import { atOnce } from '../../core/events.ts'
+import { atOnce } from '../../core/guard.ts'
 
 /** Makes the reason of a close frame; false for none. */
 export type DrainReason = string | ((connection: Connection, delay: number) => string | false)
