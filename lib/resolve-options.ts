@@ -4,13 +4,14 @@
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import { check, knownKeys } from './core/check.ts'
+import { check, secondsHint } from './core/check.ts'
 import { systemClock } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
 import { isSendable } from './core/close-codes.ts'
 import { POLICIES } from './core/enforcement.ts'
 import type { Mode, PolicyName } from './core/enforcement.ts'
 import type { BackpressureTerms, HeartbeatTerms, RateTerms, Terms } from './core/terms.ts'
+import { DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, TERMS_KEYS, knownKeys } from './option-keys.ts'
 import { defaults } from './options.ts'
 import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, TermsOptions } from './options.ts'
 import { LIMIT_POLICIES } from './policies/admission/decision.ts'
@@ -20,6 +21,7 @@ import { makePlan } from './policies/drain/plan.ts'
 import type { DrainPlan } from './policies/drain/plan.ts'
 import type { DrainReason, ReconnectOptions } from './policies/drain/reconnect.ts'
 import { LEAST_INTERVAL } from './policies/heartbeat.ts'
+import { canonicalOrigin, mistakeInPlaceOfAList, mistakesIn } from './policies/origin.ts'
 import type { AllowedOrigins } from './policies/origin.ts'
 
 /** Checked, filled and frozen. */
@@ -54,26 +56,14 @@ export interface ResolvedRouteOptions {
   readonly terms: Terms
 }
 
-/** An origin as browsers write it (RFC 6454 §6.1), or `null`. */
-const ORIGIN = /^([a-z][a-z0-9+.-]*:\/\/[^/\s]+|null)$/i
-
-/** What Fastify itself takes in the options of `register`. */
-const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
-const WEBSOCKET_KEYS = ['options', 'errorHandler', 'preClose']
-const OWN_KEYS = [
-  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'allowedOrigins', 'refusal', 'mode', 'clock'
-]
-const TERMS_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure']
-const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect']
-
 /**
  * Checks and fills the plugin's options; never changes what it is given.
  * Throws SOCKETS_ERR_INVALID_OPTION and SOCKETS_ERR_OPTION_CONFLICT.
  */
 export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
-  knownKeys('', given, [...WEBSOCKET_KEYS, ...OWN_KEYS, ...TERMS_KEYS, ...FASTIFY_KEYS])
+  knownKeys('', given, PLUGIN_KEYS)
   const { drain = {} } = given
-  knownKeys('drain', drain, DRAIN_KEYS)
+  knownKeys('drain', drain, DRAIN_KEYS, 'timeout')
   const reconnect = resolveReconnect(drain.reconnect)
   const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
   const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
@@ -116,7 +106,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
 /** Checks and fills a route's `config.sockets`; `route` names it in errors, `terms` are the plugin's. */
 export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}, terms: Terms = resolveTerms('', {}, defaults)): ResolvedRouteOptions {
   const path = `config.sockets of route ${route}`
-  knownKeys(path, given, [...Object.keys(defaults.route), ...TERMS_KEYS])
+  knownKeys(path, given, ROUTE_KEYS)
   return Object.freeze({
     holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
     keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
@@ -138,7 +128,7 @@ function resolveTerms (path: string, given: TermsOptions, fallback: Terms): Term
   })
   const { heartbeat, idleTimeout } = terms
   if (typeof given.heartbeat === 'object' && heartbeat !== false && idleTimeout !== false && idleTimeout <= heartbeat.interval) {
-    check.conflict(`${path}idleTimeout ${idleTimeout} ms is not longer than heartbeat.interval ${heartbeat.interval} ms: whoever is silent would be closed before it is pinged`)
+    check.conflict(`${path}idleTimeout ${idleTimeout} ms is not longer than heartbeat.interval ${heartbeat.interval} ms: a silent client would be closed before it is pinged${secondsHint('idleTimeout', idleTimeout)}`)
   }
   return terms
 }
@@ -148,8 +138,7 @@ function resolveHeartbeat (path: string, given: TermsOptions['heartbeat'], fallb
   if (given === false) return false
   const known = fallback === false ? defaults.heartbeat : fallback
   if (given === true) return known
-  if (typeof given !== 'object') check.flag(path, given, true, 'true, false or an object')
-  knownKeys(path, given, Object.keys(defaults.heartbeat))
+  knownKeys(path, given, Object.keys(defaults.heartbeat), 'interval', 'true, false or ')
   return Object.freeze({
     interval: check.duration(`${path}.interval`, given.interval, known.interval, `an integer of ${LEAST_INTERVAL} or more (ms)`, LEAST_INTERVAL),
     maxMissed: check.duration(`${path}.maxMissed`, given.maxMissed, known.maxMissed, 'a positive integer', 1)
@@ -159,7 +148,7 @@ function resolveHeartbeat (path: string, given: TermsOptions['heartbeat'], fallb
 function resolveRate (path: string, given: TermsOptions['messageRate'], fallback: Terms['messageRate']): Terms['messageRate'] {
   if (given === undefined) return fallback
   if (given === false) return false
-  knownKeys(path, given, ['max', 'timeWindow', 'burst', 'policy'])
+  knownKeys(path, given, ['max', 'timeWindow', 'burst', 'policy'], 'max', 'false or ')
   const max = required(`${path}.max`, given.max)
   return Object.freeze({
     max,
@@ -172,7 +161,7 @@ function resolveRate (path: string, given: TermsOptions['messageRate'], fallback
 function resolveBackpressure (path: string, given: TermsOptions['backpressure'], fallback: BackpressureTerms): BackpressureTerms {
   if (given === undefined) return fallback
   if (given === false) return Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: fallback.policy })
-  knownKeys(path, given, Object.keys(defaults.backpressure))
+  knownKeys(path, given, Object.keys(defaults.backpressure), 'maxBufferedBytes', 'false or ')
   const bound = (key: 'maxStallTime' | 'maxBufferedBytes', unit: string, least: number) => given[key] === false
     ? false
     : check.duration<number | false>(`${path}.${key}`, given[key], fallback[key], `false or an integer of ${least} or more (${unit})`, least)
@@ -184,9 +173,9 @@ function resolveBackpressure (path: string, given: TermsOptions['backpressure'],
 }
 
 function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
-  knownKeys('limits', given, Object.keys(defaults.limits))
+  knownKeys('limits', given, Object.keys(defaults.limits), 'total.max')
   const { handshakes = {} } = given
-  knownKeys('limits.handshakes', handshakes, Object.keys(defaults.limits.handshakes))
+  knownKeys('limits.handshakes', handshakes, Object.keys(defaults.limits.handshakes), 'max')
   const limits = {
     total: resolveLimit('limits.total', given.total),
     perOwner: resolveLimit('limits.perOwner', given.perOwner),
@@ -210,7 +199,7 @@ function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
 
 function resolveLimit (path: string, given: LimitOptions | false | undefined): Limit | false {
   if (given === undefined || given === false) return false
-  knownKeys(path, given, ['max', 'policy'])
+  knownKeys(path, given, ['max', 'policy'], 'max', 'false or ')
   return Object.freeze({
     max: required(`${path}.max`, given.max),
     policy: check.where<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', (value) => LIMIT_POLICIES.includes(value as LimitPolicy), LIMIT_POLICIES.map((policy) => `'${policy}'`).join(' or '))
@@ -218,16 +207,17 @@ function resolveLimit (path: string, given: LimitOptions | false | undefined): L
 }
 
 /** A number that has no default. */
-function required (path: string, given: number): number {
-  return check.where(path, given ?? null, given, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
+function required (path: string, given: number | undefined): number {
+  if (given === undefined) check.fail(`${path} is missing: it must be a positive integer`)
+  return check.where(path, given, given as number, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
 }
 
 function resolveOrigins (given: LifecycleOptions['allowedOrigins']): ResolvedOptions['allowedOrigins'] {
-  const isList = (value: unknown) => Array.isArray(value) && value.every((origin) => typeof origin === 'string' && ORIGIN.test(origin))
-  const allowed = check.where('allowedOrigins', given, defaults.allowedOrigins,
-    (value) => value === 'report' || value === 'same-origin' || value === false || typeof value === 'function' || isList(value),
-    "'report', 'same-origin', false, a function, or a list of origins such as 'https://example.com' (no path, no trailing slash)")
-  return Array.isArray(allowed) ? Object.freeze(allowed.map((origin: string) => origin.toLowerCase())) : allowed
+  if (given === undefined) return defaults.allowedOrigins
+  if (given === 'report' || given === 'same-origin' || given === false || typeof given === 'function') return given
+  const mistake = Array.isArray(given) ? mistakesIn(given) : mistakeInPlaceOfAList(given)
+  if (mistake === '') return Object.freeze((given as readonly string[]).map(canonicalOrigin))
+  return check.wrong('allowedOrigins', "'report', 'same-origin', false, a function, or a list of origins such as ['https://example.com']", mistake)
 }
 
 function resolveModes (given: LifecycleOptions['mode']): ResolvedOptions['modes'] {
@@ -246,7 +236,7 @@ function isClock (value: unknown): boolean {
 
 function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOptions {
   const { rate, minDelay, maxDelay } = defaults.drain.reconnect
-  knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'])
+  knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'], 'rate')
   const resolved = {
     rate: check.where('drain.reconnect.rate', given.rate, rate, (value) => Number.isFinite(value) && (value as number) > 0, 'a positive number (clients a second)'),
     minDelay: check.duration('drain.reconnect.minDelay', given.minDelay, minDelay),

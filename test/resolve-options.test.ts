@@ -108,8 +108,8 @@ test('what a bound cannot be is refused by its name', () => {
     [{ limits: { total: { max: 1, policy: 'evict' } } }, /^limits\.total\.policy must be 'refuse' or 'evict-oldest' or 'evict-idlest', got "evict"/],
     [{ limits: { perOwner: { max: 1, policy: null } } }, /^limits\.perOwner\.policy must be .*, got null/],
     [{ limits: { perAddress: { max: 1, policy: false } } }, /^limits\.perAddress\.policy must be .*, got false/],
-    [{ limits: { total: { policy: 'refuse' } } }, /^limits\.total\.max must be a positive integer, got null/],
-    [{ messageRate: {} }, /^messageRate\.max must be a positive integer/],
+    [{ limits: { total: { policy: 'refuse' } } }, /^limits\.total\.max is missing: it must be a positive integer$/],
+    [{ messageRate: {} }, /^messageRate\.max is missing: it must be a positive integer$/],
     [{ messageRate: { max: 0 } }, /^messageRate\.max must be a positive integer, got 0/],
     [{ messageRate: { max: 0.5 } }, /^messageRate\.max must be a positive integer, got 0\.5/],
     [{ messageRate: { max: 1, timeWindow: 0 } }, /^messageRate\.timeWindow must be a positive integer \(ms\), got 0/],
@@ -128,6 +128,12 @@ test('a list of origins is compared in lower case, and is neither changed nor fr
   const decide = () => true
   assert.equal(resolveOptions({ allowedOrigins: decide }).allowedOrigins, decide)
   for (const value of ['report', 'same-origin', false] as const) assert.equal(resolveOptions({ allowedOrigins: value }).allowedOrigins, value)
+})
+
+test('an entry of a list of origins is brought into the form in which browsers send it', () => {
+  const given = ['https://example.com:443', 'http://example.com:80', 'https://Bücher.example', 'http://[::0001]:3000', 'file://', 'FILE://', 'capacitor://localhost', 'app://.', 'moz-extension://B16A-7', 'NULL', 'wss://example.com:443']
+  assert.deepEqual(resolveOptions({ allowedOrigins: given }).allowedOrigins,
+    ['https://example.com', 'http://example.com', 'https://xn--bcher-kva.example', 'http://[::1]:3000', 'file://', 'file://', 'capacitor://localhost', 'app://.', 'moz-extension://b16a-7', 'null', 'wss://example.com'])
 })
 
 test('an empty list of origins is a list: no page may', () => {
@@ -208,7 +214,7 @@ for (const [option, allowed, ...given] of WRONG) {
 test('keys and values of the heartbeat of a route are checked', () => {
   assert.throws(() => resolveRouteOptions('/jobs', { heartbeat: { interval: 99 } }), { message: 'config.sockets of route /jobs.heartbeat.interval must be an integer of 100 or more (ms), got 99' })
   assert.throws(() => resolveRouteOptions('/jobs', { heartbeat: { maxMissed: 0 } }), { message: 'config.sockets of route /jobs.heartbeat.maxMissed must be a positive integer, got 0' })
-  assert.throws(() => resolveRouteOptions('/jobs', { heartbeat: { every: 1 } as never }), { message: 'config.sockets of route /jobs.heartbeat must be without unknown keys (known: interval, maxMissed), got "every"' })
+  assert.throws(() => resolveRouteOptions('/jobs', { heartbeat: { every: 1 } as never }), { message: 'unknown option "every" in config.sockets of route /jobs.heartbeat; the known ones are interval, maxMissed' })
 })
 
 test('limits, modes, origins and the clock are no options of a route', () => {

@@ -6,13 +6,24 @@ import { SOCKETS_ERR_INVALID_OPTION, SOCKETS_ERR_OPTION_CONFLICT } from './error
 /** Longest delay a timer can hold: a longer one would fire at once. */
 const MAX_DELAY = 2 ** 31 - 1
 
+/** Least milliseconds of a grace period or an idle timeout that a sum takes for meant, milliseconds. */
+const LEAST_PLAUSIBLE = 1_000
+
 function where<T> (name: string, given: unknown, fallback: T, holds: (value: unknown) => boolean, expected: string): T {
   if (given === undefined) return fallback
-  if (!holds(given)) throw new SOCKETS_ERR_INVALID_OPTION(name, expected, show(given))
+  if (!holds(given)) wrong(name, expected, show(given))
   return given as T
 }
 
+function wrong (name: string, expected: string, shown: string): never {
+  throw new SOCKETS_ERR_INVALID_OPTION(`${name} must be ${expected}, got ${shown}`)
+}
+
 export const check = {
+  /** Throws with the name of the option, what is allowed, and what was given as it is to be shown. */
+  wrong,
+  /** Throws with a message of its own. */
+  fail: (message: string): never => { throw new SOCKETS_ERR_INVALID_OPTION(message) },
   /** A value for which `holds` does. */
   where,
   /** `least` or more whole milliseconds. */
@@ -28,16 +39,9 @@ export const check = {
   conflict: (message: string): never => { throw new SOCKETS_ERR_OPTION_CONFLICT(message) }
 }
 
-/** Throws when `given` is no object or has a key that is not known. */
-export function knownKeys (path: string, given: object, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new SOCKETS_ERR_INVALID_OPTION(path || 'options', 'an object', show(given))
-  }
-  for (const key of Object.keys(given)) {
-    if (!known.includes(key)) {
-      throw new SOCKETS_ERR_INVALID_OPTION(path || 'options', `without unknown keys (known: ${known.join(', ')})`, `"${key}"`)
-    }
-  }
+/** Part of a message about a sum: says that a duration was probably given in seconds. */
+export function secondsHint (name: string, value: number): string {
+  return value < LEAST_PLAUSIBLE ? `; ${name} ${value} looks like seconds: durations are milliseconds` : ''
 }
 
 function isWhole (value: unknown, least: number): boolean {

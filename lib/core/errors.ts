@@ -6,8 +6,8 @@
 import createError from '@fastify/error'
 
 /** An option has a wrong type or value, or is unknown. */
-export const SOCKETS_ERR_INVALID_OPTION = createError<[string, string, unknown]>(
-  'SOCKETS_ERR_INVALID_OPTION', '%s must be %s, got %s', 500, TypeError)
+export const SOCKETS_ERR_INVALID_OPTION = createError<[string]>(
+  'SOCKETS_ERR_INVALID_OPTION', '%s', 500, TypeError)
 
 /** Options that are right one by one do not fit together; the message holds the sum. */
 export const SOCKETS_ERR_OPTION_CONFLICT = createError<[string]>(

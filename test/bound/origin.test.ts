@@ -87,6 +87,18 @@ test('a list: exactly these, in any case, null only where it is listed', async (
   assert.deepEqual((await statuses(t, [], [['https://app.example'], [undefined]])).got, [403, 101])
 })
 
+test('a list can name the pages of apps and extensions, which have schemes of their own', async (t) => {
+  const { got } = await statuses(t, ['file://', 'chrome-extension://abc', 'capacitor://localhost'], [
+    ['file://'], ['chrome-extension://abc'], ['capacitor://localhost'], ['chrome-extension://abd'], ['capacitor://'], ['null'], ['https://localhost']
+  ])
+  assert.deepEqual(got, [101, 101, 101, 403, 403, 403, 403])
+})
+
+test('an entry of a list with a default port, or a name outside ASCII, is the origin that browsers send', async (t) => {
+  const { got } = await statuses(t, ['https://example.com:443', 'https://bücher.example'], [['https://example.com'], ['https://xn--bcher-kva.example'], ['http://example.com']])
+  assert.deepEqual(got, [101, 101, 403])
+})
+
 test('a function is asked with the origin and the request; only true lets in', async (t) => {
   const asked: string[] = []
   const { got } = await statuses(t, (origin, request: FastifyRequest) => {

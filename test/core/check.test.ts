@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { check, knownKeys } from '../../lib/core/check.ts'
+import { check, secondsHint } from '../../lib/core/check.ts'
 
 /** What an invalid option is told with. */
 function invalid (message: string) {
@@ -66,25 +66,7 @@ for (const [value, shown] of [
   })
 }
 
-test('known keys pass, and so do absent ones', () => {
-  knownKeys('drain', { a: 1 }, ['a', 'b'])
-  knownKeys('drain', {}, ['a'])
+test('a value in a sum that is under a second looks like seconds', () => {
+  assert.equal(secondsHint('x', 999), '; x 999 looks like seconds: durations are milliseconds')
+  assert.equal(secondsHint('x', 1_000), '')
 })
-
-test('an unknown key is named, with those that are known', () => {
-  assert.throws(() => { knownKeys('drain', { timeOut: 1 }, ['timeout', 'code']) }, invalid('drain must be without unknown keys (known: timeout, code), got "timeOut"'))
-})
-
-test('at the top it is the options that are wrong', () => {
-  assert.throws(() => { knownKeys('', { x: 1 }, ['a']) }, invalid('options must be without unknown keys (known: a), got "x"'))
-})
-
-test('an unknown key whose value is undefined is unknown too', () => {
-  assert.throws(() => { knownKeys('drain', { x: undefined }, ['a']) }, { code: 'SOCKETS_ERR_INVALID_OPTION' })
-})
-
-for (const value of [null, undefined, 1, 'text', [], () => {}]) {
-  test(`not an object: ${Array.isArray(value) ? '[]' : String(value)}`, () => {
-    assert.throws(() => { knownKeys('drain', value as object, ['a']) }, { code: 'SOCKETS_ERR_INVALID_OPTION', message: /^drain must be an object, got / })
-  })
-}

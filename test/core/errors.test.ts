@@ -26,7 +26,7 @@ test('a message has all that it was given, and no place is left open', () => {
     assert.doesNotMatch(message, /%[sdo]/, name)
     assert.ok(message.length > 4, name)
   }
-  assert.equal(new errors.SOCKETS_ERR_INVALID_OPTION('x', 'y', 'z').message, 'x must be y, got z')
+  assert.equal(new errors.SOCKETS_ERR_INVALID_ARGUMENT('x', 'y', 'z').message, 'x must be y, got z')
 })
 
 test('what was given is not taken for a format', () => {

@@ -28,7 +28,7 @@ function knownKeys (resolve: () => unknown): string[] {
   try {
     resolve()
   } catch (error) {
-    const list = /\(known: (.*)\)/.exec((error as Error).message)
+    const list = /; the known ones are (.*)$/.exec((error as Error).message)
     if (list !== null) return list[1]!.split(', ')
   }
   throw new Error('an unknown key was not refused')

@@ -15,6 +15,7 @@ const LAYERS = [
   ['core'],
   ['policies'],
   ['options.ts'],
+  ['option-keys.ts'],
   ['resolve-options.ts'],
   ['overseer.ts', 'app-sockets.ts'],
   ['tracker.ts'],

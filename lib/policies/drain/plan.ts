@@ -4,6 +4,7 @@
  * timeout = terminationGracePeriod − preStop − reserve (unless given), and inside of it, from its end backwards: time for
  * the last cleanups, time for the last peer to answer, and what is left between settling, grace and spread.
  */
+import { secondsHint } from '../../core/check.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../../core/errors.ts'
 
 /** Longest default of `closeTimeout`, milliseconds. */
@@ -82,7 +83,7 @@ export function makePlan (input: PlanInput): DrainPlan {
   const timeout = input.timeout ?? budget(input)
   if (terminationGracePeriod !== undefined && preStop + timeout + reserve > terminationGracePeriod) {
     throw new SOCKETS_ERR_OPTION_CONFLICT(
-      `drain: preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${preStop + timeout + reserve} ms is more than terminationGracePeriod ${terminationGracePeriod} ms`)
+      `drain: preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${preStop + timeout + reserve} ms is more than terminationGracePeriod ${terminationGracePeriod} ms${secondsHint('terminationGracePeriod', terminationGracePeriod)}`)
   }
   const closeTimeout = input.closeTimeout ?? Math.min(CLOSE_TIMEOUT, Math.floor(timeout / 5))
   const cleanupReserve = Math.min(CLEANUP_RESERVE, Math.floor(timeout / 10))
@@ -125,7 +126,7 @@ function budget ({ defaultTimeout, terminationGracePeriod, preStop, reserve }: P
   const timeout = terminationGracePeriod - preStop - reserve
   if (timeout <= 0) {
     throw new SOCKETS_ERR_OPTION_CONFLICT(
-      `drain: terminationGracePeriod ${terminationGracePeriod} − preStop ${preStop} − reserve ${reserve} = ${timeout} ms, which leaves no time to drain`)
+      `drain: terminationGracePeriod ${terminationGracePeriod} − preStop ${preStop} − reserve ${reserve} = ${timeout} ms, which leaves no time to drain${secondsHint('terminationGracePeriod', terminationGracePeriod)}`)
   }
   return timeout
 }
