@@ -20,6 +20,7 @@ import type { Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
 import type { Acceptance } from './transport/accept.ts'
 import { addressOf } from './transport/footprint.ts'
+import { endAfter } from './transport/hang-up.ts'
 import { kRefused } from './transport/handshakes.ts'
 import { rawSocketOf } from './transport/ws-internals.ts'
 import { attach } from './transport/ws-socket.ts'
@@ -102,14 +103,31 @@ export class Intake implements Acceptance {
 
   /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
   isStray (request: FastifyRequest): boolean {
-    return routeOf(request) === undefined && !request.is404 && request.headers.upgrade?.toLowerCase() === 'websocket'
+    return routeOf(request) === undefined && !request.is404 && asksForWebSocket(request)
   }
 
   /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
   refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
+    this.#refuse(request, reply, 'this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first')
+  }
+
+  /** Whether a WebSocket is asked of a route outside of the plugin's context: @fastify/websocket does not know it either. */
+  isOutside (request: FastifyRequest): boolean {
+    return !request.ws && (request.raw as { upgrade?: boolean }).upgrade === true && asksForWebSocket(request)
+  }
+
+  /** Such a route would be called as an HTTP route, and the client be left without an answer, or its socket without an owner. */
+  refuseOutside (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    endAfter(reply.raw, request.raw.socket)
+    // Fastify answers.
+    if (request.is404) return done()
+    this.#refuse(request, reply, 'this route lies outside of the context in which fastify-websocket-lifecycle is registered and cannot open a WebSocket: register the plugin on the root instance, before the routes')
+  }
+
+  #refuse (request: FastifyRequest, reply: FastifyReply, message: string): void {
     const url = request.routeOptions.url ?? ''
     this.#tracker.refused({ reason: 'not a websocket route', path: url, ip: request.ip })
-    this.#gate.warn('this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first', { route: url })
+    this.#gate.warn(message, { route: url })
     void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
   }
 
@@ -187,6 +205,11 @@ export class Intake implements Acceptance {
     this.#tracker.events.emit('open', connection)
     connection.socketClosing('refused', 1005, 'not a websocket route')
   }
+}
+
+/** Other protocols may be offered, too (`h2c`). */
+function asksForWebSocket ({ headers }: FastifyRequest): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** Reads nothing from a socket until somebody listens for messages. */

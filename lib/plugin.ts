@@ -19,7 +19,7 @@ import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
-import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
+import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
 import type { LifecycleOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
@@ -58,6 +58,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       takeServer(server, intake)
       closing.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
+      if (!listens) server.once('close', () => { closedEarly++ })
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
@@ -71,13 +72,16 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const handshakes = new Handshakes(doorkeeper)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
+  let listens = false
+  /** Adopted ws servers that were closed before the app listened. */
+  let closedEarly = 0
   const children = new Set<WebSocketServer>()
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
   logEvents(tracker, log, gate)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,
@@ -103,6 +107,14 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     }
     done()
   })
+  // Routes outside of this context are on the same HTTP server, and none of the hooks here run for them.
+  const root = rootOf(app)
+  if (root !== app) {
+    root.addHook('onRequest', (request, reply, done) => {
+      if (intake.isOutside(request)) intake.refuseOutside(request, reply, done)
+      else done()
+    })
+  }
   app.addHook('onSend', (request, reply, _payload, done) => {
     if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
     done()
@@ -146,6 +158,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
   app.addHook('onListen', async () => {
     closing.listens()
+    listens = true
+    // engine.io closes its server in a listener of 'listening', ws tells a turn later.
+    clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
     for (const server of secondaryServers(app)) closing.listener.silent.watch(server)
     log.info(`drain: ${options.plan.arithmetic}`)
     if (options.allowedOrigins === 'report') sayOriginsAreReported(log)
@@ -170,6 +185,12 @@ function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
       throw new SOCKETS_ERR_OPTION_CONFLICT(`"${key}" has no effect: @fastify/websocket is registered already; give it to that registration, or leave the registration to this plugin`)
     }
   }
+}
+
+/** The instance that all contexts are made from. */
+function rootOf (app: FastifyInstance): FastifyInstance {
+  const parent = Object.getPrototypeOf(app) as FastifyInstance | null
+  return typeof parent?.addHook === 'function' ? rootOf(parent) : app
 }
 
 /** The servers that Fastify opens beside the first for `localhost`; it keeps them to itself. */

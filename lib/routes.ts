@@ -10,9 +10,11 @@ import type { IncomingMessage } from 'node:http'
 import type { ConnectionFacts } from './core/connection-host.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { isThenable } from './core/guard.ts'
+import { nearMatch } from './core/near-match.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
 import type { Terms } from './core/terms.ts'
+import { ROUTE_KEYS } from './option-keys.ts'
 import { resolveRouteOptions } from './resolve-options.ts'
 import type { ResolvedRouteOptions } from './resolve-options.ts'
 import { releaseResponse, takeAddress } from './transport/footprint.ts'
@@ -43,7 +45,7 @@ export function routeOf (request: FastifyRequest): Route | undefined {
  * `takeErrors` makes 'error' events of a socket ours; null: what its code throws is left to @fastify/websocket, and so to the
  * user's own errorHandler, which needs request and reply.
  */
-export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket) => void) | null, terms: Terms }): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket) => void) | null, terms: Terms, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket || given.wsHandler)
@@ -54,6 +56,8 @@ export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket
       options: resolveRouteOptions(options.url, config?.sockets, how.terms),
       warned: new Set()
     }
+    // Fastify adds a HEAD route to each GET route, with the same options.
+    if (options.method !== 'HEAD') for (const mistake of misplaced(given, websocket)) how.warn(options.url, mistake)
     options.config = { ...config, [kRoute]: route } as never
     if (websocket && !how.wrap && route.options.waitForHandler) {
       throw new SOCKETS_ERR_OPTION_CONFLICT(`config.sockets of route ${route.url}: waitForHandler has no effect where @fastify/websocket was registered before this plugin`)
@@ -64,6 +68,18 @@ export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket
     // A wrong one is refused by @fastify/websocket, in its own words.
     if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, how.takeErrors) as never
   }
+}
+
+/** Options that have no effect where they stand, each with what to do. */
+function misplaced (options: object & { config?: object }, websocket: boolean): string[] {
+  const { config = {} } = options
+  if (!websocket) return 'sockets' in config ? ['config.sockets has no effect, this is no WebSocket route: add websocket: true, or remove it'] : []
+  const misspelt = 'sockets' in config ? [] : Object.keys(config).filter((key) => nearMatch(key, ['sockets']) !== undefined)
+  const outside = ['sockets', ...ROUTE_KEYS].filter((key) => key in options)
+  return [
+    ...misspelt.map((key) => `config.${key} has no effect: did you mean config.sockets?`),
+    ...outside.map((key) => `${key} has no effect here: it belongs in config: ${key === 'sockets' ? '{ sockets: … }' : `{ sockets: { ${key}: … } }`}`)
+  ]
 }
 
 /** What a route and its request tell of a connection. */

@@ -4,9 +4,15 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { FastifyInstance } from 'fastify'
+import { WebSocketServer } from 'ws'
+import plugin from '../lib/index.ts'
+import type { Refusal } from '../lib/index.ts'
 import { POLICIES } from '../lib/core/enforcement.ts'
 import type { LifecycleOptions, RouteSocketOptions } from '../lib/options.ts'
 import { resolveOptions, resolveRouteOptions } from '../lib/resolve-options.ts'
+import { connect, create, logged, rawHandshake, start, until } from './helpers/server.ts'
+import type { TestApp } from './helpers/server.ts'
 
 const INVALID = 'SOCKETS_ERR_INVALID_OPTION'
 const CONFLICT = 'SOCKETS_ERR_OPTION_CONFLICT'
@@ -80,3 +86,107 @@ for (const [given, message] of ROUTE_MISTAKES) {
     assert.throws(() => resolveRouteOptions('/jobs', given as RouteSocketOptions), { code: INVALID, message })
   })
 }
+
+// ——— options of a route in the wrong place
+
+const noop = () => {}
+
+const WARNINGS: Array<[what: string, route: object, warnings: string[]]> = [
+  ['config.sockets on a plain route', { config: { sockets: { keepRequest: true } } }, ['config.sockets has no effect, this is no WebSocket route: add websocket: true, or remove it']],
+  ['config.socket', { websocket: true, config: { socket: { keepRequest: true } } }, ['config.socket has no effect: did you mean config.sockets?']],
+  ['options beside websocket: true', { websocket: true, heartbeat: false, sockets: {} }, [
+    'sockets has no effect here: it belongs in config: { sockets: … }',
+    'heartbeat has no effect here: it belongs in config: { sockets: { heartbeat: … } }'
+  ]],
+  ['an option beside wsHandler', { wsHandler: noop, keepRequest: true }, ['keepRequest has no effect here: it belongs in config: { sockets: { keepRequest: … } }']],
+  // Not a mistake.
+  ['config.sockets on a WebSocket route', { websocket: true, config: { sockets: {}, socket: 1, mine: 2 } }, []],
+  ['a config of somebody else', { websocket: true, config: { rateLimit: {}, cors: {} } }, []],
+  ['a config of somebody else on a plain route', { config: { socket: {} }, heartbeat: true }, []]
+]
+
+for (const [what, route, warnings] of WARNINGS) {
+  test(`${what}: ${warnings.length === 0 ? 'no warning' : 'a warning that names the route, once'}`, async (t) => {
+    const app = await start(t, {}, (app) => { app.route({ method: 'GET', url: '/rooms/:id', handler: noop, ...route } as never) }, { listen: false })
+    assert.deepEqual(app.logs.filter(({ level, route }) => level === 40 && route === '/rooms/:id').map(({ msg }) => msg), warnings)
+  })
+}
+
+// ——— the plugin in a child context
+
+const ws = (app: FastifyInstance) => { app.get('/ws/:room', { websocket: true }, (socket) => { socket.on('message', noop) }) }
+
+const OUTSIDE: Array<[where: string, before: (app: TestApp) => void, after: (app: TestApp) => void]> = [
+  ['on the root, before it', ws, noop],
+  ['on the root, after it', noop, ws],
+  ['in another child, before it', (app) => { void app.register(async (child) => { ws(child) }) }, noop],
+  ['in another child, after it', noop, (app) => { void app.register(async (child) => { ws(child) }) }]
+]
+
+for (const [where, before, after] of OUTSIDE) {
+  test(`the plugin in a child context and a WebSocket route ${where}: 404, counted, and warned about by name`, async (t) => {
+    const app = create(t)
+    const refusals: Refusal[] = []
+    before(app)
+    void app.register(async (child) => {
+      await child.register(plugin)
+      child.sockets.on('refused', (refusal) => { refusals.push(refusal) })
+      child.get('/inside', { websocket: true }, noop)
+    })
+    after(app)
+    app.get('/plain', async () => 'hello')
+    await app.listen({ port: 0, host: '127.0.0.1' })
+
+    const raw = await rawHandshake(t, app, '/ws/1')
+    assert.equal((await raw.answer).status, 404)
+    await raw.ended
+    assert.deepEqual(refusals, [{ reason: 'not a websocket route', path: '/ws/:room', ip: '127.0.0.1' }])
+    assert.deepEqual(logged(app, /lies outside of the context .* register the plugin on the root instance, before the routes$/).map(({ level, route }) => [level, route]), [[40, '/ws/:room']])
+    // What has no route at all is answered by Fastify, and its TCP connection ended too.
+    const lost = await rawHandshake(t, app, '/nowhere')
+    assert.equal((await lost.answer).status, 404)
+    await lost.ended
+    assert.equal(refusals.length, 1)
+    // Everything else is as ever.
+    assert.equal((await app.inject('/plain')).body, 'hello')
+    const client = await connect(t, app, '/inside')
+    client.socket.close()
+    await client.closed
+  })
+}
+
+// ——— a server that is replaced after its adoption
+
+/** As engine.io does it: a new ws server once the HTTP server listens. */
+function engine (app: FastifyInstance): { ws: WebSocketServer } {
+  const made = { ws: new WebSocketServer({ noServer: true, clientTracking: false }) }
+  app.server.on('listening', () => {
+    made.ws.close()
+    made.ws = new WebSocketServer({ noServer: true, clientTracking: false })
+  })
+  return made
+}
+
+const replaced = (app: TestApp) => logged(app, /given to app\.sockets\.adopt\(\) was closed before this app listened.*call adopt\(\) in an onListen hook$/).map(({ level }) => level)
+
+test('a ws server that was adopted and replaced when the app listens is warned about', async (t) => {
+  const app = await start(t, {}, (app) => { app.sockets.adopt(engine(app).ws) })
+  await until(() => replaced(app).length > 0, 'a warning')
+  assert.deepEqual(replaced(app), [40])
+})
+
+test('adopted in an onListen hook, the successor is tracked, and its close when the app closes is no news', async (t) => {
+  const app = await start(t, {}, (app) => {
+    const made = engine(app)
+    app.addHook('onListen', async () => { app.sockets.adopt(made.ws) })
+    app.addHook('preClose', async () => { made.ws.close() })
+    app.server.on('upgrade', (request, socket, head) => { if (request.url === '/engine') made.ws.handleUpgrade(request, socket, head, noop) })
+  })
+  const opened = new Promise<void>((resolve) => { app.sockets.on('open', () => { resolve() }) })
+  const client = await connect(t, app, '/engine')
+  await opened
+  client.socket.close()
+  await client.closed
+  await app.close()
+  assert.deepEqual(replaced(app), [])
+})

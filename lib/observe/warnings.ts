@@ -7,6 +7,9 @@ import type { DrainPlan } from '../policies/drain/plan.ts'
 /** Kubernetes' terminationGracePeriodSeconds where none is stated, milliseconds. */
 const KUBERNETES_DEFAULT = 30_000
 
+/** A shorter drain was probably given in seconds, milliseconds. */
+const LEAST_PLAUSIBLE = 100
+
 /** Others that listen to 'upgrade' on our server; `names` are their functions' names. */
 export function warnAboutListeners (log: FastifyBaseLogger, names: string[]): void {
   for (const name of names) {
@@ -16,8 +19,14 @@ export function warnAboutListeners (log: FastifyBaseLogger, names: string[]): vo
   }
 }
 
-/** A drain that takes longer than Kubernetes grants to those who state nothing. */
+/** A ws server that was adopted and is closed already. */
+export function warnAboutClosedServers (log: FastifyBaseLogger): void {
+  log.warn("a ws server given to app.sockets.adopt() was closed before this app listened (engine.io and Socket.IO make a new one on 'listening'): its successor is not tracked; call adopt() in an onListen hook")
+}
+
+/** A drain that is too short for anybody, or longer than Kubernetes grants where nothing is stated. */
 export function warnAboutBudget (log: FastifyBaseLogger, { preStop, timeout, reserve, terminationGracePeriod }: DrainPlan): void {
+  if (timeout < LEAST_PLAUSIBLE) log.warn(`drain: timeout ${timeout} ms is too short for a close handshake over a network: durations are milliseconds`)
   const needed = preStop + timeout + reserve
   if (terminationGracePeriod !== undefined || needed <= KUBERNETES_DEFAULT) return
   log.warn(`drain: preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${needed} ms is more than the ${KUBERNETES_DEFAULT} ms that Kubernetes grants by default: state drain.terminationGracePeriod`)

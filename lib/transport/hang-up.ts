@@ -1,6 +1,7 @@
 /**
  * How TCP ends once the close frames are exchanged: soon, with nothing lost, and at little cost.
  */
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex, Writable } from 'node:stream'
 import { CloseCode } from '../core/close-codes.ts'
@@ -37,4 +38,9 @@ export function endOnce (stream: Writable | undefined): void {
 function end (this: Writable, chunk?: unknown, encoding?: unknown, done?: unknown): Writable {
   if (chunk === undefined && encoding === undefined && done === undefined && this.writableEnded) return this
   return ((Object.getPrototypeOf(this) as Writable).end as (...args: unknown[]) => Writable).call(this, chunk, encoding, done)
+}
+
+/** Ends the TCP connection of an upgrade request once it was answered over HTTP; Node leaves it to whoever took the upgrade. */
+export function endAfter (response: ServerResponse, raw: Socket): void {
+  response.once('finish', () => { raw.destroySoon() })
 }

@@ -28,6 +28,8 @@ const BUDGETS: Array<[what: string, drain: DrainOptions, warning: RegExp | null]
   ['the default', {}, null],
   ['30 s in all', { timeout: 20_000, preStop: 5_000 }, null],
   ['more than 30 s', { timeout: 20_000, preStop: 5_001 }, /preStop 5001 \+ timeout 20000 \+ reserve 5000 = 30001 ms is more than the 30000 ms/],
+  ['seconds by mistake', { timeout: 30 }, /timeout 30 ms is too short for a close handshake over a network: durations are milliseconds/],
+  ['100 ms', { timeout: 100 }, null],
   ['more than 30 s of a stated grace period', { timeout: 50_000, terminationGracePeriod: 60_000 }, null]
 ]
 
