@@ -5,13 +5,14 @@
  * handshake runs no hook; `handleUpgrade` is guarded too, so that one that spent the time in a hook is looked at again.
  * Whatever hangs in a hook for ever is known here and can be ended.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
+import { afterEarlierAnswers, bytesWritten, endSoon, guardErrors, isTaken, releaseErrors, responseOn } from './upgrades.ts'
 import { rawSocketOf } from './ws-internals.ts'
 
 /** Name of @fastify/websocket's 'upgrade' listener. */
@@ -73,6 +74,8 @@ export class Handshakes {
   readonly #pending = new Map<Duplex, Pending>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
+  /** @fastify/websocket's own. */
+  #dispatch: UpgradeListener | null = null
   /** Opens a socket on @fastify/websocket's server, whatever its routes say. */
   #upgrade: WebSocketServer['handleUpgrade'] | null = null
   readonly #forget: (this: Duplex) => void
@@ -90,20 +93,11 @@ export class Handshakes {
     if (listener === undefined) return
     server.removeListener('upgrade', listener)
     this.#server = server
+    this.#dispatch = listener
     this.#listener = (request, raw, head) => {
-      if (isTaken(raw, server.listenerCount('upgrade') === 1)) return
-      const refused = this.#door.arrived(request, raw)
-      if (refused !== null) return this.#refuse(request, raw, refused, head)
-      const written = bytesWritten(raw)
-      // A hook may let another one in (`injectWS`), or throw past whoever listens.
-      const outer = this.#entering
-      this.#entering = raw
-      try {
-        listener.call(server, request, raw, head)
-      } finally {
-        if (this.#entering === raw) this.#await(request, raw, written)
-        this.#entering = outer
-      }
+      // Also where another listener has taken it: nothing says that it guards it.
+      guardErrors(raw)
+      afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) })
     }
     server.on('upgrade', this.#listener)
   }
@@ -135,7 +129,10 @@ export class Handshakes {
 
   /** It has opened. */
   opened (socket: WebSocket): void {
-    this.#take(rawSocketOf(socket))
+    const raw = rawSocketOf(socket)
+    // ws has a listener of its own by now; a second one would cost memory for as long as the socket lives.
+    releaseErrors(raw)
+    this.#take(raw)
   }
 
   /** Ends the handshakes that still wait in a hook. */
@@ -148,6 +145,28 @@ export class Handshakes {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
+  /** It is its turn to be let in. */
+  #arrived (request: IncomingMessage, raw: Duplex, head: Buffer): void {
+    const server = this.#server!
+    if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
+      // Ended by a listener that does not wait for the client to end its half.
+      if (raw.writableEnded) endSoon(raw)
+      return
+    }
+    const refused = this.#door.arrived(request, raw)
+    if (refused !== null) return this.#refuse(request, raw, refused, head)
+    const written = bytesWritten(raw)
+    // A hook may let another one in (`injectWS`), or throw past whoever listens.
+    const outer = this.#entering
+    this.#entering = raw
+    try {
+      this.#dispatch!.call(server, request, raw, head)
+    } finally {
+      if (this.#entering === raw) this.#await(request, raw, written)
+      this.#entering = outer
+    }
+  }
+
   /** It waits in a hook. */
   #await (request: IncomingMessage, raw: Duplex, written: number): void {
     const { deadlines, timeout } = this.#door
@@ -157,7 +176,7 @@ export class Handshakes {
     raw.on('close', this.#forget)
     // What is answered over HTTP ends its connection, or the client would hold it; no hook hears of all of them: Fastify
     // answers a malformed URL by itself.
-    ;(raw as { _httpMessage?: ServerResponse | null })._httpMessage?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
+    responseOn(raw)?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
   }
 
   /** It is no longer under way; says whether it was. */
@@ -195,24 +214,10 @@ export class Handshakes {
       })
     }
     const body = BODIES[reason] ?? `${STATUS_CODES[status]!}\n`
-    // Node has taken its error listener off before 'upgrade'; an error now must not reach the process.
-    raw.on('error', () => { raw.destroy() })
+    guardErrors(raw)
     raw.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${status === 403 ? '' : `Retry-After: ${this.#door.retryAfter}\r\n`}` +
       `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       () => { raw.destroy() })
   }
-}
-
-function bytesWritten (raw: Duplex): number {
-  return (raw as Duplex & { bytesWritten?: number }).bytesWritten ?? 0
-}
-
-/**
- * Whether somebody else has taken the handshake: http-proxy assigns a response, ws reads, NestJS ends what is not its own.
- * Where ours is the only listener, whoever reads just counts the bytes.
- */
-function isTaken (raw: Duplex, alone: boolean): boolean {
-  return raw.destroyed || raw.writableEnded || (raw as { _httpMessage?: unknown })._httpMessage != null ||
-    (!alone && raw.listenerCount('data') > 0)
 }

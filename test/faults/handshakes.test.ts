@@ -4,9 +4,12 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import test from 'node:test'
+import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Refusal } from '../../lib/index.ts'
+import type { LifecycleOptions, Refusal } from '../../lib/index.ts'
 import {
   assertBounded, assertClean, connect, handshake, logged, maskedFrame, Opcode, rawConnect, rawHandshake, rawTcp, reportOf, start, until
 } from '../helpers/server.ts'
@@ -373,7 +376,7 @@ test('an upgrade on a connection that was kept alive for HTTP is refused like an
   assert.equal(reportOf(app).connections.total, 1)
 })
 
-test('an upgrade that is pipelined behind a slow request does not hold up the drain', async (t) => {
+test('an upgrade that is pipelined behind a slow request is refused after the answer to that request, and holds no drain up', async (t) => {
   const { promise, open: answer } = gate()
   let asked = false
   const app = await start(t, { drain: { timeout: 1_000 } }, (app) => {
@@ -381,18 +384,117 @@ test('an upgrade that is pipelined behind a slow request does not hold up the dr
     app.get('/slow', async () => { asked = true; await promise; return 'slow' })
   })
   const peer = await rawTcp(t, app)
-  peer.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
-  peer.write(handshake('/'))
+  peer.write(SLOW + handshake('/'))
   await until(() => asked)
-  const draining = app.sockets.drain()
+  assertBounded(await app.sockets.drain())
   answer()
-  // Node emits 'upgrade' without waiting for the answer before it: which of the two comes first is a matter of luck.
-  assert.ok([101, 200, 503].includes((await peer.answer).status))
-  assertBounded(await draining)
+  // Its answer says that the connection ends with it.
+  assert.equal((await peer.answer).status, 200)
   await peer.ended
+  assert.equal(peer.body, 'slow')
   assert.equal(app.sockets.size, 0)
-  await app.close()
 })
+
+// ——— pipelined handshakes
+
+const SLOW = 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n'
+
+/** An app with a route `/slow` that answers when told to, and `/big` that answers more than any buffer takes. */
+async function pipelines (t: TestContext, options: LifecycleOptions = {}) {
+  const { promise, open: answer } = gate()
+  let asked = 0
+  const app = await start(t, options, (app) => {
+    app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
+    app.get('/slow', async ({ url }, reply) => {
+      asked++
+      await promise
+      if (url.includes('last')) reply.header('connection', 'close')
+      return 'slow'
+    })
+    app.get('/big', (_request, reply) => { void reply.send(Readable.from(Array.from({ length: 256 }, () => Buffer.alloc(65_536, 'x')))) })
+  })
+  const peer = await rawTcp(t, app)
+  return { app, peer, answer, asked: (times = 1) => until(() => asked === times) }
+}
+
+test('an upgrade that is pipelined behind a request opens after the answer to that request', async (t) => {
+  const { app, peer, answer, asked } = await pipelines(t)
+  peer.write(SLOW + SLOW + handshake('/'))
+  await asked(2)
+  assert.equal(app.sockets.stats().opened, 0)
+  answer()
+  assert.equal((await peer.answer).status, 200)
+  await until(() => peer.body.includes('HTTP/1.1 101'))
+  assert.match(peer.body, /^slowHTTP\/1\.1 200 OK\r\n[^]*slowHTTP\/1\.1 101 Switching Protocols\r\n/)
+  assert.equal(app.sockets.size, 1)
+  peer.destroy()
+})
+
+test('an upgrade that is pipelined behind a request whose answer is larger than all buffers opens after it', async (t) => {
+  const { app, peer } = await pipelines(t)
+  let received = 0
+  peer.socket.on('data', ({ length }: Buffer) => { received += length })
+  peer.write(`GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n${handshake('/')}`)
+  await until(() => app.sockets.size === 1)
+  await until(() => received > 256 * 65_536)
+  peer.destroy()
+})
+
+for (const how of ['resets', 'leaves'] as const) {
+  test(`a client that ${how} while its pipelined upgrade waits ends neither the process nor holds its socket`, async (t) => {
+    const { app, peer, asked } = await pipelines(t)
+    peer.write(SLOW + handshake('/'))
+    await asked()
+    assert.equal(await connections(app), 1)
+    if (how === 'resets') peer.reset()
+    else peer.end()
+    await untilGone(app)
+    assert.equal(app.sockets.stats().opened, 0)
+  })
+}
+
+test('an upgrade behind a request with an answer that ends the connection is never looked at', async (t) => {
+  const { app, peer, answer, asked } = await pipelines(t)
+  peer.write(SLOW.replace('/slow', '/slow?last') + handshake('/'))
+  await asked()
+  answer()
+  assert.equal((await peer.answer).headers.get('connection'), 'close')
+  await peer.ended
+  assert.equal(peer.body, 'slow')
+  await untilGone(app)
+  assert.deepEqual([app.sockets.stats().opened, app.sockets.stats().refused], [0, 0])
+})
+
+// ——— sockets that other listeners take
+
+for (const how of ['a reset', 'an ended answer'] as const) {
+  test(`${how} on a socket that another 'upgrade' listener has taken leaves nothing`, async (t) => {
+    const app = await start(t, {}, echo)
+    const taken: Duplex[] = []
+    app.server.prependListener('upgrade', (_request, raw: Duplex) => {
+      taken.push(raw)
+      if (how === 'a reset') raw.on('data', () => {})
+      else raw.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
+    })
+    // What follows keeps the client's end from being seen.
+    const peer = await rawTcp(t, app)
+    peer.write(handshake('/') + 'more')
+    await until(() => taken.length === 1)
+    if (how === 'a reset') peer.reset()
+    else assert.equal((await peer.answer).status, 400)
+    await untilGone(app)
+    assert.equal(app.sockets.stats().opened, 0)
+  })
+}
+
+/** TCP connections of the server. */
+function connections (app: TestApp): Promise<number> {
+  return new Promise((resolve) => { app.server.getConnections((_error, count) => { resolve(count) }) })
+}
+
+async function untilGone (app: TestApp): Promise<void> {
+  while (await connections(app) > 0) await new Promise((resolve) => { setImmediate(resolve) })
+}
 
 // ——— unusual handshakes
 
