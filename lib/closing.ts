@@ -43,7 +43,7 @@ export class Closing {
     this.listener = new Listener(app.server, async () => {
       await this.begin()
       // What is here already is read first: it may be a request, or its other half.
-      afterInput(clock, () => { this.listener.closeIdle() })
+      afterInput(clock, () => { this.listener.sockets.closeIdle() })
     })
   }
 

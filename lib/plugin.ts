@@ -68,7 +68,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
 
   const intake = new Intake(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
-  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.listener.silent.forget(raw as Socket) })
+  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.listener.sockets.forget(raw as Socket) })
   const handshakes = new Handshakes(doorkeeper)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
@@ -161,7 +161,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     listens = true
     // engine.io closes its server in a listener of 'listening', ws tells a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
-    for (const server of secondaryServers(app)) closing.listener.silent.watch(server)
+    for (const server of secondaryServers(app)) closing.listener.sockets.watch(server)
     log.info(`drain: ${options.plan.arithmetic}`)
     if (options.allowedOrigins === 'report') sayOriginsAreReported(log)
     if (options.signals !== false) arm(target)

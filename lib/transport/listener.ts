@@ -1,14 +1,14 @@
 /**
  * The HTTP server's own close: its callback waits for the drain, so that no other plugin's onClose starts before the
- * last cleanup, and TCP connections on which nothing was ever asked do not hold it.
+ * last cleanup.
  */
 import type { Server } from 'node:http'
-import { SilentSockets } from './silent-sockets.ts'
+import { HttpSockets } from './http-sockets.ts'
 
 type CloseCallback = (error?: Error) => void
 
 export class Listener {
-  readonly silent = new SilentSockets()
+  readonly sockets = new HttpSockets()
   readonly #server: Server
   readonly #close: Server['close']
   #closed: Promise<Error | undefined> | null = null
@@ -17,7 +17,7 @@ export class Listener {
   constructor (server: Server, drained: () => Promise<unknown>) {
     this.#server = server
     this.#close = server.close
-    this.silent.watch(server)
+    this.sockets.watch(server)
     server.close = (callback?: CloseCallback) => {
       void Promise.all([this.close(), drained()]).then(([error]) => callback?.(error))
       return server
@@ -34,12 +34,5 @@ export class Listener {
       })
     })
     return this.#closed
-  }
-
-  /** Closes the HTTP connections on which nothing, or only half a request, is under way. */
-  closeIdle (): void {
-    // Absent on the servers of a serverFactory, maybe.
-    this.#server.closeIdleConnections?.()
-    this.silent.destroy()
   }
 }
