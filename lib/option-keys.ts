@@ -19,7 +19,7 @@ const WS_KEYS = [
 
 export const TERMS_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure']
 export const PLUGIN_KEYS = [...WEBSOCKET_KEYS, ...OWN_KEYS, ...TERMS_KEYS, ...FASTIFY_KEYS]
-export const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect']
+export const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect', 'farewells']
 export const ROUTE_KEYS = [...Object.keys(defaults.route), ...TERMS_KEYS]
 
 /** Where options belong, for those whose name says so alone. */

@@ -33,6 +33,8 @@ export interface DrainOptions {
   reason?: DrainReason
   /** When clients should come back. */
   reconnect?: Partial<ReconnectOptions>
+  /** Send what close listeners and cleanups of drained connections send to other connections. @default false */
+  farewells?: boolean
 }
 
 /** Options of `signals`. */
@@ -174,7 +176,8 @@ export const defaults = Object.freeze({
     spread: false as number | false,
     code: CloseCode.ServiceRestart as number,
     reason: 'service restart' as DrainReason,
-    reconnect: Object.freeze({ rate: 200, minDelay: 1_000, maxDelay: 60_000 })
+    reconnect: Object.freeze({ rate: 200, minDelay: 1_000, maxDelay: 60_000 }),
+    farewells: false as boolean
   }),
   cleanupTimeout: 5_000,
   signals: false as boolean,

@@ -6,6 +6,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { CloseOptions, Tracker, TrackerState, TrackerStats } from './app-sockets.ts'
+import { outside } from './core/async-context.ts'
 import { CAUSE_CODES, CloseCode, isSendable, withRetry } from './core/close-codes.ts'
 import type { Clock } from './core/clock.ts'
 import type { CloseRecord, Connection } from './core/connection.ts'
@@ -20,6 +21,7 @@ import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR
 import { Events } from './core/events.ts'
 import { attempt } from './core/guard.ts'
 import type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
+import { matcher } from './core/filter.ts'
 import type { Filter } from './core/filter.ts'
 import { ManagedConnection } from './core/managed-connection.ts'
 import { Registry } from './core/registry.ts'
@@ -86,6 +88,7 @@ export class SocketTracker implements Tracker {
       isolation: options.isolation,
       errorCode: options.errorCode,
       observer: null,
+      suppression: null,
       timekeeper: null,
       gatekeeper: null,
       meter: null,
@@ -100,6 +103,7 @@ export class SocketTracker implements Tracker {
       evenly: options.drain.evenly,
       code: options.drain.code,
       reason: options.drain.reason,
+      farewells: options.drain.farewells,
       reconnect: options.drain.reconnect,
       onDrain: options.onDrain,
       random: Math.random,
@@ -137,7 +141,13 @@ export class SocketTracker implements Tracker {
 
   broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult> {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) throw new SOCKETS_ERR_INVALID_ARGUMENT('data', 'a string or bytes', typeof data)
-    return this.#overseer.broadcasts.send(data, this.#registry.select(filter))
+    if (this.#host.suppression?.applies(null)) {
+      // Selecting connections for each of as many broadcasts is the quadratic work that is saved here; a bad filter still throws.
+      if (filter !== 'all') matcher(filter)
+      return Promise.resolve({ sent: 0, queued: 0, dropped: 0 })
+    }
+    const targets = this.#registry.select(filter)
+    return outside(() => this.#overseer.broadcasts.send(data, targets))
   }
 
   disconnect (filter: Filter, { code = CloseCode.Forbidden, reason = '' }: CloseOptions = {}): number {
@@ -230,13 +240,13 @@ export class SocketTracker implements Tracker {
   }
 
   /** Starts the drain or joins it. */
-  startDrain (trigger: DrainTrigger): Promise<DrainReport> { return this.#drain.start(trigger) }
+  startDrain (trigger: DrainTrigger): Promise<DrainReport> { return outside(() => this.#drain.start(trigger)) }
 
   /** Runs a hook in the drain's *notify*; later at once, and returns its promise. */
   preClose (hook: () => unknown): unknown { return this.#drain.preClose(hook) }
 
   /** Cuts the drain short. */
-  abortDrain (): void { this.#drain.abort() }
+  abortDrain (): void { outside(() => { this.#drain.abort() }) }
 
   /** Leaves no deadline of policies behind. */
   close (): void { this.#overseer.close() }

@@ -13,6 +13,8 @@ export type Cleanup = () => unknown
 
 /** Who is told what became of the cleanups. */
 export interface CleanupObserver {
+  /** Calls a cleanup where its connection wants it called. */
+  callAtEnd<T> (call: () => T): T
   /** A cleanup ran to its end. */
   cleanupFinished (): void
   /** A cleanup threw or rejected. */
@@ -122,7 +124,7 @@ export class CleanupStack {
     this.#calls++
     let result: unknown
     try {
-      result = attempt(cleanup, (error) => settle(() => this.#observer.cleanupFailed(error)))
+      result = attempt(() => this.#observer.callAtEnd(cleanup), (error) => settle(() => this.#observer.cleanupFailed(error)))
     } finally {
       this.#calls--
       innermost = outer

@@ -5,6 +5,7 @@
  * The functions are taken when the module is loaded: a test suite that replaces the global timers
  * afterwards (sinon, jest, node:test) must not freeze the drain of a server that it closes.
  */
+import { outside } from './async-context.ts'
 
 /** An armed timer; opaque to its holder. */
 export interface Timer {
@@ -34,15 +35,15 @@ const wallNow = Date.now
 /** What measures time and waits. */
 export type Ticker = Omit<Clock, 'wallNow' | 'busy'>
 
-/** The real clock. */
+/** The real clock. Its callbacks run in no async context: one tick serves many connections. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => wallNow(),
   busy: () => performance.eventLoopUtilization().active,
   // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
-  setTimeout: (callback, delay) => setTimeout(callback, Math.ceil(delay)),
+  setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.ceil(delay))),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
-  setImmediate: (callback) => { setImmediate(callback) }
+  setImmediate: (callback) => { outside(() => { setImmediate(callback) }) }
 }
 
 /** Longest run of work before the event loop gets its turn, milliseconds. */

@@ -38,6 +38,8 @@ export interface ConnectionHost {
   readonly errorCode: number
   /** The drain, while there is one. */
   observer: ConnectionObserver | null
+  /** Messages that are not sent, while there is a drain. */
+  suppression: Suppression | null
   /** Who keeps the times that an application sets. */
   timekeeper: Timekeeper | null
   /** Who counts places, where they are limited. */
@@ -68,6 +70,14 @@ export interface ConnectionObserver {
   gone (connection: ManagedConnection): void
   closed (connection: ManagedConnection, record: CloseRecord): void
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void
+}
+
+/** Messages that code of drained connections sends to other connections. */
+export interface Suppression {
+  /** Calls code that runs because the drain has closed a connection. */
+  call<T> (connection: ManagedConnection, call: () => T): T
+  /** Whether a message to `to`, or a broadcast (null), comes from such code of another connection and is not sent; counts it. */
+  applies (to: ManagedConnection | null): boolean
 }
 
 /** Whoever acts on a time that was set or moved on an open connection, and when it has come. */

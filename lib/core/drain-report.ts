@@ -94,6 +94,8 @@ export interface DrainReport {
   }
   /** Handshakes turned away since the drain started. */
   refused: number
+  /** Messages and broadcasts to other connections that code of a drained connection wanted to send, and that were not sent. */
+  suppressed: number
   /** Reconnect delays given, milliseconds; null when none was. */
   reconnect: { min: number, max: number } | null
 }

@@ -45,6 +45,12 @@ export function isThenable (value: unknown): value is PromiseLike<unknown> {
   }
 }
 
+/** Name of a function for logs and reports; a getter that throws, or that returns anything but text, counts as none. */
+export function nameOf (call: Function): string {
+  const name: unknown = attempt(() => call.name as unknown, () => {})
+  return typeof name === 'string' && name !== '' ? name : 'anonymous'
+}
+
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 
 /**

@@ -5,6 +5,7 @@
  * asked for, so that an idle connection stays small. The transport tells it what the socket does; it never listens.
  */
 import type { WebSocket } from 'ws'
+import { outside } from './async-context.ts'
 import { CleanupStack } from './cleanup.ts'
 import type { Cleanup, CleanupObserver } from './cleanup.ts'
 import { CloseCode, escapeReason, isSendable, truncateReason } from './close-codes.ts'
@@ -18,6 +19,7 @@ import { Ending, NO_CLOSE_FRAME } from './ending.ts'
 import {
   SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError, isAbortError
 } from './errors.ts'
+import { nameOf } from './guard.ts'
 import { LazySignal } from './lazy-signal.ts'
 import { Traffic } from './traffic.ts'
 import { untilWritable } from './writable.ts'
@@ -66,7 +68,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
       // Before that it waits with the others.
       if (this.#ending?.announced) cleanups.run()
     }
-    cleanups.push(cleanup)
+    outside(() => { cleanups.push(cleanup) })
     if (this.#state === 'closed' && !cleanups.settled) registry.late.add(this)
   }
 
@@ -91,15 +93,17 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   startDraining (): void {
     if (!this.#enter('draining')) return
     this.stopMessages()
-    this.host.events.emit('draining', this)
-    this.rare?.drainSignal?.abort(drainingError)
+    outside(() => {
+      this.host.events.emit('draining', this)
+      this.rare?.drainSignal?.abort(drainingError)
+    })
   }
 
   /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
   end (cause: CloseCause, code: number, reason: string): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
-    this.sending()
+    outside(() => { this.sending() })
     const text = truncateReason(reason)
     return this.#startClosing(cause, code, text, () => {
       const { transport } = this.host
@@ -113,7 +117,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Destroys the raw socket, also when it is closing already. */
   kill (cause: CloseCause): void {
     const terminate = () => this.host.transport.terminate(this.socket)
-    if (!this.#startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) terminate()
+    if (!this.#startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) outside(terminate)
   }
 
   /** Whether what its listeners throw stays with it. */
@@ -172,8 +176,10 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   fault (error: unknown): void {
     if (this.isExpected(error)) return
     this.mute()
-    this.noteFault(error)
-    this.host.report(error, this)
+    outside(() => {
+      this.noteFault(error)
+      this.host.report(error, this)
+    })
     this.end('error', this.host.errorCode, 'internal error')
   }
 
@@ -204,6 +210,16 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.host.events.emit('error', error, this)
   }
 
+  /**
+   * Calls code that runs because this connection ends: close listeners, abort handlers, events, cleanups. It runs outside of
+   * the context of what ended the connection; what it sends to other connections is the drain's to suppress.
+   */
+  callAtEnd<T> (call: () => T): T {
+    const { suppression } = this.host
+    const cause = this.#ending?.cause
+    return outside(() => suppression !== null && (cause === 'drain' || cause === 'leave') ? suppression.call(this, call) : call())
+  }
+
   // ——— what its own parts tell
 
   cleanupFinished (): void { this.host.registry.counters.cleanups.finished++ }
@@ -216,7 +232,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   cleanupAbandoned (cleanup: Cleanup): void {
     this.host.registry.counters.cleanups.abandoned++
-    this.log.error({ cleanup: cleanup.name || 'anonymous' }, 'cleanup given up: it did not settle in time')
+    this.log.error({ cleanup: nameOf(cleanup) }, 'cleanup given up: it did not settle in time')
     this.host.observer?.cleanupAbandoned(this, cleanup)
   }
 
@@ -242,21 +258,23 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     if (!this.#enter('closing')) return false
     const ending = this.#ending = new Ending(cause, code, reason, drained)
     if (cause === 'client' || cause === 'network') this.host.observer?.left(this)
-    act?.()
-    if (!this.#gone) {
+    outside(() => {
+      act?.()
       // A paused socket hides the peer's close frame.
-      this.host.transport.resume(this.socket)
-      ending.awaitAnswer(this.host, this)
-    }
+      if (!this.#gone) this.host.transport.resume(this.socket)
+    })
+    if (!this.#gone) ending.awaitAnswer(this.host, this)
     // What a client sent before it left was received in full; after a close of ours nobody wants it.
     if (cause === 'client' || cause === 'network') this.stopMessages()
     else this.endMessages()
-    this.rare?.signal?.abort(() => ending.toError())
-    this.host.events.emit('closing', this)
+    this.callAtEnd(() => {
+      this.rare?.signal?.abort(() => ending.toError())
+      this.host.events.emit('closing', this)
+    })
     ending.announced = true
     // Broadcasts behind a fragmented message, whose end nobody will send.
     if (this.rare?.held !== undefined) this.rare.held = undefined
-    this.rare?.cleanups?.run()
+    outside(() => { this.rare?.cleanups?.run() })
     this.#finish()
     return true
   }
@@ -268,7 +286,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     this.host.registry.remove(this, record)
     this.rare?.closed?.resolve(record)
     this.host.observer?.closed(this, record)
-    this.host.events.emit('closed', this, record)
+    this.callAtEnd(() => { this.host.events.emit('closed', this, record) })
   }
 
   /** While draining or closing, an abort is what user code was told to do, not a failure. */

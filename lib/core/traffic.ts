@@ -89,6 +89,9 @@ export abstract class Traffic extends Vitals implements MessageSource {
     return true
   }
 
+  /** Whether a message is not sent: code of a connection that a drain has closed sends it. */
+  get suppressed (): boolean { return this.host.suppression?.applies(this.self) ?? false }
+
   /** Something of its own is about to be sent, or it is about to be closed: what was broadcast before goes first. */
   sending (): void { this.host.outbox?.flush(this.self) }
 

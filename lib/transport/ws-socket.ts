@@ -10,6 +10,7 @@ import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { drainingError } from '../core/errors.ts'
 import { isThenable } from '../core/guard.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import { connectionOf, kConnection } from '../core/socket.ts'
@@ -18,6 +19,7 @@ import { answersPing } from './frames.ts'
 import { endOnce, hangUp, isOurs } from './hang-up.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
+import { inheritedMethods, kClose, replaceableMethods } from './replaced-methods.ts'
 import { kSend } from './writes.ts'
 import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, isFlooded, OWN_METHOD, peerCode, peerReason, rawSocketOf, receiverOf } from './ws-internals.ts'
 
@@ -100,6 +102,7 @@ export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Se
 /** The overrides, shared by all sockets of one class. */
 function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMap {
   const closesItself = isTheirs(base, 'close')
+  const inherited = inheritedMethods(base, (name) => isTheirs(base, name))
   const methods = {
     emit (this: TrackedSocket, type: string | symbol, ...args: unknown[]): boolean {
       const connection = this[kConnection]
@@ -114,6 +117,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     send (this: TrackedSocket, ...args: unknown[]): void {
       const connection = this[kConnection]
+      if (connection?.suppressed) return refuseSend(args)
       connection?.sending()
       Reflect.apply(base.send, this, args)
       connection?.sent()
@@ -127,7 +131,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       if (!answered || closesItself) {
         const first = this.readyState === this.OPEN && !peerToo
         if (peerToo) endOnce(rawSocketOf(this))
-        base.close.call(this, code, data)
+        inherited.close.call(this, code, data)
         if (first && isOurs(code)) this[kCode] = code
       }
       noticeClose(this, code, data)
@@ -135,20 +139,21 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     terminate (this: TrackedSocket): void {
       this[kConnection]?.socketClosing(isFlooded(this) ? 'slow' : 'application', 1006, '')
-      base.terminate.call(this)
+      inherited.terminate.call(this)
     },
     // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
     pause (this: TrackedSocket): void {
       this[kConnection]?.pauseFor('application')
-      base.pause.call(this)
+      inherited.pause.call(this)
     },
     resume (this: TrackedSocket): void {
       const connection = this[kConnection]
       connection?.resumeFor('application')
-      if (connection?.paused !== true) base.resume.call(this)
+      if (connection?.paused !== true) inherited.resume.call(this)
     },
-    [kPause]: base.pause,
-    [kResume]: base.resume,
+    [kClose]: ((findOwner(base, OWN_METHOD) ?? base) as WebSocket).close,
+    [kPause]: inherited.pause,
+    [kResume]: inherited.resume,
     addEventListener (this: TrackedSocket, type: string, listener: unknown, options?: object): void {
       (base.addEventListener as (...args: unknown[]) => void).call(this, type, wrapListener(listener, onListenerResult), options)
     },
@@ -161,14 +166,15 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   }
   const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs(base, 'send') ? undefined : methods.send }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
-    const inherited = Object.getOwnPropertyDescriptor(findOwner(base, name)!, name)!
+    const attribute = Object.getOwnPropertyDescriptor(findOwner(base, name)!, name)!
     descriptors[name] = {
       configurable: true,
-      enumerable: inherited.enumerable!,
-      get (this: TrackedSocket) { return unwrapListener(inherited.get!.call(this)) },
-      set: inherited.set!
+      enumerable: attribute.enumerable!,
+      get (this: TrackedSocket) { return unwrapListener(attribute.get!.call(this)) },
+      set: attribute.set!
     }
   }
+  Object.assign(descriptors, replaceableMethods({ ...inherited, ...methods } as never))
   for (const descriptor of Object.values(descriptors)) descriptor.configurable = true
   return descriptors
 }
@@ -191,8 +197,10 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
     if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
     if (socket.listenerCount(type) === 0) return false
   }
+  if (type !== 'close' && type !== 'error') return dispatch(socket, connection, policy, type, args)
   try {
-    return dispatch(socket, connection, policy, type, args)
+    // Emitted in the context of what ended the socket: another request, maybe, that has closed it or written to it.
+    return connection.callAtEnd(() => dispatch(socket, connection, policy, type, args))
   } finally {
     if (type === 'close') {
       // A close frame that came out of the inflater after TCP had ended: ws calls no close() for it.
@@ -256,8 +264,14 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
 }
 
+/** As ws answers a `send` on a socket that is closing: the callback, where there is one, gets an error. */
+function refuseSend (args: unknown[]): void {
+  const done = args.at(-1)
+  if (typeof done === 'function') process.nextTick(done, drainingError())
+}
+
 /** Whether a class of the application's own has a method of its own: that is to be called, too. */
-function isTheirs (base: WebSocket, method: 'send' | 'close'): boolean {
+function isTheirs (base: WebSocket, method: string): boolean {
   return findOwner(base, method) !== findOwner(base, OWN_METHOD)
 }
 

@@ -10,6 +10,7 @@ function setup () {
   const deadlines = new Deadlines(clock)
   const told: string[] = []
   const stack = new CleanupStack(deadlines, 1000, {
+    callAtEnd: (call) => call(),
     cleanupFinished: () => { told.push('finished') },
     cleanupFailed: (error) => { told.push(`failed: ${error instanceof Error ? error.message : String(error)}`) },
     cleanupAbandoned: (cleanup) => { told.push(`abandoned: ${cleanup.name}`) },
@@ -274,6 +275,7 @@ test('a cleanup that throws does not leave its stack active', () => {
 test('an observer that throws does not leave the stack active', () => {
   const deadlines = new Deadlines(new FakeClock())
   const stack = new CleanupStack(deadlines, 1000, {
+    callAtEnd: (call) => call(),
     cleanupFinished () {},
     // A logger that reads what was thrown, and trips over a getter.
     cleanupFailed (error) { String((error as Error).message) },

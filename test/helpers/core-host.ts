@@ -3,7 +3,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Timekeeper } from '../../lib/core/connection-host.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Suppression, Timekeeper } from '../../lib/core/connection-host.ts'
 import { Deadlines } from '../../lib/core/deadlines.ts'
 import { Enforcement, POLICIES } from '../../lib/core/enforcement.ts'
 import type { Mode, PolicyName } from '../../lib/core/enforcement.ts'
@@ -76,6 +76,7 @@ export class CoreHost implements ConnectionHost {
   readonly errorCode: number
   readonly isolation: boolean
   observer: ConnectionObserver | null = null
+  suppression: Suppression | null = null
   timekeeper: Timekeeper | null = null
   gatekeeper: Gatekeeper | null = null
   meter: Meter | null = null

@@ -89,6 +89,7 @@ export function createRig ({
     code,
     reason,
     reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000, ...reconnect },
+    farewells: false,
     onDrain,
     random,
     stopAdmitting: () => { doors.push(['stop', clock.now() - startedAt]) },

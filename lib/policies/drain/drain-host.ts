@@ -14,6 +14,8 @@ export interface DrainHost extends ConnectionHost {
   readonly code: number
   readonly reason: DrainReason
   readonly reconnect: ReconnectOptions
+  /** Whether code of a connection that the drain has closed may send to the others. */
+  readonly farewells: boolean
   readonly onDrain: ((connection: Connection) => unknown) | undefined
   readonly random: () => number
   /** From now on handshakes are turned away. */

@@ -22,6 +22,7 @@ import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
 import { PreClose } from './pre-close.ts'
 import { PROGRESS_INTERVAL, settle } from './settle.ts'
+import { DrainSuppression } from './suppression.ts'
 import { Tally } from './tally.ts'
 
 export class Drain implements ConnectionObserver {
@@ -31,6 +32,7 @@ export class Drain implements ConnectionObserver {
   readonly #preClose: PreClose
   readonly #working = new Set<ManagedConnection>()
   #tally: Tally | null = null
+  #suppression: DrainSuppression | null = null
   #farewell: Farewell | null = null
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
@@ -128,6 +130,7 @@ export class Drain implements ConnectionObserver {
     this.#startedAt = clock.now()
     this.#moments = momentsOf(plan, this.#startedAt)
     this.#tally = new Tally(this.#host, trigger)
+    if (!this.#host.farewells) this.#host.suppression = this.#suppression = new DrainSuppression()
     this.#farewell = new Farewell(this.#host, this.#tally)
     this.#enter('settle')
     events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
@@ -268,9 +271,9 @@ export class Drain implements ConnectionObserver {
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#enter('done')
-    this.#host.observer = null
+    this.#host.observer = this.#host.suppression = null
     this.#pace.clear()
-    const report = this.#tally!.toReport()
+    const report = this.#tally!.toReport(this.#suppression?.end() ?? 0)
     events.emit('drained', report)
     this.#report.resolve(report)
   }

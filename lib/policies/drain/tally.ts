@@ -73,8 +73,8 @@ export class Tally {
     if (record.cause === 'client') this.#left++
   }
 
-  /** The report; the last phase has ended. */
-  toReport (): DrainReport {
+  /** The report; the last phase has ended. `suppressed` messages were not sent. */
+  toReport (suppressed: number): DrainReport {
     const { plan, registry } = this.#host
     const { cleanups, refused } = registry.counters
     const unfinished = this.total - this.count
@@ -105,6 +105,7 @@ export class Tally {
         abandoned: this.abandoned
       },
       refused: refused - this.#before.refused,
+      suppressed,
       reconnect: this.#reconnect
     }
   }

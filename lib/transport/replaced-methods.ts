@@ -1,0 +1,68 @@
+/**
+ * Methods of a socket that ws or this package calls by itself and that an application may have replaced: in a class of its
+ * own (`options.WebSocket`), or on one socket. What such a method throws or rejects with is a fault of its connection; thrown
+ * inside ws it would break the receiver and reach the process.
+ */
+import type { WebSocket } from 'ws'
+import { attempt } from '../core/guard.ts'
+import { connectionOf } from '../core/socket.ts'
+import { rawSocketOf } from './ws-internals.ts'
+
+type Method = (this: WebSocket, ...args: unknown[]) => unknown
+
+/** `close` of ws itself, below all replacements. */
+export const kClose = Symbol('fastify-websocket-lifecycle.close')
+
+/** What is done where a method fails. */
+const INSTEAD: Record<string, (socket: WebSocket & { [kClose]?: Method }, args: unknown[]) => void> = {
+  // The client gets its code all the same, unless the method failed after it closed.
+  close: (socket, args) => { if (socket.readyState === socket.OPEN) socket[kClose]?.(...args) },
+  terminate: (socket) => { rawSocketOf(socket).destroy() },
+  ping: () => {},
+  pong: () => {},
+  pause: () => {},
+  resume: () => {}
+}
+
+/** Sockets of which one failure was reported: the method is called several times in a close. */
+const reported = new WeakSet<WebSocket>()
+
+/** The methods a class of sockets inherits; those of the application's own class, which `isTheirs` tells, never throw. */
+export function inheritedMethods (base: WebSocket, isTheirs: (name: string) => boolean): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
+  const entries = Object.keys(INSTEAD).map((name) => {
+    const method = base[name as 'close'] as Method
+    return [name, isTheirs(name) ? guardMethod(name, method) : method]
+  })
+  return Object.fromEntries(entries) as ReturnType<typeof inheritedMethods>
+}
+
+/** Properties for a class of sockets by which one that is put in the place of a method on one socket never throws. */
+export function replaceableMethods (methods: Record<string, Method>): PropertyDescriptorMap {
+  const descriptors: PropertyDescriptorMap = {}
+  for (const name of Object.keys(INSTEAD)) {
+    const method = methods[name]!
+    descriptors[name] = {
+      configurable: true,
+      get: () => method,
+      set (this: WebSocket, replacement: unknown) {
+        const value = typeof replacement === 'function' && replacement !== method ? guardMethod(name, replacement as Method) : replacement
+        Object.defineProperty(this, name, { configurable: true, enumerable: true, writable: true, value })
+      }
+    }
+  }
+  return descriptors
+}
+
+function guardMethod (name: string, method: Method): Method {
+  return function (...args) {
+    return attempt(() => Reflect.apply(method, this, args), (error) => {
+      const connection = connectionOf(this)
+      if (connection === undefined) throw error
+      if (!reported.has(this)) {
+        reported.add(this)
+        connection.fault(error)
+      }
+      attempt(() => { INSTEAD[name]!(this, args) }, () => {})
+    })
+  }
+}
