@@ -46,7 +46,7 @@ async function serve (t: TestContext, options: LifecycleOptions = {}, configure?
       for (const event of ['close', 'error'] as const) socket.on(event, () => { note(u, `${event} listener`) })
       connection.defer(() => { note(u, 'cleanup') })
       connection.defer(async () => {
-        await null
+        await Promise.resolve()
         note(u, 'async cleanup')
       })
       connection.signal.addEventListener('abort', () => { note(u, 'abort of signal') })
@@ -164,7 +164,7 @@ test('the context of a connection is not kept after it, nor is that of a request
   const { app, stores } = await serve(t, { heartbeat: { interval: 10_000 }, idleTimeout: 20_000, maxLifetime: 86_400_000, limits: { total: { max: 10 } } })
   const alice = await join(t, app, 'alice')
   await join(t, app, 'bob')
-  alice.close()
+  void alice.close()
   await alice.closed
   await until(() => app.sockets.size === 1)
   await heapUsed()

@@ -42,7 +42,7 @@ const WAYS: Record<string, Parameters<typeof room>[1]> = {
   },
   'a close listener that sends after an await': (_app, socket, rest) => {
     socket.on('close', async () => {
-      await null
+      await Promise.resolve()
       for (const other of rest()) other.send('left')
     })
   },
