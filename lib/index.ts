@@ -25,7 +25,7 @@ export type { Message } from './core/messages.ts'
 export type { WritableOptions } from './core/writable.ts'
 export type { ChannelMessages } from './observe/diagnostics.ts'
 export type {
-  BackpressureOptions, DrainOptions, HeartbeatOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
+  BackpressureOptions, DrainOptions, HeartbeatOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, StopSignal, TermsOptions
 } from './options.ts'
 export type { BroadcastResult } from './policies/broadcast.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'

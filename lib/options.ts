@@ -37,8 +37,16 @@ export interface DrainOptions {
   farewells?: boolean
 }
 
+/** Signals that can mean that the process is to stop. Those of a crash are not among them: Node.js never gets to their listeners. */
+export const STOP_SIGNALS = Object.freeze(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const)
+
+/** One of STOP_SIGNALS. */
+export type StopSignal = typeof STOP_SIGNALS[number]
+
 /** Options of `signals`. */
 export interface SignalOptions {
+  /** Take these and no other; false: all of them, but for those that have another use here. @default false */
+  only?: readonly StopSignal[] | false
   /** Also drain and exit 1 on an uncaught exception or an unhandled rejection, and on beforeExit. @default false */
   errors?: boolean
 }
@@ -131,8 +139,8 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions {
   closeTimeout?: number
   /** How long one cleanup may take. @default 5000 */
   cleanupTimeout?: number
-  /** Drain and exit on SIGTERM, SIGINT and the like, through close-with-grace. @default false */
-  signals?: boolean | SignalOptions
+  /** Drain and exit on SIGTERM, SIGINT and the like, or on the signals of a list, through close-with-grace. @default false */
+  signals?: boolean | readonly StopSignal[] | SignalOptions
   /** A route that answers 200, and 503 from the first moment of a drain. @default false */
   readiness?: ReadinessOptions | false
   /** Close records kept. @default 256 */

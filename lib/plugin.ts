@@ -139,8 +139,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
 
   const target = {
-    clock,
     log,
+    only: options.signals !== false && options.signals.only,
     errors: options.signals !== false && options.signals.errors,
     budget: options.plan.timeout + options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {

@@ -12,8 +12,8 @@ import { POLICIES } from './core/enforcement.ts'
 import type { Mode, PolicyName } from './core/enforcement.ts'
 import type { BackpressureTerms, HeartbeatTerms, RateTerms, Terms } from './core/terms.ts'
 import { DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, TERMS_KEYS, knownKeys } from './option-keys.ts'
-import { defaults } from './options.ts'
-import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, TermsOptions } from './options.ts'
+import { defaults, STOP_SIGNALS } from './options.ts'
+import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, StopSignal, TermsOptions } from './options.ts'
 import { LIMIT_POLICIES } from './policies/admission/decision.ts'
 import type { Limit, LimitPolicy, Limits } from './policies/admission/decision.ts'
 import { LEAST_STALL_TIME } from './policies/backpressure.ts'
@@ -35,7 +35,7 @@ export interface ResolvedOptions {
   readonly plan: DrainPlan
   readonly closeTimeout: number
   readonly cleanupTimeout: number
-  readonly signals: false | { readonly errors: boolean }
+  readonly signals: false | Required<SignalOptions>
   readonly readiness: false | (RouteShorthandOptions & { url: string })
   readonly history: number
   readonly isolation: boolean
@@ -250,10 +250,18 @@ function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOpti
 
 function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['signals'] {
   if (typeof given !== 'object' || given === null) {
-    return check.flag('signals', given, defaults.signals, 'true, false or an object') && Object.freeze({ errors: false })
+    return check.flag('signals', given, defaults.signals, 'true, false, a list of signals or an object') && resolveSignals({})
   }
-  knownKeys('signals', given, ['errors'])
-  return Object.freeze({ errors: check.flag('signals.errors', given.errors, false) })
+  if (Array.isArray(given)) return Object.freeze({ only: signalList('signals', given), errors: false })
+  const { only, errors } = given as SignalOptions
+  knownKeys('signals', given, ['only', 'errors'])
+  return Object.freeze({ only: only === false ? false : signalList('signals.only', only), errors: check.flag('signals.errors', errors, false) })
+}
+
+function signalList (path: string, given: unknown): readonly StopSignal[] | false {
+  const isList = (value: unknown) => Array.isArray(value) && value.every((signal) => STOP_SIGNALS.includes(signal as StopSignal))
+  const list = check.where<readonly StopSignal[] | false>(path, given, false, isList, `false or a list of ${STOP_SIGNALS.join(', ')}`)
+  return list && Object.freeze([...list])
 }
 
 function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {

@@ -91,7 +91,7 @@ test('undefined means the default, for every option', () => {
   assert.equal(JSON.stringify(resolve(nothing)), JSON.stringify(resolveOptions()))
   assert.equal(JSON.stringify(resolve({ drain: undefined })), JSON.stringify(resolveOptions()))
   assert.equal(JSON.stringify(resolve({ drain: { reconnect: undefined } })), JSON.stringify(resolveOptions()))
-  assert.equal(JSON.stringify(resolve({ signals: { errors: undefined } }).signals), '{"errors":false}')
+  assert.deepEqual(resolve({ signals: { only: undefined, errors: undefined } }).signals, { only: false, errors: false })
 })
 
 test('0 is a value, not the default', () => {
@@ -164,11 +164,15 @@ test("Fastify's own keys of register pass", () => {
   assert.doesNotThrow(() => resolve({ prefix: '/', logLevel: 'warn', logSerializers: {}, encapsulate: false }))
 })
 
-test('signals are off, on, or on with options', () => {
+test('signals are off, on, those of a list, or on with options', () => {
   assert.equal(resolve({ signals: false }).signals, false)
-  assert.deepEqual(resolve({ signals: true }).signals, { errors: false })
-  assert.deepEqual(resolve({ signals: {} }).signals, { errors: false })
-  assert.deepEqual(resolve({ signals: { errors: true } }).signals, { errors: true })
+  assert.deepEqual(resolve({ signals: true }).signals, { only: false, errors: false })
+  assert.deepEqual(resolve({ signals: {} }).signals, { only: false, errors: false })
+  assert.deepEqual(resolve({ signals: { errors: true } }).signals, { only: false, errors: true })
+  assert.deepEqual(resolve({ signals: ['SIGTERM', 'SIGINT'] }).signals, { only: ['SIGTERM', 'SIGINT'], errors: false })
+  assert.deepEqual(resolve({ signals: { only: ['SIGUSR2'] } }).signals, { only: ['SIGUSR2'], errors: false })
+  assert.deepEqual(resolve({ signals: { only: false } }).signals, { only: false, errors: false })
+  assert.deepEqual(resolve({ signals: { only: [], errors: true } }).signals, { only: [], errors: true }, 'only errors')
 })
 
 test('readiness is off, a path, or route options with a url', () => {
@@ -183,7 +187,7 @@ test("the user's object is never changed", () => {
   const given = deepFreeze({
     options: { maxPayload: 1 },
     drain: { timeout: 10_000, reconnect: { rate: 100 } },
-    signals: { errors: true },
+    signals: { only: ['SIGTERM'], errors: true },
     readiness: { url: '/ready', schema: { hide: true } }
   })
   const before = JSON.stringify(given)
@@ -193,18 +197,19 @@ test("the user's object is never changed", () => {
 })
 
 test("the user's object may be changed afterwards without effect", () => {
-  const given = { drain: { reconnect: { rate: 100 } }, signals: { errors: true }, readiness: { url: '/ready' } }
+  const given = { drain: { reconnect: { rate: 100 } }, signals: { only: ['SIGTERM' as const], errors: true }, readiness: { url: '/ready' } }
   const options = resolve(given)
   given.drain.reconnect.rate = 1
   given.signals.errors = false
+  given.signals.only.pop()
   given.readiness.url = '/other'
   assert.equal(options.drain.reconnect.rate, 100)
-  assert.deepEqual(options.signals, { errors: true })
+  assert.deepEqual(options.signals, { only: ['SIGTERM'], errors: true })
   assert.deepEqual(options.readiness, { url: '/ready' })
 })
 
 test('what comes out is frozen, all of it', () => {
-  const { clock, ...options } = resolve({ signals: true, readiness: '/ready', heartbeat: { interval: 1_000 } })
+  const { clock, ...options } = resolve({ signals: ['SIGTERM'], readiness: '/ready', heartbeat: { interval: 1_000 } })
   // Whoever replaces its functions replaces them for everybody.
   assert.equal(clock, systemClock)
   assert.ok(Object.isFrozen(resolve({})))
@@ -250,7 +255,9 @@ const WRONG: Array<[option: string, allowed: string, ...given: unknown[]]> = [
   ['drain.reconnect.maxDelay', DURATION, -1, 0.5, Infinity, null],
   ['closeTimeout', POSITIVE, 0, -1, 1.5, '2s', null, false],
   ['cleanupTimeout', POSITIVE, 0, -1, 1.5, '5s', null, false, 2 ** 31],
-  ['signals', 'true, false or an object', 1, 'SIGTERM', null, noop],
+  ['signals', 'true, false, a list of signals or an object', 1, 'SIGTERM', null, noop],
+  ['signals', 'false or a list of SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2', ['SIGKILL'], ['sigterm'], ['SIGTERM', 'SIGSEGV'], [15], [null]],
+  ['signals.only', 'false or a list of SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2', true, 'SIGTERM', null, 1, {}, ['SIGUSR1']],
   ['signals.errors', 'true or false', 1, 'yes', null],
   ['readiness', 'false, a path that starts with /, or route options with such a url', true, 1, null, 'ready', '', {}, { url: 'ready' }, { url: 1 }, { logLevel: 'warn' }, ['/ready']],
   ['history', 'a non-negative integer', -1, 1.5, '256', null, false, Infinity],

@@ -19,8 +19,8 @@ export class LogGate {
     this.#log = log
   }
 
-  /** Logs a warning, or an error, or counts it; the count is told when the window is over. */
-  warn (kind: string, fields: object, level: 'warn' | 'error' = 'warn'): void {
+  /** Logs a line, as a warning unless told otherwise, or counts it; the count is told when the window is over. */
+  warn (kind: string, fields: object, level: 'warn' | 'error' | 'fatal' = 'warn'): void {
     let entry = this.#counts.get(kind)
     if (entry === undefined) {
       entry = { count: 0, timer: this.#clock.setTimeout(() => { this.#tell(kind) }, WINDOW) }

@@ -1,24 +1,34 @@
 /**
- * Signals: one handler a process for all apps in it, armed while one of them listens, through close-with-grace.
+ * Signals and uncaught errors: one listener a process for all apps in it, armed while one of them listens.
  *
- * The first signal drains every app, in parallel, then closes them, flushes their loggers and exits 0. The second
- * destroys what is left, gives cleanups one turn of the event loop and exits 1. close-with-grace ends the process in the
- * same tick on a second signal, so its listener for that is replaced by ours.
+ * This file decides what starts a shutdown, what joins it and what cuts it off. The first signal or error drains and closes
+ * every app, in parallel. Later errors join, and so does the first signal after an error; a signal after a signal destroys
+ * what is left. close-with-grace bounds the shutdown in time and ends the process. It gets no listener of its own: it would
+ * exit at once on the second event, with apps half closed, and would take a falsy error for none.
  */
 import closeWithGrace from 'close-with-grace'
+import { isatty } from 'node:tty'
 import { isMainThread } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Clock } from '../core/clock.ts'
+import { afterInput, systemClock } from '../core/clock.ts'
+import { deferred } from '../core/deferred.ts'
 import type { DrainTrigger } from '../core/drain-report.ts'
 import { attempt } from '../core/guard.ts'
+import { LogGate } from '../observe/log-gate.ts'
+import { STOP_SIGNALS } from '../options.ts'
+import type { StopSignal } from '../options.ts'
 
 /** Longest wait for a logger to write what it holds, milliseconds. */
 const FLUSH_TIMEOUT = 500
 
+/** Longest delay a timer can hold: a longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1
+
 /** What an app gives to be drained on a signal. */
 export interface SignalTarget {
-  readonly clock: Clock
   readonly log: FastifyBaseLogger
+  /** The signals that the user has listed; false: all of STOP_SIGNALS that mean a stop here. */
+  readonly only: readonly StopSignal[] | false
   /** Also on uncaught errors and beforeExit. */
   readonly errors: boolean
   /** From the signal to the last onClose, at most, milliseconds. */
@@ -31,15 +41,23 @@ export interface SignalTarget {
   abort (): void
 }
 
-type Signal = NonNullable<closeWithGrace.Options['skip']>[number]
+/** Everything that close-with-grace would listen to. */
+const NO_EVENTS = [
+  'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2', 'SIGTERM',
+  'uncaughtException', 'unhandledRejection', 'beforeExit'
+] satisfies closeWithGrace.Options['skip']
 
-const ERRORS: Signal[] = ['uncaughtException', 'unhandledRejection', 'beforeExit']
+const LISTENERS = new Map<string, (cause: StopSignal) => void>([
+  ...STOP_SIGNALS.map((signal) => [signal, onSignal] as const),
+  ['uncaughtException', onError],
+  ['unhandledRejection', onError],
+  ['beforeExit', onBeforeExit]
+])
 
 const targets = new Set<SignalTarget>()
-let installed: { uninstall: () => void } | null = null
-let leaving = false
-/** Set by a second signal; it ends the process itself. */
-let aborting: Promise<never> | null = null
+/** Events that one of LISTENERS is on. */
+const armed = new Set<string>()
+let shutdown: Shutdown | null = null
 
 /** Puts an app under the process's signals. */
 export function arm (target: SignalTarget): void {
@@ -47,85 +65,179 @@ export function arm (target: SignalTarget): void {
     target.log.warn('signals: not handled in a worker thread; drain from the main thread')
     return
   }
-  const foreign = process.listenerCount('SIGTERM') - (installed === null ? 0 : 1)
+  const foreign = process.listenerCount('SIGTERM') - (armed.has('SIGTERM') ? 1 : 0)
   if (foreign > 0) {
-    target.log.warn({ listeners: foreign }, 'signals: somebody else listens to SIGTERM and may end the process before the drain has ended; ' +
+    target.log.warn({ listeners: foreign }, 'signals: another listener on SIGTERM may end the process before the drain has ended; ' +
       'fastify-cli, for one, exits after 500 ms (--close-grace-delay)')
   }
   targets.add(target)
-  install()
+  listen()
+  // An app that was still starting when the signal came.
+  shutdown?.join(target)
 }
 
-/** Takes an app out; the handler goes with the last one. */
+/** Takes an app out; the listeners go with the last one, but not from a process that is shutting down. */
 export function disarm (target: SignalTarget): void {
-  if (!targets.delete(target) || leaving) return
-  install()
+  if (shutdown === null && targets.delete(target)) listen()
 }
 
-function install (): void {
-  installed?.uninstall()
-  installed = null
-  if (targets.size === 0) return
+function listen (): void {
   const all = [...targets]
-  const { log } = all[0]!
-  installed = closeWithGrace({
-    delay: Math.max(...all.map(({ budget }) => budget)) + FLUSH_TIMEOUT,
-    logger: { error: (message: unknown) => { log.error(message instanceof Error ? { err: message } : {}, message instanceof Error ? 'closing failed' : String(message)) } },
-    skip: all.some(({ errors }) => errors) ? [] : ERRORS
-  }, async ({ signal, err }) => {
-    leaving = true
-    const departing = [...targets]
-    if (signal !== undefined) takeOverSecondSignal(departing, signal)
-    if (err !== undefined) log.fatal({ err }, 'uncaught error: draining')
-    // After an error, or with nothing left to do, there is no load balancer to wait for.
-    await leave(departing, signal ?? 'close')
-    // The drain that was cut short has ended too: its exit code is not 0.
-    await aborting
+  const errors = all.some(({ errors }) => errors)
+  for (const [event, listener] of LISTENERS) {
+    const wanted = isStopSignal(event) ? all.some(({ only }) => only === false || only.includes(event)) : errors
+    if (wanted === armed.has(event)) continue
+    if (wanted) {
+      process.on(event, listener)
+      armed.add(event)
+    } else {
+      process.removeListener(event, listener)
+      armed.delete(event)
+    }
+  }
+}
+
+function isStopSignal (event: string): event is StopSignal {
+  return (STOP_SIGNALS as readonly string[]).includes(event)
+}
+
+function onSignal (signal: StopSignal): void {
+  const reason = otherUse(signal)
+  if (reason !== null) {
+    for (const { log } of targets) log.info({ signal }, `signal is not taken: ${reason}`)
+    return
+  }
+  if (shutdown === null) begin(signal)
+  else shutdown.signalled(signal)
+}
+
+function onError (error: unknown): void {
+  const joins = shutdown !== null
+  shutdown ??= new Shutdown('close', [...targets])
+  // The line about the error comes before those of the drain.
+  shutdown.failedWith(error)
+  if (!joins) shutdown.start()
+}
+
+function onBeforeExit (): void {
+  if (shutdown === null) begin('close')
+}
+
+function begin (trigger: DrainTrigger): void {
+  shutdown = new Shutdown(trigger, [...targets])
+  shutdown.start()
+}
+
+/** What a signal means here other than a stop; null where it means one. A signal that the user has listed always does. */
+function otherUse (signal: StopSignal): string | null {
+  if (signal === 'SIGTERM' || signal === 'SIGINT' || [...targets].some(({ only }) => only !== false && only.includes(signal))) return null
+  if (isUsedByNode(signal)) return 'Node.js writes a report or a heap snapshot on it'
+  // nohup leaves no trace but this one: Node.js sets an ignored SIGHUP back to its default when it starts.
+  if (signal === 'SIGHUP' && ![0, 1, 2].some(isatty)) return 'the process has no terminal that could hang up'
+  return null
+}
+
+/** Says whether Node.js was told to use this signal for diagnostics. */
+function isUsedByNode (signal: StopSignal): boolean {
+  const { report, execArgv, env } = process
+  if (report.reportOnSignal && report.signal === signal) return true
+  return new RegExp(`--heapsnapshot[-_]signal[= ]${signal}\\b`).test([...execArgv, env.NODE_OPTIONS].join(' '))
+}
+
+/** The end of this process: drains and closes its apps, then exits. */
+class Shutdown {
+  readonly #trigger: DrainTrigger
+  readonly #first: SignalTarget[]
+  readonly #gate: LogGate
+  readonly #apps: SignalTarget[] = []
+  readonly #cut = deferred<void>()
+  /** Settles when every app that has joined by now is closed. */
+  #closed: Promise<unknown> = Promise.resolve()
+  #signal: StopSignal | null
+  #failed = false
+  #cutting = false
+
+  constructor (trigger: DrainTrigger, apps: SignalTarget[]) {
+    this.#trigger = trigger
+    this.#signal = isStopSignal(trigger) ? trigger : null
+    this.#first = apps
+    this.#gate = new LogGate(systemClock, apps[0]!.log)
+  }
+
+  start (): void {
+    const budget = Math.max(...this.#first.map(({ budget }) => budget))
+    closeWithGrace({
+      delay: Math.min(budget + FLUSH_TIMEOUT, MAX_DELAY),
+      logger: false,
+      skip: NO_EVENTS,
+      onTimeout: (delay) => { for (const { log } of this.#apps) log.error(`killed by timeout (${delay}ms)`) }
+    }, async () => { await this.#run() }).close()
+  }
+
+  /** Drains and closes one more app. */
+  join (app: SignalTarget): void {
+    this.#apps.push(app)
+    this.#closed = Promise.all([this.#closed, this.#close(app)])
+  }
+
+  /** A signal during the shutdown: the first one joins it, where an error has started it; any other cuts it off. */
+  signalled (signal: StopSignal): void {
+    const first = this.#signal
+    this.#signal ??= signal
+    if (first === null || this.#cutting) return
+    this.#cutting = true
+    this.#failed = true
+    for (const { log, abort } of this.#apps) {
+      log.warn({ first, second: signal }, 'second signal: everything is cut off')
+      attempt(abort, () => {})
+    }
+    // Twice: once for the drain's own last turn, once for its report.
+    afterInput(systemClock, () => { afterInput(systemClock, () => { this.#cut.resolve() }) })
+  }
+
+  /** An uncaught error, of any type: logged, and the exit code is 1. */
+  failedWith (error: unknown): void {
+    this.#failed = true
+    this.#gate.warn('uncaught error: draining', { err: error ?? String(error) }, 'fatal')
+  }
+
+  async #run (): Promise<void> {
+    for (const app of this.#first) this.join(app)
+    await Promise.race([this.#allClosed(), this.#cut.promise])
+    this.#gate.close()
+    await Promise.all(this.#apps.map(({ log }) => flush(log)))
+    // For close-with-grace: it exits with 1.
+    if (this.#failed) throw new Error('failed')
+  }
+
+  async #allClosed (): Promise<void> {
+    let closed
+    do {
+      closed = this.#closed
+      await closed
+    } while (closed !== this.#closed)
+  }
+
+  async #close ({ log, settle, close }: SignalTarget): Promise<void> {
+    log.info({ trigger: this.#trigger }, 'leaving')
+    try {
+      // After an error, or with nothing left to do, there is no load balancer to wait for: 'close' does not settle.
+      await settle(this.#trigger)
+      await close()
+    } catch (err) {
+      this.#failed = true
+      log.error({ err }, 'closing failed')
+    }
+  }
+}
+
+/** Waits for a logger to write what it holds: an exit does not. */
+function flush (log: FastifyBaseLogger): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimeout(resolve, FLUSH_TIMEOUT)
+    attempt(() => {
+      const { flush } = log as FastifyBaseLogger & { flush?: (done: () => void) => void }
+      return typeof flush === 'function' ? flush.call(log, () => { resolve() }) : resolve()
+    }, () => { resolve() })
   })
-}
-
-async function leave (all: SignalTarget[], trigger: DrainTrigger): Promise<void> {
-  for (const { log } of all) log.info({ trigger }, 'leaving')
-  const results = await Promise.allSettled(all.map(async (target) => {
-    await target.settle(trigger)
-    await target.close()
-  }))
-  await flush(all)
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
-}
-
-/**
- * Replaces the listeners that close-with-grace has just added, in this very call, at the end of each signal's list.
- */
-function takeOverSecondSignal (all: SignalTarget[], first: NodeJS.Signals): void {
-  for (const event of process.eventNames()) {
-    if (typeof event !== 'string' || !event.startsWith('SIG')) continue
-    const last = process.listeners(event as NodeJS.Signals).at(-1)
-    if (last?.name !== 'afterFirstSignal') continue
-    process.removeListener(event, last)
-    process.on(event, (second: NodeJS.Signals) => { aborting ??= abort(all, first, second) })
-  }
-}
-
-async function abort (all: SignalTarget[], first: NodeJS.Signals, second: NodeJS.Signals): Promise<never> {
-  for (const { log, abort } of all) {
-    log.warn({ first, second }, 'second signal: everything is cut off')
-    abort()
-  }
-  const { clock } = all[0]!
-  // Two turns for the drain's own last turn and its report, before the process ends.
-  for (let turn = 0; turn < 4; turn++) await new Promise<void>((resolve) => { clock.setImmediate(resolve) })
-  await flush(all)
-  return process.exit(1)
-}
-
-/** Waits for the loggers to write what they hold: an exit does not. */
-async function flush (all: SignalTarget[]): Promise<void> {
-  await Promise.all(all.map(({ clock, log }) => new Promise<void>((resolve) => {
-    const { flush } = log as FastifyBaseLogger & { flush?: (done: () => void) => void }
-    if (typeof flush !== 'function') return resolve()
-    clock.setTimeout(resolve, FLUSH_TIMEOUT)
-    attempt(() => { flush.call(log, () => { resolve() }) }, () => { resolve() })
-  })))
 }

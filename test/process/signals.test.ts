@@ -5,35 +5,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { describe } from 'node:test'
-import type { TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import type { DrainReport } from '../../lib/index.ts'
-import { Child, forkFixture } from '../helpers/child.ts'
-import { assertBounded, assertConsistent, connectTo, logged, start, until } from '../helpers/server.ts'
-import type { ServerSpec, Spec } from './fixtures/server.ts'
-
-const skip = process.platform === 'win32' && 'no signals'
-
-interface Running { child: Child, urls: string[] }
-
-/** A process with these apps, all listening. */
-async function run (t: TestContext, apps: ServerSpec[], rest: Omit<Spec, 'apps'> = {}): Promise<Running> {
-  const child = forkFixture(t, 'server', [JSON.stringify({ apps, ...rest })])
-  const { ports } = await child.message<{ ports: number[] }>()
-  return { child, urls: ports.map((port) => `ws://127.0.0.1:${port}/`) }
-}
-
-const SIGNALS = { signals: true }
-const lines = (child: Child) => child.stderr.trim().split('\n')
-
-/** The report that an app of the process has logged. */
-function loggedReport (child: Child, index = 0): DrainReport {
-  const found = child.logs.filter(({ name, msg }) => name === `app ${index}` && msg === 'sockets drained')
-  assert.equal(found.length, 1, `app ${index} logged ${found.length} reports: ${child.stdout}`)
-  const report = found[0]!.report as DrainReport
-  assertConsistent(report)
-  return report
-}
+import { assertBounded, connectTo, logged, start, until } from '../helpers/server.ts'
+import { lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
 
 // Most of their time the processes wait: three at once.
 describe('a process that gets', { concurrency: 3 }, () => {
@@ -243,30 +217,8 @@ describe('a process that gets', { concurrency: 3 }, () => {
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
     assert.ok(lines(child).includes('foreign listener'))
-    assert.equal(child.logs.filter(({ level, msg }) => level === 40 && /somebody else listens to SIGTERM/.test(msg)).length, 1)
+    assert.equal(child.logs.filter(({ level, msg }) => level === 40 && /another listener on SIGTERM/.test(msg)).length, 1)
   })
-
-  test('an uncaught throw ends the process at once with signals: true', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
-    const client = await connectTo(t, url!)
-    child.process.send('throw')
-    assert.equal((await client.closed).code, 1006)
-    assert.equal((await child.exited).code, 1)
-    assert.ok(!child.stderr.includes('0 drain'))
-  })
-
-  for (const how of ['throw', 'reject'] as const) {
-    test(`an uncaught ${how} drains and exits 1 with signals: { errors: true }`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { signals: { errors: true }, drain: { timeout: 2_000, settleDelay: 1_000 } } }])
-      const client = await connectTo(t, url!)
-      child.process.send(how)
-      assert.equal((await client.closed).code, 1012)
-      assert.deepEqual(await child.exited, { code: 1, signal: null })
-      assert.ok(lines(child).includes('0 database closed'))
-      assert.ok(child.logs.some(({ level, err }) => level === 60 && /on purpose/.test((err as Error).message)))
-      assert.equal(loggedReport(child).connections.clean, 1)
-    })
-  }
 
   test('another plugin\'s onClose that outlasts the budget ends the process with 1', { skip }, async (t) => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 500, reserve: 200 } }, onClose: -1 }])
@@ -364,7 +316,7 @@ test('an app is armed while it listens, and disarmed by app.close(), one by one'
   assert.equal(process.listenerCount('uncaughtException'), (before.uncaughtException ?? 0) + 1)
   const second = await start(t, { signals: true })
   assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
-  assert.equal(logged(first, /listens to SIGTERM/).length + logged(second, /listens to SIGTERM/).length, 0)
+  assert.equal(logged(first, /listener on SIGTERM/).length + logged(second, /listener on SIGTERM/).length, 0)
   await first.close()
   assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
   assert.equal(process.listenerCount('uncaughtException'), before.uncaughtException ?? 0)

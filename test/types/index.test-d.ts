@@ -7,7 +7,7 @@ import plugin, {
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
   type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type LifecycleEvents, type LifecycleOptions,
   type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions,
-  type SignalOptions, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
+  type SignalOptions, type StopSignal, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
 import namedPlugin from 'fastify-websocket-lifecycle'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
@@ -84,7 +84,13 @@ expectNotAssignable<DrainOptions>({ timeout: '8s' })
 
 expectAssignable<LifecycleOptions>({ signals: false })
 expectAssignable<LifecycleOptions>({ signals: { errors: true } })
+expectAssignable<LifecycleOptions>({ signals: ['SIGTERM', 'SIGINT'] })
+expectAssignable<SignalOptions>({ only: ['SIGTERM'], errors: true })
+expectAssignable<SignalOptions>({ only: false })
+expectType<'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2'>({} as StopSignal)
 expectNotAssignable<LifecycleOptions>({ signals: 'SIGTERM' })
+expectNotAssignable<LifecycleOptions>({ signals: ['SIGKILL'] })
+expectNotAssignable<SignalOptions>({ only: true })
 expectNotAssignable<SignalOptions>({ errors: 'all' })
 expectAssignable<LifecycleOptions>({ readiness: '/ready' })
 expectAssignable<LifecycleOptions>({ readiness: false })

@@ -1,0 +1,186 @@
+/**
+ * Uncaught errors that reach a real process: what is logged, what is drained, and how it exits.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import test, { describe } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { Child } from '../helpers/child.ts'
+import { connectTo, until } from '../helpers/server.ts'
+import type { TestClient } from '../helpers/server.ts'
+import type { ServerSpec } from './fixtures/server.ts'
+import { lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+
+const ERRORS = { signals: { errors: true } }
+/** Its drain waits for a job that never ends. */
+const HELD: ServerSpec = { options: { ...ERRORS, drain: { timeout: 20_000 } }, job: -1 }
+
+/** Starts a job, and waits until the server has it. */
+async function beginJob ({ socket }: TestClient): Promise<void> {
+  socket.send('job')
+  socket.ping()
+  await once(socket, 'pong')
+}
+
+/** A process whose drain, begun by this order or signal, waits for the job of its client. */
+async function draining (t: TestContext, by: 'throw' | 'SIGTERM', app: ServerSpec = HELD): Promise<{ child: Child, client: TestClient }> {
+  const { child, urls: [url] } = await run(t, [app])
+  const client = await connectTo(t, url!)
+  await beginJob(client)
+  if (by === 'throw') child.process.send('throw')
+  else child.kill(by)
+  await until(() => child.stderr.includes('phase grace'))
+  return { child, client }
+}
+
+const fatal = (child: Child) => child.logs.filter(({ level }) => level === 60)
+
+describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
+  const FAULTS: Array<[order: string, err: RegExp]> = [
+    ['throw', /thrown on purpose/],
+    ['reject', /rejected on purpose/],
+    ['throw null', /^"null"$/],
+    ['throw undefined', /^"undefined"$/],
+    ["throw ''", /^""$/],
+    ['reject undefined', /^"undefined"$/]
+  ]
+  for (const [order, err] of FAULTS) {
+    test(`${order}: logs it at fatal, drains without settling and exits 1`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000, settleDelay: 5_000 } } }])
+      const client = await connectTo(t, url!)
+      child.process.send(order)
+      assert.equal((await client.closed).code, 1012)
+      assert.deepEqual(await child.exited, { code: 1, signal: null })
+      assert.deepEqual(lines(child).slice(-3), ['0 database closing', '0 database closed', 'exit 1'])
+      const [line, ...more] = fatal(child)
+      assert.equal(line!.msg, 'uncaught error: draining')
+      assert.match(JSON.stringify(line!.err), err)
+      assert.deepEqual(more, [])
+      const report = loggedReport(child)
+      assert.equal(report.trigger, 'close')
+      assert.equal(report.connections.clean, 1)
+      assert.ok(report.phases.settle < 5_000)
+    })
+  }
+
+  test('an error whose message cannot be read is logged without it, and drains', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: ERRORS }])
+    const client = await connectTo(t, url!)
+    child.process.send('throw what cannot be logged')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.deepEqual(fatal(child).map(({ msg }) => msg), ['uncaught error: draining'])
+    assert.ok(lines(child).includes('0 database closed'))
+  })
+
+  test('three rejections at once make one drain, each in the log', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: ERRORS }])
+    const client = await connectTo(t, url!)
+    child.process.send('reject thrice')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(fatal(child).length, 3)
+    assert.ok(lines(child).includes('0 database closed'))
+    assert.equal(loggedReport(child).connections.clean, 1)
+  })
+
+  test('an interval that throws does not cut the drain, nor fill the log', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500, cleanup: 200 }])
+    const client = await connectTo(t, url!)
+    await beginJob(client)
+    child.process.send('throw often')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.ok(lines(child).includes('0 cleanup ends') && lines(child).includes('0 database closed'))
+    assert.ok(fatal(child).length >= 5)
+    const rest = child.logs.filter(({ msg }) => msg === 'uncaught error: draining: more of the same were not logged')
+    assert.ok(rest.length >= 1 && rest[0]!.suppressed as number > 0)
+    assert.deepEqual(loggedReport(child).work, { inFlight: 1, finished: 1, abandoned: 0 })
+  })
+
+  test('an error after a signal joins its drain; the exit code is 1', { skip }, async (t) => {
+    const { child, client } = await draining(t, 'SIGTERM', { options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 })
+    child.process.send('throw')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(loggedReport(child).trigger, 'SIGTERM')
+    assert.equal(fatal(child).length, 1)
+    assert.ok(lines(child).includes('0 database closed'))
+  })
+
+  test('an error during app.close() joins its drain; the exit code is 1', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 }])
+    const client = await connectTo(t, url!)
+    await beginJob(client)
+    child.process.send('close')
+    await until(() => child.stderr.includes('phase grace'))
+    child.process.send('throw')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.ok(lines(child).includes('0 database closed'))
+  })
+
+  test('the first signal after an error joins its drain', { skip }, async (t) => {
+    const { child, client } = await draining(t, 'throw', { options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 })
+    child.kill('SIGTERM')
+    assert.equal(await client.next(), 'done job')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    const report = loggedReport(child)
+    assert.equal(report.aborted, false)
+    assert.equal(report.connections.clean, 1)
+    assert.ok(lines(child).includes('0 database closed'))
+  })
+
+  test('the second signal after an error cuts its drain off', { skip }, async (t) => {
+    const { child, client } = await draining(t, 'throw')
+    child.kill('SIGINT')
+    child.kill('SIGTERM')
+    await client.closed
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(loggedReport(child).aborted, true)
+    const [line] = child.logs.filter(({ msg }) => msg === 'second signal: everything is cut off')
+    // Which of two pending signals is delivered first is up to the kernel.
+    assert.deepEqual([line!.first, line!.second].toSorted(), ['SIGINT', 'SIGTERM'])
+  })
+
+  test('an error between two signals changes nothing about the second', { skip }, async (t) => {
+    const { child, client } = await draining(t, 'SIGTERM')
+    child.process.send('throw')
+    child.process.send('reject')
+    child.kill('SIGTERM')
+    await client.closed
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(loggedReport(child).aborted, true)
+  })
+
+  test('beforeExit drains, without settling, and exits 0', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000, settleDelay: 5_000 } } }])
+    child.process.send('unref')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(lines(child).filter((line) => !line.includes('phase')), ['0 drain by close', '0 drained', '0 database closing', '0 database closed', 'exit 0'])
+  })
+})
+
+describe('a process with signals: true', { concurrency: 3 }, () => {
+  for (const order of ['throw', 'reject'] as const) {
+    test(`is ended by ${order} at once, as without the plugin`, { skip }, async (t) => {
+      const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
+      const client = await connectTo(t, url!)
+      child.process.send(order)
+      assert.equal((await client.closed).code, 1006)
+      assert.equal((await child.exited).code, 1)
+      assert.ok(!child.stderr.includes('0 drain'))
+    })
+  }
+
+  test('ends by itself when nothing is left to do, as without the plugin', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: SIGNALS }])
+    child.process.send('unref')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(lines(child), ['exit 0'])
+  })
+})

@@ -1,0 +1,35 @@
+/**
+ * Processes with the servers of fixtures/server.ts, for tests that send them signals and errors.
+ */
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import type { DrainReport } from '../../lib/index.ts'
+import { forkFixture } from '../helpers/child.ts'
+import type { Child } from '../helpers/child.ts'
+import { assertConsistent } from '../helpers/server.ts'
+import type { ServerSpec, Spec } from './fixtures/server.ts'
+
+export const skip = process.platform === 'win32' && 'no signals'
+
+export const SIGNALS = { signals: true }
+
+export interface Running { child: Child, urls: string[] }
+
+/** A process with these apps, all listening unless told otherwise. */
+export async function run (t: TestContext, apps: ServerSpec[], rest: Omit<Spec, 'apps'> = {}, how: Parameters<typeof forkFixture>[3] = {}): Promise<Running> {
+  const child = forkFixture(t, 'server', [JSON.stringify({ apps, ...rest })], how)
+  const { ports } = await child.message<{ ports: number[] }>()
+  return { child, urls: ports.map((port) => `ws://127.0.0.1:${port}/`) }
+}
+
+/** What the process has noted, in order. */
+export const lines = (child: Child) => child.stderr.trim().split('\n')
+
+/** The report that an app of the process has logged. */
+export function loggedReport (child: Child, index = 0): DrainReport {
+  const found = child.logs.filter(({ name, msg }) => name === `app ${index}` && msg === 'sockets drained')
+  assert.equal(found.length, 1, `app ${index} logged ${found.length} reports: ${child.stdout}`)
+  const report = found[0]!.report as DrainReport
+  assertConsistent(report)
+  return report
+}
