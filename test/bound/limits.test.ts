@@ -85,7 +85,6 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
 test('owners and addresses are counted apart; who has no owner is in nobody\'s count', async (t) => {
   const { app } = await serve(t, { limits: { perOwner: { max: 1 }, perAddress: { max: 3 } } }, {
     fastify: { trustProxy: '127.0.0.1' }
-
   })
   const from = (ip: string) => ({ headers: { 'x-forwarded-for': ip } })
   await as(t, app, 'ann', from('10.0.0.1'))
@@ -98,6 +97,22 @@ test('owners and addresses are counted apart; who has no owner is in nobody\'s c
   assert.deepEqual([status, headers['retry-after']], [429, '1'])
   await as(t, app, 'dave', from('10.0.0.3'))
 })
+
+for (const [first, second, other] of [
+  ['203.0.113.7:40001', '203.0.113.7:40002', '203.0.113.8:40001'],
+  ['203.0.113.7', '::ffff:203.0.113.7', '::ffff:203.0.113.8'],
+  ['[2001:db8::1]:99', '2001:db8::1', '2001:db8:0:1::1'],
+  ['2001:DB8:0::1', '2001:db8::2', '[2001:db9::1]']
+] as const) {
+  test(`${first} and ${second} are one address, ${other} is another`, async (t) => {
+    const { app } = await serve(t, { limits: { perAddress: { max: 1 } } }, { fastify: { trustProxy: '127.0.0.1' } })
+    const from = (ip: string) => connect(t, app, '/', { headers: { 'x-forwarded-for': ip } })
+    await from(first)
+    assert.equal((await turnedAway(from(second))).status, 429)
+    await from(other)
+    assert.deepEqual(app.sockets.list().map(({ ip }) => ip), [first, other])
+  })
+}
 
 test('a forged X-Forwarded-For buys nothing where no proxy is trusted', async (t) => {
   const { app } = await serve(t, { limits: { perAddress: { max: 1 } } })

@@ -10,6 +10,7 @@ import type { Gatekeeper } from '../../core/connection-host.ts'
 import type { Enforcement, PolicyName } from '../../core/enforcement.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { Registry } from '../../core/registry.ts'
+import { addressKey } from './address-key.ts'
 import { decide } from './decision.ts'
 import type { AdmissionFacts, CountedLimit, Decision, Limit, Limits } from './decision.ts'
 import { EvictionBudget, victimOf } from './evictions.ts'
@@ -24,6 +25,7 @@ const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total'
 
 /** What is known of whoever wants a place. */
 interface Who {
+  /** The key of its address, where that is limited. */
   readonly address?: string | undefined
   readonly owner?: string | undefined
 }
@@ -74,12 +76,13 @@ export class Admission implements Gatekeeper {
 
   /** Its address is known. */
   addressed (address: string | undefined, path: string): PolicyName | null {
-    return refusalOf(this.#decide(this.#factsOf({ address }), { address }, ['perAddress'], path))
+    const who = { address: this.#keyOf(address) }
+    return refusalOf(this.#decide(this.#factsOf(who), who, ['perAddress'], path))
   }
 
   /** It would open now. `addressed` says whether its address was asked about before. */
   opening (address: string | undefined, owner: string | undefined, addressed: boolean, path: string): PolicyName | null {
-    const who = { address, owner }
+    const who = { address: this.#keyOf(address), owner }
     return refusalOf(this.#decide(this.#lateFactsOf(who), who, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
   }
 
@@ -91,10 +94,10 @@ export class Admission implements Gatekeeper {
   /** It has opened and takes its place; says which policy has none for it, if one does. */
   opened (connection: ManagedConnection): PolicyName | null {
     const { ip, owner } = connection
-    const who = { address: ip, owner }
+    const who = { address: this.#keyOf(ip), owner }
     const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
     if (!decision.admit) return decision.policy
-    this.#enter(connection)
+    this.#enter(connection, who)
     this.#makeRoom(decision.evict, who, connection)
     return null
   }
@@ -121,7 +124,8 @@ export class Admission implements Gatekeeper {
     extras.place = undefined
     const evicted = place === 'lost'
     if (!evicted) this.#counted--
-    if (this.#countsAddress(ip)) this.#addresses.remove(ip, connection, evicted)
+    const address = this.#keyOf(ip)
+    if (address !== undefined) this.#addresses.remove(address, connection, evicted)
     if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, evicted)
     this.#physical--
   }
@@ -134,17 +138,18 @@ export class Admission implements Gatekeeper {
     if (place !== 'kept') return true
     extras.place = 'lost'
     this.#counted--
-    if (this.#countsAddress(ip)) this.#addresses.evict(ip, connection)
+    const address = this.#keyOf(ip)
+    if (address !== undefined) this.#addresses.evict(address, connection)
     if (placeOwner !== undefined) this.#owners.evict(placeOwner, connection)
     return true
   }
 
-  #enter (connection: ManagedConnection): void {
-    const { ip, owner, extras } = connection
+  #enter (connection: ManagedConnection, { address, owner }: Who): void {
+    const { extras } = connection
     extras.place = 'kept'
     this.#counted++
     this.#physical++
-    if (this.#countsAddress(ip)) this.#addresses.add(ip, connection)
+    if (address !== undefined) this.#addresses.add(address, connection)
     if (this.#limits.perOwner === false || owner === undefined) return
     extras.placeOwner = owner
     this.#owners.add(owner, connection)
@@ -162,7 +167,7 @@ export class Admission implements Gatekeeper {
     for (const name of NARROW_FIRST) {
       const limit = this.#limits[name]
       if (limit === false || !names.includes(name)) continue
-      if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && ip === address))) continue
+      if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && this.#keyOf(ip) === address))) continue
       const victim = name === 'total' && limit.policy === 'evict-oldest'
         ? this.#oldest(newcomer)
         : victimOf(limit.policy, this.#members(name, address, owner), newcomer)
@@ -187,14 +192,16 @@ export class Admission implements Gatekeeper {
     return oldest
   }
 
-  /** Who has no address, as over a Unix socket, is under no limit of one. */
-  #countsAddress (address: string): boolean { return this.#limits.perAddress !== false && address !== '' }
+  /** Undefined where addresses are not limited; and for a client without one, as over a Unix socket. */
+  #keyOf (address: string | undefined): string | undefined {
+    return this.#limits.perAddress === false || address === undefined || address === '' ? undefined : addressKey(address)
+  }
 
   /** Counts of its classes, with one more in each. */
   #factsOf ({ address, owner }: Who): AdmissionFacts {
     const { perOwner } = this.#limits
     return {
-      perAddress: address === undefined || !this.#countsAddress(address) ? undefined : this.#addresses.withOneMore(address),
+      perAddress: address === undefined ? undefined : this.#addresses.withOneMore(address),
       perOwner: perOwner === false || owner === undefined ? undefined : this.#owners.withOneMore(owner)
     }
   }

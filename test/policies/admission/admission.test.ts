@@ -123,6 +123,25 @@ test('one that was evicted under another limit gives back its place under one th
   assert.equal(rig.open({ owner: 'ann' }).connection.state, 'open')
 })
 
+test('one client has one limit, however its address is written, at every moment and until it has left', async () => {
+  const rig = setup({ perAddress: { max: 1, policy: 'evict-oldest' }, total: { max: 9, policy: 'evict-oldest' } })
+  const first = rig.open({ ip: '203.0.113.7:40001' })
+  const second = rig.open({ ip: '::ffff:203.0.113.7' })
+  assert.deepEqual(states(first, second), ['closing', 'open'])
+  // What its handler reads is as Fastify says.
+  assert.equal(second.connection.ip, '::ffff:203.0.113.7')
+  const third = rig.open({ ip: '2001:db8::1' })
+  const fourth = rig.open({ ip: '[2001:DB8::2]:443' })
+  assert.deepEqual(states(second, third, fourth), ['open', 'closing', 'open'])
+  for (const { connection } of [second, fourth]) void connection.terminate()
+  await rig.clock.run(10_000)
+  assert.deepEqual([rig.tracker.size, rig.admission.leftovers], [0, 0])
+
+  const strict = setup({ perAddress: { max: 1 } })
+  strict.open({ ip: '203.0.113.7' })
+  assert.deepEqual([strict.admission.addressed('::ffff:cb00:7107', '/'), strict.admission.opening('203.0.113.7:1', undefined, false, '/'), strict.admission.addressed('203.0.113.8', '/')], ['perAddress', 'perAddress', null])
+})
+
 test('who has no address is under no limit of one, on whatever way it came', () => {
   const rig = setup({ perAddress: { max: 1 } })
   const all = [rig.open({ ip: '' }), rig.open({ ip: '' })]
