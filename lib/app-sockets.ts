@@ -71,6 +71,8 @@ export interface Tracker {
   /** Tracks a ws server made elsewhere. Throws SOCKETS_ERR_CANNOT_ADOPT. */
   adopt (server: WebSocketServer): void
   stats (): TrackerStats
+  /** Adds a listener; one that is there already is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
+  /** Removes a listener. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
 }

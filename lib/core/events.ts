@@ -3,9 +3,11 @@
  *
  * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
  */
+import { show } from './check.ts'
 import type { CloseRecord, Connection } from './connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
 import type { Observation, PolicyName } from './enforcement.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 import { attempt } from './guard.ts'
 
 /** A handshake that was turned away. */
@@ -45,6 +47,11 @@ export interface LifecycleEvents {
 /** A listener for one event; it may be async. */
 export type Listener<K extends keyof LifecycleEvents> = (...args: LifecycleEvents[K]) => unknown
 
+/** An object, so that the compiler finds one that is missing. */
+const NAMES = Object.keys({
+  open: 0, draining: 0, closing: 0, closed: 0, error: 0, refused: 0, observed: 0, drain: 0, progress: 0, drained: 0
+} satisfies Record<keyof LifecycleEvents, 0>)
+
 /** Arrays that are never changed: an event goes on with the listeners it began with. */
 type Listeners = { [K in keyof LifecycleEvents]?: ReadonlyArray<Listener<K>> }
 
@@ -57,12 +64,16 @@ export class Events {
     this.#report = report
   }
 
+  /** Throws SOCKETS_ERR_INVALID_ARGUMENT for an event that does not exist, and for what is not a function. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
+    checkArguments(event, listener)
     const listeners = this.#of(event)
     if (!listeners.includes(listener)) this.#listeners[event] = [...listeners, listener] as never
   }
 
+  /** Throws as `on` does. A listener that was not added is no mistake. */
   off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
+    checkArguments(event, listener)
     this.#listeners[event] = this.#of(event).filter((each) => each !== listener) as never
   }
 
@@ -73,4 +84,9 @@ export class Events {
   #of<K extends keyof LifecycleEvents> (event: K): ReadonlyArray<Listener<K>> {
     return (this.#listeners[event] as ReadonlyArray<Listener<K>> | undefined) ?? []
   }
+}
+
+function checkArguments (event: string, listener: unknown): void {
+  if (!NAMES.includes(event)) throw new SOCKETS_ERR_INVALID_ARGUMENT('event', `one of ${NAMES.join(', ')}`, show(event))
+  if (typeof listener !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('listener', 'a function', show(listener))
 }

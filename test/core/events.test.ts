@@ -93,3 +93,24 @@ for (const thrown of [null, undefined, 0]) {
     assert.deepEqual(reported, [[thrown, 'refused']])
   })
 }
+
+for (const event of ['closedd', 'Open', 'message', '', 'constructor', '__proto__', 'toString', undefined, null, 1, Symbol('open')]) {
+  test(`an event that does not exist is refused, to add and to remove: ${String(event)}`, () => {
+    const { events } = setup()
+    for (const method of ['on', 'off'] as const) {
+      assert.throws(() => { events[method](event as 'open', () => {}) }, {
+        code: 'SOCKETS_ERR_INVALID_ARGUMENT',
+        message: `event must be one of open, draining, closing, closed, error, refused, observed, drain, progress, drained, got ${typeof event === 'string' ? `"${event}"` : String(event)}`
+      })
+    }
+  })
+}
+
+for (const [listener, shown] of [[undefined, 'undefined'], [null, 'null'], ['close', '"close"'], [{ handleEvent () {} }, 'an object'], [1, '1']]) {
+  test(`a listener that is ${String(shown)} is refused, to add and to remove`, () => {
+    const { events } = setup()
+    for (const method of ['on', 'off'] as const) {
+      assert.throws(() => { events[method]('open', listener as never) }, { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: `listener must be a function, got ${String(shown)}` })
+    }
+  })
+}

@@ -1,10 +1,11 @@
 /**
- * `isolation: false`: what listeners throw reaches the process, as with ws alone.
+ * `isolation: false`: what listeners throw reaches the process, as with ws alone. And what reaches it in either case.
  */
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import test from 'node:test'
+import type { TestContext } from 'node:test'
 import { turn } from '../helpers/records.ts'
 import { connect, start, until, within } from '../helpers/server.ts'
 import type { TestClient } from '../helpers/server.ts'
@@ -14,6 +15,16 @@ const ended = (client: TestClient) => within(5_000, client.closed, 'the client s
 
 const FIXTURE = new URL('../fixtures/not-isolated.ts', import.meta.url)
 
+/** What the fixture's process was told, in its mode. */
+async function told (t: TestContext, mode: string): Promise<unknown> {
+  const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  t.after(() => { child.kill('SIGKILL') })
+  const exited = once(child, 'exit')
+  const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
+  if (typeof message !== 'string') assert.equal((await exited)[0], 0)
+  return message
+}
+
 for (const [mode, event] of [
   ['sync', 'uncaughtException'],
   ['error-event', 'uncaughtException'],
@@ -22,12 +33,13 @@ for (const [mode, event] of [
   ['close-rejection', 'unhandledRejection']
 ] as const) {
   test(`without isolation the process gets it, as with ws alone: ${mode}`, async (t) => {
-    const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    t.after(() => { child.kill('SIGKILL') })
-    const exited = once(child, 'exit')
-    const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
-    assert.deepEqual(message, { event, text: 'boom' })
-    assert.equal((await exited)[0], 0)
+    assert.deepEqual(await told(t, mode), { event, text: 'boom' })
+  })
+}
+
+for (const mode of ['abort-listener', 'abort-listener-rejection', 'onabort']) {
+  test(`what listeners of an AbortSignal throw or reject with goes to the process, by Node itself, also with isolation: ${mode}`, async (t) => {
+    assert.deepEqual(await told(t, mode), { event: 'uncaughtException', text: 'boom' })
   })
 }
 
