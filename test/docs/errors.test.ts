@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import * as errors from '../../lib/core/errors.ts'
+import { loggedMessages } from './log-lines.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 
 const document = readDocument('docs/errors.md')
@@ -23,4 +24,11 @@ test('docs/errors.md quotes log messages as they are', () => {
   const quoted = tables(document, 'level', 'message', 'what to do').map((row) => codeIn(row.message)!)
   assert.ok(quoted.length > 5)
   assert.deepEqual(quoted.filter((message) => !sources.includes(message)), [])
+})
+
+test('docs/errors.md has every line that is logged at warn or above', () => {
+  const quoted = [...document.prose.join('\n').matchAll(/`([^`]+)`/g)].map(([, text]) => text!.replace(/\$\{[^}]*\}/g, '…'))
+  const logged = loggedMessages()
+  assert.ok(logged.length > 30)
+  assert.deepEqual(logged.filter(({ message }) => !quoted.some((text) => text.includes(' ') && message.includes(text))), [])
 })
