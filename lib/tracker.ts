@@ -206,7 +206,8 @@ export class SocketTracker implements Tracker {
       this.refused({ reason: refused, path: connection.route, ip: connection.ip })
       return this.turnAway(connection)
     }
-    if (onOpen !== undefined) attempt(() => onOpen(connection), (error) => connection.fault(error))
+    const ending = connection.state === 'closing' || connection.state === 'closed'
+    if (onOpen !== undefined && !failed && !ending) attempt(() => onOpen(connection), (error) => connection.fault(error))
     // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
     if (late) this.#drain.admitted(connection)
   }

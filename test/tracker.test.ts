@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { WebSocket, WebSocketServer } from 'ws'
+import type { Connection } from '../lib/core/connection.ts'
 import type { Filter } from '../lib/core/filter.ts'
 import { createJob } from './helpers/drain-rig.ts'
 import { createTracker } from './helpers/tracker-rig.ts'
@@ -188,6 +189,24 @@ test('onOpen sees the connection before its handler does', () => {
   const { open } = createTracker({ onOpen: (connection) => { seen.push(connection) } })
   const { connection } = open()
   assert.deepEqual(seen, [connection])
+})
+
+test('onOpen is not called for a connection that has failed, or that a listener has closed; every open has its closed', async () => {
+  const seen: unknown[] = []
+  const events: string[] = []
+  const rig = createTracker({ onOpen: () => { seen.push('onOpen') } })
+  const { tracker, clock } = rig
+  for (const event of ['open', 'closing', 'closed'] as const) tracker.on(event, () => { events.push(event) })
+  const closed = (connection: Connection) => { void connection.close(4000) }
+  tracker.on('open', closed)
+  rig.open()
+  tracker.off('open', closed)
+  await clock.run(100)
+  assert.deepEqual(events.splice(0), ['open', 'closing', 'closed'])
+  tracker.on('open', (connection) => { void connection.terminate() })
+  rig.open()
+  await clock.run(100)
+  assert.deepEqual([seen, events, tracker.size], [[], ['open', 'closing', 'closed'], 0])
 })
 
 for (const [what, onOpen] of [

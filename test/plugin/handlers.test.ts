@@ -270,6 +270,19 @@ test('a handler whose connection onOpen has closed is not called', async (t) => 
   assert.equal(handled, 1)
 })
 
+for (const name of ['data', 'owner'] as const) {
+  test(`neither onOpen nor the handler is called for a connection whose ${name} has thrown, and its open has its closed`, async (t) => {
+    const called: string[] = []
+    const app = await start(t, { [name]: () => { throw new Error(`no ${name}`) }, onOpen: () => { called.push('onOpen') } }, (app) => {
+      app.get('/', { websocket: true }, () => { called.push('handler') })
+    })
+    const events = recordEvents(app)
+    assert.equal((await ended(await connect(t, app, '/'))).code, 1011)
+    await until(() => app.sockets.size === 0)
+    assert.deepEqual([called, events], [[], ['open', 'error', 'closing', 'closed']])
+  })
+}
+
 test('onOpen that throws or rejects ends its connection with 1011', async (t) => {
   const app = await start(t, {
     onOpen: (connection) => connection.route === '/sync' ? (() => { throw new Error('sync') })() : Promise.reject(new Error('async'))
