@@ -82,6 +82,9 @@ export class Overseer {
     return this.#watchers.reduce((sum, { size = 0 }) => sum + size, this.admission?.leftovers ?? 0)
   }
 
+  /** Deadlines of its own that are set, and belong to no connection. */
+  get standing (): number { return Number(this.#enforcement.standing) + Number(this.#pressure?.standing ?? false) }
+
   /** Leaves no deadline behind. */
   close (): void {
     this.#pressure?.close()

@@ -252,9 +252,9 @@ export class SocketTracker implements Tracker {
   /** Leaves no deadline of policies behind. */
   close (): void { this.#overseer.close() }
 
-  /** Entries, deadlines and works that are left: 0 when nothing is. */
+  /** Entries, deadlines of connections and works that are left: 0 when nothing is. */
   get leftovers (): number {
     const { deadlines, running } = this.#host
-    return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working + this.#overseer.leftovers
+    return this.#registry.indexSize + deadlines.size + running.size - this.#overseer.standing + this.#registry.working + this.#overseer.leftovers
   }
 }

@@ -53,6 +53,9 @@ export class Enforcement {
     this.#tell = tell
   }
 
+  /** Whether a summary is due, also where the last connection has left. */
+  get standing (): boolean { return this.#summary.due !== -1 }
+
   /** Whether a policy acts. */
   enforces (policy: PolicyName): boolean { return this.#modes[policy] === 'enforce' }
 
@@ -61,7 +64,7 @@ export class Enforcement {
     if (this.enforces(policy)) return true
     this.observed[policy] = (this.observed[policy] ?? 0) + 1
     this.#recent[policy] = (this.#recent[policy] ?? 0) + 1
-    if (this.#summary.due === -1) this.#deadlines.set(this.#summary, SUMMARY_INTERVAL)
+    if (!this.standing) this.#deadlines.set(this.#summary, SUMMARY_INTERVAL)
     this.#events.emit('observed', { policy, action, connection, path })
     return false
   }

@@ -56,9 +56,12 @@ export class Pressure {
     return this.#under
   }
 
+  /** Whether it is to look again, also where the last connection has left: pressure ends after looks without. */
+  get standing (): boolean { return this.#look.due !== -1 }
+
   /** Watches while somebody is there. */
   add (): void {
-    if (this.#look.due === -1) this.#arm()
+    if (!this.standing) this.#arm()
   }
 
   remove (): void {

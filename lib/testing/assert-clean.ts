@@ -16,8 +16,9 @@ export interface CleanOptions {
 }
 
 /**
- * Asserts that an app holds no connection, index entry, deadline or work in flight, and no TCP connection. Throws an
- * AssertionError that says what is left. For the end of a test, after `app.close()` or after the last client has left.
+ * Asserts that an app holds no connection, index entry, deadline of a connection or work in flight, and no TCP connection.
+ * Throws an AssertionError that says what is left. For the end of a test, after `app.close()` or after the last client has
+ * left; timers that the plugin keeps until the app closes do not count.
  */
 export async function assertClean (app: FastifyInstance, { sockets = 0 }: CleanOptions = {}): Promise<void> {
   // A client that has just left has told the server so, but the server has not read it yet.

@@ -6,9 +6,10 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import Fastify from 'fastify'
 import { deferred } from '../../lib/core/deferred.ts'
+import type { LifecycleOptions } from '../../lib/index.ts'
 import { assertClean, connect } from '../../lib/testing/index.ts'
 import { nextClosed } from '../helpers/records.ts'
-import { rawTcp, start, until } from '../helpers/server.ts'
+import { rawTcp, start, timersOfOurs, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
 const serve = (t: TestContext): Promise<TestApp> => start(t, { heartbeat: false }, (app) => {
@@ -107,4 +108,42 @@ test('passes directly after a client has left in whatever way, for what has arri
   rude.socket.terminate()
   await rude.closed
   await assertClean(app)
+})
+
+const STANDING: Array<[what: string, options: LifecycleOptions, under: boolean]> = [
+  ['limits.pressure', { limits: { pressure: true } }, false],
+  ['limits.pressure, under pressure', { limits: { pressure: true }, mode: { pressure: 'observe' } }, true],
+  ["mode: 'observe'", { mode: 'observe', messageRate: { max: 1 } }, false]
+]
+
+for (const [what, options, under] of STANDING) {
+  test(`passes when the last client has left, although timers of the plugin stand until the app closes: ${what}`, async (t) => {
+    const app = await start(t, { heartbeat: false, ...options }, (app) => {
+      app.get('/room', { websocket: true }, (socket) => { socket.on('message', () => {}) })
+    }, { before: (app) => { app.decorate('isUnderPressure', () => under) } })
+    const clients = [await connect(app, '/room'), await connect(app, '/room')]
+    for (const client of clients) for (const text of ['a', 'b', 'c']) client.send(text)
+    // Both are closing before either is closed.
+    await Promise.all(clients.map((client) => client.close()))
+    await until(() => app.sockets.size === 0)
+    assert.ok(timersOfOurs().length > 0, 'no timer stands: this test shows nothing')
+    await assertClean(app)
+    await app.close()
+    assert.deepEqual(timersOfOurs(), [])
+  })
+}
+
+test('fails for a deadline of a connection beside those that stand', async (t) => {
+  const app = await start(t, { limits: { pressure: true }, mode: 'observe', messageRate: { max: 1 }, cleanupTimeout: 60_000 }, (app) => {
+    app.get('/room', { websocket: true }, (socket) => { socket.on('message', () => {}) })
+  }, { before: (app) => { app.decorate('isUnderPressure', () => false) } })
+  const client = await connect(app, '/room')
+  client.send('a')
+  client.send('b')
+  const [connection] = app.sockets.list()
+  await Promise.all([client.close(), connection!.closed])
+  const cleanup = deferred<void>()
+  connection!.defer(() => cleanup.promise)
+  await assert.rejects(assertClean(app, { sockets: 1 }), /deadlines or work are left/)
+  cleanup.resolve()
 })
