@@ -6,6 +6,8 @@
  * elsewhere the drain runs beside those, as they expect. The preClose hook itself only starts the drain: Fastify bounds
  * it by its pluginTimeout.
  */
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterInput } from './core/clock.ts'
 import type { Clock } from './core/clock.ts'
@@ -13,15 +15,16 @@ import { isThenable } from './core/guard.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import type { SocketTracker } from './tracker.ts'
 import { Listener } from './transport/listener.ts'
+import type { Gate } from './transport/listener.ts'
 
 /** A preClose hook of either kind. */
 type PreClose = NonNullable<ResolvedOptions['websocket']['preClose']>
 
 /** An instance as avvio extends it: an onClose that runs before preClose hooks when it is added in onReady. */
-type AvvioInstance = FastifyInstance & { onClose (hook: () => Promise<void>): void }
+type AvvioInstance = FastifyInstance & { onClose (hook: (app: unknown, done: () => void) => void): void }
 
-export class Closing {
-  readonly listener: Listener
+export class Closing implements Gate {
+  readonly #listener: Listener
   readonly #app: FastifyInstance
   readonly #tracker: SocketTracker
   readonly #clock: Clock
@@ -40,12 +43,23 @@ export class Closing {
     this.#clock = clock
     this.#reserve = reserve
     this.#preClose = preClose
-    this.listener = new Listener(app.server, async () => {
-      await this.begin()
-      // What is here already is read first: it may be a request, or its other half.
-      afterInput(clock, () => { this.listener.sockets.closeIdle() })
-    })
+    this.#listener = Listener.of(app.server)
   }
+
+  /** Puts up the first gate. */
+  registered (): void { this.#listener.join(this) }
+
+  get closing (): boolean { return this.#begun !== null }
+
+  async drained (): Promise<void> {
+    await this.begin()
+    // What is here already is read first: it may be a request, or its other half. Where the server listens again, or still,
+    // its connections are another application's.
+    afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
+  }
+
+  /** A socket carries WebSocket. */
+  upgraded (socket: Socket): void { this.#listener.sockets.forget(socket) }
 
   /** @fastify/websocket was registered by somebody else: its preClose closes its clients without a code. */
   websocketAdopted (): void { this.#first ??= 'before preClose' }
@@ -53,18 +67,26 @@ export class Closing {
   /** A ws server made elsewhere was adopted: @fastify/http-proxy closes its clients as soon as the listener closes. */
   serverAdopted (): void { this.#first = 'before the listener closes' }
 
-  /** Fastify listens. */
-  listens (): void { this.#listens = true }
+  /** Fastify listens, on these servers beside its own. */
+  listens (secondary: Server[]): void {
+    this.#listens = true
+    for (const server of secondary) this.#listener.sockets.watch(server)
+  }
 
   /** Puts up the second gate; to be called from inside onReady. */
   ready (): void {
-    (this.#app as AvvioInstance).onClose(async () => {
-      if (this.#first === null && this.#listens) return
+    // With a callback: Fastify must answer as a closing one in the tick in which it always has, where nothing is to be waited for.
+    (this.#app as AvvioInstance).onClose((_app, done) => {
+      if (this.#first === null && this.#listens) return done()
       const drained = this.begin()
-      if (this.#listens && this.#first !== 'before the listener closes') void this.listener.close()
-      await drained
+      if (this.#listens && this.#first !== 'before the listener closes') this.#app.server.close()
+      if (this.#tracker.state === 'drained') return done()
+      void drained.then(() => { done() })
     })
   }
+
+  /** The app is closed: nothing of it is left on the server. */
+  closed (): void { this.#listener.leave(this) }
 
   /** Starts the drain of a closing app, or joins it. */
   begin (): Promise<unknown> {

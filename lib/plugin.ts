@@ -29,13 +29,11 @@ import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
 import { errorTaker } from './transport/footprint.ts'
 import { Handshakes } from './transport/handshakes.ts'
+import { UpgradeTurn } from './transport/upgrade-turn.ts'
 import { wsTransport } from './transport/ws-transport.ts'
 
 /** An instance that has @fastify/under-pressure. */
 type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }
-
-/** Servers that have the plugin. */
-const registered = new WeakSet<object>()
 
 async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promise<void> {
   const options = resolveOptions(given)
@@ -43,9 +41,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const adopted = app.hasDecorator('websocketServer')
   if (adopted) refuseIgnored(options.websocket)
   const upgradeServer = (options.websocket.options?.server ?? app.server) as FastifyInstance['server']
+  const root = rootOf(app)
   // Also in a sibling context: both would take the same server.
-  if (app.hasDecorator('sockets') || registered.has(upgradeServer)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
-  registered.add(upgradeServer)
+  if (app.hasDecorator('sockets') || UpgradeTurn.isTaken(upgradeServer, root)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   const { clock } = options
   const log = guardLog(app.log)
   const gate = new LogGate(clock, log)
@@ -68,8 +66,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
 
   const intake = new Intake(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
-  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.listener.sockets.forget(raw as Socket) })
+  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.upgraded(raw as Socket) })
   const handshakes = new Handshakes(doorkeeper)
+  const closing = new Closing(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   let listens = false
@@ -93,7 +92,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer)
-  const closing = new Closing(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
+  const turn = new UpgradeTurn(upgradeServer, root, handshakes)
   if (adopted) closing.websocketAdopted()
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -108,7 +107,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     done()
   })
   // Routes outside of this context are on the same HTTP server, and none of the hooks here run for them.
-  const root = rootOf(app)
   if (root !== app) {
     root.addHook('onRequest', (request, reply, done) => {
       if (intake.isOutside(request)) intake.refuseOutside(request, reply, done)
@@ -123,14 +121,15 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (options.limits.pressure && typeof (app as PressedInstance).isUnderPressure !== 'function') {
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')
     }
-    handshakes.goLast()
+    turn.take()
     // ws's own listener of an adopted server is no stranger.
     let known = adoptedHere
     warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
     closing.ready()
   })
   app.addHook('onClose', async () => {
-    handshakes.close()
+    turn.leave()
+    closing.closed()
     // An adopted one is closed by the preClose of its own registration.
     if (!adopted) app.websocketServer.close()
     gate.close()
@@ -157,16 +156,17 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     abort: () => { tracker.abortDrain() }
   }
   app.addHook('onListen', async () => {
-    closing.listens()
+    closing.listens(secondaryServers(root))
     listens = true
     // engine.io closes its server in a listener of 'listening', ws tells a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
-    for (const server of secondaryServers(app)) closing.listener.sockets.watch(server)
     log.info(`drain: ${options.plan.arithmetic}`)
     if (options.allowedOrigins === 'report') sayOriginsAreReported(log)
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
+  // Nothing after it fails: the server may be used by the next attempt.
+  closing.registered()
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 
@@ -193,10 +193,10 @@ function rootOf (app: FastifyInstance): FastifyInstance {
   return typeof parent?.addHook === 'function' ? rootOf(parent) : app
 }
 
-/** The servers that Fastify opens beside the first for `localhost`; it keeps them to itself. */
-function secondaryServers (app: FastifyInstance): Array<FastifyInstance['server']> {
-  const key = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.serverBindings')
-  return key === undefined ? [] : (app as never as Record<symbol, Array<FastifyInstance['server']>>)[key]!
+/** The servers that Fastify opens beside the first for `localhost`; its root instance keeps them to itself. */
+function secondaryServers (root: FastifyInstance): Array<FastifyInstance['server']> {
+  const key = Object.getOwnPropertySymbols(root).find(({ description }) => description === 'fastify.serverBindings')
+  return key === undefined ? [] : (root as never as Record<symbol, Array<FastifyInstance['server']>>)[key]!
 }
 
 /** The plugin. */

@@ -34,30 +34,38 @@ export class HttpSockets {
     this.#onClose = function () { sockets.delete(this); shaking.delete(this) }
   }
 
-  /** Watches the connections of a server. */
-  watch (server: Server): void {
+  /** Watches the connections of a server until the function that it returns is called. */
+  watch (server: Server): () => void {
+    const added: Array<[event: string, listener: (...args: never[]) => void]> = []
+    const on = (event: string, listener: (...args: never[]) => void) => {
+      server.on(event, listener as () => void)
+      added.push([event, listener])
+    }
     const add = (to: Set<Socket>) => (socket: Socket) => {
+      // One whose request was put back to be read anew comes a second time.
+      if (to.has(socket)) return
       to.add(socket)
       socket.once('close', this.#onClose)
     }
-    server.on('session', (session: ServerHttp2Session) => {
+    on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session)
       session.once('close', () => { this.#sessions.delete(session) })
     })
     // The listener that is there answers in its own time. Without one Node answers at once, and ours would prevent that.
-    if (server.listenerCount('clientError') > 0) server.on('clientError', (_error, socket: Socket) => { this.forget(socket) })
-    if (!('setSecureContext' in server)) {
-      server.on('connection', add(this.#sockets))
-      return
+    if (server.listenerCount('clientError') > 0) on('clientError', (_error: Error, socket: Socket) => { this.forget(socket) })
+    if ('setSecureContext' in server) {
+      // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
+      on('connection', add(this.#shaking))
+      on('secureConnection', add(this.#sockets))
+      on('secureConnection', ({ _parent: below }: TLSSocket & { _parent?: Socket }) => {
+        if (below !== undefined) this.forget(below)
+        // Not the Node we know: better to wait for some than to destroy those that are in use.
+        else this.#shaking.clear()
+      })
+    } else {
+      on('connection', add(this.#sockets))
     }
-    // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
-    server.on('connection', add(this.#shaking))
-    server.on('secureConnection', add(this.#sockets))
-    server.on('secureConnection', ({ _parent: below }: TLSSocket & { _parent?: Socket }) => {
-      if (below !== undefined) this.forget(below)
-      // Not the Node we know: better to wait for some than to destroy those that are in use.
-      else this.#shaking.clear()
-    })
+    return () => { for (const [event, listener] of added) server.removeListener(event, listener as () => void) }
   }
 
   /** Leaves a socket to others: it carries WebSocket, or an error is being answered on it. */

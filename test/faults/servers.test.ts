@@ -15,10 +15,11 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
+import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import {
-  assertBounded, assertClean, connect, handshake, logged, portOf, rawConnect, rawHandshake, rawTcp, reportOf, start, until, within
+  assertBounded, assertClean, connect, create, handshake, logged, portOf, rawConnect, rawHandshake, rawTcp, reportOf, start, until, within
 } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -48,8 +49,8 @@ const ipv6 = await new Promise<boolean>((resolve) => {
   probe.listen(0, '::1', () => { probe.close(() => { resolve(true) }) })
 })
 
-/** Starts on localhost, which means both addresses whatever the machine's hosts file says. */
-async function startOnLocalhost (t: TestContext, configure: (app: TestApp) => void): Promise<TestApp> {
+/** Makes localhost mean both addresses, whatever the machine's hosts file says. */
+function mockLocalhost (t: TestContext): void {
   const { lookup } = dns
   const both = [{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }]
   t.mock.method(dns, 'lookup', (host: string, options: { all?: boolean }, callback: (...args: unknown[]) => void) => {
@@ -59,6 +60,10 @@ async function startOnLocalhost (t: TestContext, configure: (app: TestApp) => vo
     if (options.all) return process.nextTick(callback, null, both)
     return process.nextTick(callback, null, '127.0.0.1', 4)
   })
+}
+
+async function startOnLocalhost (t: TestContext, configure: (app: TestApp) => void): Promise<TestApp> {
+  mockLocalhost(t)
   const app = await start(t, QUICK, configure, { listen: { host: 'localhost' } })
   assert.equal(app.addresses().length, 2)
   return app
@@ -112,6 +117,16 @@ test('a hanging handshake and a connection kept alive on the second server of \'
 
 test('a connection on which nothing was asked, on the second server of \'localhost\', ends', { skip: !ipv6 && 'no ::1' }, async (t) => {
   const app = await startOnLocalhost(t, echo)
+  const mute = await rawTcp(t, app, '::1')
+  await closeWithin(app)
+  await within(PATIENCE, mute.ended, 'it was left open')
+})
+
+test('it ends, too, where the plugin is registered in a child context', { skip: !ipv6 && 'no ::1' }, async (t) => {
+  mockLocalhost(t)
+  const app = create(t)
+  await app.register(async (child) => { await child.register(plugin, QUICK) })
+  await app.listen({ port: 0, host: 'localhost' })
   const mute = await rawTcp(t, app, '::1')
   await closeWithin(app)
   await within(PATIENCE, mute.ended, 'it was left open')

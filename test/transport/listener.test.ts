@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
-import test from 'node:test'
+import test, { mock } from 'node:test'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
@@ -67,11 +67,41 @@ test('server.close() works without a callback, and twice', async (t) => {
   assert.equal(app.server.listening, false)
 })
 
-test('server.close() of a server that does not listen tells so, as before', async (t) => {
+test('server.close() of a server that does not listen yet only says so: it serves and drains afterwards', async (t) => {
   const app = await start(t, {}, plain, { listen: false })
   await app.ready()
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => { app.server.close(resolve) })
   assert.equal(error?.code, 'ERR_SERVER_NOT_RUNNING')
+  assert.equal(app.sockets.state, 'running')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const client = await connect(t, app, '/')
+  const closed = new Promise((resolve) => { app.server.close(resolve) })
+  assert.equal((await client.closed).code, 1012)
+  assert.equal(await closed, undefined)
+  assert.equal(app.server.listening, false)
+})
+
+test('the server has its own close() again when the app is closed', async (t) => {
+  const app = await start(t, {}, plain)
+  assert.equal(Object.hasOwn(app.server, 'close'), true)
+  await app.close()
+  assert.equal(Object.hasOwn(app.server, 'close'), false)
+})
+
+test('a close() of the server\'s own is put back, and one that was put over ours since is left', async (t) => {
+  const { close } = http.Server.prototype
+  for (const over of [false, true]) {
+    const own = mock.fn(close)
+    const app = await start(t, {}, plain, { fastify: { serverFactory: (handler: http.RequestListener) => Object.assign(http.createServer(handler), { close: own }) } })
+    const ours = app.server.close
+    const theirs: typeof close = (callback) => ours.call(app.server, callback)
+    if (over) app.server.close = theirs
+    await app.close()
+    assert.equal(own.mock.callCount(), 1)
+    assert.equal(app.server.close, over ? theirs : own)
+    const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => { app.server.close(resolve) })
+    assert.equal(error?.code, 'ERR_SERVER_NOT_RUNNING')
+  }
 })
 
 test('server[Symbol.asyncDispose]() waits for the drain, too', async (t) => {
