@@ -31,7 +31,7 @@ install()
 run('Types', process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', FOLDER])
 console.log(`Node ${process.version}, ${files.length} test files`)
 run('Tests', process.execPath, [
-  '--import', import.meta.resolve('tsx'),
+  '--import', import.meta.resolve('./typescript.js'),
   '--import', import.meta.resolve('./watchdog.js'),
   '--test',
   '--test-reporter=spec',

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import test, { after, suite } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { WebSocket } from 'ws'
+import { TYPESCRIPT } from '../helpers/child.ts'
 import { documents, ROOT } from './markdown.ts'
 import type { CodeBlock } from './markdown.ts'
 
@@ -16,7 +17,6 @@ const RUNNER = join(import.meta.dirname, 'run-block.ts')
 /** What users import, and the sources behind it. */
 const ENTRIES = new Map([[NAME, 'lib/index.ts'], [`${NAME}/testing`, 'lib/testing/index.ts']])
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
-const TSX = ['--import', import.meta.resolve('tsx')]
 /** Libraries that documents show and this project does not install. */
 const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']
 /** Names that a fragment leans on, as its reader would have them. */
@@ -75,7 +75,7 @@ suite('code blocks of the documents', { concurrency: 2 }, () => {
     test(`${block.place} runs${block.output === undefined ? '' : ' and prints what the document says'}`, async () => {
       // A test closes what it opens; for everything else the runner does.
       const runner = block.text.includes("from 'node:test'") ? [] : [RUNNER]
-      const { code, stdout, stderr } = await execute([...TSX, ...runner, write(block, 'run')])
+      const { code, stdout, stderr } = await execute([...TYPESCRIPT, ...runner, write(block, 'run')])
       assert.equal(code, 0, `${stdout}\n${stderr}`)
       if (block.output !== undefined) assert.equal(stdout, block.output)
     })
@@ -118,7 +118,7 @@ suite('what the README shows first', () => {
   after(() => { child?.kill('SIGKILL') })
 
   test('tells its client to come back when it gets SIGTERM, and exits 0', async () => {
-    child = fork(RUNNER, [write(first, 'run')], { cwd: folder, execArgv: TSX, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    child = fork(RUNNER, [write(first, 'run')], { cwd: folder, execArgv: TYPESCRIPT, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     const exited = once(child, 'exit')
     const [{ port }] = await once(child, 'message') as [{ port: number }]
     const client = new WebSocket(`ws://127.0.0.1:${port}/echo`)

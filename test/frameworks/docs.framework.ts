@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { readDocument, ROOT } from '../docs/markdown.ts'
+import { TYPESCRIPT } from '../helpers/child.ts'
 
 const RUNNER = join(ROOT, 'test/docs/run-block.ts')
 const NAME = 'fastify-websocket-lifecycle'
@@ -40,7 +41,7 @@ for (const { place, text } of programs) {
   test(`${place} runs`, async () => {
     const file = join(folder, `${place.replaceAll(/[^\w]/g, '-')}.js`)
     writeFileSync(file, text.replaceAll(`from '${NAME}'`, `from '${pathToFileURL(join(ROOT, 'lib/index.ts')).href}'`))
-    const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), RUNNER, file], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...TYPESCRIPT, RUNNER, file], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     const timer = setTimeout(() => { child.kill('SIGKILL') }, PATIENCE)
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })

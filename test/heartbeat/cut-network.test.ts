@@ -7,7 +7,7 @@ import { fork, spawnSync } from 'node:child_process'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Child } from '../helpers/child.ts'
+import { Child, TYPESCRIPT } from '../helpers/child.ts'
 import { assertFoundInTime, Clients, connectAll, HEALTHY, serve } from './rig.ts'
 
 const COUNT = 20
@@ -69,7 +69,7 @@ function addNamespace (t: TestContext): void {
 async function connectInside (t: TestContext, port: number, group: string): Promise<Clients> {
   const child = fork(CLIENTS, [`ws://${NETWORK}.1:${port}/${group}`, String(COUNT)], {
     execPath: 'ip',
-    execArgv: [...inside(process.execPath), '--import', import.meta.resolve('tsx')],
+    execArgv: [...inside(process.execPath), ...TYPESCRIPT],
     env: { ...process.env, PATH },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc']
   })

@@ -1,5 +1,5 @@
 /**
- * Processes of a test's own: fixtures forked through tsx, with their output, their messages and their end.
+ * Processes of a test's own: fixtures in TypeScript, with their output, their messages and their end.
  */
 import assert from 'node:assert/strict'
 import { fork, spawn } from 'node:child_process'
@@ -12,6 +12,9 @@ import type { LogLine } from './server.ts'
 
 /** Milliseconds in which a process must say something, on a machine that is busy with something else; the watchdog has more. */
 const PATIENCE = 240_000
+
+/** Flags of a Node that runs TypeScript. */
+export const TYPESCRIPT = ['--import', new URL('../../scripts/typescript.js', import.meta.url).href]
 
 /** How a process ended. */
 export interface Exit { code: number | null, signal: NodeJS.Signals | null }
@@ -62,7 +65,7 @@ export class Child {
 /** Forks a fixture of test/process/fixtures; it is killed when the test is over. */
 export function forkFixture (t: TestContext, name: string, args: string[] = [], { execArgv = [], env = {} }: { execArgv?: string[], env?: Record<string, string | undefined> } = {}): Child {
   const child = fork(fileURLToPath(new URL(`../process/fixtures/${name}.ts`, import.meta.url)), args, {
-    execArgv: ['--import', import.meta.resolve('tsx'), ...execArgv],
+    execArgv: [...TYPESCRIPT, ...execArgv],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc']
   })

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Child } from '../helpers/child.ts'
+import { Child, TYPESCRIPT } from '../helpers/child.ts'
 import { handshake } from '../helpers/server.ts'
 import type { Census } from './fixtures/idle-server.ts'
 
@@ -49,7 +49,7 @@ async function measure (t: TestContext, which: 'ours' | 'everything' | 'bare', c
   // What is noted for the coverage lies in the heap.
   delete env.NODE_V8_COVERAGE
   const child = fork(fileURLToPath(new URL('./fixtures/idle-server.ts', import.meta.url)), [which], {
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    execArgv: TYPESCRIPT,
     env,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc']
   })

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import test from 'node:test'
 import type { CloseCause } from '../../lib/core/close-codes.ts'
+import { TYPESCRIPT } from '../helpers/child.ts'
 import { INVARIANTS } from './invariants/all.ts'
 import { command, describe, freshSeed } from './report.ts'
 import { NOTHING_THROWS, run } from './run.ts'
@@ -54,7 +55,7 @@ test('each invariant has a sabotage', () => {
 })
 
 test('npm run simulate tells its seed and count, and a failure from its seed', () => {
-  const simulate = (...flags: string[]) => spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'main.ts'), ...flags], { encoding: 'utf8' })
+  const simulate = (...flags: string[]) => spawnSync(process.execPath, [...TYPESCRIPT, join(import.meta.dirname, 'main.ts'), ...flags], { encoding: 'utf8' })
   const passed = simulate('--seed', '20', '--runs', '3')
   assert.equal(passed.status, 0, passed.stderr)
   assert.match(passed.stdout, /seed 20, 3 runs\n.*3 runs passed/)
