@@ -11,7 +11,7 @@ import { maskedFrame, Opcode, portOf, until } from '../helpers/server.ts'
 import { ground, repeat } from './ground.ts'
 import { sequenceOf } from './sequences.ts'
 
-const COUNT = Number(process.env.FUZZ_SEQUENCES ?? 20_000)
+const COUNT = Number(process.env.FUZZ_SEQUENCES ?? 5_000)
 const SEED = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const PARTS = 4
 

@@ -160,7 +160,7 @@ async function heapUsed (): Promise<number> {
  * Does something `count` times, as `repeat` does, in subtests of `part`: no test may last as long as the watchdog has
  * patience, on a busy machine either, and what is left is still counted once, over all of them.
  */
-export async function repeatInParts (t: TestContext, ground: Ground, count: number, width: number, work: (index: number) => Promise<unknown>, part = 2_500): Promise<void> {
+export async function repeatInParts (t: TestContext, ground: Ground, count: number, width: number, work: (index: number) => Promise<unknown>, part = 1_000): Promise<void> {
   for (let from = 0; from < count; from += part) {
     await t.test(`${from} to ${from + part}`, () => repeat(ground, part, width, (i) => work(from + i), part))
   }
