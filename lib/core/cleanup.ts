@@ -25,12 +25,21 @@ export interface CleanupObserver {
   cleanupsSettled (): void
 }
 
+/** A cleanup that waits; an object, for one function may be there twice. */
+interface Waiting {
+  /** Null once it was started or taken back: whoever keeps the way back does not keep the function. */
+  cleanup: Cleanup | null
+}
+
 interface Running {
   cleanup: Cleanup
   deadline: Deadline
   /** What goes on when it has ended or was given up. */
   ended: () => void
 }
+
+/** Takes back what runs already. */
+const TOO_LATE = (): void => {}
 
 /** Whose cleanup's synchronous part is on the call stack; the innermost where they nest. */
 let innermost: CleanupStack | null = null
@@ -44,7 +53,7 @@ export class CleanupStack {
   readonly #deadlines: Deadlines
   readonly #timeout: number
   readonly #observer: CleanupObserver
-  readonly #waiting: Cleanup[] = []
+  readonly #waiting: Waiting[] = []
   readonly #running = new Set<Running>()
   #started = false
   #inLoop = false
@@ -67,10 +76,15 @@ export class CleanupStack {
     return innermost === this
   }
 
-  /** Adds a cleanup; once the stack runs, it starts at once. */
-  push (cleanup: Cleanup): void {
-    if (!this.#started) this.#waiting.push(cleanup)
-    else this.#start(cleanup, () => this.#checkSettled())
+  /** Adds a cleanup; once the stack runs, it starts at once. Returns what takes it back until it has started. */
+  push (cleanup: Cleanup): () => void {
+    if (this.#started) {
+      this.#start(cleanup, () => this.#checkSettled())
+      return TOO_LATE
+    }
+    const entry: Waiting = { cleanup }
+    this.#waiting.push(entry)
+    return () => { this.#takeBack(entry) }
   }
 
   /** Starts the stack. */
@@ -81,7 +95,7 @@ export class CleanupStack {
 
   /** Starts everything that still waits, without waiting for one another. */
   rush (): void {
-    while (this.#waiting.length > 0) this.#start(this.#waiting.pop()!, () => this.#checkSettled())
+    while (this.#waiting.length > 0) this.#start(this.#pop(), () => this.#checkSettled())
   }
 
   /** Gives up whatever still runs. */
@@ -90,13 +104,26 @@ export class CleanupStack {
     for (const running of [...this.#running]) this.#abandon(running)
   }
 
+  #pop (): Cleanup {
+    const entry = this.#waiting.pop()!
+    const cleanup = entry.cleanup!
+    entry.cleanup = null
+    return cleanup
+  }
+
+  #takeBack (entry: Waiting): void {
+    if (entry.cleanup === null) return
+    entry.cleanup = null
+    this.#waiting.splice(this.#waiting.lastIndexOf(entry), 1)
+  }
+
   #next (): void {
     // A loop, not recursion: a thousand synchronous cleanups must not become a thousand frames deep.
     this.#inLoop = true
     let wait = false
     while (this.#waiting.length > 0 && !wait) {
       wait = true
-      this.#start(this.#waiting.pop()!, () => {
+      this.#start(this.#pop(), () => {
         wait = false
         if (!this.#inLoop) this.#next()
       })

@@ -118,9 +118,10 @@ export interface Connection {
   track<T extends PromiseLike<unknown>> (promise: T): T
   /**
    * Adds a cleanup, run once when the connection closes, whoever closes it: last in, first out, each awaited for up to
-   * `cleanupTimeout`. On a closing or closed connection it runs at once.
+   * `cleanupTimeout`. On a closing or closed connection it runs at once. Returns a function that takes the cleanup back; once
+   * the cleanup has started, and when called again, that does nothing. Throws SOCKETS_ERR_INVALID_ARGUMENT.
    */
-  defer (cleanup: Cleanup): void
+  defer (cleanup: Cleanup): () => void
   /**
    * Iterates over the messages that arrive from now on, one at a time, with backpressure; a drain waits for the body.
    * Ends when the server leaves and the queued ones were delivered, or when the connection closes.

@@ -59,7 +59,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   // ——— what users do
 
-  defer (cleanup: Cleanup): void {
+  defer (cleanup: Cleanup): () => void {
     if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
     const { deadlines, cleanupTimeout, registry } = this.host
     let cleanups = this.rare?.cleanups
@@ -68,8 +68,9 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
       // Before that it waits with the others.
       if (this.#ending?.announced) cleanups.run()
     }
-    outside(() => { cleanups.push(cleanup) })
+    const takeBack = outside(() => cleanups.push(cleanup))
     if (this.#state === 'closed' && !cleanups.settled) registry.late.add(this)
+    return takeBack
   }
 
   close (code: number = CloseCode.NormalClosure, reason: string = ''): Promise<CloseRecord> {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { CleanupStack, insideCleanup } from '../../lib/core/cleanup.ts'
 import { Deadlines } from '../../lib/core/deadlines.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
@@ -328,4 +330,109 @@ test('a cleanup may return something with a throwing then getter', async () => {
   stack.run()
   await clock.flush()
   assert.deepEqual(told, ['finished', 'settled'])
+})
+
+// ——— taking back
+
+test('a cleanup that was taken back does not run, and the others keep their order', () => {
+  const { stack, told } = setup()
+  const order: string[] = []
+  const add = (name: string) => stack.push(() => { order.push(name) })
+  const [, takeBackB, , takeBackD] = [add('a'), add('b'), add('c'), add('d')]
+  takeBackB()
+  takeBackD()
+  add('e')
+  stack.run()
+  assert.deepEqual([order, told], [['e', 'c', 'a'], ['finished', 'finished', 'finished', 'settled']])
+})
+
+test('taking back twice takes one back, also where one function is there several times', () => {
+  const { stack } = setup()
+  const order: string[] = []
+  const twice = () => { order.push('twice') }
+  const takeBack = stack.push(twice)
+  stack.push(() => { order.push('between') })
+  stack.push(twice)
+  takeBack()
+  takeBack()
+  stack.run()
+  takeBack()
+  assert.deepEqual(order, ['twice', 'between'])
+})
+
+test('a stack whose cleanups were all taken back is settled, and as soon as it is started', () => {
+  const { stack, told } = setup()
+  for (const takeBack of [stack.push(() => assert.fail('ran')), stack.push(() => assert.fail('ran'))]) takeBack()
+  assert.equal(stack.settled, true)
+  stack.run()
+  assert.deepEqual(told, ['settled'])
+})
+
+test('what has started is not taken back: neither when it runs, nor when it has run, nor when it was added late', async () => {
+  const { stack, clock, told, deadlines } = setup()
+  const running = job()
+  const takeBack = stack.push(() => running.promise)
+  stack.run()
+  takeBack()
+  assert.equal(stack.settled, false)
+  running.done()
+  await clock.flush()
+  takeBack()
+  const late = job()
+  const takeBackLate = stack.push(() => late.promise)
+  takeBackLate()
+  assert.equal(stack.settled, false)
+  late.done()
+  await clock.flush()
+  takeBackLate()
+  assert.deepEqual([told, deadlines.size], [['finished', 'settled', 'finished', 'settled'], 0])
+})
+
+test('one that waits for another is taken back, by that other too', async () => {
+  const { stack, clock, told } = setup()
+  const order: string[] = []
+  stack.push(() => { order.push('first in') })
+  const takeBack = [stack.push(() => assert.fail('ran')), stack.push(() => assert.fail('ran'))]
+  const work = job()
+  stack.push(() => { order.push('last in'); takeBack[0]!(); return work.promise })
+  stack.run()
+  takeBack[1]!()
+  work.done()
+  await clock.flush()
+  assert.deepEqual([order, told], [['last in', 'first in'], ['finished', 'finished', 'settled']])
+})
+
+test('the last that waits is taken back while another runs: the stack settles with that one', async () => {
+  const { stack, clock, told } = setup()
+  const takeBack = stack.push(() => assert.fail('ran'))
+  stack.push(() => new Promise(() => {}))
+  stack.run()
+  takeBack()
+  await clock.run(1000)
+  assert.deepEqual(told, ['abandoned: ', 'settled'])
+})
+
+test('what was taken back or has run is not kept by whoever can take it back, and nothing piles up in a stack that is in use', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { stack } = setup()
+  stack.push(() => {})
+  const refs: Array<WeakRef<() => void>> = []
+  const add = () => {
+    const cleanup = () => {}
+    refs.push(new WeakRef(cleanup))
+    return stack.push(cleanup)
+  }
+  // Overlapping, as work on a connection that lives long: there is always one.
+  const kept = [add()]
+  for (let i = 0; i < 10; i++) {
+    kept.push(add())
+    kept.at(-2)!()
+  }
+  stack.run()
+  // A WeakRef holds until the end of the turn.
+  await new Promise((resolve) => { setImmediate(resolve) })
+  collect()
+  assert.deepEqual(refs.map((ref) => ref.deref() !== undefined), refs.map(() => false))
+  for (const takeBack of kept) takeBack()
 })

@@ -532,6 +532,21 @@ test('cleanups run when the connection is closing, last in first out, whoever cl
   }
 })
 
+test('what defer returns takes the cleanup back until it has started', async () => {
+  const { host, connection, socket } = setup()
+  const ran: string[] = []
+  connection.defer(() => { ran.push('kept') })
+  const takeBack = connection.defer(() => { ran.push('taken back') })
+  takeBack()
+  takeBack()
+  await host.leave({ connection, socket })
+  // Started at once.
+  connection.defer(() => { ran.push('late') })()
+  takeBack()
+  assert.deepEqual(ran, ['kept', 'late'])
+  assert.deepEqual(host.registry.counters.cleanups, { finished: 2, failed: 0, abandoned: 0 })
+})
+
 test('closed waits for the cleanups, also when the raw socket is gone long before', async () => {
   const { host, connection, socket, clock } = setup()
   let done!: () => void
