@@ -12,7 +12,7 @@ export class MeteredClock implements Clock {
 
   readonly now = systemClock.now
   readonly wallNow = systemClock.wallNow
-  readonly busy = systemClock.busy
+  readonly cpu = systemClock.cpu
   readonly clearTimeout = systemClock.clearTimeout
 
   setTimeout (callback: () => void, delay: number): Timer { return systemClock.setTimeout(() => { this.#meter(callback) }, delay) }

@@ -19,8 +19,8 @@ export interface Clock {
   now(): number
   /** Wall time, milliseconds since the epoch; may jump. */
   wallNow(): number
-  /** Milliseconds so far in which the event loop was at work, and did not wait for input. */
-  busy(): number
+  /** Milliseconds of CPU time that this process has used so far: they do not pass while another process has the CPU. */
+  cpu(): number
   /** Calls `callback` once after `delay` milliseconds. */
   setTimeout(callback: () => void, delay: number): Timer
   /** Cancels a timer; a fired or cancelled one is ignored. */
@@ -29,17 +29,20 @@ export interface Clock {
   setImmediate(callback: () => void): void
 }
 
-const { setTimeout, clearTimeout, setImmediate, performance } = globalThis
+const { setTimeout, clearTimeout, setImmediate, performance, process } = globalThis
 const wallNow = Date.now
 
 /** What measures time and waits. */
-export type Ticker = Omit<Clock, 'wallNow' | 'busy'>
+export type Ticker = Omit<Clock, 'wallNow' | 'cpu'>
 
 /** The real clock. Its callbacks run in no async context: one tick serves many connections. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => wallNow(),
-  busy: () => performance.eventLoopUtilization().active,
+  cpu: () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1000
+  },
   // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
   setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.ceil(delay))),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
@@ -49,19 +52,22 @@ export const systemClock: Clock = {
 /** Longest run of work before the event loop gets its turn, milliseconds. */
 export const SLICE = 2
 
+/** The same where time runs out. What follows such a run in its turn takes about as long again. */
+export const LONG_SLICE = 20
+
 /**
  * Connections next to each other in age that are worked on together, so also in memory: with one after another from all over
  * the heap the same work takes half as much time again (docs/performance.md).
  */
 export const RUN = 64
 
-/** Calls `act` for each, a slice at a time, the first at once; then `done`. */
-export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) => void, done?: () => void): void {
+/** Calls `act` for each, a slice of `length` milliseconds at a time, the first at once; then `done`. */
+export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) => void, done?: () => void, length = SLICE): void {
   let next = 0
   slice()
 
   function slice (): void {
-    const until = clock.now() + SLICE
+    const until = clock.now() + length
     while (next < items.length) {
       act(items[next++]!)
       if (next < items.length && clock.now() >= until) return clock.setImmediate(slice)

@@ -22,7 +22,7 @@ export interface TestClockOptions {
 export class TestClock implements Clock {
   #now = 0
   #wall: number
-  #busy = 0
+  #cpu = 0
   readonly #timers = new Set<ManualTimer>()
 
   constructor ({ wall = systemClock.wallNow() }: TestClockOptions = {}) {
@@ -31,7 +31,7 @@ export class TestClock implements Clock {
 
   now (): number { return this.#now }
   wallNow (): number { return this.#now + this.#wall }
-  busy (): number { return this.#busy }
+  cpu (): number { return this.#cpu }
 
   /** Sets the wall clock, as an administrator or NTP does; durations are not touched. */
   setWall (wall: number | Date): void { this.#wall = Number(wall) - this.#now }
@@ -72,7 +72,7 @@ export class TestClock implements Clock {
   /** The event loop stands still for `ms` milliseconds: no timer runs, nothing is read. */
   stall (ms: number): void {
     this.#now += ms
-    this.#busy += ms
+    this.#cpu += ms
   }
 }
 

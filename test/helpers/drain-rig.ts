@@ -23,6 +23,8 @@ export interface RigOptions extends Partial<PlanInput>, Omit<CoreHostOptions, 'c
   random?: () => number
   /** Milliseconds of the event loop that each close frame takes. @default 0 */
   frameCost?: number
+  /** The same for destroying a raw socket. @default 0 */
+  cutCost?: number
 }
 
 /** A close frame of the drain. */
@@ -77,7 +79,7 @@ export interface Rig {
 
 export function createRig ({
   timeout, defaultTimeout = 8_000, terminationGracePeriod, preStop = 0, reserve = 5_000, settleDelay = 0, spread = false, closeTimeout,
-  code = 1012, reason = 'service restart', reconnect, onDrain, random = seeded(1), frameCost = 0, ...core
+  code = 1012, reason = 'service restart', reconnect, onDrain, random = seeded(1), frameCost = 0, cutCost = 0, ...core
 }: RigOptions = {}): Rig {
   const plan = makePlan({ timeout, defaultTimeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, closeTimeout })
   let startedAt = 0
@@ -100,6 +102,10 @@ export function createRig ({
     frames.push({ at: clock.now() - startedAt, connection: fake(socket).connection!.id, code, reason, retry: Number(/retry=(\d+)/.exec(reason)?.[1]) })
     FakeTransport.prototype.close.call(transport, socket, code, reason)
     clock.stall(frameCost)
+  }
+  transport.terminate = (socket) => {
+    FakeTransport.prototype.terminate.call(transport, socket)
+    clock.stall(cutCost)
   }
   const drain = new Drain(host)
   const progress: DrainProgress[] = []

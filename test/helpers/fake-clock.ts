@@ -29,7 +29,7 @@ export interface FakeClockOptions {
 export class FakeClock implements Clock {
   #now: number
   #wallOffset: number
-  #busy = 0
+  #cpu = 0
   #order = 0
   #timers = new Set<FakeTimer>()
   #immediates: Array<() => void> = []
@@ -38,6 +38,8 @@ export class FakeClock implements Clock {
   timersMade = 0
   /** Immediates ever asked for. */
   immediatesMade = 0
+  /** The part of the CPU that the process gets: what takes 1 ms takes so many times as long. */
+  share = 1
 
   constructor ({ now = 1000, wall = Date.UTC(2024, 0, 1) }: FakeClockOptions = {}) {
     this.#now = now
@@ -46,7 +48,7 @@ export class FakeClock implements Clock {
 
   now (): number { return this.#now }
   wallNow (): number { return this.#now + this.#wallOffset }
-  busy (): number { return this.#busy }
+  cpu (): number { return this.#cpu }
 
   setTimeout (callback: () => void, delay: number): Timer {
     const timer: FakeTimer = {
@@ -121,8 +123,8 @@ export class FakeClock implements Clock {
 
   /** The code that runs takes this long, or the event loop stands still: nothing else runs meanwhile. */
   stall (ms: number): void {
-    this.#now += ms
-    this.#busy += ms
+    this.#now += ms / this.share
+    this.#cpu += ms
   }
 
   /** One turn of the event loop at this moment: due timers, input, immediates. */

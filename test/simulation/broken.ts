@@ -33,7 +33,7 @@ export function clockWith (clock: FakeClock, methods: Partial<Clock>): Broken {
       clock: {
         now: () => clock.now(),
         wallNow: () => clock.wallNow(),
-        busy: () => clock.busy(),
+        cpu: () => clock.cpu(),
         setTimeout: (callback, delay) => clock.setTimeout(callback, delay),
         clearTimeout: (timer) => { clock.clearTimeout(timer) },
         setImmediate: (callback) => { clock.setImmediate(callback) },

@@ -6,7 +6,6 @@
  * counted back from the end of `timeout`: when late, spread shrinks first, then grace.
  */
 import type { Cleanup } from '../../core/cleanup.ts'
-import { afterInput, SLICE } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
 import type { CloseRecord } from '../../core/connection.ts'
 import type { ConnectionObserver } from '../../core/connection-host.ts'
@@ -14,6 +13,7 @@ import { deferred } from '../../core/deferred.ts'
 import { DRAIN_PHASES } from '../../core/drain-report.ts'
 import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
+import { CutOff } from './cut-off.ts'
 import type { DrainHost } from './drain-host.ts'
 import { Farewell } from './farewell.ts'
 import { notifyAll } from './notify.ts'
@@ -34,6 +34,7 @@ export class Drain implements ConnectionObserver {
   #tally: Tally | null = null
   #suppression: DrainSuppression | null = null
   #farewell: Farewell | null = null
+  #cutOff: CutOff | null = null
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
   #startedAt = 0
@@ -42,13 +43,12 @@ export class Drain implements ConnectionObserver {
   /** Ends the settling. */
   #settling: (() => void) | null = null
   #stepping = false
-  #giving = false
 
   constructor (host: DrainHost) {
     this.#host = host
     this.#pace = new Pace(host.clock, host.random, (connection) => !this.#await(connection),
       (connection, index) => this.#farewell!.send(connection, index))
-    this.#preClose = new PreClose(host, () => { if (this.#phase !== 'notify' && !this.#giving) this.#release() })
+    this.#preClose = new PreClose(host, () => { if (this.#phase !== 'notify' && !this.#cutOff!.begun) this.#release() })
   }
 
   get phase (): DrainPhase | null { return this.#phase }
@@ -84,7 +84,7 @@ export class Drain implements ConnectionObserver {
   /** It has opened: it is closed with the others. */
   admitted (connection: ManagedConnection): void {
     if (this.#phase === 'settle') return
-    if (this.#phase === 'done' || this.#giving) return this.#farewell!.send(connection, this.#tally!.total)
+    if (this.#phase === 'done' || this.#cutOff!.begun) return this.#farewell!.send(connection, this.#tally!.total)
     connection.startDraining()
     // While frames are held it is released with the others.
     if (this.#phase !== 'notify' && !this.#preClose.holding) this.#pace.add([connection])
@@ -132,6 +132,7 @@ export class Drain implements ConnectionObserver {
     this.#tally = new Tally(this.#host, trigger)
     if (!this.#host.farewells) this.#host.suppression = this.#suppression = new DrainSuppression()
     this.#farewell = new Farewell(this.#host, this.#tally)
+    this.#cutOff = new CutOff(this.#host, this.#pace, this.#farewell)
     this.#enter('settle')
     events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
     // A listener may have closed the app.
@@ -173,7 +174,7 @@ export class Drain implements ConnectionObserver {
   }
 
   #grace (): void {
-    if (this.#giving) return
+    if (this.#cutOff!.begun) return
     const { plan, evenly } = this.#host
     this.#awaitAll()
     this.#pace.start(evenly ? plan.spread / Math.max(1, this.#open().length) : 0, this.#moments!.lastFrameAt)
@@ -208,11 +209,13 @@ export class Drain implements ConnectionObserver {
 
   /** Does what is due; called whenever something has happened. */
   #step (): void {
-    if (this.#phase === 'done' || this.#giving) return
+    if (this.#phase === 'done' || this.#cutOff!.givingUp) return
     const { clock, registry } = this.#host
-    const { graceEnd, lastFrameAt, cutAt, endAt } = this.#moments!
+    const { graceEnd, lastFrameAt, endAt } = this.#moments!
     const now = clock.now()
     if (now >= endAt) return this.#giveUp()
+    const cutAt = this.#cutOff!.at(this.#moments!)
+    if (now >= cutAt) this.#cutOff!.begin(endAt)
     if (now >= graceEnd) {
       this.#preClose.letGo()
       this.#pace.add([...this.#working])
@@ -220,24 +223,13 @@ export class Drain implements ConnectionObserver {
       this.#working.clear()
     }
     const wake = this.#pace.pump()
-    const cut = now < cutAt || this.#cutOff()
     const waiting = this.#preClose.holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
     this.#enter(waiting ? 'grace' : registry.size > registry.gone ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
-    if (wake === 'soon' || !cut) return this.#wake()
-    const next = now < graceEnd ? graceEnd : now < lastFrameAt ? lastFrameAt : now < cutAt ? cutAt : endAt
+    if (wake === 'soon') return this.#wake()
+    const next = [graceEnd, lastFrameAt, cutAt, endAt].find((moment) => moment > now)!
     this.#arm(Math.min(next, wake ?? Infinity, this.#progressAt) - now)
-  }
-
-  /** Destroys what is still there, a slice at a time; says whether it got through. */
-  #cutOff (): boolean {
-    const { clock, registry } = this.#host
-    const until = clock.now() + SLICE
-    return registry.snapshot().filter(({ gone }) => !gone).every((connection) => {
-      this.#farewell!.kill(connection)
-      return clock.now() < until
-    })
   }
 
   #arm (delay: number): void {
@@ -247,22 +239,12 @@ export class Drain implements ConnectionObserver {
     this.#timer = clock.setTimeout(() => this.#wake(), Math.max(1, Math.ceil(delay)))
   }
 
-  /** The time is up: everything is cut off, cleanups get one more turn of the event loop, then they are given up. */
+  /** The time is up. */
   #giveUp (): void {
-    if (this.#giving || this.#phase === 'done') return
-    this.#giving = true
+    if (this.#cutOff!.givingUp || this.#phase === 'done') return
     this.#tally!.abandonedWork += this.#working.size
     this.#working.clear()
-    const { registry, clock } = this.#host
-    const left = () => [...registry.snapshot(), ...registry.late]
-    for (const connection of left()) {
-      this.#farewell!.kill(connection)
-      connection.rushCleanups()
-    }
-    afterInput(clock, () => {
-      for (const connection of left()) connection.giveUp()
-      this.#finish()
-    })
+    this.#cutOff!.giveUp(this.#tally!.aborted, () => { this.#finish() })
   }
 
   #finish (): void {

@@ -30,12 +30,12 @@ export class Farewell {
   }
 
   /**
-   * Destroys the raw socket. A frame that did not get its turn goes out first, unless everything is cut short: most
-   * queues are empty, and it arrives.
+   * Destroys the raw socket. A frame that did not get its turn goes out first where there is time for it: most queues are
+   * empty, and it arrives.
    */
-  kill (connection: ManagedConnection): void {
+  kill (connection: ManagedConnection, told: boolean): void {
     const waits = connection.state === 'open' || connection.state === 'draining'
-    if (waits && !this.#tally.aborted) this.send(connection, Math.floor(this.#host.random() * this.#tally.total))
+    if (waits && told) this.send(connection, Math.floor(this.#host.random() * this.#tally.total))
     if (!connection.gone) connection.kill('drain')
   }
 }

@@ -2,11 +2,13 @@
  * The order and the pace in which close frames go out.
  *
  * Slices of 2 ms, and no more closing handshakes in flight than the window has places. Where a spread is asked for,
- * frames are due evenly over it. Where that would make the last frame late, both give way; only the slices stay.
+ * frames are due evenly over it. Where that would make the last frame late, all three give way: as many frames go out in a
+ * turn as it takes to be in time, in slices of 20 ms at most.
  */
-import { RUN, SLICE } from '../../core/clock.ts'
+import { LONG_SLICE, RUN, SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
+import { Turns } from './turns.ts'
 import { Window } from './window.ts'
 
 /** When to be called again: after input was read, or at a moment; an answer may make it sooner. */
@@ -18,6 +20,7 @@ export class Pace {
   readonly #ready: (connection: ManagedConnection) => boolean
   readonly #send: (connection: ManagedConnection, index: number) => void
   readonly #window: Window<ManagedConnection>
+  readonly #turns: Turns
   /** Who waits, from `#next` on. */
   #queue: ManagedConnection[] = []
   #next = 0
@@ -34,12 +37,16 @@ export class Pace {
   ) {
     this.#clock = clock
     this.#window = new Window(clock)
+    this.#turns = new Turns(clock)
     this.#random = random
     this.#ready = ready
     this.#send = send
   }
 
   get queued (): number { return this.#queue.length - this.#next }
+
+  /** Milliseconds that it will take to destroy `count` raw sockets, in slices of `slice` milliseconds. */
+  toCut (count: number, slice: number): number { return this.#turns.toCut(count, slice) }
 
   /** Sets the pace: `gap` milliseconds from frame to frame (0: as fast as they can be sent), and the last one no later than `until`. */
   start (gap: number, until: number): void {
@@ -81,16 +88,19 @@ export class Pace {
 
   /** Sends what may be sent now; says when to call again, or null when the queue is empty. */
   pump (): Wake | null {
-    const until = this.#clock.now() + SLICE
-    this.#window.open()
+    const start = this.#turns.begin()
+    this.#window.open(start)
+    const due = this.#due(start)
+    const first = this.#sent
     let wake: Wake | null = null
     while (this.queued > 0 && wake === null) {
       const now = this.#clock.now()
-      if (now >= until) {
+      const late = this.#sent - first < due
+      if (now >= start + (late ? LONG_SLICE : SLICE)) {
         wake = 'soon'
       } else {
         const left = this.queued
-        wake = this.#notBefore(now, left)
+        wake = this.#nextAt > now && now < this.#until ? this.#nextAt : late ? null : this.#window.freeAt(now)
         if (wake === null) {
           const connection = this.#queue[this.#next++]!
           // It may have left while it waited.
@@ -106,15 +116,14 @@ export class Pace {
       this.#queue = []
       this.#next = 0
     }
-    this.#window.shut()
+    // Time that is left between two frames on purpose is not time that a turn takes.
+    this.#turns.end(this.#sent - first, wake === 'soon', wake === null ? -1 : wake === this.#nextAt ? this.#nextAt : start)
     return wake
   }
 
-  /** When the next of `left` frames may leave; null: now. */
-  #notBefore (now: number, left: number): number | null {
+  /** Frames that must leave in a turn that starts now, for the last one to be in time. */
+  #due (now: number): number {
     const rest = this.#until - now
-    if (rest <= 0) return null
-    if (this.#nextAt > now) return this.#nextAt
-    return this.#window.freeAt(now, left, rest)
+    return rest <= 0 ? Infinity : Math.floor(this.queued * this.#turns.interval / rest)
   }
 }

@@ -3,17 +3,18 @@
  *
  * At most 64, where a place is free again on the answer or after 10 ms, whichever comes first, so that silent peers cannot
  * slow the others down. So many answers may come in one turn of the event loop: there are fewer places at first, when
- * nothing is compiled yet, and whenever a turn has taken long, though as many as it takes to be in time.
+ * nothing is compiled yet, and whenever the answers of a turn have taken long. That is their CPU time, from the first answer
+ * on: neither what the application does elsewhere in the turn nor a process without CPU makes the next turns smaller and more.
  */
 import type { Clock } from '../../core/clock.ts'
 
-/** Places: at most, at first, and after turns that took long. */
+/** Places: at most, at first, and after answers that took long. */
 export const WINDOW = 64
 export const FIRST_WINDOW = 32
 export const LEAST_WINDOW = 8
 /** How long an unanswered one holds its place, milliseconds, as a rule. */
 export const HOLD = 10
-/** A turn of the event loop that is long, milliseconds at work. */
+/** Answers of one turn that took long, milliseconds. */
 const LONG_TURN = 8
 
 export class Window<T> {
@@ -21,40 +22,35 @@ export class Window<T> {
   /** Who is in flight, with the moment of sending; in order of sending. */
   readonly #inFlight = new Map<T, number>()
   #places = FIRST_WINDOW
-  /** Places that have become free since the last frames went out, and what the clock said of work then. */
+  /** Places that have become free since the last frames went out. */
   #freed = 0
-  #busy = 0
-  /** Milliseconds of work from then on. */
-  #worked = 0
+  /** When the first answer since then came, -1 without one, and the CPU time at that moment. */
+  #answeredAt = -1
+  #cpuThen = 0
+  #hold = HOLD
 
   constructor (clock: Clock) {
     this.#clock = clock
   }
 
-  /** Frames are about to go out: makes the window fit what the event loop has done since the last; what it did before the first is not their fault. */
-  open (): void {
-    const under = this.#freed > 0 || this.#inFlight.size > 0
-    this.#worked = under ? this.#clock.busy() - this.#busy : 0
-    if (this.#worked > LONG_TURN) this.#places = Math.max(LEAST_WINDOW, this.#places / 2)
-    else if (this.#worked <= LONG_TURN / 2) this.#places = Math.min(WINDOW, this.#places + this.#freed)
+  /** Frames are about to go out: makes the window fit what the answers since the last have cost. */
+  open (now: number): void {
+    const lasted = this.#answeredAt === -1 ? 0 : now - this.#answeredAt
+    // Other threads of the process use CPU time as well.
+    const worked = lasted > LONG_TURN / 2 ? Math.min(lasted, this.#clock.cpu() - this.#cpuThen) : lasted
+    if (worked > LONG_TURN) this.#places = Math.max(LEAST_WINDOW, this.#places / 2)
+    else if (worked <= LONG_TURN / 2) this.#places = Math.min(WINDOW, this.#places + this.#freed)
+    // No answer is read while others are worked on.
+    this.#hold = Math.max(HOLD, 2 * lasted)
     this.#freed = 0
+    this.#answeredAt = -1
   }
 
-  /** They have gone out. */
-  shut (): void { this.#busy = this.#clock.busy() }
-
-  /** When there is a place for the next of `left`, the last of which is to leave within `rest` milliseconds; null: now. */
-  freeAt (now: number, left: number, rest: number): number | null {
-    const turn = Math.max(HOLD, this.#worked)
-    // Places that silent peers hold are not waited for where that would make the last one late.
-    if ((left / WINDOW + 1) * turn >= rest) return null
-    // Where turns are long because of others: as many as there must be in a turn.
-    const places = Math.max(this.#places, Math.min(WINDOW, left * turn / Math.max(1, rest - turn)))
-    // No answer can be read in a turn that takes longer than a place is held.
-    const hold = Math.max(HOLD, 2 * this.#worked)
+  /** When there is a place for the next; null: now. */
+  freeAt (now: number): number | null {
     for (const [one, sentAt] of this.#inFlight) {
-      if (this.#inFlight.size < places) break
-      if (sentAt + hold > now) return sentAt + hold
+      if (this.#inFlight.size < this.#places) break
+      if (sentAt + this.#hold > now) return sentAt + this.#hold
       this.#free(one)
     }
     return null
@@ -64,10 +60,19 @@ export class Window<T> {
   add (one: T, now: number): void { this.#inFlight.set(one, now) }
 
   /** The peer has answered: its place is free. */
-  answered (one: T): void { this.#free(one) }
+  answered (one: T): void {
+    if (this.#free(one) && this.#answeredAt === -1) {
+      this.#answeredAt = this.#clock.now()
+      this.#cpuThen = this.#clock.cpu()
+    }
+  }
 
   /** Lets go of everyone. */
   clear (): void { this.#inFlight.clear() }
 
-  #free (one: T): void { if (this.#inFlight.delete(one)) this.#freed++ }
+  #free (one: T): boolean {
+    if (!this.#inFlight.delete(one)) return false
+    this.#freed++
+    return true
+  }
 }
