@@ -48,8 +48,16 @@ function isWhole (value: unknown, least: number): boolean {
   return Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_DELAY
 }
 
-/** A value as errors show it. */
+function isPlain (value: unknown): boolean {
+  return value === null || ['string', 'number', 'boolean', 'undefined'].includes(typeof value)
+}
+
+/** Entries of an array that an error shows. */
+const MAX_SHOWN = 5
+
+/** A value as errors show it; never what is in an object, which may be a secret. */
 export function show (value: unknown): string {
+  if (Array.isArray(value) && value.length > 0 && value.length <= MAX_SHOWN && value.every(isPlain)) return `[${value.map(show).join(', ')}]`
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'

@@ -53,7 +53,11 @@ test('a conflict has a code of its own, and its message as it is', () => {
 for (const [value, shown] of [
   ['a "b"', '"a \\"b\\""'],
   [() => {}, 'a function'],
-  [[1], 'an array'],
+  [[], 'an array'],
+  [['SIGTRM', 1, true, null, undefined], '["SIGTRM", 1, true, null, undefined]'],
+  [[1, 2, 3, 4, 5, 6], 'an array'],
+  [[{ password: 'secret' }], 'an array'],
+  [[['SIGTERM']], 'an array'],
   [{ password: 'secret' }, 'an object'],
   [Object.create(null), 'an object'],
   [null, 'null'],
