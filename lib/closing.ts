@@ -121,6 +121,8 @@ export class Closing implements Gate {
 function call (hook: PreClose, app: FastifyInstance): unknown {
   if (hook.length === 0) return Reflect.apply(hook, app, [])
   return new Promise<void>((resolve, reject) => {
-    Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
+    const result: unknown = Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
+    // One that takes a callback and is async all the same.
+    if (isThenable(result)) Promise.resolve(result).then(undefined, reject)
   })
 }

@@ -13,7 +13,7 @@ import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { guardLog } from './core/guard.ts'
+import { attempt, guardLog } from './core/guard.ts'
 import { Doorkeeper } from './doorkeeper.ts'
 import { Intake } from './intake.ts'
 import { mirrorToChannels } from './observe/diagnostics.ts'
@@ -61,7 +61,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     },
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => intake.report(error, connection),
-    isUnderPressure: () => (app as PressedInstance).isUnderPressure!(),
+    isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { gate.warn('isUnderPressure failed', { err }, 'error') }) === true,
     pressureChanged: (under, evicted) => { tellPressure(log, under, evicted) }
   })
 

@@ -9,7 +9,7 @@ import type { WebSocket } from 'ws'
 import type { IncomingMessage } from 'node:http'
 import type { ConnectionFacts } from './core/connection-host.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { isThenable } from './core/guard.ts'
+import { attempt, isThenable } from './core/guard.ts'
 import { nearMatch } from './core/near-match.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
@@ -87,7 +87,8 @@ export function factsOf (request: FastifyRequest, route: Route | undefined): Con
   return {
     route: route?.url ?? request.routeOptions.url ?? pathOf(request.raw),
     ip: takeAddress(request) ?? '',
-    requestId: String(request.id),
+    // `genReqId` may make anything.
+    requestId: attempt(() => String(request.id), () => {}) ?? '',
     terms: route?.options.terms,
     request: route?.options.keepRequest ? request : undefined
   }

@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
+import { isThenable } from '../core/guard.ts'
 import { connectionOf } from '../core/socket.ts'
 import type { Frame } from '../core/socket.ts'
 import { PING, PING_FRAME } from './frames.ts'
@@ -21,7 +22,9 @@ export function writeMessage (socket: WebSocket, { bytes, payload, isBinary }: F
     rawSocketOf(socket).write(bytes)
     connectionOf(socket)?.sent()
   } else {
-    socket.send(payload, { binary: isBinary })
+    const result = socket.send(payload, { binary: isBinary }) as unknown
+    // One of the application's own may be async.
+    if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => { connectionOf(socket)?.fault(error) })
   }
   return socket.bufferedAmount === 0
 }

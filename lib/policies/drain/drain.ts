@@ -12,6 +12,7 @@ import type { ConnectionObserver } from '../../core/connection-host.ts'
 import { deferred } from '../../core/deferred.ts'
 import { DRAIN_PHASES } from '../../core/drain-report.ts'
 import type { DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
+import { nameOf } from '../../core/guard.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import { CutOff } from './cut-off.ts'
 import type { DrainHost } from './drain-host.ts'
@@ -119,7 +120,7 @@ export class Drain implements ConnectionObserver {
   }
 
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void {
-    this.#tally!.abandoned.push({ connection: connection.id, route: connection.route, cleanup: cleanup.name || 'anonymous' })
+    this.#tally!.abandoned.push({ connection: connection.id, route: connection.route, cleanup: nameOf(cleanup) })
   }
 
   // ——— phases
