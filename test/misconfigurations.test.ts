@@ -60,7 +60,9 @@ const MISTAKES: Array<[given: object, code: string, message: string]> = [
     `${ORIGINS}entry 0 "https://*.example.com": no wildcards, use a function; entry 2 "https://example.com/": no trailing slash, write "https://example.com"`],
   [{ allowedOrigins: ['example.com', 'https://example.com/chat', 'https://', 7] }, INVALID,
     `${ORIGINS}entry 0 "example.com": the scheme is missing, as in "https://example.com"; entry 1 "https://example.com/chat": nothing may follow the host, write "https://example.com"; ` +
-    'entry 2 "https://": not a host and port; entry 3 7: an origin is a string'],
+    'entry 2 "https://": not a host and port; entry 3 7: an origin is a string, for patterns use a function'],
+  [{ allowedOrigins: ['same-origin', /example/] }, INVALID,
+    `${ORIGINS}entry 0 "same-origin": it stands alone, use a function to allow others beside it; entry 1 an object: an origin is a string, for patterns use a function`],
   [{ allowedOrigins: 'https://example.com' }, INVALID, `${ORIGINS}"https://example.com": put it into a list, ["https://example.com"]`],
   [{ allowedOrigins: '*' }, INVALID, `${ORIGINS}"*": false lets every page in`],
   [{ allowedOrigins: true }, INVALID, `${ORIGINS}true: false lets every page in`],

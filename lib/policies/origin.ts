@@ -55,8 +55,9 @@ export function mistakeInPlaceOfAList (given: unknown): string {
 }
 
 function mistakeIn (entry: unknown): string {
-  if (typeof entry !== 'string') return 'an origin is a string'
+  if (typeof entry !== 'string') return 'an origin is a string, for patterns use a function'
   if (entry.toLowerCase() === 'null') return ''
+  if (entry === 'same-origin' || entry === 'report') return 'it stands alone, use a function to allow others beside it'
   if (entry.includes('*')) return 'no wildcards, use a function'
   const [, scheme, host = '', rest] = PARTS.exec(entry)!
   if (scheme === undefined) return `the scheme is missing, as in ${show(`https://${host}`)}`
