@@ -41,6 +41,8 @@ export function afterEarlierAnswers (request: IncomingMessage, raw: Duplex, call
   // without the second, a client that has left would be held for as long as the handler likes.
   const onDrain = (): void => { response.emit('drain') }
   const onEnd = (): void => { raw.end() }
+  // Where an answer has filled the buffers, Node has stopped reading, and the stream does not know: this has it read again.
+  raw.push('')
   raw.on('drain', onDrain)
   raw.on('end', onEnd)
   // Node's own listener comes first, and puts the next response into the place of this one.

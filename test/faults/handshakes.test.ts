@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { LifecycleOptions, Refusal } from '../../lib/index.ts'
+import type { Refusal } from '../../lib/index.ts'
 import {
   assertBounded, assertClean, connect, handshake, logged, maskedFrame, Opcode, rawConnect, rawHandshake, rawTcp, reportOf, start, until
 } from '../helpers/server.ts'
@@ -400,10 +401,12 @@ test('an upgrade that is pipelined behind a slow request is refused after the an
 const SLOW = 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** An app with a route `/slow` that answers when told to, and `/big` that answers more than any buffer takes. */
-async function pipelines (t: TestContext, options: LifecycleOptions = {}) {
+async function pipelines (t: TestContext) {
   const { promise, open: answer } = gate()
   let asked = 0
-  const app = await start(t, options, (app) => {
+  const accepted: Socket[] = []
+  const app = await start(t, {}, (app) => {
+    app.server.on('connection', (socket: Socket) => { accepted.push(socket) })
     app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
     app.get('/slow', async ({ url }, reply) => {
       asked++
@@ -414,7 +417,7 @@ async function pipelines (t: TestContext, options: LifecycleOptions = {}) {
     app.get('/big', (_request, reply) => { void reply.send(Readable.from(Array.from({ length: 256 }, () => Buffer.alloc(65_536, 'x')))) })
   })
   const peer = await rawTcp(t, app)
-  return { app, peer, answer, asked: (times = 1) => until(() => asked === times) }
+  return { app, peer, accepted, answer, asked: (times = 1) => until(() => asked === times) }
 }
 
 test('an upgrade that is pipelined behind a request opens after the answer to that request', async (t) => {
@@ -437,6 +440,22 @@ test('an upgrade that is pipelined behind a request whose answer is larger than 
   peer.write(`GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n${handshake('/')}`)
   await until(() => app.sockets.size === 1)
   await until(() => received > 256 * 65_536)
+  peer.destroy()
+})
+
+test('a socket that Node has stopped reading, for an answer had filled its buffers, is read again after a pipelined upgrade', async (t) => {
+  const { app, peer, accepted, answer, asked } = await pipelines(t)
+  peer.pause()
+  peer.write('GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await until(() => accepted[0]?.writableNeedDrain)
+  // It stops at a request, not at an upgrade.
+  peer.write(SLOW + handshake('/'))
+  await asked()
+  answer()
+  peer.resume()
+  await until(() => app.sockets.size === 1)
+  peer.write(maskedFrame(Opcode.Close, Buffer.from([3, 232])))
+  await until(() => app.sockets.history[0]?.code === 1000)
   peer.destroy()
 })
 
