@@ -44,8 +44,10 @@ export class Tally {
   }
 
   phaseEnded (phase: DrainPhase | null): void {
+    // The first phase begins when the drain does, so that they add up to its duration.
+    if (phase === null) return
     const now = this.#host.clock.now()
-    if (phase !== null && phase !== 'done') this.#phases[phase] += now - this.#phaseStartedAt
+    if (phase !== 'done') this.#phases[phase] += now - this.#phaseStartedAt
     this.#phaseStartedAt = now
   }
 

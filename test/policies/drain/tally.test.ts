@@ -101,3 +101,16 @@ test('the report is plain data', async () => {
   assert.deepEqual(structuredClone(report), report)
   assert.deepEqual(JSON.parse(JSON.stringify(report)), report)
 })
+
+test('the phases of a drain add up to its duration where time passes between any two steps', async () => {
+  const rig = createRig({ timeout: 3_000 })
+  rig.crowd(3)
+  const { now } = rig.clock
+  rig.clock.now = () => {
+    rig.clock.stall(0.5)
+    return now.call(rig.clock)
+  }
+  void rig.start('SIGTERM')
+  const { phases, duration } = await rig.finish()
+  assert.equal(Object.values(phases).reduce((sum, time) => sum + time), duration)
+})
