@@ -53,7 +53,7 @@ export const systemClock: Clock = {
 export const SLICE = 2
 
 /** The same where time runs out. What follows such a run in its turn takes about as long again. */
-export const LONG_SLICE = 20
+export const LONG_SLICE = 15
 
 /**
  * Connections next to each other in age that are worked on together, so also in memory: with one after another from all over

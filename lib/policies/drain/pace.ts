@@ -3,7 +3,7 @@
  *
  * Slices of 2 ms, and no more closing handshakes in flight than the window has places. Where a spread is asked for,
  * frames are due evenly over it. Where that would make the last frame late, all three give way: as many frames go out in a
- * turn as it takes to be in time, in slices of 20 ms at most.
+ * turn as it takes to be in time, in slices of 15 ms at most.
  */
 import { LONG_SLICE, RUN, SLICE } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'

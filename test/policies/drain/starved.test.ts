@@ -57,7 +57,7 @@ for (const [size, share] of [[5_000, 0.1], [2_000, 0.05], [20_000, 1]] as const)
 }
 
 test('8,000 connections are drained in 3 s though the application is at work for 95 of 100 ms, and each is told', async () => {
-  const rig = crowded(8_000, 1, { timeout: 3_000 })
+  const rig = crowded(8_000, 1, { timeout: 3_000, frameCost: 0.02, cutCost: 0.02 })
   const { report, longest } = await drain(rig, 95)
   assert.ok(report.duration <= 3_000, `${report.duration} ms`)
   assert.equal(rig.frames.length, 8_000)
@@ -68,7 +68,7 @@ test('where there is no time for close frames they are given up, and the drain e
   // Frames and ends take 6 s of the 5, ends alone 3 s.
   const rig = crowded(1_000, 0.01, { timeout: 5_000 }, 'silent')
   const { report } = await drain(rig)
-  assert.ok(report.duration <= 5_000 + 20 / 0.01, `${report.duration} ms`)
+  assert.ok(report.duration <= 5_000 + 15 / 0.01, `${report.duration} ms`)
   assert.equal(report.connections.unfinished, 0)
   assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames, ${report.duration}`)
 })
@@ -117,7 +117,7 @@ test('answers that are slow because others have the CPU leave the window as it i
   assert.deepEqual(Array.from({ length: 4 }, turn), [WINDOW, WINDOW, WINDOW, WINDOW])
 })
 
-test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 20 ms at most', () => {
+test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 15 ms at most', () => {
   for (const [crowd, work, needed] of [[18_500, 95, 330], [5_000, 100, 91]] as const) {
     const clock = new FakeClock()
     let most = 0
@@ -134,7 +134,7 @@ test('where others keep the event loop busy, as many frames leave in a turn as i
       const startedAt = clock.now()
       pace.pump()
       most = Math.max(most, sent - before)
-      assert.ok(clock.now() - startedAt <= 20.1)
+      assert.ok(clock.now() - startedAt <= 15.1)
       clock.stall(work)
     }
     assert.ok(clock.now() - work <= until, `${crowd} with ${work} ms: ${clock.now() - until} ms late`)
@@ -156,17 +156,17 @@ test('what cutting off will take follows from turns: their length, and how much 
       clock.stall(other)
     }
     turns.begin()
-    return turns.toCut(1_000, 20)
+    return turns.toCut(1_000, 15)
   }
   const atRest = expected(1, 0)
   assert.ok(atRest >= 30 && atRest <= 80, `${atRest}`)
   const starved = expected(0.1, 0)
   assert.ok(starved >= 5 * atRest && starved <= 10 * atRest, `${starved}`)
-  // 1,000 are cut off in two turns.
+  // 1,000 are cut off in three turns.
   const busy = expected(1, 95)
-  assert.ok(busy >= 100 && busy <= 300, `${busy}`)
+  assert.ok(busy >= 100 && busy <= 400, `${busy}`)
 })
 
 test('before anything was measured a few are expected to take no time', () => {
-  assert.ok(new Turns(new FakeClock()).toCut(100, 20) < 10)
+  assert.ok(new Turns(new FakeClock()).toCut(100, 15) < 10)
 })

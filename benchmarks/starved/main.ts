@@ -1,0 +1,103 @@
+/**
+ * `npm run starve`: drains of processes that get little CPU, or whose application keeps the event loop busy. Each must report,
+ * close the database and end by itself within timeout and reserve, without a turn of 50 ms of CPU.
+ *
+ * Linux only. CPU is limited by a control group where one can be made, else by stopping and continuing the process.
+ */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DrainReport } from '../../lib/index.ts'
+import { starve } from '../../test/helpers/starve.ts'
+import { libraryFolder } from '../library.ts'
+
+const CASES = [
+  { clients: 5_000, share: 0.1, busy: 0, timeout: 8_000, reserve: 5_000 },
+  { clients: 2_000, share: 0.05, busy: 0, timeout: 8_000, reserve: 5_000 },
+  { clients: 8_000, share: 1, busy: 95, timeout: 3_000, reserve: 1_500 },
+  { clients: 17_000, share: 1, busy: 95, timeout: 8_000, reserve: 5_000 }
+]
+/** Connections of one client process: it must have as many local ports, and time to answer. */
+const PER_PROCESS = 6_000
+/** What leaving takes beside timeout and reserve: the flush of the log. */
+const FLUSH = 500
+/** Milliseconds of CPU. */
+const LONGEST_TURN = 50
+
+type Message = { port?: number, drained?: DrainReport, database?: 'closed', exit?: number, longest?: number }
+
+const folder = libraryFolder()
+const children: ChildProcess[] = []
+let failed = false
+
+process.on('exit', () => { for (const child of children) child.kill('SIGKILL') })
+
+for (const each of CASES) {
+  const { clients, share, busy, timeout, reserve } = each
+  const server = run(join(import.meta.dirname, 'server.ts'), folder, JSON.stringify({ options: { drain: { timeout, reserve } }, busy }))
+  const told: Message = {}
+  server.on('message', (message: Message) => { Object.assign(told, message) })
+  await once(server, 'message')
+  const swarm: ChildProcess[] = []
+  for (let left = clients; left > 0; left -= PER_PROCESS) {
+    const child = run(join(import.meta.dirname, '../../test/process/fixtures/clients.ts'), `ws://127.0.0.1:${told.port}/`, String(Math.min(left, PER_PROCESS)))
+    await once(child, 'message')
+    swarm.push(child)
+  }
+  const codes = Promise.all(swarm.map(async (child) => (await once(child, 'message') as [{ ends: Array<{ code: number }> }])[0].ends.map(({ code }) => code)))
+  server.send('starve')
+  const release = share === 1 ? () => {} : limit(server, share)
+  await sleep(500)
+  const startedAt = performance.now()
+  server.kill('SIGTERM')
+  const [code, signal] = await once(server, 'exit') as [number | null, string | null]
+  const took = performance.now() - startedAt
+  release()
+  const seen: Record<number, number> = {}
+  for (const code of (await codes).flat()) seen[code] = (seen[code] ?? 0) + 1
+  const holds = told.drained !== undefined && told.database === 'closed' && signal === null && told.exit === code &&
+    took <= timeout + reserve + FLUSH && told.longest! <= LONGEST_TURN
+  failed ||= !holds
+  console.log(JSON.stringify({
+    ...each,
+    holds,
+    took: Math.round(took),
+    drained: Math.round(told.drained?.duration ?? -1),
+    database: told.database,
+    exit: code ?? signal,
+    longest: Math.round(told.longest ?? -1),
+    connections: told.drained?.connections,
+    codes: seen
+  }))
+}
+process.exit(failed ? 1 : 0)
+
+function run (file: string, ...args: string[]): ChildProcess {
+  const child = fork(file, args, { execArgv: ['--import', import.meta.resolve('tsx')] })
+  children.push(child)
+  return child
+}
+
+/** Limits a process to part of a core. */
+function limit (child: ChildProcess, share: number): () => void {
+  const [period, quota] = [100_000, 100_000 * share]
+  for (const [root, write] of [
+    ['/sys/fs/cgroup/cpu', (group: string) => { writeFileSync(join(group, 'cpu.cfs_quota_us'), String(quota)) }],
+    ['/sys/fs/cgroup', (group: string) => { writeFileSync(join(group, 'cpu.max'), `${quota} ${period}`) }]
+  ] as const) {
+    const group = join(root, `starved-${process.pid}`)
+    if (!existsSync(root)) continue
+    try {
+      mkdirSync(group)
+      write(group)
+      writeFileSync(join(group, 'cgroup.procs'), String(child.pid))
+      return () => { rmdirSync(group) }
+    } catch {
+      if (existsSync(group)) rmdirSync(group)
+    }
+  }
+  return starve(child, share)
+}
