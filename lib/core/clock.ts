@@ -2,9 +2,14 @@
  * Time, in one place.
  *
  * Nothing else in lib/ reads a clock or makes a timer, so that core/ and policies/ run on a fake one.
- * The functions are taken when the module is loaded: a test suite that replaces the global timers
- * afterwards (sinon, jest, node:test) must not freeze the drain of a server that it closes.
+ * A test suite with fake timers (sinon, jest, vitest, node:test) must not freeze the drain of a server that it closes. Timers
+ * are taken when the module is loaded, which is enough where they are replaced later. A drain of clients that answer needs
+ * no timer, only turns of the event loop and a clock, and these come from where fakes do not reach: `scheduler.yield`, which
+ * is Node's own setImmediate as a promise, and the `performance` of node:perf_hooks. Fakes replace the functions of the same
+ * names on the global object, in node:timers and in node:timers/promises.
  */
+import { performance } from 'node:perf_hooks'
+import { scheduler } from 'node:timers/promises'
 import { outside } from './async-context.ts'
 
 /** An armed timer; opaque to its holder. */
@@ -29,7 +34,7 @@ export interface Clock {
   setImmediate(callback: () => void): void
 }
 
-const { setTimeout, clearTimeout, setImmediate, performance, process } = globalThis
+const { setTimeout, clearTimeout, process } = globalThis
 const wallNow = Date.now
 
 /** What measures time and waits. */
@@ -46,7 +51,7 @@ export const systemClock: Clock = {
   // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
   setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.ceil(delay))),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
-  setImmediate: (callback) => { outside(() => { setImmediate(callback) }) }
+  setImmediate: (callback) => { outside(() => { void scheduler.yield().then(callback) }) }
 }
 
 /** Longest run of work before the event loop gets its turn, milliseconds. */
