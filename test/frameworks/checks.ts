@@ -30,6 +30,8 @@ export interface Client {
 export interface Framework {
   /** Pattern of its route as `app.sockets` shows it; a path that can be asked for. */
   route: string
+  /** Query without which it turns a handshake away. */
+  query?: string
   /** Runs before our plugin is registered. */
   before? (app: FastifyInstance): unknown
   /** Runs after our plugin was registered. */
@@ -204,7 +206,7 @@ async function refused (t: TestContext, framework: Framework): Promise<void> {
   const drain = app.sockets.drain()
   await until(() => connection.state === 'draining', 'the drain to begin')
 
-  assert.equal(await statusOf(t, `ws://${url}${framework.route}`), 503)
+  assert.equal(await statusOf(t, `ws://${url}${framework.route}${framework.query ?? ''}`), 503)
   await client.works()
 
   work.resolve()
@@ -251,7 +253,7 @@ async function watched (t: TestContext, framework: Framework, period?: number): 
   for (const { socket } of connections) socket.on('pong', (data: Buffer) => { if (data.toString() !== PING) others++ })
   const messages = () => connections.reduce((sum, { messagesReceived }) => sum + messagesReceived, 0)
   const before = messages()
-  const raw = await rawConnect(t, app, framework.route, framework.headers)
+  const raw = await rawConnect(t, app, `${framework.route}${framework.query ?? ''}`, framework.headers)
   const [dead] = app.sockets.list().filter((connection) => !connections.includes(connection)) as [Connection]
   const from = performance.now()
 

@@ -35,7 +35,7 @@ writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
 
 const programs = readDocument('docs/frameworks.md').blocks.filter(({ text }) => text.includes(`from '${NAME}'`))
 
-test('docs/frameworks.md has a program for each framework', () => { assert.equal(programs.length, 6) })
+test('docs/frameworks.md has a program for each framework', () => { assert.equal(programs.length, 7) })
 
 for (const { place, text } of programs) {
   test(`${place} runs`, async () => {
