@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import test from 'node:test'
+import { deferred } from '../../lib/core/deferred.ts'
 import { nextEvent } from '../helpers/records.ts'
 import { connect, logged, portOf, start } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
@@ -35,6 +37,23 @@ test('after a bare drain() it stays 503', async (t) => {
   const { status, body } = await ask(app)
   assert.equal(status, 503)
   assert.deepEqual(JSON.parse(body), { state: 'drained', connections: 0 })
+})
+
+test('in a plain app.close() the listener is closed before a drain that takes time: a probe is refused', async (t) => {
+  const job = deferred<void>()
+  const app = await start(t, { readiness: '/ready' }, (app) => { app.get('/', { websocket: true }, (socket) => { socket.on('message', () => job.promise) }) })
+  const client = await connect(t, app, '/')
+  const received = nextEvent(app, 'drain')
+  client.socket.send('job')
+  client.socket.ping()
+  await once(client.socket, 'pong')
+  const port = portOf(app)
+  const closed = app.close()
+  await received
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/ready`), ({ cause }: { cause: { code: string } }) => cause.code === 'ECONNREFUSED')
+  assert.equal(app.sockets.state, 'draining')
+  job.resolve()
+  await closed
 })
 
 test('it is quiet in the access log; other routes are not', async (t) => {

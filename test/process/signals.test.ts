@@ -113,6 +113,15 @@ describe('a process that gets', { concurrency: 3 }, () => {
     assert.equal(loggedReport(child).aborted, true)
   })
 
+  test('a second signal while the log is flushed does not kill the process', { skip }, async (t) => {
+    const { child } = await run(t, [{ options: SIGNALS, flush: -1 }])
+    child.kill('SIGTERM')
+    await until(() => child.stderr.includes('0 database closed'))
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.ok(lines(child).includes('exit 1'))
+  })
+
   test('two apps in one process drain in parallel, and the process exits after both', { skip }, async (t) => {
     const { child, urls } = await run(t, [
       { options: { ...SIGNALS, drain: { timeout: 10_000 } } },
@@ -328,6 +337,11 @@ test('an app is armed while it listens, and disarmed by app.close(), one by one'
   assert.equal(process.listenerCount('SIGTERM'), (before.SIGTERM ?? 0) + 1)
   assert.equal(process.listenerCount('uncaughtException'), before.uncaughtException ?? 0)
   await second.close()
+  assert.deepEqual(listening(), before)
+  const third = await start(t, { signals: { only: ['SIGTERM'], errors: true } })
+  const { SIGTERM = 0, uncaughtException = 0, unhandledRejection = 0, beforeExit = 0 } = before
+  assert.deepEqual(listening(), { ...before, SIGTERM: SIGTERM + 1, uncaughtException: uncaughtException + 1, unhandledRejection: unhandledRejection + 1, beforeExit: beforeExit + 1 })
+  await third.close()
   assert.deepEqual(listening(), before)
 })
 

@@ -91,10 +91,18 @@ describe('a process', { concurrency: 3 }, () => {
   }
 
   test('drains on the other signals while Node uses one of them', { skip }, async (t) => {
-    const { child } = await run(t, [{ options: SIGNALS }], {}, { execArgv: ['--heapsnapshot-signal=SIGUSR2'] })
+    const { child } = await run(t, [{ options: SIGNALS }], {}, { execArgv: ['--heapsnapshot-signal=SIGUSR2', '--report-on-signal'] })
     child.kill('SIGQUIT')
     assert.deepEqual(await child.exited, { code: 0, signal: null })
     assert.equal(lines(child)[0], '0 drain by SIGQUIT')
+  })
+
+  test('drains on SIGTERM even where Node writes a report on it', { skip }, async (t) => {
+    const path = await folder(t)
+    const { child } = await run(t, [{ options: SIGNALS }], {}, { execArgv: ['--report-on-signal', '--report-signal=SIGTERM', `--report-directory=${path}`] })
+    child.kill('SIGTERM')
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.ok(lines(child).includes('0 drain by SIGTERM'))
   })
 
   test('drains on a signal of the list even where Node uses it', { skip }, async (t) => {
