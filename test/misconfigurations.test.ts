@@ -103,8 +103,8 @@ const WARNINGS: Array<[what: string, route: object, warnings: string[]]> = [
   ['an option beside wsHandler', { wsHandler: noop, keepRequest: true }, ['keepRequest has no effect here: it belongs in config: { sockets: { keepRequest: … } }']],
   // Not a mistake.
   ['config.sockets on a WebSocket route', { websocket: true, config: { sockets: {}, socket: 1, mine: 2 } }, []],
-  ['a config of somebody else', { websocket: true, config: { rateLimit: {}, cors: {} } }, []],
-  ['a config of somebody else on a plain route', { config: { socket: {} }, heartbeat: true }, []]
+  ['a config of another plugin', { websocket: true, config: { rateLimit: {}, cors: {} } }, []],
+  ['a config of another plugin on a plain route', { config: { socket: {} }, heartbeat: true }, []]
 ]
 
 for (const [what, route, warnings] of WARNINGS) {

@@ -27,7 +27,7 @@ export interface CleanupObserver {
 
 /** A cleanup that waits; an object, for one function may be there twice. */
 interface Waiting {
-  /** Null once it was started or taken back: whoever keeps the way back does not keep the function. */
+  /** Null once it was started or taken back: then the function that takes it back does not keep it. */
   cleanup: Cleanup | null
 }
 
@@ -38,7 +38,7 @@ interface Running {
   ended: () => void
 }
 
-/** Takes back what runs already. */
+/** Does nothing: the cleanup has started already. */
 const TOO_LATE = (): void => {}
 
 /** Whose cleanup's synchronous part is on the call stack; the innermost where they nest. */

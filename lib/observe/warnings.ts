@@ -24,7 +24,7 @@ export function warnAboutClosedServers (log: FastifyBaseLogger): void {
   log.warn("a ws server given to app.sockets.adopt() was closed before this app listened (engine.io and Socket.IO make a new one on 'listening'): its successor is not tracked; call adopt() in an onListen hook")
 }
 
-/** A drain that is too short for anybody, or longer than Kubernetes grants where nothing is stated. */
+/** Warns about a drain that is too short for a close handshake, or longer than what Kubernetes grants by default. */
 export function warnAboutBudget (log: FastifyBaseLogger, { preStop, timeout, reserve, terminationGracePeriod }: DrainPlan): void {
   if (timeout < LEAST_PLAUSIBLE) log.warn(`drain: timeout ${timeout} ms is too short for a close handshake over a network: durations are milliseconds`)
   const needed = preStop + timeout + reserve

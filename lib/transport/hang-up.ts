@@ -40,7 +40,7 @@ function end (this: Writable, chunk?: unknown, encoding?: unknown, done?: unknow
   return ((Object.getPrototypeOf(this) as Writable).end as (...args: unknown[]) => Writable).call(this, chunk, encoding, done)
 }
 
-/** Ends the TCP connection of an upgrade request once it was answered over HTTP; Node leaves it to whoever took the upgrade. */
+/** Ends the TCP connection of an upgrade request once it was answered over HTTP; Node.js leaves that to the 'upgrade' listener. */
 export function endAfter (response: ServerResponse, raw: Socket): void {
   response.once('finish', () => { raw.destroySoon() })
 }

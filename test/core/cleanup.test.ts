@@ -412,7 +412,7 @@ test('the last that waits is taken back while another runs: the stack settles wi
   assert.deepEqual(told, ['abandoned: ', 'settled'])
 })
 
-test('what was taken back or has run is not kept by whoever can take it back, and nothing piles up in a stack that is in use', async () => {
+test('a cleanup that was taken back or has run is not kept by the function that takes it back, and none piles up in a stack in use', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const { stack } = setup()
