@@ -57,8 +57,8 @@ export interface Tracker {
    */
   broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult>
   /**
-   * Closes whoever matches; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
-   * SOCKETS_ERR_INVALID_CLOSE_CODE.
+   * Closes the connections that match; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
+   * SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_INVALID_ARGUMENT.
    */
   disconnect (filter: Filter, close?: CloseOptions): number
   /**

@@ -7,6 +7,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { CloseOptions, Tracker, TrackerState, TrackerStats } from './app-sockets.ts'
 import { outside } from './core/async-context.ts'
+import { show } from './core/check.ts'
 import { CAUSE_CODES, CloseCode, isSendable, withRetry } from './core/close-codes.ts'
 import type { Clock } from './core/clock.ts'
 import type { CloseRecord, Connection } from './core/connection.ts'
@@ -150,7 +151,10 @@ export class SocketTracker implements Tracker {
     return outside(() => this.#overseer.broadcasts.send(data, targets))
   }
 
-  disconnect (filter: Filter, { code = CloseCode.Forbidden, reason = '' }: CloseOptions = {}): number {
+  disconnect (filter: Filter, close: CloseOptions = {}): number {
+    // A bare code would be ignored.
+    if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
+    const { code = CloseCode.Forbidden, reason = '' } = close
     // Before anyone is closed: a bad code must not be found out halfway.
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     return this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason)).length

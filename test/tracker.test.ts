@@ -175,6 +175,15 @@ test('disconnect() with a code that must not be sent closes nobody', () => {
   assert.equal(connection.state, 'open')
 })
 
+for (const [close, shown] of [[1008, '1008'], [null, 'null'], ['bye', '"bye"'], [() => {}, 'a function']] as const) {
+  test(`disconnect() with ${shown} in place of { code, reason } closes nobody`, () => {
+    const { tracker, open } = createTracker()
+    const { connection } = open()
+    assert.throws(() => tracker.disconnect('all', close as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: `close must be an object such as { code: 3003 }, got ${shown}` })
+    assert.equal(connection.state, 'open')
+  })
+}
+
 test('disconnect() with a reason that is no string closes nobody', () => {
   const { tracker, open } = createTracker()
   const { connection } = open()
