@@ -20,13 +20,13 @@ type Method = 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'
 /** A server whose sockets have a method that fails, and one healthy client beside. */
 async function serve (t: TestContext, where: string, method: Method, fail: () => unknown): Promise<{ app: TestApp, client: TestClient, healthy: TestClient, faults: unknown[] }> {
   const faults: unknown[] = []
-  let target: WebSocket | undefined
+  const broken = new Set<WebSocket>()
   class Own extends WebSocket {}
   Object.defineProperty(Own.prototype, method, {
     configurable: true,
     writable: true,
     value (this: WebSocket, ...args: never[]) {
-      if (this === target) return fail()
+      if (broken.has(this)) return fail()
       return Reflect.apply(WebSocket.prototype[method] as () => unknown, this, args)
     }
   })
@@ -38,8 +38,9 @@ async function serve (t: TestContext, where: string, method: Method, fail: () =>
   })
   const client = await connect(t, app, '/')
   const healthy = await connect(t, app, '/')
-  target = app.sockets.list()[0]!.socket
-  if (where === 'socket') target[method] = fail as never
+  const { socket } = app.sockets.list()[0]!
+  broken.add(socket)
+  if (where === 'socket') socket[method] = fail as never
   return { app, client, healthy, faults }
 }
 
