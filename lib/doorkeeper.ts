@@ -73,6 +73,10 @@ export class Doorkeeper implements Door {
     this.#tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
   }
 
+  failed (request: IncomingMessage, error: unknown): void {
+    this.#gate.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
+  }
+
   /** Fastify has a request for it: its page and its address are known. Says whether it was answered. */
   requested (request: FastifyRequest, reply: FastifyReply): boolean {
     const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
@@ -107,7 +111,7 @@ export class Doorkeeper implements Door {
   #refusal (policy: PolicyName | null): Refused | null {
     if (policy === null) return null
     // A crowd that is told one by one would be let in by the back door.
-    const byClose = this.#options.refusal === 'close' && this.#tracker.mayTell
-    return { reason: policy, status: STATUSES[policy] ?? 503, byClose }
+    const way = this.#options.refusal === 'close' && this.#tracker.mayTell ? 'close' : 'http'
+    return { reason: policy, status: STATUSES[policy] ?? 503, way }
   }
 }

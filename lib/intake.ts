@@ -21,7 +21,7 @@ import type { SocketTracker } from './tracker.ts'
 import type { Acceptance } from './transport/accept.ts'
 import { addressOf } from './transport/footprint.ts'
 import { endAfter } from './transport/hang-up.ts'
-import { kRefused } from './transport/handshakes.ts'
+import { isRefused } from './transport/handshakes.ts'
 import { rawSocketOf } from './transport/ws-internals.ts'
 import { attach } from './transport/ws-socket.ts'
 
@@ -40,7 +40,7 @@ interface Upgrade {
   owner?: { value: string | undefined } | { error: unknown }
 }
 
-type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade | undefined, [kRefused]?: true }
+type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade | undefined }
 
 type ErrorHandler = NonNullable<LifecycleOptions['errorHandler']>
 
@@ -74,10 +74,11 @@ export class Intake implements Acceptance {
   accept (socket: WebSocket, raw: RawRequest | undefined): void {
     this.#opened(socket)
     const upgrade = raw?.[kUpgrade]
-    if (upgrade === undefined || raw![kRefused]) {
+    const refused = raw !== undefined && isRefused(raw)
+    if (upgrade === undefined || refused) {
       const connection = this.#tracker.accept(socket, foreignFacts(raw))
       attach(socket, connection)
-      if (!raw?.[kRefused]) return this.#tracker.opened(connection)
+      if (!refused) return this.#tracker.opened(connection)
       this.#tracker.events.emit('open', connection)
       return this.#tracker.turnAway(connection)
     }

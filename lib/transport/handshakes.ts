@@ -1,9 +1,10 @@
 /**
- * Handshakes on their way: from the 'upgrade' event to the accepted socket, or to a refusal that closes TCP.
+ * Handshakes under way: from the 'upgrade' event to the accepted socket, or to a refusal that closes TCP.
  *
- * @fastify/websocket's own 'upgrade' listener is replaced by one that looks at the door first, so that a refused
- * handshake runs no hook; `handleUpgrade` is guarded too, so that one that spent the time in a hook is looked at again.
- * Whatever hangs in a hook for ever is known here and can be ended.
+ * @fastify/websocket's own 'upgrade' listener is replaced by one that asks the door first, so that a refused handshake runs
+ * no hook; `handleUpgrade` asks again, for one that spent the time in a hook. All handshakes take this one road: each is
+ * known from its first step until it is over, may wait for no longer than its deadline and the end of the drain, and is
+ * refused in one of two ways.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import { STATUS_CODES } from 'node:http'
@@ -13,6 +14,8 @@ import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
 import { afterEarlierAnswers, bytesWritten, endSoon, guardErrors, isTaken, releaseErrors, responseOn } from './upgrades.ts'
+import { guardVerifier } from './verifier.ts'
+import type { Verification } from './verifier.ts'
 import { rawSocketOf } from './ws-internals.ts'
 
 /** Name of @fastify/websocket's 'upgrade' listener. */
@@ -25,8 +28,8 @@ export interface Refused {
   readonly reason: Refusal['reason']
   /** HTTP status of the answer. */
   readonly status: number
-  /** Whether the client is let in only to be told by a close frame, which browsers can see. */
-  readonly byClose: boolean
+  /** An HTTP answer, or an open socket that is closed at once, which browsers can see. */
+  readonly way: 'http' | 'close'
 }
 
 /** What the gate asks and tells. */
@@ -45,21 +48,33 @@ export interface Door {
   left (): void
   /** A handshake was turned away. */
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
+  /** Code of the application's that decides about a handshake has thrown. */
+  failed (request: IncomingMessage, error: unknown): void
 }
 
 /** A handshake under way. */
-interface Pending {
+interface Handshake {
   readonly request: IncomingMessage
+  readonly raw: Duplex
   /** Bytes that had been written on its socket before. */
   readonly written: number
-  readonly deadline: Deadline
+  /** Whether the door has let it in, and is to be told when it is over. */
+  readonly counted: boolean
+  /** Whether it is refused already, and opens only to be closed. */
+  readonly refused: boolean
+  deadline?: Deadline
 }
 
-/** Where a request says that its socket is to be closed as soon as it is open. */
-export const kRefused = Symbol('fastify-websocket-lifecycle.refused')
+/** Has ws open a socket: it calls back at once, or when `verifyClient` has answered. */
+type Upgrade = (request: IncomingMessage, raw: Duplex, head: Buffer, opened: (socket: WebSocket, request: IncomingMessage) => void) => void
 
-export const DRAINING: Refused = { reason: 'draining', status: 503, byClose: false }
-const TOO_LONG: Refused = { reason: 'handshake timeout', status: 503, byClose: false }
+/** Where a request has its handshake. */
+const kHandshake = Symbol('fastify-websocket-lifecycle.handshake')
+
+type Request = IncomingMessage & { [kHandshake]?: Handshake }
+
+export const DRAINING: Refused = { reason: 'draining', status: 503, way: 'http' }
+const TOO_LONG: Refused = { reason: 'handshake timeout', status: 503, way: 'http' }
 
 /** What is said beside the status. */
 const BODIES: Partial<Record<Refusal['reason'], string>> = {
@@ -67,22 +82,25 @@ const BODIES: Partial<Record<Refusal['reason'], string>> = {
   'handshake timeout': 'The handshake took too long.\n'
 }
 
-export class Handshakes {
+/** Says whether a handshake is refused, and its socket to be closed as soon as it is open. */
+export function isRefused (request: IncomingMessage): boolean {
+  return (request as Request)[kHandshake]?.refused === true
+}
+
+export class Handshakes implements Verification {
   readonly #door: Door
-  /** Is being let in right now: as a rule it has opened before the listener returns, and needs no more than this. */
-  #entering: Duplex | null = null
-  readonly #pending = new Map<Duplex, Pending>()
+  readonly #underWay = new Map<Duplex, Handshake>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
   /** @fastify/websocket's own. */
   #dispatch: UpgradeListener | null = null
   /** Opens a socket on @fastify/websocket's server, whatever its routes say. */
-  #upgrade: WebSocketServer['handleUpgrade'] | null = null
+  #upgrade: Upgrade | null = null
   readonly #forget: (this: Duplex) => void
 
   constructor (door: Door) {
     this.#door = door
-    const forget = (raw: Duplex) => { this.#take(raw) }
+    const forget = (raw: Duplex): void => { this.#take(this.#underWay.get(raw)) }
     this.#forget = function () { forget(this) }
   }
 
@@ -116,14 +134,21 @@ export class Handshakes {
       .map((listener) => listener.name || 'anonymous')
   }
 
-  /** Looks again when a handshake would open. */
+  /** Has a ws server ask the door before it opens a socket. */
   guard (server: WebSocketServer): void {
     const { handleUpgrade } = server
-    this.#upgrade ??= handleUpgrade.bind(server)
+    const upgrade: Upgrade = (request, raw, head, opened) => {
+      guardVerifier(server, this)
+      handleUpgrade.call(server, request, raw, head, opened)
+    }
+    this.#upgrade ??= upgrade
     server.handleUpgrade = (request, raw, head, callback) => {
+      if (raw.destroyed) return
+      // One of an adopted server begins here.
+      const handshake = this.#underWay.get(raw) ?? this.#begin(request, raw, { counted: false })
       const refused = this.#door.opening(request, raw)
-      if (refused === null) return handleUpgrade.call(server, request, raw, head, callback)
-      this.#refuse(request, raw, refused, head)
+      if (refused === null) this.#step(handshake, () => { upgrade(request, raw, head, callback) })
+      else this.#refuse(handshake, refused, head, upgrade)
     }
   }
 
@@ -132,12 +157,24 @@ export class Handshakes {
     const raw = rawSocketOf(socket)
     // ws has a listener of its own by now; a second one would cost memory for as long as the socket lives.
     releaseErrors(raw)
-    this.#take(raw)
+    this.#take(this.#underWay.get(raw))
   }
 
-  /** Ends the handshakes that still wait in a hook. */
+  isUnderWay (request: IncomingMessage): boolean {
+    const handshake = (request as Request)[kHandshake]
+    return handshake !== undefined && this.#underWay.get(handshake.raw) === handshake
+  }
+
+  /** Code of the application's has thrown: 500, unless it is over. */
+  failed (request: IncomingMessage, error: unknown): void {
+    this.#door.failed(request, error)
+    const { raw } = (request as Request)[kHandshake]!
+    if (this.#take(this.#underWay.get(raw))) this.#answer(raw, 500)
+  }
+
+  /** Ends the handshakes that still wait. */
   refusePending (): void {
-    for (const [raw, pending] of [...this.#pending]) this.#end(raw, pending, DRAINING)
+    for (const handshake of [...this.#underWay.values()]) this.#end(handshake, DRAINING)
   }
 
   /** Takes the listener off the server. */
@@ -154,69 +191,84 @@ export class Handshakes {
       return
     }
     const refused = this.#door.arrived(request, raw)
-    if (refused !== null) return this.#refuse(request, raw, refused, head)
-    const written = bytesWritten(raw)
-    // A hook may let another one in (`injectWS`), or throw past whoever listens.
-    const outer = this.#entering
-    this.#entering = raw
-    try {
-      this.#dispatch!.call(server, request, raw, head)
-    } finally {
-      if (this.#entering === raw) this.#await(request, raw, written)
-      this.#entering = outer
-    }
+    const handshake = this.#begin(request, raw, { counted: refused === null })
+    if (refused === null) this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) })
+    else this.#refuse(handshake, refused, head, this.#upgrade!)
   }
 
-  /** It waits in a hook. */
-  #await (request: IncomingMessage, raw: Duplex, written: number): void {
+  #begin (request: IncomingMessage, raw: Duplex, { counted = false, refused = false }): Handshake {
+    const handshake: Handshake = { request, raw, written: bytesWritten(raw), counted, refused }
+    this.#underWay.set(raw, handshake);
+    (request as Request)[kHandshake] = handshake
+    return handshake
+  }
+
+  /** Goes on with a handshake; as a rule it is over when that returns, and waits for nothing. */
+  #step (handshake: Handshake, step: () => void): void {
+    const { request } = handshake
+    try {
+      step()
+    } catch (error) {
+      // It has opened: what a handler throws is not a matter of the handshake.
+      if (!this.isUnderWay(request)) throw error
+      this.failed(request, error)
+    }
+    if (this.isUnderWay(request)) this.#await(handshake)
+  }
+
+  /** It waits for a hook, or for `verifyClient`. */
+  #await (handshake: Handshake): void {
+    if (handshake.deadline !== undefined) return
+    const { raw } = handshake
     const { deadlines, timeout } = this.#door
-    const pending: Pending = { request, written, deadline: new Deadline(() => { this.#end(raw, pending, TOO_LONG) }) }
-    this.#pending.set(raw, pending)
-    if (timeout !== false) deadlines.set(pending.deadline, timeout)
+    handshake.deadline = new Deadline(() => { this.#end(handshake, TOO_LONG) })
+    if (timeout !== false) deadlines.set(handshake.deadline, timeout)
     raw.on('close', this.#forget)
     // What is answered over HTTP ends its connection, or the client would hold it; no hook hears of all of them: Fastify
     // answers a malformed URL by itself.
-    responseOn(raw)?.once('finish', () => { if (this.#take(raw)) raw.destroy() })
+    responseOn(raw)?.once('finish', () => { if (this.#take(handshake)) raw.destroy() })
   }
 
   /** It is no longer under way; says whether it was. */
-  #take (raw: Duplex): boolean {
-    const pending = this.#pending.get(raw)
-    if (pending !== undefined) {
+  #take (handshake: Handshake | undefined): boolean {
+    if (handshake === undefined || this.#underWay.get(handshake.raw) !== handshake) return false
+    const { raw, deadline, counted } = handshake
+    this.#underWay.delete(raw)
+    if (deadline !== undefined) {
       raw.removeListener('close', this.#forget)
-      this.#door.deadlines.cancel(pending.deadline)
-      this.#pending.delete(raw)
-    } else if (this.#entering === raw) {
-      this.#entering = null
-    } else {
-      return false
+      this.#door.deadlines.cancel(deadline)
     }
-    this.#door.left()
+    if (counted) this.#door.left()
     return true
   }
 
-  /** Ends one that waits in a hook. */
-  #end (raw: Duplex, { request, written }: Pending, refused: Refused): void {
-    // Somebody has answered, but left the connection open.
+  /** Ends one that waits. */
+  #end (handshake: Handshake, refused: Refused): void {
+    const { raw, written } = handshake
+    // It was answered, but its connection left open.
     if (bytesWritten(raw) > written) raw.destroy()
-    else this.#refuse(request, raw, refused)
+    else this.#refuse(handshake, refused)
   }
 
-  #refuse (request: IncomingMessage, raw: Duplex, { reason, status, byClose }: Refused, head?: Buffer): void {
-    this.#take(raw)
+  /** Refuses one that is under way: by a close frame where that is wanted and ws can open it, else over HTTP. */
+  #refuse (handshake: Handshake, { reason, status, way }: Refused, head?: Buffer, upgrade?: Upgrade): void {
+    const { request, raw, refused } = handshake
+    this.#take(handshake)
     if (raw.destroyed) return
-    this.#door.refused(request, raw, reason)
-    if (byClose && head !== undefined && this.#upgrade !== null) {
-      (request as IncomingMessage & { [kRefused]?: true })[kRefused] = true
-      return this.#upgrade(request, raw, head, (socket) => {
+    if (!refused) this.#door.refused(request, raw, reason)
+    if (way === 'http' || head === undefined || upgrade === undefined) return this.#answer(raw, status, BODIES[reason], status !== 403)
+    this.#step(this.#begin(request, raw, { refused: true }), () => {
+      upgrade(request, raw, head, (socket) => {
         // No handler of @fastify/websocket adds one: without isolation, what a peer does wrong now would end the process.
         socket.on('error', () => {})
       })
-    }
-    const body = BODIES[reason] ?? `${STATUS_CODES[status]!}\n`
+    })
+  }
+
+  #answer (raw: Duplex, status: number, body = `${STATUS_CODES[status]!}\n`, later = false): void {
     guardErrors(raw)
     raw.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${status === 403 ? '' : `Retry-After: ${this.#door.retryAfter}\r\n`}` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${later ? `Retry-After: ${this.#door.retryAfter}\r\n` : ''}` +
       `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       () => { raw.destroy() })
   }
