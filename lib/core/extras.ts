@@ -10,6 +10,7 @@ import type { Deferred } from './deferred.ts'
 import type { LazySignal } from './lazy-signal.ts'
 import type { MessageQueue } from './messages.ts'
 import type { Frame } from './socket.ts'
+import type { UnreadInput } from './unread-input.ts'
 import type { EndDeadline, IdleDeadline, Stall } from './vitals.ts'
 
 /** Where a client stands whose messages are counted. */
@@ -37,6 +38,8 @@ export interface Extras {
   end?: EndDeadline
   /** Behind `messages()`. */
   queue?: MessageQueue
+  /** Input that had arrived before the drain. */
+  unread?: UnreadInput | undefined
   /** Messages that were not delivered. */
   dropped?: number
   /** Whether its place is its own; lost: it has made room for another, and its raw socket is still there. */

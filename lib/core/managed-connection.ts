@@ -93,7 +93,6 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   /** Tells it that the server is leaving. */
   startDraining (): void {
     if (!this.#enter('draining')) return
-    this.stopMessages()
     outside(() => {
       this.host.events.emit('draining', this)
       this.rare?.drainSignal?.abort(drainingError)

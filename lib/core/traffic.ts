@@ -8,6 +8,8 @@ import type { MessagesOptions } from './connection.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
 import { MessageQueue } from './messages.ts'
 import type { Message, MessageSource } from './messages.ts'
+import { UnreadInput } from './unread-input.ts'
+import type { InputSource } from './unread-input.ts'
 import { Vitals } from './vitals.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
@@ -17,7 +19,7 @@ const PAUSES = { listener: 1, queue: 2, rate: 4, application: 8 } as const
 
 type PauseReason = keyof typeof PAUSES
 
-export abstract class Traffic extends Vitals implements MessageSource {
+export abstract class Traffic extends Vitals implements MessageSource, InputSource {
   #work = 0
   #messages = 0
   /** What still arrives is not delivered. */
@@ -62,8 +64,10 @@ export abstract class Traffic extends Vitals implements MessageSource {
     if (!Number.isSafeInteger(mark) || mark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', mark)
     if (this.rare?.queue !== undefined) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
     const queue = this.extras.queue = new MessageQueue(this, mark)
-    if (this.state !== 'open') queue.end()
+    if (this.isEnding) queue.end()
     this.releaseMessages()
+    // With `holdMessages` nothing has been read so far.
+    if (this.state === 'draining') this.readInput()
     return queue
   }
 
@@ -109,11 +113,38 @@ export abstract class Traffic extends Vitals implements MessageSource {
   /** Delivers nothing from now on. */
   mute (): void { this.#mute = true }
 
+  /**
+   * Whether input that has arrived waits to be parsed or delivered. A pause of the application or for the message rate does
+   * not count: the client may have to wait for as long as it lasts.
+   */
+  get hasUnread (): boolean {
+    return (this.#pauses & (PAUSES.listener | PAUSES.queue)) !== 0 || this.host.transport.holdsInput(this.socket)
+  }
+
+  /** Waits, as work, until what has arrived was read; then the iterator takes no new messages. */
+  readInput (): void { this.extras.unread ??= new UnreadInput(this.host.clock, this) }
+
+  /** Whether `readInput` waits. */
+  get readsInput (): boolean { return this.rare?.unread !== undefined }
+
   /** Takes no new messages into the iterator; those queued are still delivered. */
-  stopMessages (): void { this.rare?.queue?.stop() }
+  stopMessages (): void {
+    this.#endReading()
+    this.rare?.queue?.stop()
+  }
 
   /** Ends the iterator. */
-  endMessages (): void { this.rare?.queue?.end() }
+  endMessages (): void {
+    this.#endReading()
+    this.rare?.queue?.end()
+  }
+
+  #endReading (): void {
+    const unread = this.rare?.unread
+    if (unread === undefined) return
+    this.extras.unread = undefined
+    unread.end()
+  }
 
   /** Reads nothing until `releaseMessages`. */
   holdMessages (): void { this.pauseFor('listener') }

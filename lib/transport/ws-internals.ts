@@ -49,6 +49,9 @@ export function rawSocketOf (socket: WebSocket): Socket { return inside(socket).
 
 export function receiverOf (socket: WebSocket): Writable | undefined { return inside(socket)._receiver }
 
+/** Whether ws holds input that it has not parsed yet. */
+export function holdsInput (socket: WebSocket): boolean { return (receiverOf(socket)?.writableLength ?? 0) > 0 }
+
 /** Whether what the peer sends was no WebSocket any more. */
 export function isBroken (socket: WebSocket): boolean { return inside(socket)._receiver?._writableState?.errorEmitted === true }
 

@@ -6,7 +6,7 @@ import type { WebSocket } from 'ws'
 import type { Transport } from '../core/socket.ts'
 import { messageFrame } from './frames.ts'
 import { writeMessage, writePing } from './writes.ts'
-import { bytesInSender, closeFrameReceived, closeFrameSent, isMidMessage, rawSocketOf } from './ws-internals.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, holdsInput, isMidMessage, rawSocketOf } from './ws-internals.ts'
 import { kPause, kResume } from './ws-socket.ts'
 import type { TrackedSocket } from './ws-socket.ts'
 
@@ -56,6 +56,7 @@ export const wsTransport: Transport = {
       allow(-1)
     }
   },
+  holdsInput,
   isPaused: (socket) => rawSocketOf(socket).isPaused(),
   keepAlive: (socket, delay) => { rawSocketOf(socket).setKeepAlive(true, delay) },
   hasHandle: (socket) => rawSocketOf(socket) instanceof Socket

@@ -155,7 +155,7 @@ test('a Blob, which has no bytes to give at once, still counts, and lets the ite
   await messages.next()
   assert.equal(socket.paused, false)
   const end = messages.next()
-  connection.startDraining()
+  connection.stopMessages()
   assert.deepEqual(await end, DONE)
 })
 
@@ -244,17 +244,88 @@ test('a handler that returns from its loop over messages is no longer work', asy
   assert.equal(connection.working, false)
 })
 
-test('when the server leaves, what is queued is delivered, what comes then is not taken, and the iterator ends', async () => {
+test('when the server leaves, what had arrived is read and delivered, what comes then is not taken, and the iterator ends', async () => {
   const { connection, socket, clock } = setup()
   const messages = connection.messages()
-  socket.peerSends('a').peerSends('b')
+  socket.peerSends('a')
   await clock.flush()
   connection.startDraining()
+  socket.peerSends('b')
+  connection.readInput()
+  await clock.flush()
   socket.peerSends('c')
   await clock.flush()
   const seen: Message[] = []
   for await (const message of messages) seen.push(message)
   assert.deepEqual([seen, socket.delivered], [['a', 'b'], ['a', 'b', 'c']])
+})
+
+test('input that ws holds is work until it was parsed', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  connection.startDraining()
+  socket.inflating = true
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  connection.received(Buffer.from('a'), false)
+  socket.inflating = false
+  await clock.run(100)
+  assert.equal((await messages.next()).value, 'a')
+  assert.deepEqual(await messages.next(), DONE)
+  assert.deepEqual([connection.working, clock.pendingTimers], [false, 0])
+})
+
+test('input that arrives between the two looks is waited for', async () => {
+  const { connection, socket, clock } = setup()
+  connection.startDraining()
+  connection.readInput()
+  clock.setImmediate(() => { socket.inflating = true })
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  socket.inflating = false
+  await clock.run(100)
+  assert.deepEqual([connection.working, clock.pendingTimers], [false, 0])
+})
+
+test('input is not waited for when the connection closes', async () => {
+  for (const looks of [0, 1, 5]) {
+    const { host, connection, socket, clock } = setup()
+    connection.startDraining()
+    socket.inflating = looks !== 1
+    connection.readInput()
+    await clock.run(looks)
+    connection.end('drain', 1012, '')
+    assert.equal(connection.working, false)
+    socket.peerAnswers()
+    await clock.run(100)
+    assert.equal(host.leftovers, 0)
+  }
+})
+
+test('input that the application or the message rate keeps back is not waited for', async () => {
+  const { connection, clock } = setup()
+  connection.pauseFor('application')
+  connection.pauseFor('rate')
+  connection.startDraining()
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, false)
+})
+
+test('a consumer that comes while the server leaves gets what was held for it', async () => {
+  const { connection, socket, clock } = setup()
+  connection.holdMessages()
+  socket.peerSends('a').peerSends('b')
+  connection.startDraining()
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  const seen: Message[] = []
+  const messages = connection.messages()
+  await clock.run(100)
+  for await (const message of messages) seen.push(message)
+  assert.deepEqual([seen, connection.working], [['a', 'b'], false])
 })
 
 test('when we close, what is queued is dropped and counted', async () => {
@@ -288,11 +359,10 @@ test('a consumer that waits is released when the client vanishes', async () => {
   assert.deepEqual(await end, DONE)
 })
 
-for (const state of ['draining', 'closing', 'closed'] as const) {
+for (const state of ['closing', 'closed'] as const) {
   test(`messages() of a connection that is ${state} ends at once`, async () => {
     const { connection } = setup()
-    connection.startDraining()
-    if (state !== 'draining') connection.end('drain', 1012, '')
+    connection.end('drain', 1012, '')
     if (state === 'closed') connection.socketClosed()
     assert.deepEqual(await connection.messages().next(), DONE)
   })
@@ -339,7 +409,7 @@ test('what a mute connection receives is dropped, counted, and shown to nobody',
   socket.peerSends('a')
   await clock.flush()
   assert.deepEqual([socket.delivered, connection.messagesReceived, connection.messagesDropped], [[], 0, 1])
-  connection.startDraining()
+  connection.stopMessages()
   assert.deepEqual(await messages.next(), DONE)
 })
 

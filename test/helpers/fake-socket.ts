@@ -66,6 +66,8 @@ export class FakeSocket {
   #reading = false
   /** Told when nothing is pending any more. */
   readonly drains = new Set<() => void>()
+  /** Input is here that was not parsed yet. */
+  inflating = false
   /** A fragment was sent, and not the last one. */
   midMessage = false
   /** Pings that wait on our side. */
@@ -297,6 +299,7 @@ export class FakeTransport implements Transport {
 
   ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
   bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
+  holdsInput (socket: WebSocket): boolean { return fake(socket).inflating }
   isPaused (socket: WebSocket): boolean { return fake(socket).paused }
   keepAlive (socket: WebSocket, delay: number): void { fake(socket).keptAlive = delay }
   hasHandle (socket: WebSocket): boolean { return fake(socket).handle }

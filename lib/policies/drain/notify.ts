@@ -2,6 +2,7 @@
  * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
  */
 import { afterInput, inSlices } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import { attempt, isThenable } from '../../core/guard.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
@@ -14,11 +15,27 @@ export function notifyAll (host: DrainHost, until: number, done: () => void): vo
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
-  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => {
-    // Input that has arrived already is read first: a job sent before anybody knew of the drain is work in flight.
-    afterInput(clock, done)
+  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => { readInput(clock, connections, done) })
+}
+
+/**
+ * Reads input that has arrived already: a job that was sent before the client knew of the drain is work in flight. Input that
+ * is not read after the second look holds its connection as work, and does not hold the others.
+ */
+function readInput (clock: Clock, connections: readonly ManagedConnection[], done: () => void): void {
+  afterInput(clock, () => {
+    inSlices(clock, connections, (connection) => { if (isUnread(connection)) connection.readInput() }, () => {
+      afterInput(clock, () => {
+        inSlices(clock, connections, (connection) => {
+          if (isUnread(connection)) connection.readInput()
+          else if (!connection.readsInput) connection.stopMessages()
+        }, done)
+      })
+    })
   })
 }
+
+function isUnread (connection: ManagedConnection): boolean { return connection.state === 'draining' && connection.hasUnread }
 
 function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
   const { onDrain, events } = host
