@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
+import { LONGEST_TIMER } from './core/clock.ts'
 import type { Connection } from './core/connection.ts'
 import { atOnce, attempt } from './core/guard.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
@@ -58,7 +59,7 @@ export class Intake implements Acceptance {
 
   /** `opened` is told of every socket first: its handshake is over. */
   constructor (tracker: SocketTracker, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, opened: (socket: WebSocket) => void) {
-    this.closeTimeout = Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout)
+    this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
     this.#options = options
     this.#log = log

@@ -48,7 +48,7 @@ for (const name of ['idleTimeout', 'maxLifetime'] as const) {
     assert.equal(termsOf({})[name], false)
     assert.equal(termsOf({ [name]: false })[name], false)
     assert.equal(termsOf({ [name]: 1 })[name], 1)
-    assert.equal(termsOf({ [name]: 2 ** 31 - 1 })[name], 2 ** 31 - 1)
+    assert.equal(termsOf({ [name]: 90 * 86_400_000 })[name], 90 * 86_400_000)
   })
 }
 
@@ -192,8 +192,8 @@ for (const [plugin, route, expected] of INHERITED) {
 const WRONG: Array<[option: keyof TermsOptions, allowed: RegExp, ...given: unknown[]]> = [
   ['heartbeat', /true, false or an object/, 1, '25s', 0],
   ['heartbeat', /an object/, null, []],
-  ['idleTimeout', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1m', null, true, 2 ** 31],
-  ['maxLifetime', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1h', null, true, 2 ** 31],
+  ['idleTimeout', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1m', null, true, 2 ** 53],
+  ['maxLifetime', /false or a positive integer \(ms\)/, 0, -1, 1.5, '1h', null, true, 2 ** 53],
   ['messageRate', /an object/, 1, 'few', null, true],
   ['backpressure', /an object/, 1, 'few', null, true]
 ]

@@ -3,9 +3,6 @@
  */
 import { SOCKETS_ERR_INVALID_OPTION, SOCKETS_ERR_OPTION_CONFLICT } from './errors.ts'
 
-/** Longest delay a timer can hold: a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1
-
 /** Least milliseconds of a grace period or an idle timeout that a sum takes for meant, milliseconds. */
 const LEAST_PLAUSIBLE = 1_000
 
@@ -45,7 +42,7 @@ export function secondsHint (name: string, value: number): string {
 }
 
 function isWhole (value: unknown, least: number): boolean {
-  return Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_DELAY
+  return Number.isSafeInteger(value) && (value as number) >= least
 }
 
 function isPlain (value: unknown): boolean {

@@ -26,7 +26,7 @@ export interface Clock {
   wallNow(): number
   /** Milliseconds of CPU time that this process has used so far: they do not pass while another process has the CPU. */
   cpu(): number
-  /** Calls `callback` once after `delay` milliseconds. */
+  /** Calls `callback` once after `delay` milliseconds, or after LONGEST_TIMER. What waits for longer looks at the time and waits again. */
   setTimeout(callback: () => void, delay: number): Timer
   /** Cancels a timer; a fired or cancelled one is ignored. */
   clearTimeout(timer: Timer): void
@@ -36,6 +36,9 @@ export interface Clock {
 
 const { setTimeout, clearTimeout, process } = globalThis
 const wallNow = Date.now
+
+/** Longest delay that a timer of Node can hold, milliseconds: with a longer one it fires at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1
 
 /** What measures time and waits. */
 export type Ticker = Omit<Clock, 'wallNow' | 'cpu'>
@@ -49,7 +52,7 @@ export const systemClock: Clock = {
     return (user + system) / 1000
   },
   // Node cuts fractions off: a timer would be early, and whoever waits for a moment would need a second one.
-  setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.ceil(delay))),
+  setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.min(Math.ceil(delay), LONGEST_TIMER))),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   setImmediate: (callback) => { outside(() => { void scheduler.yield().then(callback) }) }
 }

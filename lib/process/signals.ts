@@ -10,7 +10,7 @@ import closeWithGrace from 'close-with-grace'
 import { isatty } from 'node:tty'
 import { isMainThread } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
-import { afterInput, systemClock } from '../core/clock.ts'
+import { afterInput, LONGEST_TIMER, systemClock } from '../core/clock.ts'
 import { deferred } from '../core/deferred.ts'
 import type { DrainTrigger } from '../core/drain-report.ts'
 import { attempt } from '../core/guard.ts'
@@ -20,9 +20,6 @@ import type { StopSignal } from '../options.ts'
 
 /** Longest wait for a logger to write what it holds, milliseconds. */
 const FLUSH_TIMEOUT = 500
-
-/** Longest delay a timer can hold: a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1
 
 /** What an app gives to be drained on a signal. */
 export interface SignalTarget {
@@ -167,7 +164,7 @@ class Shutdown {
   start (): void {
     const budget = Math.max(...this.#first.map(({ budget }) => budget))
     closeWithGrace({
-      delay: Math.min(budget + FLUSH_TIMEOUT, MAX_DELAY),
+      delay: Math.min(budget + FLUSH_TIMEOUT, LONGEST_TIMER),
       logger: false,
       skip: NO_EVENTS,
       onTimeout: (delay) => { for (const { log } of this.#apps) log.error(`killed by timeout (${delay}ms)`) }

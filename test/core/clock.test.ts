@@ -29,6 +29,17 @@ test('a timer that was cancelled does not fire, and may be cancelled again', asy
   await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 3) })
 })
 
+test('a timer of a month does not fire at once', async (t) => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => { warnings.push(warning) }
+  process.on('warning', warned)
+  t.after(() => { process.removeListener('warning', warned) })
+  const timer = systemClock.setTimeout(() => assert.fail('fired'), 31 * 86_400_000)
+  for (let i = 0; i < 5; i++) await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 2) })
+  systemClock.clearTimeout(timer)
+  assert.deepEqual(warnings, [])
+})
+
 test('an immediate runs after the call and its microtasks', async () => {
   const order: string[] = []
   await new Promise<void>((resolve) => {

@@ -290,6 +290,23 @@ test('a suite with fake timers can close its app', async (t) => {
   assert.equal(reportOf(app).connections.terminated, 1)
 })
 
+test('with the longest budget, peers have their time to answer, too', async (t) => {
+  for (const timeout of [2 ** 31 - 1, 90 * 86_400_000]) {
+    const app = await start(t, { drain: { timeout } }, (app) => {
+      app.get('/', { websocket: true }, (socket) => { socket.on('message', () => { void app.sockets.of(socket).close(4001, 'mine') }) })
+    })
+    const client = await connect(t, app, '/')
+    // It reads late, as over any network.
+    app.sockets.on('closing', () => { setTimeout(() => { client.socket.resume() }, 50) })
+    client.socket.pause()
+    client.socket.send('x')
+    assert.equal((await client.closed).code, 4001)
+    await until(() => app.sockets.size === 0)
+    assert.deepEqual(app.sockets.history.map(({ cause, code, clean }) => ({ cause, code, clean })), [{ cause: 'application', code: 4001, clean: true }])
+    await app.close()
+  }
+})
+
 test('the smallest budget is kept', async (t) => {
   const app = await start(t, { drain: { timeout: 10 } }, echo)
   const silent = await Promise.all(Array.from({ length: 20 }, () => rawConnect(t, app, '/')))

@@ -29,6 +29,20 @@ test('at the end of its longest life a connection is closed: 1012, with a delay 
   }
 })
 
+test('a life may be longer than a timer can be', () => {
+  const days = 86_400_000
+  const rig = createEnds({ maxLifetime: 90 * days })
+  const { connection } = rig.open()
+  for (let day = 1; day < 90; day++) {
+    rig.clock.stall(days)
+    rig.clock.tick(TICK)
+    assert.equal(connection.state, 'open', `on day ${day}`)
+  }
+  rig.clock.stall(days)
+  rig.clock.tick(TICK)
+  assert.notEqual(connection.state, 'open')
+})
+
 test('chance only shortens a life, by a fifth at most, and those who came together leave apart', () => {
   let seed = 0
   const rig = createEnds({ maxLifetime: MINUTE }, () => (seed = (seed + 0.618034) % 1))
