@@ -1,8 +1,7 @@
 /**
  * The library as its users get it: compiled, once a run, into a folder that is gone afterwards.
  *
- * Not the sources through tsx: that gives a name to every function with a call at run time (`keepNames` of esbuild),
- * which costs each connection memory and time that the package does not cost.
+ * Not the sources: a loader of TypeScript may change what it runs, and what is measured is what users install.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'

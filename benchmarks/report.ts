@@ -2,7 +2,7 @@
  * Writes docs/benchmarks.md, its charts, docs/benchmarks/*.svg, and docs/performance.md from the results; no figure in them is
  * by hand.
  *
- * main.ts does it after a run of everything; `node --import tsx benchmarks/report.ts [results.json] [folder]` does it again.
+ * main.ts does it after a run of everything; `node --import ./scripts/typescript.js benchmarks/report.ts [results.json] [folder]` does it again.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'

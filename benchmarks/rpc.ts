@@ -44,7 +44,7 @@ export class Child<T extends Methods<T>> {
   constructor (file: string, args: string[] = []) {
     this.#name = file.split('/').slice(-2).join('/')
     this.#process = fork(file, args, {
-      execArgv: ['--import', import.meta.resolve('tsx'), '--expose-gc'],
+      execArgv: ['--import', import.meta.resolve('../scripts/typescript.js'), '--expose-gc'],
       // Native code for masks would come to some peers by the way of others' packages.
       env: { ...process.env, WS_NO_BUFFER_UTIL: '1', WS_NO_UTF_8_VALIDATE: '1', NODE_ENV: 'production' }
     })

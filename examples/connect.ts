@@ -1,7 +1,7 @@
 // A small client for the terminal: sends the lines you type, prints what comes, and when the server goes away says
 // with which code, then waits as long as the close reason asks (`retry=`) and comes back.
 //
-//   node --import tsx examples/connect.ts [url]
+//   node --import ./scripts/typescript.js examples/connect.ts [url]
 
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -2,7 +2,7 @@
 // set no header), or in the first message. A connection ends with its token, lives on with a new one, and ends at once when
 // its user logs out.
 //
-//   node --import tsx examples/jwt.ts
+//   node --import ./scripts/typescript.js examples/jwt.ts
 //   curl -X POST localhost:3000/login/ann          a token; browsers get it as a cookie, too
 
 import { randomBytes } from 'node:crypto'

@@ -71,7 +71,7 @@ try {
   process.exit(1)
 }
 
-const connect = 'node --import tsx examples/connect.ts'
+const connect = 'node --import ./scripts/typescript.js examples/connect.ts'
 const { port: listening } = app.server.address() as AddressInfo
 say(`Listening on port ${listening}. Connect from another terminal:
 

@@ -1,7 +1,7 @@
 // `node --import ./scripts/typescript.js file.ts`: runs TypeScript, on Node 20 too, which cannot by itself.
 //
-// In place of tsx, which costs every process of the tests twice as much time to start, and names every function at run
-// time. Imports carry their extension and syntax is erasable, so the types are all there is to take away.
+// The one loader of everything here, so that the coverage of two processes can be added up. tsx costs every process of the
+// tests twice as much time to start. Imports carry their extension and syntax is erasable: only types are taken away.
 import module from 'node:module'
 
 process.setSourceMapsEnabled(true)

@@ -76,7 +76,7 @@ for (const each of CASES) {
 process.exit(failed ? 1 : 0)
 
 function run (file: string, ...args: string[]): ChildProcess {
-  const child = fork(file, args, { execArgv: ['--import', import.meta.resolve('tsx')] })
+  const child = fork(file, args, { execArgv: ['--import', import.meta.resolve('../../scripts/typescript.js')] })
   children.push(child)
   return child
 }

@@ -11,7 +11,7 @@ import { connectTo } from '../helpers/server.ts'
 
 /** Starts the example; its tokens live for so many seconds. */
 async function run (t: TestContext, tokenLifetime: number): Promise<{ http: string, ws: string, login (user: string): Promise<{ token: string, cookie: string }> }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/jwt.ts'], {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/jwt.ts'], {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, PORT: '0', TOKEN_LIFETIME: `${tokenLifetime}s` },
     stdio: ['ignore', 'pipe', 'inherit']
