@@ -111,3 +111,14 @@ test('an answer over HTTP/2 gets no Connection header, which HTTP/2 forbids', as
   session.close()
   await new Promise((resolve) => { session.once('close', resolve) })
 })
+
+for (const listening of [true, false]) {
+  test(`in the tick after app.close() Fastify answers as a closing app, ${listening ? 'listening' : 'or one that does not listen'}`, async (t) => {
+    const app = await start(t, {}, routes, listening ? {} : { listen: false })
+    await app.ready()
+    const closed = app.close()
+    await new Promise((resolve) => { process.nextTick(resolve) })
+    await assert.rejects(app.inject('/http'), { code: 'FST_ERR_REOPENED_CLOSE_SERVER' })
+    await closed
+  })
+}
