@@ -44,11 +44,19 @@ export class Child {
   /** The next message over IPC; fails when the process ends first. */
   async message<T> (): Promise<T> {
     if (this.#messages.length > 0) return this.#messages.shift() as T
-    const message = new Promise((resolve) => { this.#waiting.push(resolve) })
+    return await this.#before(new Promise<unknown>((resolve) => { this.#waiting.push(resolve) }), 'a message') as T
+  }
+
+  /** Resolves when this is in its stderr; fails when the process ends first. */
+  async noted (text: string): Promise<void> {
+    while (!this.stderr.includes(text)) await this.#before(once(this.process.stderr!, 'data'), text)
+  }
+
+  async #before<T> (event: Promise<T>, what: string): Promise<T> {
     const ended = this.exited.then(({ code, signal }) => {
-      throw new Error(`the process ended with ${code ?? signal} before it said anything: ${this.stderr}`)
+      throw new Error(`the process ended with ${code ?? signal} before ${what}: ${this.stderr}`)
     })
-    return await within(PATIENCE, Promise.race([message, ended]), 'no message from the process') as T
+    return await within(PATIENCE, Promise.race([event, ended]), `the process is silent: no ${what}`)
   }
 
   /** Sends a signal. */

@@ -2,34 +2,27 @@
  * Uncaught errors that reach a real process: what is logged, what is drained, and how it exits.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import test, { describe } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Child } from '../helpers/child.ts'
-import { connectTo, until } from '../helpers/server.ts'
+import { connectTo } from '../helpers/server.ts'
 import type { TestClient } from '../helpers/server.ts'
 import type { ServerSpec } from './fixtures/server.ts'
-import { lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
 
 const ERRORS = { signals: { errors: true } }
-/** Its drain waits for a job that never ends. */
-const HELD: ServerSpec = { options: { ...ERRORS, drain: { timeout: 20_000 } }, job: -1 }
-
-/** Starts a job, and waits until the server has it. */
-async function beginJob ({ socket }: TestClient): Promise<void> {
-  socket.send('job')
-  socket.ping()
-  await once(socket, 'pong')
-}
+/** Its drain waits for a job, which ends by the order 'finish'. */
+const HELD: ServerSpec = { options: { ...ERRORS, drain: { timeout: 60_000 } }, job: -1 }
 
 /** A process whose drain, begun by this order or signal, waits for the job of its client. */
-async function draining (t: TestContext, by: 'throw' | 'SIGTERM', app: ServerSpec = HELD): Promise<{ child: Child, client: TestClient }> {
-  const { child, urls: [url] } = await run(t, [app])
+async function draining (t: TestContext, by: 'throw' | 'SIGTERM' | 'close'): Promise<{ child: Child, client: TestClient }> {
+  const { child, urls: [url] } = await run(t, [HELD])
   const client = await connectTo(t, url!)
   await beginJob(client)
-  if (by === 'throw') child.process.send('throw')
-  else child.kill(by)
-  await until(() => child.stderr.includes('phase grace'))
+  if (by === 'SIGTERM') child.kill(by)
+  else child.process.send(by)
+  await child.noted('phase grace')
   return { child, client }
 }
 
@@ -85,10 +78,14 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   })
 
   test('an interval that throws does not cut the drain, nor fill the log', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500, cleanup: 200 }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 60_000 } }, job: -1, cleanup: 200 }])
     const client = await connectTo(t, url!)
     await beginJob(client)
     child.process.send('throw often')
+    await child.noted('phase grace')
+    // A hundred errors.
+    await sleep(500)
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 1, signal: null })
@@ -100,8 +97,9 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   })
 
   test('an error after a signal joins its drain; the exit code is 1', { skip }, async (t) => {
-    const { child, client } = await draining(t, 'SIGTERM', { options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 })
+    const { child, client } = await draining(t, 'SIGTERM')
     child.process.send('throw')
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 1, signal: null })
@@ -111,12 +109,9 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   })
 
   test('an error during app.close() joins its drain; the exit code is 1', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 }])
-    const client = await connectTo(t, url!)
-    await beginJob(client)
-    child.process.send('close')
-    await until(() => child.stderr.includes('phase grace'))
+    const { child, client } = await draining(t, 'close')
     child.process.send('throw')
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 1, signal: null })
@@ -124,8 +119,10 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   })
 
   test('the first signal after an error joins its drain', { skip }, async (t) => {
-    const { child, client } = await draining(t, 'throw', { options: { ...ERRORS, drain: { timeout: 10_000 } }, job: 500 })
+    const { child, client } = await draining(t, 'throw')
     child.kill('SIGTERM')
+    await caughtUp(child)
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 1, signal: null })

@@ -3,27 +3,24 @@
  */
 import assert from 'node:assert/strict'
 import { constants } from 'node:os'
-import { once } from 'node:events'
 import test, { describe } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Child } from '../helpers/child.ts'
 import { readDocument, tables } from '../docs/markdown.ts'
-import { connectTo, until } from '../helpers/server.ts'
+import { connectTo } from '../helpers/server.ts'
 import type { ServerSpec } from './fixtures/server.ts'
-import { lines, run, SIGNALS, skip } from './server-process.ts'
+import { beginJob, caughtUp, lines, run, SIGNALS, skip } from './server-process.ts'
 
 /** Starts a process, ends it, and returns it. */
 type Scenario = (t: TestContext) => Promise<Child>
 
-const BUDGET = { timeout: 10_000 }
+const BUDGET = { timeout: 60_000 }
 
 /** A process with these apps and a client of the first that has a job under way. */
 async function working (t: TestContext, app: ServerSpec): Promise<Child> {
   const { child, urls: [url] } = await run(t, [{ flush: 'none', ...app }])
-  const { socket } = await connectTo(t, url!)
-  socket.send('job')
-  socket.ping()
-  await once(socket, 'pong')
+  const client = await connectTo(t, url!)
+  await beginJob(client)
   return child
 }
 
@@ -43,10 +40,12 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     ['the longest budget that there is', stop({ options: { ...SIGNALS, drain: { timeout: 2 ** 31 - 1 } }, onClose: 50 }), /0 database closed/]
   ],
   'a signal while `app.close()` is under way; all apps are closed': [['a signal', async (t) => {
-    const child = await working(t, { options: { ...SIGNALS, drain: BUDGET }, job: 300 })
+    const child = await working(t, { options: { ...SIGNALS, drain: BUDGET }, job: -1 })
     child.process.send('close')
-    await until(() => child.stderr.includes('0 drain by close'))
+    await child.noted('0 drain by close')
     child.kill('SIGTERM')
+    await caughtUp(child)
+    child.process.send('finish')
     return child
   }, /0 database closed/]],
   '`beforeExit` with `errors`; all apps are closed': [['the listener is not referenced', async (t) => {
@@ -62,13 +61,13 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
   'a second signal': [['during the drain', async (t) => {
     const child = await working(t, { options: { ...SIGNALS, drain: BUDGET }, job: -1 })
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 drain by SIGTERM'))
+    await child.noted('0 drain by SIGTERM')
     child.kill('SIGINT')
     return child
   }, /second signal: everything is cut off/], ['while an onClose hangs', async (t) => {
     const { child } = await run(t, [{ options: { ...SIGNALS, drain: BUDGET }, onClose: -1, flush: 'none' }])
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 database closing'))
+    await child.noted('0 database closing')
     child.kill('SIGTERM')
     return child
   }, /second signal: everything is cut off/]],
@@ -83,10 +82,11 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     child.process.send('throw')
     return child
   }, /uncaught error: draining[^]*0 database closed/], ['during', async (t) => {
-    const child = await working(t, { options: { signals: { errors: true }, drain: BUDGET }, job: 300 })
+    const child = await working(t, { options: { signals: { errors: true }, drain: BUDGET }, job: -1 })
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 drain by SIGTERM'))
+    await child.noted('0 drain by SIGTERM')
     child.process.send('reject undefined')
+    child.process.send('finish')
     return child
   }, /uncaught error: draining[^]*0 database closed/]],
   'an uncaught error without `errors`; at once, without a drain': [['before', async (t) => {
@@ -96,7 +96,7 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
   }, /^(?![^]*0 drain)[^]*exit 1/], ['during', async (t) => {
     const child = await working(t, { options: { ...SIGNALS, drain: BUDGET }, job: -1 })
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 drain by SIGTERM'))
+    await child.noted('0 drain by SIGTERM')
     child.process.send('throw')
     return child
   }, /^(?![^]*0 drained)[^]*exit 1/]],

@@ -2,11 +2,13 @@
  * Processes with the servers of fixtures/server.ts, for tests that send them signals and errors.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import type { DrainReport } from '../../lib/index.ts'
 import { forkFixture } from '../helpers/child.ts'
 import type { Child } from '../helpers/child.ts'
 import { assertConsistent } from '../helpers/server.ts'
+import type { TestClient } from '../helpers/server.ts'
 import type { ServerSpec, Spec } from './fixtures/server.ts'
 
 export const skip = process.platform === 'win32' && 'no signals'
@@ -20,6 +22,19 @@ export async function run (t: TestContext, apps: ServerSpec[], rest: Omit<Spec, 
   const child = forkFixture(t, 'server', [JSON.stringify({ apps, ...rest })], how)
   const { ports } = await child.message<{ ports: number[] }>()
   return { child, urls: ports.map((port) => `ws://127.0.0.1:${port}/`) }
+}
+
+/** Begins a job of the server's, and returns when the server has it. */
+export async function beginJob ({ socket }: TestClient): Promise<void> {
+  socket.send('job')
+  socket.ping()
+  await once(socket, 'pong')
+}
+
+/** Returns when the process has dealt with the signals that it was sent before, which come by another way than orders. */
+export async function caughtUp (child: Child): Promise<void> {
+  child.process.send('echo')
+  assert.equal(await child.message(), 'echo')
 }
 
 /** What the process has noted, in order. */

@@ -7,8 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test, { describe } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { TYPESCRIPT } from '../helpers/child.ts'
-import { connectTo, logged, start, until } from '../helpers/server.ts'
-import { lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { connectTo, logged, start } from '../helpers/server.ts'
+import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+
+/** Time for a drain that waits for an order. */
+const LONG = { terminationGracePeriod: 120_000 }
 
 // Most of their time the processes wait: three at once.
 describe('a process that gets', { concurrency: 3 }, () => {
@@ -45,7 +48,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
   test('SIGTERM serves new clients while it settles, and app.close() ends the settling', { skip }, async (t) => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 120_000, settleDelay: 60_000 } } }])
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('phase settle'))
+    await child.noted('phase settle')
     const late = await connectTo(t, url!)
     late.socket.send('x')
     assert.equal(await late.next(), 'done x')
@@ -57,12 +60,12 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('a reply in flight arrives before the frame', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 200 }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1 }])
     const client = await connectTo(t, url!)
-    client.socket.send('job')
-    client.socket.ping()
-    await once(client.socket, 'pong')
+    await beginJob(client)
     child.kill('SIGTERM')
+    await child.noted('phase grace')
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
@@ -73,11 +76,9 @@ describe('a process that gets', { concurrency: 3 }, () => {
     test(`${second} after ${first} cuts everything off, starts every cleanup, tells so and exits 1`, { skip }, async (t) => {
       const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1 }])
       const client = await connectTo(t, url!)
-      client.socket.send('for ever')
-      client.socket.ping()
-      await once(client.socket, 'pong')
+      await beginJob(client)
       child.kill(first)
-      await until(() => child.stderr.includes('phase grace'))
+      await child.noted('phase grace')
       child.kill(second)
       await client.closed
       assert.deepEqual(await child.exited, { code: 1, signal: null })
@@ -95,7 +96,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 25_000, settleDelay: 20_000 } } }])
     const client = await connectTo(t, url!)
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('phase settle'))
+    await child.noted('phase settle')
     child.kill('SIGTERM')
     await client.closed
     assert.deepEqual(await child.exited, { code: 1, signal: null })
@@ -105,9 +106,9 @@ describe('a process that gets', { concurrency: 3 }, () => {
   test('a third and a tenth signal change nothing', { skip }, async (t) => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, flush: 300 }])
     const client = await connectTo(t, url!)
-    client.socket.send('for ever')
+    await beginJob(client)
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('phase grace'))
+    await child.noted('phase grace')
     for (let i = 0; i < 9; i++) child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 1, signal: null })
     assert.equal(loggedReport(child).aborted, true)
@@ -116,7 +117,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
   test('a second signal while the log is flushed does not kill the process', { skip }, async (t) => {
     const { child } = await run(t, [{ options: SIGNALS, flush: -1 }])
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 database closed'))
+    await child.noted('0 database closed')
     child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 1, signal: null })
     assert.ok(lines(child).includes('exit 1'))
@@ -124,15 +125,15 @@ describe('a process that gets', { concurrency: 3 }, () => {
 
   test('two apps in one process drain in parallel, and the process exits after both', { skip }, async (t) => {
     const { child, urls } = await run(t, [
-      { options: { ...SIGNALS, drain: { timeout: 10_000 } } },
-      { options: { ...SIGNALS, drain: { timeout: 10_000, code: 1001 } }, job: 400, cleanup: 100 }
+      { options: { ...SIGNALS, drain: LONG } },
+      { options: { ...SIGNALS, drain: { ...LONG, code: 1001 } }, job: -1 }
     ])
     const [quick, slow] = await Promise.all(urls.map((url) => connectTo(t, url))) as [Awaited<ReturnType<typeof connectTo>>, Awaited<ReturnType<typeof connectTo>>]
-    slow.socket.send('job')
-    slow.socket.ping()
-    await once(slow.socket, 'pong')
+    await beginJob(slow)
     child.kill('SIGTERM')
     assert.equal((await quick.closed).code, 1012)
+    await child.noted('0 database closed')
+    child.process.send('finish')
     assert.equal(await slow.next(), 'done job')
     assert.equal((await slow.closed).code, 1001)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
@@ -153,13 +154,10 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const hanging = { options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1 }
     const { child, urls } = await run(t, [hanging, hanging])
     const clients = await Promise.all(urls.map((url) => connectTo(t, url)))
-    for (const { socket } of clients) {
-      socket.send('for ever')
-      socket.ping()
-      await once(socket, 'pong')
-    }
+    for (const client of clients) await beginJob(client)
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 phase grace') && child.stderr.includes('1 phase grace'))
+    await child.noted('0 phase grace')
+    await child.noted('1 phase grace')
     child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 1, signal: null })
     for (const index of [0, 1]) assert.equal(loggedReport(child, index).aborted, true)
@@ -170,7 +168,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const clients = await Promise.all(urls.map((url) => connectTo(t, url)))
     child.process.send('close')
     assert.equal((await clients[0]!.closed).code, 1012)
-    await until(() => child.stderr.includes('0 database closed'))
+    await child.noted('0 database closed')
     clients[1]!.socket.send('x')
     assert.equal(await clients[1]!.next(), 'done x')
     child.kill('SIGTERM')
@@ -183,7 +181,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const client = await connectTo(t, url!)
     child.process.send('close')
     await client.closed
-    await until(() => child.stderr.includes('0 database closed'))
+    await child.noted('0 database closed')
     child.process.send('disconnect')
     assert.deepEqual(await child.exited, { code: 0, signal: null })
   })
@@ -192,7 +190,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 1_500, settleDelay: 1_000 } } }])
     const clients = await Promise.all(Array.from({ length: 10 }, () => connectTo(t, url!)))
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('phase settle'))
+    await child.noted('phase settle')
     child.kill('SIGSTOP')
     await sleep(2_000)
     child.kill('SIGCONT')
@@ -206,14 +204,14 @@ describe('a process that gets', { concurrency: 3 }, () => {
 
   for (const beside of ['close', 'drain'] as const) {
     test(`a signal while ${beside}() is under way joins it, and exits 0`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 300 }])
+      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1 }])
       const client = await connectTo(t, url!)
-      client.socket.send('job')
-      client.socket.ping()
-      await once(client.socket, 'pong')
+      await beginJob(client)
       child.process.send(beside)
-      await until(() => child.stderr.includes('phase grace'))
+      await child.noted('phase grace')
       child.kill('SIGTERM')
+      await caughtUp(child)
+      child.process.send('finish')
       assert.equal(await client.next(), 'done job')
       assert.equal((await client.closed).code, 1012)
       assert.deepEqual(await child.exited, { code: 0, signal: null })
@@ -258,12 +256,14 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('another plugin\'s preClose that outlasts pluginTimeout does not end the process before the drain has ended', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 1_200, cleanup: 100, hangs: true }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1, cleanup: 100, hangs: true }])
     const client = await connectTo(t, url!)
-    client.socket.send('job')
-    client.socket.ping()
-    await once(client.socket, 'pong')
+    await beginJob(client)
     child.kill('SIGTERM')
+    await child.noted('phase grace')
+    // Longer than pluginTimeout.
+    await sleep(900)
+    child.process.send('finish')
     assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     const { signal } = await child.exited

@@ -9,8 +9,8 @@ import test, { describe } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { StopSignal } from '../../lib/index.ts'
 import type { Child } from '../helpers/child.ts'
-import { connectTo, until } from '../helpers/server.ts'
-import { lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { connectTo } from '../helpers/server.ts'
+import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
 
 /** Every std stream is a terminal, as far as the process can tell. */
 const ON_A_TERMINAL = ['--import', `data:text/javascript,${encodeURIComponent(`
@@ -41,15 +41,17 @@ describe('a process', { concurrency: 3 }, () => {
   }
 
   test('without a terminal (nohup, a service) survives a hangup, also in a drain', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 500 }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 }])
     const client = await connectTo(t, url!)
     child.kill('SIGHUP')
-    client.socket.send('x')
-    assert.equal(await client.next(), 'done x')
-    client.socket.send('y')
+    await caughtUp(child)
+    await beginJob(client)
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 drain by'))
+    await child.noted('phase grace')
     child.kill('SIGHUP')
+    await caughtUp(child)
+    child.process.send('finish')
+    assert.equal(await client.next(), 'done job')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
     assert.equal(loggedReport(child).trigger, 'SIGTERM')
@@ -128,13 +130,14 @@ describe('a process', { concurrency: 3 }, () => {
   })
 
   test('drains an app, too, that begins to listen after the signal', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, job: 500 }, { options: SIGNALS, listen: false }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 }, { options: SIGNALS, listen: false }])
     const client = await connectTo(t, url!)
-    client.socket.send('job')
-    client.socket.ping()
+    await beginJob(client)
     child.kill('SIGTERM')
-    await until(() => child.stderr.includes('0 drain by SIGTERM'))
+    await child.noted('0 phase grace')
     child.process.send('listen last')
+    await child.noted('1 drained')
+    child.process.send('finish')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
     const noted = lines(child)
