@@ -5,7 +5,7 @@
  * Both in slices, and begun early enough for what is left to do, however little CPU there is: close frames are given up
  * before the drain is late.
  */
-import { afterInput, inSlices, LONG_SLICE, SLICE } from '../../core/clock.ts'
+import { afterInput, inSlices, LONG_SLICE, RUN, SLICE } from '../../core/clock.ts'
 import type { DrainHost } from './drain-host.ts'
 import type { Farewell } from './farewell.ts'
 import type { Pace } from './pace.ts'
@@ -62,9 +62,11 @@ export class CutOff {
     const { registry, clock } = this.#host
     const left = () => [...registry.snapshot(), ...registry.late]
     const slice = aborted ? Infinity : LONG_SLICE
-    const tellUntil = aborted ? 0 : clock.now() + LONG_SLICE
+    const tellUntil = clock.now() + LONG_SLICE
+    let told = 0
     inSlices(clock, left(), (connection) => {
-      this.#farewell.kill(connection, clock.now() < tellUntil)
+      // The first frames take longest, in code that has not run yet: a few are sent however long that takes.
+      this.#farewell.kill(connection, !aborted && (told++ < RUN || clock.now() < tellUntil))
       connection.rushCleanups()
     }, () => {
       afterInput(clock, () => { inSlices(clock, left(), (connection) => { connection.giveUp() }, done, slice) })
