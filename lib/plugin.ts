@@ -156,7 +156,9 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     abort: () => { tracker.abortDrain() }
   }
   app.addHook('onListen', async () => {
-    closing.listens(secondaryServers(root))
+    const secondary = secondaryServers(root)
+    closing.listens(secondary)
+    handshakes.watchSecondary(secondary)
     listens = true
     // engine.io closes its server in a listener of 'listening', ws tells a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })

@@ -13,7 +13,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
-import { afterEarlierAnswers, bytesWritten, endSoon, guardErrors, isTaken, releaseErrors, responseOn } from './upgrades.ts'
+import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, isTaken, releaseErrors, responseOn } from './upgrades.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 import { rawSocketOf } from './ws-internals.ts'
@@ -87,6 +87,9 @@ export function isRefused (request: IncomingMessage): boolean {
   return (request as Request)[kHandshake]?.refused === true
 }
 
+/** The 'upgrade' listeners of all applications. */
+const ours = new WeakSet<object>()
+
 export class Handshakes implements Verification {
   readonly #door: Door
   readonly #underWay = new Map<Duplex, Handshake>()
@@ -115,9 +118,20 @@ export class Handshakes implements Verification {
     this.#listener = (request, raw, head) => {
       // Also where another listener has taken it: nothing says that it guards it.
       guardErrors(raw)
-      afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) })
+      const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) }) }
+      if (server.listenerCount('upgrade') === 1 || server.listeners('upgrade').at(-1) === this.#listener) return go()
+      // Others were added later, and come first from now on.
+      this.goLast()
+      queueMicrotask(go)
     }
     server.on('upgrade', this.#listener)
+    ours.add(this.#listener)
+    declineOffers(server, server, ours)
+  }
+
+  /** The same for servers whose 'upgrade' events are handed on to the one that is watched. */
+  watchSecondary (servers: Iterable<Server>): void {
+    for (const server of servers) if (this.#server !== null) declineOffers(server, this.#server, ours)
   }
 
   /** Puts our listener behind all others: they take what is theirs, while Fastify answers everything, with 404 if need be. */
@@ -190,6 +204,8 @@ export class Handshakes implements Verification {
       if (raw.writableEnded) endSoon(raw)
       return
     }
+    // A body that is not here yet, Node 26 has begun to parse: that request is refused as a handshake.
+    if (!asksForWebSocket(request) && request.complete) return answerOverHttp(server, request, raw, head)
     const refused = this.#door.arrived(request, raw)
     const handshake = this.#begin(request, raw, { counted: refused === null })
     if (refused === null) this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) })

@@ -6,11 +6,12 @@
  * socket is guarded from the event until ws has taken it, or to its end. Requests may be pipelined (RFC 9112 §9.3.2): an
  * upgrade behind one that is not answered yet waits for that answer.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import http from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /** What Node keeps to itself of a raw socket: the response that is being written to it. */
-type RawSocket = Duplex & { _httpMessage?: ServerResponse | null, bytesWritten?: number }
+type RawSocket = Duplex & { _httpMessage?: ServerResponse | null, bytesWritten?: number, server?: Server }
 
 /** Keeps errors of a raw socket from the process; may be called twice. */
 export function guardErrors (raw: Duplex): void {
@@ -34,7 +35,9 @@ export function bytesWritten (raw: Duplex): number {
 }
 
 /** Calls back once all requests before this one are answered: at once as a rule, and never where the connection ends first. */
-export function afterEarlierAnswers (request: IncomingMessage, raw: Duplex, callback: () => void): void {
+export function afterEarlierAnswers (request: IncomingMessage, stream: Duplex, callback: () => void): void {
+  // Node 26 hands over a stream of its own where the request has a body; requests of `injectWS` have no socket.
+  const raw = (request.socket as Duplex | undefined) ?? stream
   const response = responseOn(raw)
   if (response === undefined || response.req === request) return callback()
   // Node has removed these listeners of its own: without the first, an answer larger than the buffers would stop halfway;
@@ -49,7 +52,7 @@ export function afterEarlierAnswers (request: IncomingMessage, raw: Duplex, call
   response.once('finish', () => {
     raw.removeListener('drain', onDrain)
     raw.removeListener('end', onEnd)
-    afterEarlierAnswers(request, raw, callback)
+    afterEarlierAnswers(request, stream, callback)
   })
 }
 
@@ -64,4 +67,58 @@ export function isTaken (raw: Duplex, alone: boolean): boolean {
 /** Ends TCP once what was written has left. */
 export function endSoon (raw: Duplex): void {
   raw.end(() => { raw.destroy() })
+}
+
+/** Headers that are about the offer of another protocol, and those that only its connection has (RFC 9110 §7.8, RFC 7540 §3.2.1). */
+const OFFER = new Set(['upgrade', 'http2-settings'])
+
+/** Says whether a request asks for a WebSocket; `h2c` and the like are offers that a server may ignore (RFC 9110 §7.8). */
+export function asksForWebSocket ({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return headers.upgrade?.trim().toLowerCase() === 'websocket'
+}
+
+/** Asked by Node, from 24.9 on, whether a request is to be an 'upgrade'; elsewhere there is no such property. */
+interface AskingServer {
+  shouldUpgradeCallback?: (request: Pick<IncomingMessage, 'headers'>) => boolean
+}
+
+const declining = new WeakSet<object>()
+
+/**
+ * Has Node itself answer offers of other protocols, as long as the listeners of `main` are `ours` and no other may want them.
+ * `main` is the server whose 'upgrade' listeners count: for 'localhost' Fastify opens several, which hand their events to one.
+ */
+export function declineOffers (server: Server, main: Server, ours: WeakSet<object>): void {
+  const asking = server as Server & AskingServer
+  const { shouldUpgradeCallback } = asking
+  // Once a server: it may outlive the application.
+  if (shouldUpgradeCallback === undefined || declining.has(server)) return
+  declining.add(server)
+  asking.shouldUpgradeCallback = (request) => shouldUpgradeCallback.call(server, request) &&
+    (asksForWebSocket(request) || !main.listeners('upgrade').every((listener) => ours.has(listener)))
+}
+
+/**
+ * Has Node read a request again without its offer of another protocol, body and all, and answer it over HTTP/1.1: with a
+ * listener for 'upgrade' Node takes every offer for accepted. Its own function is called, and no 'connection' event emitted:
+ * to other listeners of that event this would be one more connection, for each such request.
+ */
+export function answerOverHttp (server: Server, request: IncomingMessage, raw: Duplex, head: Buffer): void {
+  releaseErrors(raw)
+  const { method, url, httpVersion, rawHeaders } = request
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase()
+    if (OFFER.has(name)) continue
+    let value = rawHeaders[i + 1]!
+    if (name === 'connection') value = value.split(',').filter((option) => !OFFER.has(option.trim().toLowerCase())).join(',')
+    if (value !== '' || name !== 'connection') text += `${rawHeaders[i]}: ${value}\r\n`
+  }
+  raw.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]))
+  ;(http as unknown as { _connectionListener (this: Server, socket: Duplex): void })._connectionListener.call(serverOf(raw) ?? server, raw)
+}
+
+/** The server that has accepted a socket: for 'localhost' Fastify opens several, and hands on only their 'upgrade' events. */
+function serverOf (raw: Duplex): Server | undefined {
+  return (raw as RawSocket).server
 }
