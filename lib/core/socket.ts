@@ -19,7 +19,8 @@ export interface Frame {
   readonly bytes: Uint8Array
   /** What it carries. */
   readonly payload: Uint8Array
-  readonly isBinary: boolean
+  /** The message itself, where it is text. */
+  readonly text: string | undefined
 }
 
 export interface Transport {

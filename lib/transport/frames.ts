@@ -11,10 +11,10 @@ const FIN = 0x80
 
 /** A message for many: text as text, bytes as binary (RFC 6455 §5.6). */
 export function messageFrame (data: string | Uint8Array): Frame {
-  const isBinary = typeof data !== 'string'
-  const payload = isBinary ? data : Buffer.from(data)
-  const bytes = encode(isBinary ? Opcode.binary : Opcode.text, payload)
-  return { bytes, payload: bytes.subarray(bytes.length - payload.byteLength), isBinary }
+  const text = typeof data === 'string' ? data : undefined
+  const payload = typeof data === 'string' ? Buffer.from(data) : data
+  const bytes = encode(text === undefined ? Opcode.binary : Opcode.text, payload)
+  return { bytes, payload: bytes.subarray(bytes.length - payload.byteLength), text }
 }
 
 /** A whole unmasked frame (RFC 6455 §5.2). */

@@ -125,6 +125,26 @@ function examine (sender: Sender): boolean {
   }
 }
 
+/** Methods that were looked at, and the last one that was that of ws. */
+const sends = new WeakMap<object, boolean>()
+let latestSend: unknown = null
+
+/**
+ * Whether a method is the `send` of ws. One that took its place before this package was loaded can only be told by its
+ * source: the real one names this error and hands the message to the sender, minified too.
+ */
+export function isSendOfWs (send: unknown): boolean {
+  if (send === latestSend) return true
+  if (typeof send !== 'function') return false
+  let answer = sends.get(send)
+  if (answer === undefined) {
+    const source = Function.prototype.toString.call(send)
+    sends.set(send, answer = source.includes('WebSocket is not open') && source.includes('_sender.send('))
+  }
+  if (answer) latestSend = send
+  return answer
+}
+
 // ——— memory
 
 /** What no two sockets need of their own while nothing was negotiated (RFC 6455 §9). */

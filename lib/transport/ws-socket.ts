@@ -20,7 +20,7 @@ import { endOnce, hangUp, isOurs } from './hang-up.ts'
 import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 import { inheritedMethods, kClose, replaceableMethods } from './replaced-methods.ts'
-import { kSend } from './writes.ts'
+import { kBase, kSend } from './writes.ts'
 import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, isFlooded, OWN_METHOD, peerCode, peerReason, rawSocketOf, receiverOf } from './ws-internals.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
@@ -95,8 +95,15 @@ export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Se
   if (classes === undefined) adopted.set(policy, classes = new WeakMap())
   let shared = classes.get(base)
   if (shared === undefined) classes.set(base, shared = overrides(base, policy))
-  Object.defineProperties(socket, shared)
+  const own = ownMethods(socket, shared)
+  Object.defineProperties(socket, own === null ? shared : overrides(Object.create(base, own) as WebSocket, policy))
   Object.defineProperty(socket, kClients, { value: clients })
+}
+
+/** Methods that were put on the socket itself before it was adopted: the overrides call them. */
+function ownMethods (socket: WebSocket, shared: PropertyDescriptorMap): PropertyDescriptorMap | null {
+  const names = Object.keys(socket).filter((name) => Object.hasOwn(shared, name))
+  return names.length === 0 ? null : Object.fromEntries(names.map((name) => [name, Object.getOwnPropertyDescriptor(socket, name)!]))
 }
 
 /** The overrides, shared by all sockets of one class. */
@@ -119,6 +126,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       const connection = this[kConnection]
       if (connection?.suppressed) return refuseSend(args)
       connection?.sending()
+      // Looked up at each call: it may be wrapped at any time.
       Reflect.apply(base.send, this, args)
       connection?.sent()
     },
@@ -164,7 +172,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       remove.call(this, type, listener)
     }
   }
-  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: isTheirs(base, 'send') ? undefined : methods.send }) as PropertyDescriptorMap
+  const descriptors = Object.getOwnPropertyDescriptors({ ...methods, [kSend]: methods.send, [kBase]: base }) as PropertyDescriptorMap
   for (const name of ON_ATTRIBUTES) {
     const attribute = Object.getOwnPropertyDescriptor(findOwner(base, name)!, name)!
     descriptors[name] = {

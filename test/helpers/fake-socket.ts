@@ -281,11 +281,11 @@ export class FakeTransport implements Transport {
   bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
   frame (data: string | Uint8Array): EncodedFrame {
     const payload = Buffer.from(data as string)
-    return { bytes: payload, payload, isBinary: typeof data !== 'string' }
+    return { bytes: payload, payload, text: typeof data === 'string' ? data : undefined }
   }
 
-  write (socket: WebSocket, { payload, isBinary }: EncodedFrame): boolean {
-    fake(socket).send(isBinary ? Buffer.from(payload) : Buffer.from(payload).toString())
+  write (socket: WebSocket, { payload, text }: EncodedFrame): boolean {
+    fake(socket).send(text ?? Buffer.from(payload))
     return fake(socket).pending === 0
   }
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import type { WebSocket } from 'ws'
+import { WebSocket } from 'ws'
 import * as internals from '../../lib/transport/ws-internals.ts'
 import { connect, start } from '../helpers/server.ts'
 
@@ -32,6 +32,18 @@ test('a socket with a sender and no raw socket is not direct: there is nothing t
   assert.equal(internals.isDirect(socket), true)
   const shown = { readyState: 1, OPEN: 1, _sender: (socket as unknown as { _sender: object })._sender } as unknown as WebSocket
   assert.equal(internals.isDirect(shown), false)
+})
+
+test('the send of ws is known by its source, also minified; one that calls it is not', () => {
+  const { send } = WebSocket.prototype
+  const minified = class { declare _sender: { send (...args: unknown[]): void }; declare readyState: number; send (e: unknown, t: unknown) { if (this.readyState === 0) throw new Error('WebSocket is not open: readyState 0 (CONNECTING)'); this._sender.send(e, t) } }
+  const wrapped = function (this: WebSocket, ...args: never[]) { Reflect.apply(send, this, args) }
+  const own = function (this: { _sender: { send (data: string): void } }, data: string) { this._sender.send(data) }
+  // Twice: what was found is kept.
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual([send, minified.prototype.send].map(internals.isSendOfWs), [true, true])
+    assert.deepEqual([wrapped, own, send.bind(null as never), undefined, null].map(internals.isSendOfWs), [false, false, false, false, false])
+  }
 })
 
 test('nobody else names what ws keeps to itself', () => {
