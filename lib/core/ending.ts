@@ -9,6 +9,7 @@ import type { ConnectionHost } from './connection-host.ts'
 import { SOCKETS_ERR_CLOSED } from './errors.ts'
 import type { ClosedError } from './errors.ts'
 import type { Identity } from './identity.ts'
+import type { Vitals } from './vitals.ts'
 
 /** What an endpoint reports when it received no close frame (RFC 6455 §7.1.5); never sent. */
 export const NO_CLOSE_FRAME = 1006
@@ -48,9 +49,9 @@ export class Ending {
     return Object.assign(error, { closeCause: this.cause, closeCode: this.code, closeReason: this.reason }) as unknown as ClosedError
   }
 
-  toRecord (host: ConnectionHost, connection: Identity, messages: number, dropped: number): CloseRecord {
+  toRecord (host: ConnectionHost, connection: Vitals, messages: number, dropped: number): CloseRecord {
     const { clock, transport } = host
-    const { id, route, openedAt, socket } = connection
+    const { id, route, openedAt, bornAt, socket } = connection
     return (this.record = {
       id,
       route,
@@ -59,8 +60,8 @@ export class Ending {
       reason: this.reason,
       clean: transport.closedCleanly(socket),
       openedAt,
-      // Wall time may have been set back meanwhile.
-      duration: Math.max(0, clock.wallNow() - openedAt),
+      // Not by `openedAt`: the wall clock may have been set meanwhile. `bornAt` is rounded up.
+      duration: Math.max(0, Math.round(clock.now() - bornAt)),
       bytesReceived: transport.bytesReceived(socket),
       bytesSent: transport.bytesSent(socket),
       messages,
