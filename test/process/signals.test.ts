@@ -72,9 +72,9 @@ describe('a process that gets', { concurrency: 3 }, () => {
     assert.deepEqual(loggedReport(child).work, { inFlight: 1, finished: 1, abandoned: 0 })
   })
 
-  for (const [first, second] of [['SIGTERM', 'SIGTERM'], ['SIGTERM', 'SIGINT']] as const) {
+  for (const [first, second, flush] of [['SIGTERM', 'SIGTERM', 20], ['SIGTERM', 'SIGINT', 'none']] as const) {
     test(`${second} after ${first} cuts everything off, starts every cleanup, tells so and exits 1`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1 }])
+      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1, flush }])
       const client = await connectTo(t, url!)
       await beginJob(client)
       child.kill(first)
@@ -111,6 +111,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     await child.noted('phase grace')
     for (let i = 0; i < 9; i++) child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.equal(child.logs.filter(({ msg }) => /second signal/.test(msg)).length, 1)
     assert.equal(loggedReport(child).aborted, true)
   })
 
@@ -148,6 +149,24 @@ describe('a process that gets', { concurrency: 3 }, () => {
       assert.equal(loggedReport(child, index).connections.clean, 1)
       assert.ok(child.logs.filter(({ name }) => name === `app ${index}`).length > 0)
     }
+  })
+
+  test('the app with the longest budget decides how long the process may take, and all are waited for', { skip }, async (t) => {
+    const { child, urls: [url] } = await run(t, [
+      { options: { ...SIGNALS, drain: LONG }, job: -1 },
+      { options: { ...SIGNALS, drain: { timeout: 200, reserve: 0 } } }
+    ])
+    const client = await connectTo(t, url!)
+    await beginJob(client)
+    child.kill('SIGTERM')
+    await child.noted('0 phase grace')
+    await child.noted('1 database closed')
+    // Longer than the budget of the other.
+    await sleep(1_000)
+    child.process.send('finish')
+    assert.equal((await client.closed).code, 1012)
+    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.ok(lines(child).includes('0 database closed'))
   })
 
   test('a second signal cuts off both of two apps', { skip }, async (t) => {
@@ -306,6 +325,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const { child } = await run(t, [{ options: SIGNALS, flush: 0 }])
     child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 0, signal: null })
+    assert.deepEqual(child.logs.filter(({ msg }) => msg === 'leaving').map(({ level, trigger }) => [level, trigger]), [[30, 'SIGTERM']])
     assert.deepEqual(lines(child).filter((line) => !line.includes('phase')), ['0 drain by SIGTERM', '0 drained', '0 database closing', '0 database closed', 'exit 0'])
   })
 })

@@ -12,11 +12,11 @@ import type { Child } from '../helpers/child.ts'
 import { connectTo } from '../helpers/server.ts'
 import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
 
-/** Every std stream is a terminal, as far as the process can tell. */
+/** stderr is a terminal, as far as the process can tell; the other std streams are none. */
 const ON_A_TERMINAL = ['--import', `data:text/javascript,${encodeURIComponent(`
   import tty from 'node:tty'
   import { syncBuiltinESMExports } from 'node:module'
-  tty.isatty = () => true
+  tty.isatty = (fd) => fd === 2
   syncBuiltinESMExports()`)}`]
 
 const left = (child: Child) => child.logs.filter(({ msg }) => msg.startsWith('signal is not taken')).map(({ signal, msg }) => [signal, msg])
@@ -130,13 +130,13 @@ describe('a process', { concurrency: 3 }, () => {
   })
 
   test('drains an app, too, that begins to listen after the signal', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 }, { options: SIGNALS, listen: false }])
+    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 }, { options: SIGNALS, listen: false, onClose: 300 }])
     const client = await connectTo(t, url!)
     await beginJob(client)
     child.kill('SIGTERM')
     await child.noted('0 phase grace')
     child.process.send('listen last')
-    await child.noted('1 drained')
+    await child.noted('1 drain by SIGTERM')
     child.process.send('finish')
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
