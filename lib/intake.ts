@@ -29,9 +29,6 @@ import { attach } from './transport/ws-socket.ts'
 /** Least time ws itself is to wait for an answer, milliseconds; ours is shorter, and knows when the frame has left. */
 const WS_CLOSE_TIMEOUT = 30_000
 
-/** What is said of whatever a connection's code threw. */
-const FAILED = 'handler or listener of a socket failed'
-
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 
 interface Upgrade {
@@ -156,8 +153,7 @@ export class Intake implements Acceptance {
     if (errorHandler !== undefined && upgrade !== undefined) {
       return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
     }
-    // A serializer may trip over what was thrown: that it was is told all the same.
-    return attempt(() => { connection.log.error({ err: error }, FAILED) }, () => { connection.log.error(FAILED) })
+    return (connection as ManagedConnection).note('error', { err: error }, 'handler or listener of a socket failed')
   }
 
   /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
@@ -167,7 +163,7 @@ export class Intake implements Acceptance {
     return function (this: FastifyInstance, error, socket, request, reply) {
       const connection = connectionOf(socket)!
       if (errorHandler === undefined) return intake.unheardError(connection, error)
-      attempt(() => connection.blame(() => errorHandler.call(this, error, socket, request, reply)), (err) => { intake.#log.error({ err }, 'errorHandler failed') })
+      attempt(() => connection.blame(() => errorHandler.call(this, error, socket, request, reply)), (err) => { connection.note('error', { err }, 'errorHandler failed') })
     }
   }
 

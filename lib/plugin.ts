@@ -12,6 +12,7 @@ import fp from 'fastify-plugin'
 import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
+import { LineBudget } from './core/line-budget.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
 import { attempt, guardLog } from './core/guard.ts'
 import { Doorkeeper } from './doorkeeper.ts'
@@ -46,12 +47,14 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   if (app.hasDecorator('sockets') || UpgradeTurn.isTaken(upgradeServer, root)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   const { clock } = options
   const log = guardLog(app.log)
-  const gate = new LogGate(clock, log)
+  const lines = new LineBudget()
+  const gate = new LogGate(clock, log, lines)
 
   const tracker = new SocketTracker(options, {
     clock,
     transport: wsTransport,
     log,
+    lines,
     adopt: (server) => {
       takeServer(server, intake)
       closing.serverAdopted()
@@ -78,7 +81,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
-  logEvents(tracker, log, gate)
+  logEvents(tracker, log, gate, lines)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
   if (!adopted) {

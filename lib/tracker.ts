@@ -24,6 +24,7 @@ import { attempt } from './core/guard.ts'
 import type { LifecycleEvents, Listener, Refusal } from './core/events.ts'
 import { matcher } from './core/filter.ts'
 import type { Filter } from './core/filter.ts'
+import type { LineBudget } from './core/line-budget.ts'
 import { ManagedConnection } from './core/managed-connection.ts'
 import { Registry } from './core/registry.ts'
 import { RunningClock } from './core/running-clock.ts'
@@ -49,6 +50,8 @@ export interface TrackerParts extends OverseerParts {
   clock: Clock
   transport: Transport
   log: FastifyBaseLogger
+  /** What may be logged about connections and hooks. */
+  lines: LineBudget
   /** Takes a foreign ws server. */
   adopt (server: WebSocketServer): void
   /** Ends the handshakes that still wait in a hook. */
@@ -71,7 +74,10 @@ export class SocketTracker implements Tracker {
   constructor (options: ResolvedOptions, parts: TrackerParts) {
     this.#options = options
     this.#parts = parts
-    const hookFailed = (err: unknown, hook: string) => { parts.log.error({ err }, `${hook} failed`) }
+    const hookFailed = (err: unknown, hook: string) => {
+      const message = `${hook} failed`
+      if (parts.lines.spend(message)) parts.log.error({ err }, message)
+    }
     this.events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
     this.#registry = new Registry(options.history)
     const running = new Deadlines(new RunningClock(parts.clock))
@@ -83,6 +89,7 @@ export class SocketTracker implements Tracker {
       running,
       terms: options.terms,
       events: this.events,
+      lines: parts.lines,
       registry: this.#registry,
       closeTimeout: options.closeTimeout,
       cleanupTimeout: options.cleanupTimeout,

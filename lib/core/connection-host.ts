@@ -8,6 +8,7 @@ import type { CloseRecord, Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Events } from './events.ts'
+import type { LineBudget } from './line-budget.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import type { Registry } from './registry.ts'
 import type { Transport } from './socket.ts'
@@ -27,6 +28,8 @@ export interface ConnectionHost {
   /** Terms of connections whose route says nothing. */
   readonly terms: Terms
   readonly events: Events
+  /** What may be logged about connections and hooks. */
+  readonly lines: LineBudget
   readonly registry: Registry
   /** Milliseconds a peer has to answer a close frame, from when the frame has left. */
   readonly closeTimeout: number

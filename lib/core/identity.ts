@@ -56,9 +56,10 @@ export abstract class Identity {
   // Not a private method: those cost every connection a field.
   protected get self (): ManagedConnection { return this as unknown as ManagedConnection }
 
-  /** Logs what was thrown; where a serializer trips over it, the line goes out without. */
-  protected note (level: 'debug' | 'warn' | 'error', err: unknown, message: string): void {
-    attempt(() => this.log[level]({ err }, message), () => {
+  /** Logs a line; where a serializer trips over its fields, it goes out without. A drain logs only so many. */
+  note (level: 'debug' | 'warn' | 'error', fields: object, message: string): void {
+    if (level !== 'debug' && !this.host.lines.spend(message)) return
+    attempt(() => this.log[level](fields, message), () => {
       attempt(() => this.log[level]({}, message), () => {})
     })
   }

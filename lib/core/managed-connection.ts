@@ -226,13 +226,13 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   cleanupFailed (err: unknown): void {
     this.host.registry.counters.cleanups.failed++
-    this.note('error', err, 'cleanup failed')
+    this.note('error', { err }, 'cleanup failed')
     this.host.events.emit('error', err, this)
   }
 
   cleanupAbandoned (cleanup: Cleanup): void {
     this.host.registry.counters.cleanups.abandoned++
-    this.log.error({ cleanup: nameOf(cleanup) }, 'cleanup given up: it did not settle in time')
+    this.note('error', { cleanup: nameOf(cleanup) }, 'cleanup given up: it did not settle in time')
     this.host.observer?.cleanupAbandoned(this, cleanup)
   }
 
@@ -293,7 +293,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
   isExpected (error: unknown): boolean {
     if (this.#state === 'open') return false
     const expected = isAbortError(error) || Boolean(this.rare?.signal?.hasReason(error) || this.rare?.drainSignal?.hasReason(error))
-    if (expected) this.note('debug', error, 'aborted while closing')
+    if (expected) this.note('debug', { err: error }, 'aborted while closing')
     return expected
   }
 }

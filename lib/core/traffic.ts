@@ -43,7 +43,7 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
 
   track<T extends PromiseLike<unknown>> (promise: T): T {
     if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', typeof promise)
-    this.hold(promise, (err) => this.note('warn', err, 'tracked work failed'))
+    this.hold(promise, (err) => this.note('warn', { err }, 'tracked work failed'))
     return promise
   }
 

@@ -3,6 +3,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock, Timer } from '../core/clock.ts'
+import type { LineBudget } from '../core/line-budget.ts'
 
 /** Lines of one kind that pass in a window. */
 const PASS = 5
@@ -12,11 +13,14 @@ const WINDOW = 10_000
 export class LogGate {
   readonly #clock: Clock
   readonly #log: FastifyBaseLogger
+  readonly #lines: LineBudget | undefined
   readonly #counts = new Map<string, { count: number, timer: Timer }>()
 
-  constructor (clock: Clock, log: FastifyBaseLogger) {
+  /** `lines` bounds what is logged of all kinds. */
+  constructor (clock: Clock, log: FastifyBaseLogger, lines?: LineBudget) {
     this.#clock = clock
     this.#log = log
+    this.#lines = lines
   }
 
   /** Logs a line, as a warning unless told otherwise, or counts it; the count is told when the window is over. */
@@ -27,7 +31,7 @@ export class LogGate {
       entry.timer.unref()
       this.#counts.set(kind, entry)
     }
-    if (++entry.count <= PASS) this.#log[level](fields, kind)
+    if (++entry.count <= PASS && (this.#lines?.spend(kind) ?? true)) this.#log[level](fields, kind)
   }
 
   /** Tells what is still to be told, and leaves no timer behind. */
@@ -41,6 +45,6 @@ export class LogGate {
   #tell (kind: string): void {
     const suppressed = this.#counts.get(kind)!.count - PASS
     this.#counts.delete(kind)
-    if (suppressed > 0) this.#log.warn({ suppressed }, `${kind}: more of the same were not logged`)
+    if (suppressed > 0 && (this.#lines?.spend(kind, suppressed) ?? true)) this.#log.warn({ suppressed }, `${kind}: more of the same were not logged`)
   }
 }

@@ -1,14 +1,20 @@
 /**
  * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug,
- * closes by a policy at warn. Never a query string, a token, an address or an owner.
+ * closes by a policy at warn. Never a query string, a token, an address or an owner. Above debug, a drain logs 20 lines at
+ * most, of which none is longer than 4 KB.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../core/close-codes.ts'
 import type { Tracker } from '../app-sockets.ts'
+import type { LineBudget } from '../core/line-budget.ts'
 import type { LogGate } from './log-gate.ts'
+import { loggedReport } from './logged-report.ts'
 
-/** Milliseconds between two progress lines. */
+/** Milliseconds between two progress lines, at least. */
 const PROGRESS_INTERVAL = 5_000
+
+/** Most progress lines of a drain. */
+const PROGRESS_LINES = 8
 
 /** Characters of a path that are shown: whoever connects chooses it. */
 const MAX_PATH = 256
@@ -26,7 +32,7 @@ const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
 }
 
 /** Logs the events of a tracker. */
-export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGate): void {
+export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGate, lines: LineBudget): void {
   let nextProgress = PROGRESS_INTERVAL
   let admitting = true
   // A drain of nobody is no news: suites open and close hundreds of servers.
@@ -44,6 +50,7 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGa
     if (reason !== 'draining' && reason !== 'not a websocket route') gate.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
+    lines.begin()
     level = connections > 0 ? 'info' : 'debug'
     log[level]({ trigger, connections, timeout }, 'draining sockets')
   })
@@ -54,8 +61,12 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGa
       log[level]({ connections: progress.connections }, 'no new sockets; closing those that are open')
     }
     if (progress.elapsed < nextProgress || progress.phase === 'done') return
-    nextProgress = progress.elapsed + PROGRESS_INTERVAL
+    nextProgress = progress.elapsed + Math.max(PROGRESS_INTERVAL, progress.timeout / PROGRESS_LINES)
     log.info({ progress }, 'draining sockets')
   })
-  tracker.on('drained', (report) => { log[level]({ report }, 'sockets drained') })
+  tracker.on('drained', (report) => {
+    const suppressed = lines.end()
+    if (suppressed !== null) log.warn({ suppressed }, 'draining sockets: more lines like these were not logged')
+    log[level]({ report: loggedReport(report) }, 'sockets drained')
+  })
 }

@@ -9,6 +9,7 @@ import { Enforcement, POLICIES } from '../../lib/core/enforcement.ts'
 import type { Mode, PolicyName } from '../../lib/core/enforcement.ts'
 import { Events } from '../../lib/core/events.ts'
 import type { LifecycleEvents } from '../../lib/core/events.ts'
+import { LineBudget } from '../../lib/core/line-budget.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { Registry } from '../../lib/core/registry.ts'
 import { RunningClock } from '../../lib/core/running-clock.ts'
@@ -70,6 +71,7 @@ export class CoreHost implements ConnectionHost {
   /** Summaries of what was only observed. */
   readonly summaries: object[] = []
   readonly events: Events
+  readonly lines = new LineBudget()
   readonly registry: Registry
   readonly closeTimeout: number
   readonly cleanupTimeout: number

@@ -3,6 +3,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { ConnectionFacts } from '../../lib/core/connection-host.ts'
+import { LineBudget } from '../../lib/core/line-budget.ts'
 import { kConnection } from '../../lib/core/socket.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
 import { resolveOptions } from '../../lib/resolve-options.ts'
@@ -54,6 +55,8 @@ export interface TrackerRig extends FakeLog {
   tracker: SocketTracker
   clock: FakeClock
   transport: FakeTransport
+  /** What may be logged. */
+  budget: LineBudget
   /** What the parts were asked for: 'adopt', 'refuseHandshakes'. */
   asked: Array<[what: string, argument?: unknown]>
   /** What connections' code threw. */
@@ -68,12 +71,14 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
   const clock = new FakeClock()
   const transport = new FakeTransport()
   const fakeLog = createLog(level)
+  const budget = new LineBudget()
   const asked: TrackerRig['asked'] = []
   const reports: unknown[][] = []
   const tracker = new SocketTracker(resolveOptions(options), {
     clock,
     transport,
     log: fakeLog.log,
+    lines: budget,
     adopt: (server) => { asked.push(['adopt', server]) },
     refuseHandshakes: () => { asked.push(['refuseHandshakes']) },
     report: (...args) => { reports.push(args) },
@@ -92,6 +97,7 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     clock,
     transport,
     ...fakeLog,
+    budget,
     asked,
     reports,
     accept,

@@ -3,14 +3,16 @@ import test from 'node:test'
 import type { Connection } from '../../lib/core/connection.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
 import { logEvents } from '../../lib/observe/log.ts'
+import { LineBudget } from '../../lib/core/line-budget.ts'
 import { LogGate } from '../../lib/observe/log-gate.ts'
+import type { LoggedReport } from '../../lib/observe/logged-report.ts'
 import { createJob } from '../helpers/drain-rig.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
-import type { TrackerRig } from '../helpers/tracker-rig.ts'
+import type { LogLine, TrackerRig } from '../helpers/tracker-rig.ts'
 
 function createLogged (options: LifecycleOptions = {}, level?: string): TrackerRig {
   const rig = createTracker(options, level)
-  logEvents(rig.tracker, rig.log, new LogGate(rig.clock, rig.log))
+  logEvents(rig.tracker, rig.log, new LogGate(rig.clock, rig.log, rig.budget), rig.budget)
   return rig
 }
 
@@ -70,6 +72,62 @@ test('progress of a drain is a line every 5 s', async () => {
   assert.equal(messages('info').length, 6)
 })
 
+test('a long drain has eight lines of progress at most', async () => {
+  const { tracker, open, clock, lines } = createLogged({ drain: { timeout: 600_000 } }, 'info')
+  open().connection.defer(() => new Promise(() => {}))
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(600_000)
+  const progress = lines.filter(({ fields }) => 'progress' in fields)
+  assert.ok(progress.length >= 3 && progress.length <= 8, `${progress.length}`)
+})
+
+/** Bytes of a line as pino writes it, but for its own fields. */
+const lengthOf = ({ bindings, fields, message }: object & LogLine) => Buffer.byteLength(JSON.stringify({ ...bindings, ...fields, msg: message }))
+
+test('a drain logs 20 lines of 4 KB at most, however much goes wrong in it, and says what it did not log', async () => {
+  const { tracker, open, clock, lines } = createLogged({
+    drain: { timeout: 60_000, reason: () => { throw new Error('no reason') } },
+    cleanupTimeout: 1_000,
+    onDrain: () => { throw new Error('not now') }
+  }, 'info')
+  tracker.on('closed', () => { throw new Error('listener') })
+  for (let i = 0; i < 1_000; i++) {
+    const { connection } = open({ route: `/${'long'.repeat(50)}` })
+    connection.defer(function release () { return new Promise(() => {}) })
+    connection.defer(() => { throw new Error('broken') })
+    void connection.track(Promise.reject(new Error('lost'))).catch(() => {})
+  }
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(60_000)
+  const report = await tracker.drain()
+  assert.equal(report.cleanups.abandoned.length, 1_000, 'the report has them all')
+  assert.ok(lines.length <= 20, `${lines.length} lines`)
+  const longest = Math.max(...lines.map(lengthOf))
+  assert.ok(longest <= 4_096, `${longest} bytes`)
+  const logged = lines.at(-1)!.fields['report'] as LoggedReport
+  assert.equal(logged.cleanups.abandoned.length + logged.cleanups.notShown!, 1_000)
+  const suppressed = lines.at(-2)!.fields['suppressed'] as Record<string, number>
+  const told = (message: string) => (suppressed[message] ?? 0) + lines.filter((line) => line.message === message).length
+  for (const message of ['cleanup failed', 'cleanup given up: it did not settle in time', 'tracked work failed']) assert.equal(told(message), 1_000, message)
+  for (const message of ['onDrain failed', 'drain.reason failed', 'listener of "closed" failed']) assert.equal(told(message), 1_001, message)
+})
+
+test('before and after a drain every line is logged', async () => {
+  const { tracker, open, clock, messages } = createLogged({}, 'info')
+  const fail = async () => {
+    for (let i = 0; i < 20; i++) void open().connection.track(Promise.reject(new Error('lost'))).catch(() => {})
+    await clock.flush()
+  }
+  await fail()
+  assert.equal(messages('warn').length, 20)
+  void tracker.drain()
+  await clock.run(8_000)
+  await fail()
+  assert.equal(messages('warn').length, 40)
+})
+
 test('a drain that is over has no progress line at its end', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 5_000 } }, 'info')
   open().connection.defer(() => new Promise(() => {}))
@@ -102,7 +160,7 @@ test('opens and closes are told at debug', async () => {
 test('at info opens and closes are not told, nor put together', async () => {
   const { tracker, log, open, clock } = createTracker({}, 'info')
   let called = 0
-  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogGate(clock, log))
+  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogGate(clock, log), new LineBudget())
   open().socket.rawGone()
   await clock.flush()
   assert.equal(called, 0)
