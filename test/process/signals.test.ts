@@ -109,7 +109,10 @@ describe('a process that gets', { concurrency: 3 }, () => {
     await beginJob(client)
     child.kill('SIGTERM')
     await child.noted('phase grace')
-    for (let i = 0; i < 9; i++) child.kill('SIGTERM')
+    child.kill('SIGTERM')
+    await child.noted('0 drained')
+    // Until the log is flushed. The process may end meanwhile.
+    for (let i = 0; i < 8 && child.process.kill('SIGTERM'); i++) await sleep(10)
     assert.deepEqual(await child.exited, { code: 1, signal: null })
     assert.equal(child.logs.filter(({ msg }) => /second signal/.test(msg)).length, 1)
     assert.equal(loggedReport(child).aborted, true)
