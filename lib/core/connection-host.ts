@@ -11,7 +11,7 @@ import type { Events } from './events.ts'
 import type { LineBudget } from './line-budget.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import type { Registry } from './registry.ts'
-import type { Transport } from './socket.ts'
+import type { Frame, Transport } from './socket.ts'
 import type { RateTerms, Terms } from './terms.ts'
 
 /** What all connections of one tracker share. */
@@ -107,6 +107,9 @@ export interface Meter {
   /** Something was sent to it. */
   sent (connection: ManagedConnection): void
 }
+
+/** A broadcast that a connection was not handed yet. */
+export interface Owed { readonly frame: Frame }
 
 /** Whoever sends to many, a slice at a time. */
 export interface Outbox {

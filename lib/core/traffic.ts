@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
+import type { Owed } from './connection-host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
 import { MessageQueue } from './messages.ts'
 import type { Message, MessageSource } from './messages.ts'
@@ -22,6 +23,8 @@ type PauseReason = keyof typeof PAUSES
 export abstract class Traffic extends Vitals implements MessageSource, InputSource {
   #work = 0
   #messages = 0
+  /** Broadcasts under way that it was not handed yet, oldest first. */
+  owed: Owed | Owed[] | undefined = undefined
   /** What still arrives is not delivered. */
   #mute = false
   /** Why nothing is read at present; a bit for each reason. */
@@ -97,7 +100,7 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   get suppressed (): boolean { return this.host.suppression?.applies(this.self) ?? false }
 
   /** Something of its own is about to be sent, or it is about to be closed: what was broadcast before goes first. */
-  sending (): void { this.host.outbox?.flush(this.self) }
+  sending (): void { if (this.owed !== undefined) this.host.outbox!.flush(this.self) }
 
   /** Something was sent: what waits for a slow reader may be too much now. */
   sent (): void {

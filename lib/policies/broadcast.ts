@@ -8,7 +8,9 @@
  */
 import { SLICE } from '../core/clock.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Outbox } from '../core/connection-host.ts'
+import { show } from '../core/check.ts'
+import type { Outbox, Owed } from '../core/connection-host.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../core/errors.ts'
 import type { ManagedConnection } from '../core/managed-connection.ts'
 import type { Frame, Transport } from '../core/socket.ts'
 
@@ -36,55 +38,61 @@ export interface BroadcastHost {
   skips (connection: ManagedConnection, bytes: number): boolean
 }
 
-/** One that is under way. */
-interface Broadcast {
-  readonly frame: Frame
+/** One that is under way; each of its targets holds it until it was handed to that one. */
+interface Broadcast extends Owed {
   readonly targets: ManagedConnection[]
   readonly result: BroadcastResult
   /** Index of the next target. */
   next: number
-  /** Targets left, once somebody was served out of turn. */
-  left: Set<ManagedConnection> | null
   readonly done: (result: BroadcastResult) => void
 }
 
 export class Broadcasts implements Outbox {
   readonly #host: BroadcastHost
   readonly #underWay: Broadcast[] = []
-  /** Is being written to: what comes of that is not sent of its own. */
+  /** The connection that is handed a broadcast: code that this calls may send to it, or ask for the next broadcast. */
   #serving: ManagedConnection | null = null
   #slicing = false
-  /** Is being handed to somebody: what that calls may ask for the next. */
-  #handing = false
 
   constructor (host: BroadcastHost) {
     this.#host = host
   }
 
-  /** Resolves when it was handed to all of `targets`, which it keeps. */
+  /** Resolves when it was handed to all of `targets`, which it keeps. Throws where the data cannot be read: a detached buffer. */
   send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
+    const frame = this.#frame(data)
     return new Promise((resolve) => {
-      this.#underWay.push({ frame: this.#host.transport.frame(data), targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, left: null, done: resolve })
+      const broadcast: Broadcast = { frame, targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, done: resolve }
+      for (const connection of targets) owe(connection, broadcast)
+      this.#underWay.push(broadcast)
       // Half a slice: the whole one that goes on with it may run in the same turn of the event loop.
       if (!this.#slicing) this.#slice(SLICE / 2)
-      else if (this.#underWay.length > MAX_UNDER_WAY && !this.#handing) this.#advance(Infinity)
+      else if (this.#underWay.length > MAX_UNDER_WAY && this.#serving === null) this.#advance(Infinity)
     })
   }
 
   flush (connection: ManagedConnection): void {
-    if (this.#underWay.length === 0 || this.#serving === connection) return
-    for (const broadcast of this.#underWay) {
-      broadcast.left ??= new Set(broadcast.targets.slice(broadcast.next))
-      if (broadcast.left.delete(connection)) this.#serve(connection, broadcast)
-    }
+    if (this.#serving === connection) return
+    while (connection.owed !== undefined) this.#serve(connection)
   }
 
   release (connection: ManagedConnection): void {
     if (this.#host.transport.isMidMessage(connection.socket)) return
     const { held } = connection.extras
     connection.extras.held = undefined
+    const outer = this.#serving
+    this.#serving = connection
     // One of them may be too much, or the application's `send` may throw: the rest is for nobody then.
     for (const frame of held!.frames) if (isOpen(connection)) this.#write(connection, frame)
+    this.#serving = outer
+  }
+
+  #frame (data: string | Uint8Array): Frame {
+    try {
+      return this.#host.transport.frame(data)
+    } catch (error) {
+      throw new SOCKETS_ERR_INVALID_ARGUMENT('data', 'a string or bytes that can be read', error instanceof Error ? error.message : show(error))
+    }
   }
 
   #slice (length: number): void {
@@ -104,8 +112,8 @@ export class Broadcasts implements Outbox {
     const broadcast = this.#underWay[0]!
     while (broadcast.next < broadcast.targets.length) {
       const connection = broadcast.targets[broadcast.next++]!
-      if (broadcast.left?.delete(connection) === false) continue
-      this.#serve(connection, broadcast)
+      // Out of turn it may have been handed this one, and more; it is owed none out of order.
+      if (connection.owed !== undefined) this.#serve(connection)
       if (broadcast.next < broadcast.targets.length && clock.now() >= until) return false
     }
     this.#underWay.shift()
@@ -113,14 +121,13 @@ export class Broadcasts implements Outbox {
     return true
   }
 
-  #serve (connection: ManagedConnection, { frame, result }: Broadcast): void {
-    const outer = this.#handing
-    this.#handing = true
-    try {
-      result[this.#hand(connection, frame)]++
-    } finally {
-      this.#handing = outer
-    }
+  /** Hands over the oldest that is owed. */
+  #serve (connection: ManagedConnection): void {
+    const { frame, result } = takeOldest(connection)
+    const outer = this.#serving
+    this.#serving = connection
+    result[this.#hand(connection, frame)]++
+    this.#serving = outer
   }
 
   #hand (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
@@ -136,18 +143,29 @@ export class Broadcasts implements Outbox {
   }
 
   #write (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
-    const outer = this.#serving
-    this.#serving = connection
     try {
       return this.#host.transport.write(connection.socket, frame) ? 'sent' : 'queued'
     } catch (error) {
       // Somebody has replaced `send`, and theirs throws: that is for this connection alone.
       connection.fault(error)
       return 'dropped'
-    } finally {
-      this.#serving = outer
     }
   }
+}
+
+/** Broadcasts that a connection was not handed yet; as a rule there is one, which takes no array. */
+function owe (connection: ManagedConnection, broadcast: Broadcast): void {
+  const { owed } = connection
+  if (owed === undefined) connection.owed = broadcast
+  else if (Array.isArray(owed)) owed.push(broadcast)
+  else connection.owed = [owed, broadcast]
+}
+
+function takeOldest (connection: ManagedConnection): Broadcast {
+  const { owed } = connection
+  if (Array.isArray(owed) && owed.length > 1) return owed.shift() as Broadcast
+  connection.owed = undefined
+  return (Array.isArray(owed) ? owed[0] : owed) as Broadcast
 }
 
 /** Whether it can be sent to. A peer that has ended TCP is told of later: what waits for it goes first, though nobody will take it. */

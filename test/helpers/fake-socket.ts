@@ -280,7 +280,9 @@ export class FakeTransport implements Transport {
   bytesReceived (socket: WebSocket): number { return fake(socket).bytesRead }
   bytesSent (socket: WebSocket): number { return fake(socket).bytesWritten }
   frame (data: string | Uint8Array): EncodedFrame {
-    const payload = Buffer.from(data as string)
+    const payload = Buffer.alloc(Buffer.byteLength(data))
+    // A buffer that is detached throws here, as in the real one.
+    payload.set(typeof data === 'string' ? Buffer.from(data) : data)
     return { bytes: payload, payload, text: typeof data === 'string' ? data : undefined }
   }
 

@@ -390,6 +390,115 @@ test('a replaced `send` may send to others: they get what was broadcast before',
   assert.deepEqual(await Promise.all(results), Array(2).fill({ sent: 6, queued: 0, dropped: 0 }))
 })
 
+for (const fragmented of [false, true]) {
+  test(`a replaced \`send\` may broadcast, to its own connection too, and send ${fragmented ? 'a last fragment' : 'a message'} to another: everyone gets all in order`, async () => {
+    const { tracker, clock, crowd, takes } = setup()
+    const pairs = crowd(4)
+    const { socket } = pairs[1]!
+    const { send } = socket
+    if (fragmented) pairs[3]!.socket.send('first', { fin: false })
+    let inner: Promise<unknown> | undefined
+    socket.send = (data) => {
+      inner ??= tracker.broadcast('inner', 'all')
+      // Handed over to another connection meanwhile, and back here: what is being sent comes before what was broadcast since.
+      pairs[3]!.socket.send('aside')
+      socket.send = send
+      socket.send('before')
+      send.call(socket, data)
+    }
+    takes(1)
+    const outer = tracker.broadcast('outer', 'all')
+    await clock.flush()
+    assert.deepEqual(wire(pairs[0]!.socket), ['outer', 'inner'])
+    assert.deepEqual(wire(socket), ['before', 'outer', 'inner'])
+    assert.deepEqual(wire(pairs[2]!.socket), ['outer', 'inner'])
+    assert.deepEqual(wire(pairs[3]!.socket), fragmented ? ['first', 'aside', 'outer', 'inner'] : ['outer', 'inner', 'aside'])
+    for (const result of [outer, inner]) assert.deepEqual(await result, fragmented ? { sent: 3, queued: 1, dropped: 0 } : { sent: 4, queued: 0, dropped: 0 })
+  })
+}
+
+test('a replaced `send` that broadcasts more than 64 times has each of them go to everyone once, in order', async () => {
+  const { tracker, clock, crowd, takes } = setup()
+  const pairs = crowd(4)
+  const { socket } = pairs[1]!
+  const { send } = socket
+  const inner: Array<Promise<unknown>> = []
+  socket.send = (data) => {
+    socket.send = send
+    for (let i = 0; i < 70; i++) inner.push(tracker.broadcast(String(i), 'all'))
+    socket.send(data)
+  }
+  takes(1)
+  const outer = tracker.broadcast('outer', 'all')
+  await clock.flush()
+  const all = ['outer', ...Array.from({ length: 70 }, (_, i) => String(i))]
+  for (const pair of pairs) assert.deepEqual(wire(pair.socket), all)
+  for (const result of [outer, ...inner]) assert.deepEqual(await result, { sent: 4, queued: 0, dropped: 0 })
+})
+
+test('what was held back for the end of a fragmented message comes before what a replaced `send` broadcasts meanwhile', async () => {
+  const { tracker, clock, crowd, takes } = setup()
+  const { socket } = crowd(2)[1]!
+  const { send } = socket
+  socket.send('part 1', { fin: false })
+  void tracker.broadcast('a', 'all')
+  void tracker.broadcast('b', 'all')
+  socket.send = (...args) => {
+    if (args[0] === 'a') void tracker.broadcast('c', 'all')
+    send.apply(socket, args)
+  }
+  takes(1)
+  send.call(socket, 'last part')
+  await clock.flush()
+  assert.deepEqual(wire(socket), ['part 1', 'last part', 'a', 'b', 'c'])
+})
+
+test('a send during a broadcast looks at no connection but its own', async () => {
+  const { tracker, clock, crowd, takes } = setup()
+  const pairs = crowd(100)
+  takes(1)
+  const result = tracker.broadcast('a', 'all')
+  let looks = 0
+  for (const { connection } of pairs.slice(0, 99)) {
+    const { owed } = connection
+    Object.defineProperty(connection, 'owed', { configurable: true, get: () => { looks++; return owed } })
+  }
+  pairs[99]!.socket.send('mine')
+  assert.deepEqual([wire(pairs[99]!.socket), looks], [['a', 'mine'], 0])
+  for (const { connection } of pairs.slice(0, 99)) {
+    const { owed } = connection
+    Object.defineProperty(connection, 'owed', { configurable: true, writable: true, value: owed })
+  }
+  await clock.flush()
+  assert.deepEqual(await result, { sent: 100, queued: 0, dropped: 0 })
+})
+
+test('data that cannot be read throws at the call, whoever it is for', () => {
+  const { tracker, open } = setup()
+  const detached = new Uint8Array(8)
+  structuredClone(detached.buffer, { transfer: [detached.buffer] })
+  for (const members of [0, 1]) {
+    for (let i = 0; i < members; i++) open()
+    for (const data of [detached, Object.create(Uint8Array.prototype)]) {
+      assert.throws(() => tracker.broadcast(data as never, 'all'), { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: /^data must be a string or bytes that can be read, got / })
+    }
+  }
+  assert.equal(tracker.list().every(({ socket }) => (socket as unknown as FakeSocket).frames.length === 0), true)
+})
+
+test('what the caller does with its bytes after the call changes nothing, for those who wait too', async () => {
+  const { tracker, clock, crowd, takes } = setup()
+  const pairs = crowd(5)
+  takes(1)
+  const bytes = new Uint8Array(Buffer.from('hello'))
+  const result = tracker.broadcast(bytes, 'all')
+  bytes.fill(120)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  await clock.flush()
+  for (const { socket } of pairs) assert.deepEqual(wire(socket), ['hello'])
+  assert.deepEqual(await result, { sent: 5, queued: 0, dropped: 0 })
+})
+
 // ——— fragmented messages
 
 test('whoever is in the middle of a fragmented message gets broadcasts after its last fragment, in order', async () => {
