@@ -45,11 +45,19 @@ export function takeAddress (request: FastifyRequest): string | undefined {
   return address
 }
 
+/**
+ * Stands on open sockets for their responses. Outside terminators (http-terminator is one) take a socket without a response for
+ * idle and destroy it, whatever work is under way. It is asked for what those and this plugin ask of a response.
+ */
+const ANSWERED = Object.freeze({ headersSent: true, setHeader () {}, once () {} }) as never as ServerResponse
+
 /** Lets go of the response; not where somebody waits for its 'close', which tells of the end of the connection. */
 export function releaseResponse ({ socket }: IncomingMessage): void {
-  const response = (socket as Socket & { _httpMessage?: ServerResponse | null } | undefined)?._httpMessage
+  const answering = socket as Socket & { _httpMessage?: ServerResponse | null } | undefined
+  const response = answering?._httpMessage
   if (response == null || response.listenerCount('close') > 0) return
   response.detachSocket(socket)
+  answering!._httpMessage = ANSWERED
   // The response's listener has made the list grow to 20 places; a list of two is made anew with two. Not by hand: Node 24
   // keeps count in it of who is being called.
   socket.removeListener('close', onRawClose)

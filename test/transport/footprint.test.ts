@@ -393,3 +393,25 @@ test('pack() leaves alone what it does not know', () => {
     for (const key of ['events', 'extensions', 'sender', 'receiver'] as const) assert.equal(after[key], before[key], `${what}: ${key}`)
   }
 })
+
+test('an outside terminator that destroys sockets without a response spares those with work under way', async (t) => {
+  let answer!: () => void
+  const work = new Promise<void>((resolve) => { answer = resolve })
+  const sockets = new Set<Socket>()
+  const app = await start(t, {}, (app) => {
+    app.server.on('connection', (socket) => { sockets.add(socket) })
+    app.get('/', { websocket: true }, (socket) => {
+      socket.on('message', async () => { await work; socket.send('done') })
+    })
+  })
+  const client = await connect(t, app, '/')
+  client.socket.send('job')
+  await until(() => app.sockets.stats().working === 1)
+  for (const socket of sockets) {
+    const { _httpMessage: response } = socket as Socket & { _httpMessage?: { headersSent: boolean } | null }
+    if (response == null) socket.destroy()
+    else assert.equal(response.headersSent, true)
+  }
+  answer()
+  assert.equal(String(await client.next()), 'done')
+})
