@@ -158,6 +158,8 @@ export class Handshakes implements Verification {
     this.#upgrade ??= upgrade
     server.handleUpgrade = (request, raw, head, callback) => {
       if (raw.destroyed) return
+      // Called again for a handshake that is over: ws throws, and writes nothing to an open socket.
+      if ((request as Request)[kHandshake] !== undefined && !this.isUnderWay(request)) return upgrade(request, raw, head, callback)
       // One of an adopted server begins here.
       const handshake = this.#underWay.get(raw) ?? this.#begin(request, raw, { counted: false })
       const refused = this.#door.opening(request, raw)

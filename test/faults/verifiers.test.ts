@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -121,7 +123,8 @@ test('a verifyClient of an adopted server has the time of a handshake', async (t
   assert.equal(app.sockets.stats().refused, 1)
 })
 
-test('what a callback of handleUpgrade throws once the socket is open reaches the caller', async (t) => {
+/** A client of an adopted server without an HTTP server, whose 'upgrade' listener is the application's; with what that throws. */
+async function upgrading (t: TestContext, upgrade: (server: WebSocketServer, ...event: [IncomingMessage, Duplex, Buffer]) => void) {
   const app = await start(t, { limits: LIMITS })
   const server = new WebSocketServer({ noServer: true })
   app.sockets.adopt(server)
@@ -129,11 +132,29 @@ test('what a callback of handleUpgrade throws once the socket is open reaches th
   await once(http, 'listening')
   t.after(() => { http.close() })
   let caught: unknown
-  http.on('upgrade', (request, raw, head) => {
-    try { server.handleUpgrade(request, raw, head, () => fail()) } catch (error) { caught = error }
+  http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
+    try { upgrade(server, request, raw, head) } catch (error) { caught = error }
   })
   const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/`)
   await once(client, 'open')
-  assert.equal((caught as Error).message, 'verifyClient')
+  return { app, client, caught: caught as Error }
+}
+
+test('what a callback of handleUpgrade throws once the socket is open reaches the caller', async (t) => {
+  const { app, caught } = await upgrading(t, (server, request, raw, head) => { server.handleUpgrade(request, raw, head, () => fail()) })
+  assert.equal(caught.message, 'verifyClient')
   assert.equal(app.sockets.size, 1)
+})
+
+test('a second handleUpgrade for an open socket throws, as in ws, and leaves the socket alone', async (t) => {
+  const { app, client, caught } = await upgrading(t, (server, request, raw, head) => {
+    server.handleUpgrade(request, raw, head, (socket) => { socket.on('message', (data) => { socket.send(data) }) })
+    server.handleUpgrade(request, raw, head, () => {})
+  })
+  assert.match(caught.message, /called more than once with the same socket/)
+  client.send('still there')
+  const [data] = await once(client, 'message') as [Buffer]
+  assert.equal(String(data), 'still there')
+  assert.equal(app.sockets.size, 1)
+  assert.equal(logged(app, /^a handshake failed/).length, 0)
 })
