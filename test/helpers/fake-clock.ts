@@ -127,6 +127,9 @@ export class FakeClock implements Clock {
     this.#cpu += ms
   }
 
+  /** Time passes in which the event loop waits. */
+  pass (ms: number): void { this.#now += ms }
+
   /** One turn of the event loop at this moment: due timers, input, immediates. */
   turn (): void {
     this.#runDue()

@@ -170,6 +170,8 @@ const APPLICATION: readonly Action[] = [
       if (!peer.socket.destroyed) peer.vanishes()
     }
   },
+  { name: 'has methods that throw', weight: 1, act: (_, peer) => { peer.methodsThrow = true } },
+  { name: 'has its send replaced', weight: 1, act: (world, peer) => { world.wraps(peer) } },
   {
     name: 'has a handler that fails',
     weight: 0.5,
@@ -258,6 +260,14 @@ const CLOCKS: readonly Action[] = [
   },
   { name: 'the machine sleeps', weight: 2, alone: true, act: (world) => world.suspend(noted(world, world.random.upTo(10_000))) },
   { name: 'the wall clock is set', weight: 2, alone: true, act: (world) => { world.time.jump(noted(world, world.random.between(-5_000, 5_000))) } },
+  { name: 'the wall clock is set by years', weight: 0.2, alone: true, act: (world) => { world.time.jump(noted(world, world.random.pick([-5, 5]) * 31_536_000_000)) } },
+  {
+    name: 'the process gets little CPU',
+    weight: 1,
+    alone: true,
+    act: ({ clock, random }) => { clock.share = random.pick([0.02, 0.1, 0.3]) }
+  },
+  { name: 'the process gets all of the CPU', weight: 2, alone: true, act: ({ clock }) => { clock.share = 1 } },
   {
     name: 'the wall clock drifts',
     weight: 2,

@@ -77,7 +77,8 @@ export function chooseHooks (random: Random, world: () => World): Pick<Lifecycle
       peerOf(world(), connection)?.causes.add('error')
       throw failure()
     },
-    onDrain: () => {
+    onDrain: (connection) => {
+      world().runs(peerOf(world(), connection)!, 'onDrain')
       switch (random.upTo(9)) {
         case 0: throw failure()
         case 1: return Promise.reject(failure())
@@ -91,23 +92,38 @@ export function chooseHooks (random: Random, world: () => World): Pick<Lifecycle
 /** Listens to the tracker's events, and fails at some. */
 export function listenBadly (world: World): void {
   const { random, tracker } = world
-  const fail = () => {
+  const fail = (...[subject]: unknown[]) => {
     if (random.chance(0.03)) throw failure()
     // Code that runs takes its time, too.
-    if (random.chance(0.05)) world.time.stall(random.upTo(5))
+    if (random.chance(0.05)) world.time.work(random.upTo(5))
+    if (random.chance(0.02)) meddle(world, subject)
     return random.chance(0.03) ? Promise.reject(failure()) : undefined
   }
   for (const event of ['open', 'draining', 'closing', 'closed', 'error', 'progress', 'drain', 'drained'] as const) tracker.on(event, fail)
 }
 
+/** A listener ends the connection of which it hears, or another. */
+function meddle (world: World, subject: unknown): void {
+  const { random, live } = world
+  const peer = random.chance(0.5) ? world.byConnection.get(subject as ManagedConnection) : random.pick([...live])
+  if (peer === undefined) return
+  peer.causes.add('application')
+  if (random.chance(0.3)) peer.socket.terminate()
+  else if (random.chance(0.5)) void peer.connection.terminate().catch(() => {})
+  else void peer.connection.close(4_000, 'enough').catch(() => {})
+}
+
 /** What the route's handler does with a connection that has just opened. */
 export function handle (world: World, peer: Peer): void {
+  world.serves(peer.name, () => { handler(world, peer) })
+}
+
+function handler (world: World, peer: Peer): void {
   const { random } = world
   const { connection, socket } = peer
   for (let i = random.upTo(2); i > 0; i--) addCleanup(world, peer)
   if (random.chance(0.2)) connection.tag(random.pick(['a', 'b', 'c']))
-  if (random.chance(0.1)) void connection.signal
-  if (random.chance(0.1)) void connection.drainSignal
+  if (random.chance(0.3)) listenToSignals(world, peer)
   if (random.chance(0.2)) void consume(world, peer)
   if (random.chance(0.1)) void connection.closed
   socket.onMessage = (data) => {
@@ -115,6 +131,15 @@ export function handle (world: World, peer: Peer): void {
     if (random.chance(0.02)) fault(peer)
     else if (random.chance(0.05)) work(world, peer)
   }
+}
+
+/** Listens to both signals of a connection. */
+function listenToSignals (world: World, peer: Peer): void {
+  const { connection } = peer
+  for (const [what, signal] of [['signal', connection.signal], ['drainSignal', connection.drainSignal]] as const) {
+    signal.addEventListener('abort', () => { world.runs(peer, `an abort listener of ${what}`) })
+  }
+  peer.signal = connection.signal
 }
 
 /** A listener of the connection's socket fails. */
@@ -154,10 +179,12 @@ export function addCleanup (world: World, peer: Peer, kind: string = world.rando
   peer.deferredAt = world.time.slow
   peer.connection.defer(() => {
     cleanup.runs++
+    world.runs(peer, 'a cleanup')
     cleanup.early = peer.connection.state === 'open' || peer.connection.state === 'draining'
     switch (kind) {
       case 'throws': throw failure()
       case 'rejects': return Promise.reject(failure())
+      case 'settles at once': return { then: (resolve: (value: unknown) => void) => { resolve(undefined) } }
       case 'takes time': return world.job()
       case 'adds another': return addCleanup(world, peer, random.pick(['quick', 'takes time']))
       case 'closes': return peer.connection.close().catch(() => {})
@@ -167,7 +194,7 @@ export function addCleanup (world: World, peer: Peer, kind: string = world.rando
   })
 }
 
-const KINDS = ['quick', 'quick', 'throws', 'rejects', 'takes time', 'takes time', 'adds another', 'closes', 'ends all']
+const KINDS = ['quick', 'quick', 'throws', 'rejects', 'settles at once', 'takes time', 'takes time', 'adds another', 'closes', 'ends all']
 
 function peerOf (world: World, connection: Connection): Peer | undefined {
   return world.byConnection.get(connection as ManagedConnection)

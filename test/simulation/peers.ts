@@ -74,6 +74,12 @@ export class Peer {
   readonly deliveredAt: number[] = []
   closed = false
   tagged = false
+  /** Methods of its socket that the application has replaced throw now and then. */
+  methodsThrow = false
+  /** How many messages a `send` that has replaced the socket's has sent, and the frames there were before. */
+  replaced: { from: number, seen: number } | null = null
+  /** Its `signal`, where its handler has asked for it. */
+  signal: AbortSignal | null = null
   /** Number of the last message that it alone was sent. */
   message = 0
 

@@ -72,7 +72,8 @@ async function act (world: World): Promise<void> {
   const peer = random.pick([...random.chance(0.1) ? peers : live])
   if (peer === undefined && !action.alone) return
   world.note(`${action.alone ? '' : `${peer!.name} (${peer!.habit.name}) `}${action.name}`)
-  await action.act(world, peer!)
+  // As a rule it is a request or a message of somebody's that does it.
+  await world.serves(`request ${world.steps}`, () => action.act(world, peer!))
   await world.turn()
 }
 

@@ -6,16 +6,23 @@
  */
 import { CleanupStack } from '../../lib/core/cleanup.ts'
 import { Events } from '../../lib/core/events.ts'
+import { LazySignal } from '../../lib/core/lazy-signal.ts'
 import { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { MessageQueue } from '../../lib/core/messages.ts'
 import { Registry } from '../../lib/core/registry.ts'
 import { RunningClock } from '../../lib/core/running-clock.ts'
+import { Broadcasts } from '../../lib/policies/broadcast.ts'
+import { CutOff } from '../../lib/policies/drain/cut-off.ts'
 import { Expiry } from '../../lib/policies/expiry.ts'
-import { fake } from '../helpers/fake-socket.ts'
+import { fake, FakeSocket } from '../helpers/fake-socket.ts'
 import { clockWith, method, patch, transport } from './broken.ts'
 import type { Sabotage } from './broken.ts'
+import { COUNTED } from './invariants/broadcasts.ts'
+import { CONTEXTS } from './invariants/contexts.ts'
+import { Random } from './random.ts'
 import { NOTHING_THROWS } from './run.ts'
 import { BOUNDS } from './sabotage-bounds.ts'
+import { badLog } from './world.ts'
 
 const CORE: readonly Sabotage[] = [
   {
@@ -111,6 +118,60 @@ const CORE: readonly Sabotage[] = [
   }
 ]
 
+/** Breaks of what guards against the application and the machine. */
+const GUARDS: readonly Sabotage[] = [
+  {
+    invariant: NOTHING_THROWS,
+    what: 'a logger that throws is not guarded',
+    begin: () => ({ parts: { log: badLog(new Random(1)) } })
+  },
+  {
+    invariant: CONTEXTS,
+    what: 'code runs where its connection was ended',
+    begin: () => patch(ManagedConnection.prototype, () => ({ callAtEnd: method((call: () => unknown) => call()) }))
+  },
+  {
+    invariant: 'whoever hears of a close finds its signal aborted',
+    what: 'signals are never aborted',
+    begin: () => patch(LazySignal.prototype, () => ({ abort: method(() => {}) }))
+  },
+  {
+    invariant: 'nobody is closed but for a cause',
+    what: 'a close by the application is not heard of',
+    begin: () => patch(ManagedConnection.prototype, () => ({ socketClosing: method(() => {}) }))
+  },
+  {
+    invariant: 'a duration is what the monotonic clock says',
+    what: 'the wall clock is taken for the monotonic one',
+    begin: (clock) => clockWith(clock, { now: () => clock.wallNow() })
+  },
+  {
+    invariant: 'once its time is up the drain ends within a few turns, however little CPU there is',
+    what: 'nobody is given up',
+    begin: () => patch(CutOff.prototype, () => ({ giveUp: method(() => {}) }))
+  },
+  {
+    invariant: 'a send that was replaced sees all messages',
+    what: 'a broadcast goes past it',
+    begin: () => transport({
+      write (socket, { payload }) {
+        FakeSocket.prototype.send.call(socket, Buffer.from(payload).toString())
+        return true
+      }
+    })
+  },
+  {
+    invariant: COUNTED,
+    what: 'the bytes of a broadcast are read after the call',
+    begin: () => patch(Broadcasts.prototype, (original) => ({
+      send: method<Broadcasts>(async function (...args: Parameters<Broadcasts['send']>) {
+        await Promise.resolve()
+        return original.send.apply(this, args)
+      })
+    }))
+  }
+]
+
 const POLICIES: readonly Sabotage[] = [
   {
     invariant: 'nobody alive is killed',
@@ -193,4 +254,4 @@ const POLICIES: readonly Sabotage[] = [
   }
 ]
 
-export const SABOTAGES: readonly Sabotage[] = [...CORE, ...POLICIES, ...BOUNDS]
+export const SABOTAGES: readonly Sabotage[] = [...CORE, ...GUARDS, ...POLICIES, ...BOUNDS]

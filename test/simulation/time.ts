@@ -29,6 +29,8 @@ interface Disturbance {
 
 export class Time {
   readonly clock: FakeClock
+  /** Turns of the event loop so far. */
+  turns = 0
   #stalled = 0
   #lost = 0
   #stalling = 0
@@ -50,7 +52,7 @@ export class Time {
 
   /** The event loop stands still; several without a turn between them are one. */
   stall (ms: number): void {
-    this.clock.stall(ms)
+    this.clock.stall(ms * this.clock.share)
     this.#stalled += ms
     this.#lost -= Math.max(0, this.#stalling - MOST_IN_STALL)
     this.#stalling += ms
@@ -58,8 +60,19 @@ export class Time {
     this.#disturb(ms)
   }
 
+  /** Code that runs needs this much CPU, which takes longer where there is little. For all anybody knows it is running time. */
+  work (ms: number): void {
+    const real = ms / this.clock.share
+    this.clock.stall(ms)
+    this.#stalled += real
+    this.#disturb(real)
+  }
+
   /** The event loop had its turn. */
-  turned (): void { this.#stalling = 0 }
+  turned (): void {
+    this.#stalling = 0
+    this.turns++
+  }
 
   /** Somebody sets the wall clock. */
   jump (ms: number): void {

@@ -4,9 +4,13 @@
  * Every moment at which anything happens is a step of its own, after which the invariants are looked at. What happened
  * is kept as a trace, and the first breach of an invariant ends the run.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { FastifyBaseLogger } from 'fastify'
+import type { WebSocket } from 'ws'
 import type { CloseCause } from '../../lib/core/close-codes.ts'
 import type { DrainReport } from '../../lib/core/drain-report.ts'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
+import { guardLog } from '../../lib/core/guard.ts'
 import { kConnection } from '../../lib/core/socket.ts'
 import type { Filter } from '../../lib/core/filter.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
@@ -14,10 +18,12 @@ import { resolveOptions } from '../../lib/resolve-options.ts'
 import type { ResolvedOptions } from '../../lib/resolve-options.ts'
 import type { SocketTracker } from '../../lib/tracker.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
-import { FakeTransport } from '../helpers/fake-socket.ts'
-import { createTracker } from '../helpers/tracker-rig.ts'
+import { fake, FakeTransport } from '../helpers/fake-socket.ts'
+import { createLog, createTracker } from '../helpers/tracker-rig.ts'
+import { fault } from './application.ts'
 import { listen, listenTo } from './invariants/all.ts'
 import { COUNTED } from './invariants/broadcasts.ts'
+import { CONTEXTS } from './invariants/contexts.ts'
 import { PINGS, WRITERS } from './invariants/readers.ts'
 import type { Invariant } from './invariants/invariant.ts'
 import type { Random } from './random.ts'
@@ -49,6 +55,9 @@ export interface Writer {
   roomSince: Moment | null
 }
 
+/** Messages of a run after which none leads to another. */
+const MESSAGES = 500
+
 /** Tag of those that are sent to and disconnected together. */
 export const TAG = 'lobby'
 
@@ -56,6 +65,19 @@ export const TAG = 'lobby'
 export interface Breach {
   invariant: string
   message: string
+}
+
+/** A logger that fails now and then. */
+export function badLog (random: Random): FastifyBaseLogger {
+  const { log } = createLog('none')
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    log[level] = () => { if (random.chance(0.2)) throw new Error('on purpose') }
+  }
+  log.child = () => {
+    if (random.chance(0.2)) throw new Error('on purpose')
+    return log
+  }
+  return log
 }
 
 export class World {
@@ -73,14 +95,16 @@ export class World {
   readonly trace: string[] = []
   /** How many closed for which cause. */
   readonly causes: Partial<Record<CloseCause, number>> = {}
-  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, aborted: boolean, reports: DrainReport[] } =
-    { startedAt: null, doneAt: null, aborted: false, reports: [] }
+  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, overSince: number | null, aborted: boolean, reports: DrainReport[] } =
+    { startedAt: null, doneAt: null, overSince: null, aborted: false, reports: [] }
 
   readonly cleanups: Cleanup[] = []
   /** Whatever the application still has to do. */
   readonly unsettled = new Set<() => void>()
   /** Whoever waits until he may write. */
   readonly writers = new Set<Writer>()
+  /** Who is being served: a request, or a connection whose handler runs. In some runs: it makes every promise dear. */
+  readonly #context: AsyncLocalStorage<string> | null
   /** Broadcasts whose promise has not settled. */
   broadcasting = 0
   /** Ends the sabotage. */
@@ -98,6 +122,8 @@ export class World {
   steps = 0
   breach: Breach | null = null
   #names = 0
+  /** A message to one alone is being sent. */
+  #sending = false
   #messages = 0
 
   constructor (random: Random, options: LifecycleOptions, invariants: readonly Invariant[], sabotage: Sabotage | undefined) {
@@ -105,12 +131,16 @@ export class World {
     this.invariants = invariants
     this.options = resolveOptions(options)
     const broken = sabotage?.begin(this.clock)
-    this.undo = () => { broken?.undo?.() }
+    this.#context = random.chance(0.1) ? new AsyncLocalStorage() : null
+    this.undo = () => {
+      broken?.undo?.()
+      this.#context?.disable()
+    }
     const { random: chance } = Math
     // It is taken when the tracker is made.
     Math.random = broken?.random ?? random.next
     try {
-      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: this.#slowTransport(), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
+      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: this.#transport(), log: guardLog(badLog(random)), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
     } finally {
       Math.random = chance
     }
@@ -147,13 +177,24 @@ export class World {
   announce (peer: Peer): void {
     peer.openedAt = this.time.moment
     const isOpen = peer.connection.state === 'open'
-    this.#takesPlace(peer, () => {
-      peer.entered = isOpen
-      peer.heldOwner = peer.connection.owner
-      this.tracker.opened(peer.connection)
-      if (peer.ended === 'refused') peer.entered = false
+    this.serves(peer.name, () => {
+      this.#takesPlace(peer, () => {
+        peer.entered = isOpen
+        peer.heldOwner = peer.connection.owner
+        this.tracker.opened(peer.connection)
+        if (peer.ended === 'refused') peer.entered = false
+      })
     })
     peer.habit.begin(peer)
+  }
+
+  /** Does something in the async context of a request or a handler. */
+  serves<T> (who: string, act: () => T): T { return this.#context === null ? act() : this.#context.run(who, act) }
+
+  /** Code of a connection runs. */
+  runs (peer: Peer, what: string): void {
+    const context = this.#context?.getStore()
+    if (context !== undefined && context !== peer.name) this.violate(CONTEXTS, `${what} of ${peer.name} ran in the context of ${context}`)
   }
 
   setOwner (peer: Peer, owner: string | undefined): void {
@@ -221,15 +262,26 @@ export class World {
     const isPart = socket.midMessage
     const fin = !random.chance(isPart ? 0.4 : 0.2)
     if (!isPart) peer.message = ++this.#messages
-    socket.send(`${isPart ? '+' : ''}${peer.message}${fin ? '' : '…'} ${'x'.repeat(bytes)}`, { fin })
+    this.#sending = true
+    try {
+      socket.send(`${isPart ? '+' : ''}${peer.message}${fin ? '' : '…'} ${'x'.repeat(bytes)}`, { fin })
+    } catch {
+      // Its own `send` has thrown.
+    }
+    this.#sending = false
   }
 
   /** The application sends one message to all, or to all of a tag. */
   broadcasts (filter: Filter, bytes: number): void {
     const number = ++this.#messages
     const matching = [...this.live].filter(({ tagged }) => filter === 'all' || tagged)
+    const text = `${number} ${'x'.repeat(bytes)}`
+    const data = this.random.chance(0.5) ? text : new TextEncoder().encode(text)
     this.broadcasting++
-    void this.tracker.broadcast(`${number} ${'x'.repeat(bytes)}`, filter).then(({ sent, queued, dropped }) => {
+    const sent = this.tracker.broadcast(data, filter)
+    // Its bytes are the application's again.
+    if (typeof data !== 'string') data.fill(0)
+    void sent.then(({ sent, queued, dropped }) => {
       this.broadcasting--
       if (sent + queued + dropped !== matching.length) this.violate(COUNTED, `${sent} + ${queued} + ${dropped} of ${matching.length}`)
       for (const { name, terms: { backpressure }, closingAt, socket } of matching) {
@@ -241,15 +293,50 @@ export class World {
     })
   }
 
-  /** A transport whose writes take time, so that not all are served in one slice. */
-  #slowTransport (): FakeTransport {
+  /**
+   * A transport whose calls take time, so that not all are served in one slice. The application's own methods of some sockets
+   * throw: ours then tells the connection, and does itself what they were to do.
+   */
+  #transport (): FakeTransport {
     const transport = new FakeTransport()
     const { write } = transport
     transport.write = (socket, frame) => {
-      if (this.random.chance(0.5)) this.time.stall(1)
+      if (this.random.chance(0.5)) this.time.work(1)
       return write.call(transport, socket, frame)
     }
+    for (const name of ['close', 'terminate', 'pause', 'resume'] as const) {
+      const method = transport[name] as (...args: unknown[]) => void
+      transport[name] = (socket: WebSocket, ...args: unknown[]) => {
+        if (this.random.chance(0.5)) this.time.work(0.5)
+        const peer = this.byConnection.get(fake(socket).connection!)
+        if (peer?.methodsThrow && this.random.chance(0.5)) fault(peer)
+        method.call(transport, socket, ...args)
+      }
+    }
     return transport
+  }
+
+  /** The application has replaced `send` of a socket by its own, which sends more, closes, or throws. */
+  wraps (peer: Peer): void {
+    const { random } = this
+    const { socket, connection, causes } = peer
+    if (peer.replaced !== null) return
+    const { send } = socket
+    const replaced = peer.replaced = { from: socket.frames.length, seen: 0 }
+    socket.send = (...args) => {
+      if (random.chance(0.05)) {
+        causes.add('error')
+        throw new Error('on purpose')
+      }
+      replaced.seen++
+      send.apply(socket, args)
+      // Not in the middle of another: what was sent before may be handed to it only now.
+      if (random.chance(0.1) && !this.#sending && !socket.midMessage && this.#messages < MESSAGES) this.broadcasts('all', 10)
+      if (random.chance(0.02)) {
+        causes.add('application')
+        void connection.close(4_000, 'enough')
+      }
+    }
   }
 
   // ——— how time goes on
@@ -260,13 +347,18 @@ export class World {
     while (this.breach === null && this.clock.now() < target) {
       const now = this.clock.now()
       // Where nothing happens, it is looked at once a tick all the same.
-      this.clock.stall(Math.max(0, Math.min(target - now, 50, this.schedule.next - now, this.clock.nextTimerIn)))
+      this.clock.pass(Math.max(0, Math.min(target - now, 50, this.schedule.next - now, this.clock.nextTimerIn)))
       await this.turn()
     }
   }
 
   /** What is due happens, promises settle, and all invariants are looked at. */
-  async turn (): Promise<void> {
+  turn (): Promise<void> {
+    // Nobody is served meanwhile.
+    return this.#context === null ? this.#turn() : this.#context.exit(() => this.#turn())
+  }
+
+  async #turn (): Promise<void> {
     this.schedule.run(this.clock.now())
     await this.clock.flush(() => {
       this.time.turned()

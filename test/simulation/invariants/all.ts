@@ -7,6 +7,7 @@ import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'
 import { broadcasts } from './broadcasts.ts'
+import { contexts } from './contexts.ts'
 import { deadlines } from './deadlines.ts'
 import { drain } from './drain.ts'
 import { ends } from './ends.ts'
@@ -16,7 +17,7 @@ import { limits } from './limits.ts'
 import { readers } from './readers.ts'
 import { states } from './states.ts'
 
-export const INVARIANTS: readonly Invariant[] = [...states, ...ends, ...heartbeat, ...deadlines, ...drain, ...limits, ...readers, ...broadcasts]
+export const INVARIANTS: readonly Invariant[] = [...states, ...ends, ...heartbeat, ...deadlines, ...drain, ...limits, ...readers, ...broadcasts, ...contexts]
 
 /** Has the invariants of a world told what its tracker does. */
 export function listen (world: World): void {

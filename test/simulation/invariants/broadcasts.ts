@@ -37,6 +37,14 @@ export const broadcasts: readonly Invariant[] = [
     step: ({ peers }) => eachOf(peers, inOrder)
   },
   {
+    name: 'a send that was replaced sees all messages',
+    step: ({ live }) => eachOf(live, ({ replaced, socket: { frames } }) => {
+      if (replaced === null) return undefined
+      const sent = frames.slice(replaced.from).filter(({ type }) => type === 'message').length
+      return sent !== replaced.seen && `was sent ${sent} messages, of which its own send has seen ${replaced.seen}`
+    })
+  },
+  {
     name: COUNTED,
     end: ({ broadcasting }) => broadcasting > 0 && `${broadcasting} broadcasts have not ended`
   }

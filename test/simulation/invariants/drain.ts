@@ -7,6 +7,9 @@ import type { Invariant } from './invariant.ts'
 /** Milliseconds that rounding a timer, and one turn of the loop for cleanups, may take. */
 const SLACK = 5
 
+/** Turns of the event loop to give up the few connections of a run: slices of 15 ms of CPU, and what arrives meanwhile. */
+const TURNS = 20
+
 export const drain: readonly Invariant[] = [
   {
     name: 'the drain ends within its timeout',
@@ -14,6 +17,15 @@ export const drain: readonly Invariant[] = [
       if (drain.startedAt === null || drain.doneAt !== null) return undefined
       const elapsed = time.slow - drain.startedAt.slow
       return elapsed > options.plan.timeout + SLACK && `it is not over after ${elapsed} of ${options.plan.timeout} ms`
+    }
+  },
+  {
+    name: 'once its time is up the drain ends within a few turns, however little CPU there is',
+    step ({ drain, time, options, clock }) {
+      if (drain.startedAt === null || drain.doneAt !== null || clock.now() <= drain.startedAt.now + options.plan.timeout) return undefined
+      drain.overSince ??= time.turns
+      const turns = time.turns - drain.overSince
+      return turns > TURNS && `it is not over ${turns} turns after its time was up`
     }
   },
   {

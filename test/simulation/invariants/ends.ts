@@ -5,6 +5,9 @@ import { TICK } from '../time.ts'
 import { eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
+/** Milliseconds between what the tracker and the simulation call the moment of an accept, or of a close. */
+const SLACK = 60
+
 /** Causes that only the tracker can give; the other invariants judge them. */
 const OWN = ['heartbeat', 'idle', 'expired', 'lifetime', 'rate', 'slow', 'replaced', 'refused', 'rebalance']
 
@@ -15,6 +18,13 @@ export const ends: readonly Invariant[] = [
       if (OWN.includes(cause) || peer.causes.has(cause)) return undefined
       if ((cause === 'drain' || cause === 'leave') && drain.startedAt !== null) return undefined
       return `${peer.name} was closed with cause "${cause}"; what happened: ${[...peer.causes].join(', ') || 'nothing'}`
+    }
+  },
+  {
+    name: 'a duration is what the monotonic clock says',
+    closed ({ time }, { name, acceptedAt }, { duration }) {
+      const real = time.moment.now - acceptedAt.now
+      return Math.abs(duration - real) > SLACK && `${name} was there for ${real} ms, and its record says ${duration}`
     }
   },
   {
