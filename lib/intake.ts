@@ -19,15 +19,13 @@ import type { ResolvedOptions } from './resolve-options.ts'
 import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
 import type { Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
+import { WS_CLOSE_TIMEOUT } from './transport/accept.ts'
 import type { Acceptance } from './transport/accept.ts'
 import { addressOf } from './transport/footprint.ts'
 import { endAfter } from './transport/hang-up.ts'
 import { isRefused } from './transport/handshakes.ts'
 import { rawSocketOf } from './transport/ws-internals.ts'
 import { attach } from './transport/ws-socket.ts'
-
-/** Least time ws itself is to wait for an answer, milliseconds; ours is shorter, and knows when the frame has left. */
-const WS_CLOSE_TIMEOUT = 30_000
 
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 

@@ -10,13 +10,16 @@ import { rawSocketOf } from './ws-internals.ts'
 import { instrument, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
 
+/** What ws waits by default for the answer to a close frame, milliseconds. */
+export const WS_CLOSE_TIMEOUT = 30_000
+
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')
 
 type Server = WebSocketServer & { [kTaken]?: true, options: { WebSocket?: unknown } }
 
 /** What happens to the sockets of a server. */
 export interface Acceptance extends SocketPolicy {
-  /** Milliseconds ws itself waits for an answer; above ours, which knows when the frame has left. */
+  /** Milliseconds ws itself waits for an answer, unless the application says: above ours, which knows when the frame has left. */
   readonly closeTimeout: number
   /** A socket has opened. */
   accept (socket: WebSocket, request: IncomingMessage | undefined): void
@@ -33,7 +36,8 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
   const { options } = taken
   // Servers of other makes build their sockets themselves: those are instrumented one by one.
   if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance, server.clients) as never
-  ;(options as { closeTimeout?: number }).closeTimeout = acceptance.closeTimeout
+  const waits = options as { closeTimeout?: number }
+  if (waits.closeTimeout === undefined || waits.closeTimeout === WS_CLOSE_TIMEOUT) waits.closeTimeout = acceptance.closeTimeout
   server.prependListener('connection', (socket, request) => { accept(socket, request) })
   // Not everyone emits 'connection': @fastify/http-proxy goes on from the callback alone.
   const { handleUpgrade } = server

@@ -42,6 +42,15 @@ async function foreign (t: TestContext, options: ServerOptions = {}): Promise<Fo
   }
 }
 
+test('ws waits longer than we do for an answer to a close frame, unless the application has said how long', async (t) => {
+  const app = await start(t, { closeTimeout: 7_000, drain: { timeout: 60_000 } })
+  const own = await start(t, { options: { closeTimeout: 1_234 } as never })
+  const [{ server }, { server: short }] = [await foreign(t), await foreign(t, { closeTimeout: 1_000 } as never)]
+  for (const each of [server, short]) app.sockets.adopt(each)
+  const waits = [app.websocketServer, own.websocketServer, server, short].map(({ options }) => (options as { closeTimeout?: number }).closeTimeout)
+  assert.deepEqual(waits, [67_000, 1_234, 67_000, 1_000])
+})
+
 test('adopt() tracks the sockets that a server with its own HTTP server accepts', async (t) => {
   const app = await start(t)
   const { server, connect } = await foreign(t)
