@@ -151,7 +151,10 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
     pause (this: TrackedSocket): void {
-      this[kConnection]?.pauseFor('application')
+      const connection = this[kConnection]
+      // It would hide the answer to the close frame, and the end of TCP. A stream asks for it so as not to hold what it is given.
+      if (connection?.state === 'closing' && this[kStreamed] !== true) return
+      connection?.pauseFor('application')
       inherited.pause.call(this)
     },
     resume (this: TrackedSocket): void {

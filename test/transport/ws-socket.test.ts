@@ -332,6 +332,37 @@ test('a paused socket still sees the answer to a close frame of the application'
   assert.equal((await record).clean, true)
 })
 
+for (const [how, close] of [
+  ['close()', (app: TestApp) => { void app.sockets.list()[0]!.close(4000) }],
+  ['its socket', (app: TestApp) => { serverSocket(app).close(4000) }]
+] as const) {
+  test(`a socket that the application pauses after its close frame, by ${how}, sees the answer`, async (t) => {
+    const app = await start(t, { closeTimeout: 20_000, drain: { timeout: 60_000 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+    const client = await connect(t, app, '/')
+    const record = nextClosed(app)
+    const socket = serverSocket(app)
+    close(app)
+    socket.pause()
+    assert.equal(socket.isPaused, false)
+    assert.equal((await ended(client)).code, 4000)
+    assert.equal((await record).clean, true)
+  })
+}
+
+test('a stream whose socket is closing still has it paused, so that it need not hold what comes', async (t) => {
+  const app = await start(t, {}, (app) => {
+    app.get('/', { websocket: true }, (socket) => {
+      createWebSocketStream(socket).on('error', () => {})
+      socket.close(4000)
+    })
+  })
+  const client = await rawConnect(t, app, '/')
+  const socket = serverSocket(app)
+  client.send(Opcode.Binary, Buffer.alloc(60_000))
+  await until(() => socket.isPaused)
+  client.end()
+})
+
 test('a paused socket whose client closed is found by a drain', async (t) => {
   const app = await start(t, { drain: { timeout: 20_000 } }, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.pause() })
