@@ -30,6 +30,7 @@ import { SocketTracker } from './tracker.ts'
 import { takeServer } from './transport/accept.ts'
 import { errorTaker } from './transport/footprint.ts'
 import { Handshakes } from './transport/handshakes.ts'
+import { isLastRequest } from './transport/http-sockets.ts'
 import { UpgradeTurn } from './transport/upgrade-turn.ts'
 import { wsTransport } from './transport/ws-transport.ts'
 
@@ -117,7 +118,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     })
   }
   app.addHook('onSend', (request, reply, _payload, done) => {
-    if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+    if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1 && isLastRequest(request.raw)) reply.header('connection', 'close')
     done()
   })
   app.addHook('onReady', async () => {

@@ -89,3 +89,9 @@ export class HttpSockets {
     else (socket._httpMessage ?? incoming)?.once('close', () => { this.#closeWhenIdle(socket) })
   }
 }
+
+/** Says whether no other request has arrived behind this one: `Connection: close` would have Node drop those that are pipelined. */
+export function isLastRequest (request: IncomingMessage): boolean {
+  const incoming = (request.socket as HttpSocket | undefined)?.parser?.incoming
+  return incoming == null || incoming === request
+}

@@ -448,6 +448,28 @@ test('a request under way when the drain starts gets its answer, with Connection
   assert.equal(peer.body, 'late but here')
 })
 
+test('pipelined requests under way when the drain starts are all answered, the last with Connection: close', async (t) => {
+  const answers: Array<() => void> = []
+  const app = await start(t, QUICK, (app) => {
+    app.get('/:name', async (request) => {
+      await new Promise<void>((resolve) => { answers.push(resolve) })
+      return (request.params as { name: string }).name
+    })
+  })
+  const peer = await rawTcp(t, app)
+  peer.write('GET /first HTTP/1.1\r\nHost: localhost\r\n\r\nGET /second HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await until(() => answers.length === 2)
+  const closing = app.close()
+  await until(() => app.sockets.state !== 'running')
+  answers[0]!()
+  const { headers } = await peer.answer
+  assert.equal(headers.get('connection'), 'keep-alive')
+  answers[1]!()
+  await peer.ended
+  assert.match(peer.body, /^firstHTTP\/1\.1 200 OK\r\n[^]*^connection: close\r\n[^]*\r\n\r\nsecond$/im)
+  await within(PATIENCE, closing, 'app.close() did not end')
+})
+
 test('requests on kept-alive connections during the drain are answered, and then closed', async (t) => {
   const app = await start(t, { drain: { terminationGracePeriod: 60_000, settleDelay: 30_000 } }, echo)
   await exchange(t, app)
