@@ -68,7 +68,7 @@ export interface Tracker {
   drain (): Promise<DrainReport>
   /** The drain's timeline with its arithmetic; `String(plan)` is the text. */
   plan (): DrainPlan
-  /** Tracks a ws server made elsewhere. Throws SOCKETS_ERR_CANNOT_ADOPT. */
+  /** Tracks a ws server made elsewhere; one that it tracks already stays as it is. Throws SOCKETS_ERR_CANNOT_ADOPT. */
   adopt (server: WebSocketServer): void
   stats (): TrackerStats
   /** Adds a listener; one that is there already is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */

@@ -9,7 +9,6 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { WebSocketServer } from 'ws'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { LineBudget } from './core/line-budget.ts'
@@ -57,7 +56,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log,
     lines,
     adopt: (server) => {
-      takeServer(server, intake)
+      if (!takeServer(server, intake)) return
       closing.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       if (!listens) server.once('close', () => { closedEarly++ })
@@ -78,13 +77,13 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   let listens = false
   /** Adopted ws servers that were closed before the app listened. */
   let closedEarly = 0
-  const children = new Set<WebSocketServer>()
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
   logEvents(tracker, log, gate, lines)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
+  const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,
@@ -95,7 +94,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
   takeServer(app.websocketServer, intake)
   handshakes.guard(app.websocketServer)
-  handshakes.watch(upgradeServer)
+  handshakes.watch(upgradeServer, listeners)
   const turn = new UpgradeTurn(upgradeServer, root, handshakes)
   if (adopted) closing.websocketAdopted()
 
@@ -103,7 +102,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (request.ws) {
       intake.remember(request, reply)
       const { websocketServer } = request.server
-      if (websocketServer !== app.websocketServer) adoptChild(websocketServer)
+      // Of a @fastify/websocket in a child context that was there before (mercurius registers one): first seen here.
+      if (websocketServer !== app.websocketServer) tracker.adopt(websocketServer)
       // Others than WebSocket may be asked for (`Upgrade: h2c`): that request is answered over HTTP, as ever.
       else if (!adopted && intake.isStray(request)) return intake.refuseRoute(request, reply)
       if (doorkeeper.requested(request, reply)) return
@@ -175,13 +175,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   closing.registered()
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
-
-  /** The server of a @fastify/websocket in a child context that was there before us (mercurius registers one): first seen here. */
-  function adoptChild (server: WebSocketServer): void {
-    if (children.has(server)) return
-    children.add(server)
-    tracker.adopt(server)
-  }
 }
 
 /** What @fastify/websocket would have to be told belongs to its own registration, which is over. */

@@ -52,7 +52,7 @@ export const SOCKETS_ERR_DRAINING = createError(
 /** Makes the reason of `connection.drainSignal`. */
 export const drainingError = (): Error => new SOCKETS_ERR_DRAINING()
 
-/** `adopt()` was given something that is not a ws server, or one that is adopted already. */
+/** `adopt()` was given something that is not a ws server, or one that another application tracks. */
 export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
   'SOCKETS_ERR_CANNOT_ADOPT', 'adopt() cannot take this server: %s', 500, TypeError)
 

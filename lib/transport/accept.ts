@@ -15,7 +15,7 @@ export const WS_CLOSE_TIMEOUT = 30_000
 
 const kTaken = Symbol('fastify-websocket-lifecycle.taken')
 
-type Server = WebSocketServer & { [kTaken]?: true, options: { WebSocket?: unknown } }
+type Server = WebSocketServer & { [kTaken]?: Acceptance, options: { WebSocket?: unknown } }
 
 /** What happens to the sockets of a server. */
 export interface Acceptance extends SocketPolicy {
@@ -25,14 +25,18 @@ export interface Acceptance extends SocketPolicy {
   accept (socket: WebSocket, request: IncomingMessage | undefined): void
 }
 
-/** Takes a ws server: what it accepts from now on, and what it holds. Throws SOCKETS_ERR_CANNOT_ADOPT. */
-export function takeServer (server: WebSocketServer, acceptance: Acceptance): void {
+/**
+ * Takes a ws server: what it accepts from now on, and what it holds. Returns false where `acceptance` has it already.
+ * Throws SOCKETS_ERR_CANNOT_ADOPT.
+ */
+export function takeServer (server: WebSocketServer, acceptance: Acceptance): boolean {
   const taken = server as Server
   if (typeof server?.on !== 'function' || typeof server.handleUpgrade !== 'function' || typeof taken.options !== 'object' || taken.options === null) {
     throw new SOCKETS_ERR_CANNOT_ADOPT('it is not a ws WebSocketServer')
   }
-  if (taken[kTaken]) throw new SOCKETS_ERR_CANNOT_ADOPT('it is tracked already')
-  taken[kTaken] = true
+  if (taken[kTaken] === acceptance) return false
+  if (taken[kTaken] !== undefined) throw new SOCKETS_ERR_CANNOT_ADOPT('another application tracks it')
+  taken[kTaken] = acceptance
   const { options } = taken
   // Servers of other makes build their sockets themselves: those are instrumented one by one.
   if (typeof options.WebSocket === 'function') options.WebSocket = trackedClass(options.WebSocket as never, acceptance, server.clients) as never
@@ -49,6 +53,7 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): vo
   }
   // ws keeps a socket whose receiver a listener has broken for ever.
   for (const socket of server.clients ?? []) if (!rawSocketOf(socket).destroyed) accept(socket, undefined)
+  return true
 
   function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
     if (connectionOf(socket) !== undefined) return

@@ -18,7 +18,7 @@ import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 import { rawSocketOf } from './ws-internals.ts'
 
-/** Name of @fastify/websocket's 'upgrade' listener. */
+/** Name of @fastify/websocket's 'upgrade' listener, where no bundler has changed it. */
 const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
@@ -107,10 +107,14 @@ export class Handshakes implements Verification {
     this.#forget = function () { forget(this) }
   }
 
-  /** Puts the door in front of @fastify/websocket's listener. */
-  watch (server: Server): void {
+  /**
+   * Puts the door in front of @fastify/websocket's listener: the one that was not there `before` its registration. Where that
+   * is not known, for it is the application's, the only listener; among several only the name tells.
+   */
+  watch (server: Server, before: readonly Function[]): void {
+    const added = (server.listeners('upgrade') as UpgradeListener[]).filter((listener) => !before.includes(listener))
     // The last of the name: others belong to child contexts that were there before.
-    const listener = (server.listeners('upgrade') as UpgradeListener[]).findLast(({ name }) => name === LISTENER)
+    const listener = added.length === 1 ? added[0] : added.findLast(({ name }) => name === LISTENER)
     if (listener === undefined) return
     server.removeListener('upgrade', listener)
     this.#server = server

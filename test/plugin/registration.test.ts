@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import { WebSocket, WebSocketServer } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { assertRefused } from '../helpers/gate.ts'
 import { connect, logged, portOf, rawHandshake, start, until, within } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 
@@ -358,6 +359,22 @@ test('@fastify/websocket in a child context is adopted at its first handshake: t
   for (const client of [ours, ...clients]) assert.equal((await ended(client)).code, 1012)
 })
 
+test('a server of a child context that was given to adopt() stays as it is at its first handshake', async (t) => {
+  let server!: WebSocketServer
+  const app = await start(t, {}, (app) => { app.sockets.adopt(server) }, {
+    before: async (app) => {
+      await app.register(async (child) => {
+        await child.register(fastifyWebsocket)
+        child.get('/child', { websocket: true }, (socket) => { socket.send('hello') })
+        server = child.websocketServer
+      })
+    }
+  })
+  const client = await connect(t, app, '/child')
+  assert.equal(await client.next(), 'hello')
+  assert.equal(app.sockets.size, 1)
+})
+
 test('with @fastify/websocket in a child context as well, each of our sockets is tracked, and a drain refuses with one answer', async (t) => {
   const app = await start(t, {}, plain, {
     before: async (app) => {
@@ -442,3 +459,24 @@ test('other plugins may depend on it by name', async (t) => {
   await app.register(fp(async (instance: FastifyInstance) => { size = instance.sockets.size }, { dependencies: ['fastify-websocket-lifecycle'], decorators: { fastify: ['sockets'] } }))
   assert.equal(size, 0)
 })
+
+for (const how of ['by the plugin', 'by the application'] as const) {
+  test(`the listener of a @fastify/websocket that is registered ${how} is found whatever a bundler has named it`, async (t) => {
+    const app = await start(t, { limits: { handshakes: { timeout: 100 } } }, (app) => {
+      app.get('/stuck', { websocket: true, preHandler: () => new Promise(() => {}) }, () => {})
+    }, {
+      before: async (app) => {
+        const { on } = app.server
+        app.server.on = function (this: unknown, event: string, listener: Function) {
+          if (event === 'upgrade') Object.defineProperty(listener, 'name', { value: 'a' })
+          return Reflect.apply(on, this, [event, listener])
+        } as never
+        if (how === 'by the application') await app.register(fastifyWebsocket)
+      }
+    })
+    const raw = await rawHandshake(t, app, '/stuck')
+    assert.equal((await raw.answer).status, 503)
+    await app.sockets.drain()
+    await assertRefused(await rawHandshake(t, app, '/stuck'))
+  })
+}

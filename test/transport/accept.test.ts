@@ -238,14 +238,16 @@ test('a server of another make, which builds its sockets itself', async (t) => {
   assert.equal((await closed).code, 1011)
 })
 
-test('adopting the same server twice is refused', async (t) => {
+test('adopting what is adopted does nothing, and adopting what another application tracks is refused', async (t) => {
   const app = await start(t)
   const other = await start(t)
   const { server, connect } = await foreign(t)
   app.sockets.adopt(server)
-  assert.throws(() => { app.sockets.adopt(server) }, { code: 'SOCKETS_ERR_CANNOT_ADOPT', message: /tracked already/ })
-  assert.throws(() => { other.sockets.adopt(server) }, { code: 'SOCKETS_ERR_CANNOT_ADOPT' })
-  assert.throws(() => { app.sockets.adopt(app.websocketServer) }, { code: 'SOCKETS_ERR_CANNOT_ADOPT', message: /tracked already/ })
+  const { handleUpgrade } = server
+  app.sockets.adopt(server)
+  app.sockets.adopt(app.websocketServer)
+  assert.equal(server.handleUpgrade, handleUpgrade)
+  assert.throws(() => { other.sockets.adopt(server) }, { code: 'SOCKETS_ERR_CANNOT_ADOPT', message: /another application tracks it/ })
   await connect()
   assert.equal(app.sockets.size, 1)
   assert.equal(other.sockets.size, 0)
