@@ -16,7 +16,7 @@ export { sockets as 'module.exports', CloseCode, CHANNELS, defaults }
 export type { Clock, Timer } from './core/clock.ts'
 export type { CloseCause } from './core/close-codes.ts'
 export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './core/connection.ts'
-export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger } from './core/drain-report.ts'
+export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger, Holder } from './core/drain-report.ts'
 export type { ClosedError } from './core/errors.ts'
 export type { Mode, Observation, PolicyName } from './core/enforcement.ts'
 export type { LifecycleEvents, Listener, Refusal } from './core/events.ts'

@@ -9,7 +9,7 @@ import type { WebSocket } from 'ws'
 import type { IncomingMessage } from 'node:http'
 import type { ConnectionFacts } from './core/connection-host.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { attempt, isThenable } from './core/guard.ts'
+import { attempt, isThenable, nameOf } from './core/guard.ts'
 import { nearMatch } from './core/near-match.ts'
 import type { ManagedConnection } from './core/managed-connection.ts'
 import { connectionOf } from './core/socket.ts'
@@ -121,7 +121,7 @@ function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSo
     try {
       const result = handler.call(this, socket, request)
       if (!isThenable(result)) return undefined
-      if (options.waitForHandler) connection.hold(result)
+      if (options.waitForHandler) connection.holdNamed(nameOf(handler), result)
       if (takeErrors === null) return unlessExpected(result, connection)
       result.then(undefined, (error: unknown) => { connection.handlerFailed(error) })
       return undefined

@@ -19,6 +19,8 @@ export interface CleanupObserver {
   cleanupFinished (): void
   /** A cleanup threw or rejected. */
   cleanupFailed (error: unknown): void
+  /** A cleanup that took its time has ended, or is about to be given up, after so many milliseconds. */
+  cleanupTook (cleanup: Cleanup, duration: number): void
   /** A cleanup took longer than its time, or the drain ended over it. */
   cleanupAbandoned (cleanup: Cleanup): void
   /** Nothing waits and nothing runs; may be said again after a late cleanup. */
@@ -34,6 +36,8 @@ interface Waiting {
 interface Running {
   cleanup: Cleanup
   deadline: Deadline
+  /** Milliseconds on the clock of the deadlines. */
+  startedAt: number
   /** What goes on when it has ended or was given up. */
   ended: () => void
 }
@@ -141,8 +145,7 @@ export class CleanupStack {
     let over = false
     const settle = (note: () => void) => {
       if (running === null) over = true
-      else if (this.#running.delete(running)) this.#deadlines.cancel(running.deadline)
-      else return // given up meanwhile
+      else if (!this.#stop(running)) return // given up meanwhile
       note()
       if (running !== null) ended()
     }
@@ -157,7 +160,7 @@ export class CleanupStack {
       innermost = outer
     }
     if (!over && isThenable(result)) {
-      running = { cleanup, ended, deadline: new Deadline(() => this.#abandon(running!)) }
+      running = { cleanup, ended, startedAt: this.#deadlines.elapsed, deadline: new Deadline(() => this.#abandon(running!)) }
       this.#running.add(running)
       this.#deadlines.set(running.deadline, this.#timeout)
       result.then(() => settle(() => this.#observer.cleanupFinished()), () => {})
@@ -168,9 +171,16 @@ export class CleanupStack {
   }
 
   #abandon (running: Running): void {
-    if (!this.#running.delete(running)) return
-    this.#deadlines.cancel(running.deadline)
+    if (!this.#stop(running)) return
     this.#observer.cleanupAbandoned(running.cleanup)
     running.ended()
+  }
+
+  /** Waits for it no longer; false where nothing did. */
+  #stop (running: Running): boolean {
+    if (!this.#running.delete(running)) return false
+    this.#deadlines.cancel(running.deadline)
+    this.#observer.cleanupTook(running.cleanup, this.#deadlines.elapsed - running.startedAt)
+    return true
   }
 }

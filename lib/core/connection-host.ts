@@ -72,6 +72,8 @@ export interface ConnectionObserver {
   /** Its raw socket is gone; said once. */
   gone (connection: ManagedConnection): void
   closed (connection: ManagedConnection, record: CloseRecord): void
+  /** A cleanup that took its time has ended, or is about to be given up. */
+  cleanupTook (connection: ManagedConnection, cleanup: Cleanup, duration: number): void
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void
 }
 

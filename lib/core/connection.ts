@@ -113,9 +113,10 @@ export interface Connection {
   /** Takes labels away. */
   untag (...tags: string[]): void
   /**
-   * Declares work in flight: a drain waits for it. Returns what it was given; a rejection stays yours and is logged.
+   * Declares work in flight: a drain waits for it. Returns what it was given; a rejection stays yours and is logged. A drain
+   * that has waited long says so with the name. @default 'track()'
    */
-  track<T extends PromiseLike<unknown>> (promise: T): T
+  track<T extends PromiseLike<unknown>> (promise: T, name?: string): T
   /**
    * Adds a cleanup, run once when the connection closes, whoever closes it: last in, first out, each awaited for up to
    * `cleanupTimeout`. On a closing or closed connection it runs at once. Returns a function that takes the cleanup back; once

@@ -58,6 +58,11 @@ export class Deadlines {
     return this.#size
   }
 
+  /** Milliseconds that have passed. */
+  get elapsed (): number {
+    return this.#elapsed()
+  }
+
   /** Ticks that have passed. */
   get ticks (): number {
     return Math.floor(this.#elapsed() / TICK)

@@ -48,6 +48,22 @@ export interface AbandonedCleanup {
   cleanup: string
 }
 
+/** Something that a drain has waited for. */
+export interface Holder {
+  /** Id of the connection. */
+  connection: number
+  /** Route pattern of the connection. */
+  route: string
+  what: 'work' | 'cleanup'
+  /**
+   * Name of the cleanup, of the `message` listener or of the handler; what `track()` was told; `messages()`, `onDrain`,
+   * `unread input`. A function without a name is `anonymous`.
+   */
+  name: string
+  /** Milliseconds that the drain waited for it, or that the cleanup ran. */
+  duration: number
+}
+
 /** What a drain has done. Every duration is in milliseconds. */
 export interface DrainReport {
   trigger: DrainTrigger
@@ -92,6 +108,8 @@ export interface DrainReport {
     /** Cleanups that were given up. */
     abandoned: AbandonedCleanup[]
   }
+  /** What took longest, the longest first: ten at most, each 100 ms or more. */
+  held: Holder[]
   /** Handshakes turned away since the drain started. */
   refused: number
   /** Messages and broadcasts to other connections that code of a drained connection wanted to send, and that were not sent. */

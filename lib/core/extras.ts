@@ -36,6 +36,8 @@ export interface Extras {
   stall?: Stall | null
   idle?: IdleDeadline
   end?: EndDeadline
+  /** Work in flight that has a name. */
+  works?: Set<{ readonly name: string }>
   /** Behind `messages()`. */
   queue?: MessageQueue
   /** Input that had arrived before the drain. */

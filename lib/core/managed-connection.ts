@@ -222,6 +222,7 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
 
   // ——— what its own parts tell
 
+  cleanupTook (cleanup: Cleanup, duration: number): void { this.host.observer?.cleanupTook(this, cleanup, duration) }
   cleanupFinished (): void { this.host.registry.counters.cleanups.finished++ }
 
   cleanupFailed (err: unknown): void {

@@ -56,6 +56,8 @@ export interface Transport {
   onDrained (socket: WebSocket, callback: () => void): () => void
   /** Whether ws holds input that it has not parsed yet: it inflates, or delivers one message a turn of the event loop. */
   holdsInput (socket: WebSocket): boolean
+  /** Listeners for messages, as the application has given them. */
+  messageListeners (socket: WebSocket): Function[]
   /** Whether nothing is read at present: the application, or a queue that is full, has asked for that. */
   isPaused (socket: WebSocket): boolean
   /** Has the kernel look for a peer that is silent for `delay` milliseconds. */

@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
 import type { Owed } from './connection-host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
+import { nameOf } from './guard.ts'
 import { MessageQueue } from './messages.ts'
 import type { Message, MessageSource } from './messages.ts'
 import { UnreadInput } from './unread-input.ts'
@@ -44,10 +45,32 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   /** Whether work is in flight that a drain waits for. */
   get working (): boolean { return this.#work > 0 }
 
-  track<T extends PromiseLike<unknown>> (promise: T): T {
+  track<T extends PromiseLike<unknown>> (promise: T, name = 'track()'): T {
     if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', typeof promise)
-    this.hold(promise, (err) => this.note('warn', { err }, 'tracked work failed'))
+    if (typeof name !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('the name for track()', 'a string', typeof name)
+    this.holdNamed(name, promise, (err) => this.note('warn', { err }, 'tracked work failed'))
     return promise
+  }
+
+  /** Counts a promise as work until it has settled, under a name. Messages have none: it would cost each of them memory. */
+  holdNamed (name: string, promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
+    const works = this.extras.works ??= new Set()
+    const work = { name }
+    works.add(work)
+    const once = Promise.resolve(promise)
+    this.hold(once, failed)
+    // After that: who is told that the work has ended may ask for its name.
+    const over = () => { works.delete(work) }
+    once.then(over, over)
+  }
+
+  /** Name of its work; of one of them, where several are in flight. */
+  get workName (): string {
+    const [work] = this.rare?.works ?? []
+    if (work !== undefined) return work.name
+    if (this.consumed) return 'messages()'
+    if (this.readsInput) return 'unread input'
+    return this.host.transport.messageListeners(this.socket).map(nameOf).join(', ')
   }
 
   /** Counts a promise as work until it has settled. */

@@ -22,8 +22,12 @@ export function loggedReport (report: DrainReport): LoggedReport {
 }
 
 function cutTo (report: DrainReport, entries: number): LoggedReport {
-  const { cleanups } = report
+  const { cleanups, held } = report
   const notShown = cleanups.abandoned.length - entries
-  if (notShown <= 0) return report
-  return { ...report, cleanups: { ...cleanups, abandoned: cleanups.abandoned.slice(0, entries), notShown } }
+  if (notShown <= 0 && held.length <= entries) return report
+  return {
+    ...report,
+    held: held.slice(0, entries),
+    cleanups: notShown <= 0 ? cleanups : { ...cleanups, abandoned: cleanups.abandoned.slice(0, entries), notShown }
+  }
 }

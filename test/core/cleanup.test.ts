@@ -13,6 +13,7 @@ function setup () {
   const told: string[] = []
   const stack = new CleanupStack(deadlines, 1000, {
     callAtEnd: (call) => call(),
+    cleanupTook: () => {},
     cleanupFinished: () => { told.push('finished') },
     cleanupFailed: (error) => { told.push(`failed: ${error instanceof Error ? error.message : String(error)}`) },
     cleanupAbandoned: (cleanup) => { told.push(`abandoned: ${cleanup.name}`) },
@@ -278,6 +279,7 @@ test('an observer that throws does not leave the stack active', () => {
   const deadlines = new Deadlines(new FakeClock())
   const stack = new CleanupStack(deadlines, 1000, {
     callAtEnd: (call) => call(),
+    cleanupTook () {},
     cleanupFinished () {},
     // A logger that reads what was thrown, and trips over a getter.
     cleanupFailed (error) { String((error as Error).message) },

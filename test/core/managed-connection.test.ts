@@ -25,7 +25,7 @@ function observe (host: CoreHost): string[] {
   const told: string[] = []
   const note = (what: string) => () => { told.push(what) }
   host.observer = {
-    cleaned: note('cleaned'), idle: note('idle'), left: note('left'), answered: note('answered'), gone: note('gone'), closed: note('closed'), cleanupAbandoned: note('cleanupAbandoned')
+    cleaned: note('cleaned'), idle: note('idle'), left: note('left'), answered: note('answered'), gone: note('gone'), closed: note('closed'), cleanupTook () {}, cleanupAbandoned: note('cleanupAbandoned')
   } satisfies ConnectionObserver
   return told
 }

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'node:test'
+import type { DrainReport } from '../../lib/index.ts'
 import {
   assertBounded, assertClean, connect, logged, Opcode, rawConnect, reportOf, start, until
 } from '../helpers/server.ts'
@@ -470,4 +471,25 @@ test('a handler that closes the app from a listener does not wait for itself', a
   assertBounded(report)
   // The listener's promise is work that waits for the drain: it is given up, and it cannot have been finished.
   assert.deepEqual(report.work, { inFlight: 1, finished: 0, abandoned: 1 })
+})
+
+test('the report and the log name the listeners, handlers and cleanups that held the drain', async (t) => {
+  const { promise: never, open } = gate()
+  const app = await start(t, { drain: { timeout: 1_500 } }, (app) => {
+    app.get('/on', { websocket: true }, (socket) => { socket.on('message', async function answer () { await never }) })
+    app.get('/listener', { websocket: true }, (socket) => { socket.addEventListener('message', async function listen () { await never }) })
+    app.get('/object', { websocket: true }, (socket) => { socket.addEventListener('message', { handleEvent: async () => { await never } } as never) })
+    app.get('/handler', { websocket: true, config: { sockets: { waitForHandler: true } } }, async function handle () { await never })
+    app.get('/cleanup', { websocket: true }, (socket) => { app.sockets.of(socket).defer(async function release () { await never }) })
+  })
+  for (const route of ['/on', '/listener', '/object', '/handler', '/cleanup']) (await connect(t, app, route)).socket.send('x')
+  await until(() => app.sockets.stats().working === 4)
+  await app.close()
+  const { held } = reportOf(app)
+  const named = Object.fromEntries(held.map(({ route, what, name }) => [route, [what, name]]))
+  assert.deepEqual({ ...named, '/object': named['/object']?.[0] },
+    { '/on': ['work', 'answer'], '/listener': ['work', 'listen'], '/object': 'work', '/handler': ['work', 'handle'], '/cleanup': ['cleanup', 'release'] })
+  assert.deepEqual((logged(app, /sockets drained/)[0]!['report'] as DrainReport).held, held)
+  open()
+  await until(() => app.sockets.stats().working === 0)
 })

@@ -302,6 +302,11 @@ export class FakeTransport implements Transport {
   ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
   bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
   holdsInput (socket: WebSocket): boolean { return fake(socket).inflating }
+  messageListeners (socket: WebSocket): Function[] {
+    const { onMessage } = fake(socket)
+    return onMessage === null ? [] : [onMessage]
+  }
+
   isPaused (socket: WebSocket): boolean { return fake(socket).paused }
   keepAlive (socket: WebSocket, delay: number): void { fake(socket).keptAlive = delay }
   hasHandle (socket: WebSocket): boolean { return fake(socket).handle }

@@ -31,7 +31,8 @@ export class Drain implements ConnectionObserver {
   readonly #report = deferred<DrainReport>()
   readonly #pace: Pace
   readonly #preClose: PreClose
-  readonly #working = new Set<ManagedConnection>()
+  /** Who works, and since when that is waited for. */
+  readonly #working = new Map<ManagedConnection, number>()
   #tally: Tally | null = null
   #suppression: DrainSuppression | null = null
   #farewell: Farewell | null = null
@@ -97,13 +98,13 @@ export class Drain implements ConnectionObserver {
   cleaned (): void { this.#wake() }
   idle (connection: ManagedConnection): void {
     this.#tally!.workEnded(connection)
-    if (this.#working.delete(connection) && !this.#preClose.holding && this.#phase !== 'notify') this.#pace.add([connection])
+    if (this.#stopWaiting(connection) && !this.#preClose.holding && this.#phase !== 'notify') this.#pace.add([connection])
     this.#wake()
   }
 
   left (connection: ManagedConnection): void {
     // Its work may end now only because nobody is there any more.
-    if (this.#working.delete(connection)) this.#tally!.abandonedWork++
+    if (this.#stopWaiting(connection)) this.#tally!.abandonedWork++
   }
 
   answered (connection: ManagedConnection): void {
@@ -114,9 +115,13 @@ export class Drain implements ConnectionObserver {
   gone (connection: ManagedConnection): void { this.answered(connection) }
 
   closed (connection: ManagedConnection, record: CloseRecord): void {
-    if (this.#working.delete(connection)) this.#tally!.abandonedWork++
+    if (this.#stopWaiting(connection)) this.#tally!.abandonedWork++
     this.#tally!.closed(record)
     this.#wake()
+  }
+
+  cleanupTook (connection: ManagedConnection, cleanup: Cleanup, duration: number): void {
+    this.#tally!.holders.add(connection, 'cleanup', () => nameOf(cleanup), duration)
   }
 
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void {
@@ -194,9 +199,25 @@ export class Drain implements ConnectionObserver {
 
   #await (connection: ManagedConnection): boolean {
     if (!connection.working || this.#host.clock.now() >= this.#moments!.graceEnd) return false
-    this.#working.add(connection)
+    if (!this.#working.has(connection)) this.#working.set(connection, this.#host.clock.now())
     this.#tally!.worked.add(connection.id)
     return true
+  }
+
+  /** Its work has ended, or is waited for no longer; false where it was not waited for. */
+  #stopWaiting (connection: ManagedConnection): boolean {
+    const since = this.#working.get(connection)
+    if (since === undefined) return false
+    this.#working.delete(connection)
+    this.#tally!.holders.add(connection, 'work', () => connection.workName, this.#host.clock.now() - since)
+    return true
+  }
+
+  #abandonWork (): void {
+    for (const connection of [...this.#working.keys()]) {
+      this.#stopWaiting(connection)
+      this.#tally!.abandonedWork++
+    }
   }
 
   #wake (): void {
@@ -219,9 +240,8 @@ export class Drain implements ConnectionObserver {
     if (now >= cutAt) this.#cutOff!.begin(endAt)
     if (now >= graceEnd) {
       this.#preClose.letGo()
-      this.#pace.add([...this.#working])
-      this.#tally!.abandonedWork += this.#working.size
-      this.#working.clear()
+      this.#pace.add([...this.#working.keys()])
+      this.#abandonWork()
     }
     const wake = this.#pace.pump()
     const waiting = this.#preClose.holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
@@ -243,8 +263,7 @@ export class Drain implements ConnectionObserver {
   /** The time is up. */
   #giveUp (): void {
     if (this.#cutOff!.givingUp || this.#phase === 'done') return
-    this.#tally!.abandonedWork += this.#working.size
-    this.#working.clear()
+    this.#abandonWork()
     this.#cutOff!.giveUp(this.#tally!.aborted, () => { this.#finish() })
   }
 

@@ -46,5 +46,5 @@ function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): 
     host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)
   })
-  if (isThenable(result)) connection.hold(result)
+  if (isThenable(result)) connection.holdNamed('onDrain', result)
 }

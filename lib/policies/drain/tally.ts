@@ -6,6 +6,7 @@ import type { CloseRecord } from '../../core/connection.ts'
 import type { AbandonedCleanup, DrainPhase, DrainReport, DrainTrigger } from '../../core/drain-report.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
 import type { DrainHost } from './drain-host.ts'
+import { Holders } from './holders.ts'
 
 export class Tally {
   readonly #host: DrainHost
@@ -21,6 +22,7 @@ export class Tally {
   #left = 0
   #reconnect: DrainReport['reconnect'] = null
   readonly abandoned: AbandonedCleanup[] = []
+  readonly holders = new Holders()
   total: number
   count = 0
   /** Ids of the connections whose work was waited for. */
@@ -106,6 +108,7 @@ export class Tally {
         failed: cleanups.failed - this.#before.failed,
         abandoned: this.abandoned
       },
+      held: this.holders.all,
       refused: refused - this.#before.refused,
       suppressed,
       reconnect: this.#reconnect

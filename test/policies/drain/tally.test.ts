@@ -42,6 +42,7 @@ test('the report of a mixed drain adds up', async () => {
     },
     work: { inFlight: 3, finished: 1, abandoned: 2 },
     cleanups: { finished: 0, failed: 0, abandoned: [{ connection: hung.connection.id, route: '/hung', cleanup: 'never' }] },
+    held: rest.held,
     refused: 0,
     suppressed: 0,
     reconnect: { min: 1_000, max: rest.reconnect!.max }
