@@ -164,8 +164,10 @@ class Heartbeat implements Rounder<ManagedConnection> {
   #judge (suspects: ManagedConnection[]): void {
     const { transport, enforcement } = this.#host
     for (const connection of suspects) {
-      const { heard, probe, seen, socket, gone } = connection
-      if (gone || heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== seen || transport.isPaused(socket)) continue
+      const { heard, probe, seen, socket, state } = connection
+      // One that has begun to close has its time for that.
+      if (state === 'closing' || state === 'closed') continue
+      if (heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== seen || transport.isPaused(socket)) continue
       if (enforcement.allows('heartbeat', 'terminate', connection)) connection.kill('heartbeat')
       else connection.probe = null
     }

@@ -265,3 +265,39 @@ test('after a rest without connections the first gap is no sleep', () => {
   assert.ok(timeToDeath(clock, pair, 3_000) <= 3_000)
   assert.equal(pings(pair.socket), 1)
 })
+
+// ——— the second look
+
+for (const [what, show, stuck] of [
+  ['a part of a message arrives', ({ socket }) => { socket.bytesRead++ }],
+  ['a message that was read before comes out of the inflater', ({ connection }) => { connection.heard = true }],
+  ['the application pauses it', ({ socket }) => { socket.pause() }],
+  ['a ping that was stuck leaves', ({ socket }) => { socket.bytesPending(0) }, true],
+  ['it begins to close', ({ connection }) => { void connection.close() }]
+] satisfies Array<[string, (pair: Pair) => void, boolean?]> as Array<[string, (pair: Pair) => void, boolean?]>) {
+  test(`one that is about to be destroyed is looked at once more, after input was read: ${what}, and it is not`, () => {
+    const open = () => {
+      const rig = setup()
+      const pair = rig.open()
+      if (stuck) pair.socket.bytesPending(100)
+      return { clock: rig.clock, pair }
+    }
+    const control = open()
+    const death = timeToDeath(control.clock, control.pair, 3_000)
+
+    /** One at the moment of its death, after so many turns of the event loop. */
+    const after = (turns: number): Pair => {
+      const { clock, pair } = open()
+      clock.tick(death - 1)
+      clock.stall(1)
+      for (let i = 0; i < turns; i++) clock.turn()
+      return pair
+    }
+    let turns = 0
+    while (!after(turns).socket.destroyed) turns++
+    const pair = after(turns - 1)
+    show(pair)
+    pair.socket.clock.turn()
+    assert.equal(pair.socket.destroyed, false)
+  })
+}
