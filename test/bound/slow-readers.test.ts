@@ -112,6 +112,13 @@ test('a handler that just sends and sends is bounded: over maxBufferedBytes its 
   assert.ok(raw.frames.every(({ opcode }) => opcode === Opcode.Binary), 'its close frame could not leave')
 })
 
+test('broadcasts alone are bounded as well: over maxBufferedBytes the peer is closed', async (t) => {
+  const app = await serve(t, { maxBufferedBytes: KIB * KIB })
+  const { connection } = await deaf(t, app)
+  for (let sent = 0; sent < MUCH; sent += FRAME) await app.sockets.broadcast(Buffer.alloc(FRAME), 'all')
+  assert.equal((await connection.closed).cause, 'slow')
+})
+
 test('over the cap a peer that reads still hears 4008, after all that was sent before', async (t) => {
   const app = await serve(t, { maxBufferedBytes: 64 * KIB }, { closeTimeout: 5_000, drain: { timeout: 60_000 } })
   const client = await connect(t, app, '/')

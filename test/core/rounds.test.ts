@@ -108,6 +108,22 @@ test('looks that take their time are done in slices of 1 ms, input in between', 
   assert.ok(longest <= 20, `${longest} looks of 0.1 ms without a look at the input`)
 })
 
+test('a round that takes longer than its period goes on alone: no turn has two slices, and everyone has its turn', () => {
+  const { clock, looks, add } = setup(50, () => {
+    clock.stall(1)
+    return true
+  })
+  add(100)
+  for (let i = 0; i < 1_000; i++) {
+    const before = looks.length
+    clock.turn()
+    assert.ok(looks.length <= before + 1, `${looks.length - before} looks in one turn`)
+    if (looks.length === before) clock.stall(1)
+  }
+  const first = looks.findIndex(({ id }) => id === 1)
+  assert.deepEqual(looks.slice(first, first + 300).map(({ id }) => id), Array.from({ length: 300 }, (_, i) => i % 100 + 1))
+})
+
 test('a look that took no time is not worth a look at the clock', () => {
   const rig = setup(50)
   rig.add(5_000)

@@ -23,6 +23,21 @@ test('a session ends when its time has come: 3000, session expired, a clean clos
   assert.deepEqual([rig.host.leftovers, rig.clock.idle], [0, true])
 })
 
+test('while nobody sets the wall clock no deadline is set anew', () => {
+  const rig = setup()
+  const { connection } = rig.open()
+  connection.expiresAt = rig.clock.wallNow() + MINUTE
+  const { deadlines } = rig.host
+  const { set } = deadlines
+  const anew: unknown[] = []
+  deadlines.set = (entry, delay) => {
+    if (entry === connection.endDeadline) anew.push(delay)
+    set.call(deadlines, entry, delay)
+  }
+  rig.clock.tick(10_000)
+  assert.deepEqual(anew, [])
+})
+
 test('a session that is over already ends with the next tick, not within the call', () => {
   for (const over of [0, 1, MINUTE, 1e10]) {
     const rig = setup()

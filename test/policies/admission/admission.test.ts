@@ -314,3 +314,24 @@ test('observe: setOwner says that it may stay, and names the connection that mig
   const { connection } = rig.open()
   assert.deepEqual([connection.setOwner('ann'), connection.state, told], [true, 'open', [['perOwner', connection.id]]])
 })
+
+test('an owner that is set later takes a place, and one that was evicted and is gone none', async () => {
+  const { open } = setup({ perOwner: { max: 1 } })
+  assert.equal(open().connection.setOwner('ann'), true)
+  assert.equal(open({ owner: 'ann' }).connection.state, 'closing')
+
+  const rig = setup({ perAddress: { max: 2, policy: 'evict-oldest' } })
+  const [a, b, c] = [rig.open(), rig.open(), rig.open()]
+  await rig.clock.run(100)
+  assert.deepEqual(states(a, b, c), ['closed', 'open', 'open'])
+  void b.connection.close()
+  await rig.clock.run(100)
+  assert.deepEqual([states(rig.open()), states(c)], [['open'], ['open']])
+})
+
+test('what is left is every place and every key', () => {
+  const { admission, open } = setup({ total: { max: 9 }, perOwner: { max: 9 }, perAddress: { max: 9 } })
+  open({ owner: 'ann' })
+  admission.arrived('/')
+  assert.equal(admission.leftovers, 4)
+})

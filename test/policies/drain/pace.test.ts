@@ -3,7 +3,7 @@ import test from 'node:test'
 import { RUN } from '../../../lib/core/clock.ts'
 import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
 import { Pace } from '../../../lib/policies/drain/pace.ts'
-import { FIRST_WINDOW, HOLD, LEAST_WINDOW, WINDOW } from '../../../lib/policies/drain/window.ts'
+import { FIRST_WINDOW, HOLD, LEAST_WINDOW, Window, WINDOW } from '../../../lib/policies/drain/window.ts'
 import { createRig, seeded, work } from '../../helpers/drain-rig.ts'
 import type { Rig } from '../../helpers/drain-rig.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
@@ -64,6 +64,22 @@ test('a turn in which answers took long leaves fewer places, and it has them aga
   assert.equal(LEAST_WINDOW, 8)
   clock.tick(60_000)
   assert.equal(turn(0), 16, 'waiting is not work')
+})
+
+test('after a turn in which answers took long an unanswered frame holds its place for twice as long as they took', () => {
+  const clock = new FakeClock({ now: 0 })
+  const window = new Window<number>(clock)
+  window.open(0)
+  for (let i = 0; i < FIRST_WINDOW; i++) window.add(i, 0)
+  assert.equal(window.freeAt(0), HOLD)
+  clock.stall(1)
+  window.answered(0)
+  clock.stall(30)
+  window.open(31)
+  assert.equal(window.freeAt(31), 60)
+  // Answers that took no time: as at first.
+  window.open(31)
+  assert.equal(window.freeAt(31), null)
 })
 
 test('a place in the window is free again as soon as a peer answers', async () => {

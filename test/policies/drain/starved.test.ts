@@ -5,6 +5,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
 import type { DrainReport } from '../../../lib/core/drain-report.ts'
+import { CutOff } from '../../../lib/policies/drain/cut-off.ts'
+import type { DrainHost } from '../../../lib/policies/drain/drain-host.ts'
+import type { Farewell } from '../../../lib/policies/drain/farewell.ts'
 import { Pace } from '../../../lib/policies/drain/pace.ts'
 import { Turns } from '../../../lib/policies/drain/turns.ts'
 import { FIRST_WINDOW, WINDOW } from '../../../lib/policies/drain/window.ts'
@@ -165,6 +168,14 @@ test('what cutting off will take follows from turns: their length, and how much 
   // 1,000 are cut off in three turns.
   const busy = expected(1, 95)
   assert.ok(busy >= 100 && busy <= 400, `${busy}`)
+})
+
+test('cutting off begins in time for those whose raw sockets are there', () => {
+  const host = { registry: { size: 10, gone: 4 } } as unknown as DrainHost
+  const pace = { toCut: (count: number) => 10 * count } as unknown as Pace
+  const moments = { graceEnd: 0, lastFrameAt: 0, cutAt: 950, endAt: 1_000 }
+  assert.equal(new CutOff(host, pace, {} as Farewell).at(moments), 1_000 - 1.25 * 60)
+  assert.equal(new CutOff(host, { toCut: () => 1 } as unknown as Pace, {} as Farewell).at(moments), 950)
 })
 
 test('before anything was measured a few are expected to take no time', () => {
