@@ -13,12 +13,12 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
-import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, isTaken, releaseErrors, responseOn } from './upgrades.ts'
+import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from './upgrades.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 import { rawSocketOf } from './ws-internals.ts'
 
-/** Name of @fastify/websocket's 'upgrade' listener, where no bundler has changed it. */
+/** Name of @fastify/websocket's 'upgrade' listener, in its source. */
 const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
@@ -109,12 +109,12 @@ export class Handshakes implements Verification {
 
   /**
    * Puts the door in front of @fastify/websocket's listener: the one that was not there `before` its registration. Where that
-   * is not known, for it is the application's, the only listener; among several only the name tells.
+   * is not known, for it is the application's, the only listener; among several it is known by what it calls.
    */
   watch (server: Server, before: readonly Function[]): void {
     const added = (server.listeners('upgrade') as UpgradeListener[]).filter((listener) => !before.includes(listener))
-    // The last of the name: others belong to child contexts that were there before.
-    const listener = added.length === 1 ? added[0] : added.findLast(({ name }) => name === LISTENER)
+    // The last of them: others belong to child contexts that were there before.
+    const listener = added.length === 1 ? added[0] : added.findLast(isFastifyWebsocket)
     if (listener === undefined) return
     server.removeListener('upgrade', listener)
     this.#server = server
@@ -145,11 +145,11 @@ export class Handshakes implements Verification {
     this.#server?.on('upgrade', this.#listener)
   }
 
-  /** 'upgrade' listeners that are not ours. */
+  /** Names of the 'upgrade' listeners that are not ours. */
   foreign (server: Server): string[] {
     return (server.listeners('upgrade') as UpgradeListener[])
       .filter((listener) => listener !== this.#listener)
-      .map((listener) => listener.name || 'anonymous')
+      .map((listener) => isFastifyWebsocket(listener) ? LISTENER : listener.name || 'anonymous')
   }
 
   /** Has a ws server ask the door before it opens a socket. */

@@ -2,10 +2,11 @@
  * Isolation of streams over a socket (`createWebSocketStream` of ws): what their listeners throw, at whatever moment, or
  * reject with is a fault of the connection.
  *
- * ws shows such a stream to nobody but whoever made it, and hands its messages over in a listener of its own. That
- * listener is known by what it does; while it runs for the first time, the stream is seen as the one it pushes to, and
- * gets an `emit` that looks at what listeners return. Where ws does it in another way, nothing is touched, and streams
- * are as they are without us: Node drops what their listeners return.
+ * ws shows such a stream only to its caller, and hands messages over in a listener of its own. While a listener that may be
+ * that one runs for the first time, the stream is seen as the one it pushes to, and gets an `emit` that looks at what
+ * listeners return. Both are known by what a bundler cannot rename: the listener by the methods it calls, the stream by the
+ * methods that ws gives it. Where ws does it in another way, nothing is touched, and streams are as they are without us:
+ * Node drops what their listeners return.
  */
 import { Readable } from 'node:stream'
 import type { WebSocket } from 'ws'
@@ -20,14 +21,20 @@ export interface StreamPolicy {
   returned (result: unknown): void
 }
 
+/** What ws's listeners do: a message is pushed, and a full stream pauses the socket; at the close the stream ends. */
+const CALLS = { message: /\.push\([^]*\.pause\(/, close: /\.push\(null\)/ }
+
+/** What ws gives to the stream itself, not to a class. */
+const OWN_METHODS = ['_read', '_write', '_final', '_destroy'] as const
+
 /**
- * A listener that is being added to a socket. Where it is ws's own and hands messages to a stream, what is returned in its
- * place isolates the stream when it is called first; any other listener is returned as it is.
+ * A listener that is being added to a socket. Where it may be ws's own that hands messages to a stream, what is returned in
+ * its place isolates the stream when it is called first; any other listener is returned as it is.
  */
 export function withStream (socket: WebSocket, type: 'message' | 'close', listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
   // One of `once` has the listener inside.
   const inner = (listener as { listener?: Function } | null)?.listener ?? listener
-  if (typeof inner !== 'function' || inner.name !== type || !Function.prototype.toString.call(inner).includes('duplex.push(')) return listener
+  if (typeof inner !== 'function' || !CALLS[type].test(Function.prototype.toString.call(inner))) return listener
   let first = true
   return function (this: unknown, ...args: unknown[]): unknown {
     const policy = first ? policyOf(socket) : null
@@ -36,13 +43,15 @@ export function withStream (socket: WebSocket, type: 'message' | 'close', listen
   }
 }
 
-/** Isolates the stream that `call` pushes to. */
+/** Isolates the stream over a socket that `call` pushes to, if it does. */
 function seeStream (policy: StreamPolicy, call: () => unknown): unknown {
   const { push } = Readable.prototype
-  // Nothing else runs between here and its push: it is synchronous, and calls nothing of anybody's before.
+  // A listener of the application may push to streams of its own: they are none of ours.
   Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
-    Readable.prototype.push = push
-    isolate(this, policy)
+    if (OWN_METHODS.every((method) => Object.hasOwn(this, method))) {
+      Readable.prototype.push = push
+      isolate(this, policy)
+    }
     return Reflect.apply(push, this, pushed)
   }
   try {

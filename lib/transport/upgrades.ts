@@ -64,6 +64,14 @@ export function isTaken (raw: Duplex, alone: boolean): boolean {
   return raw.destroyed || raw.writableEnded || responseOn(raw) !== undefined || (!alone && raw.listenerCount('data') > 0)
 }
 
+/**
+ * Says whether an 'upgrade' listener is @fastify/websocket's. It is known by the methods it calls: a bundler renames functions,
+ * and no methods.
+ */
+export function isFastifyWebsocket (listener: Function): boolean {
+  return /\.assignSocket\([^]*\.routing\(/.test(Function.prototype.toString.call(listener))
+}
+
 /** Ends TCP once what was written has left. */
 export function endSoon (raw: Duplex): void {
   raw.end(() => { raw.destroy() })

@@ -198,6 +198,19 @@ test('@fastify/websocket that is registered already is adopted: tracked, and clo
   assert.deepEqual(await ended(client), { code: 1012, reason: 'service restart; retry=1000' })
 })
 
+test('adopted: its listener is found among others, whatever a bundler has called it', async (t) => {
+  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) }, {
+    before: async (app) => {
+      await app.register(fastifyWebsocket)
+      Object.defineProperty(app.server.listeners('upgrade')[0], 'name', { value: 'a' })
+      app.server.on('upgrade', function theirs () {})
+    }
+  })
+  assert.deepEqual(logged(app, /listens to 'upgrade'/).map(({ listener }) => listener), ['theirs'])
+  await app.sockets.drain()
+  await assert.rejects(connect(t, app, '/'), { status: 503 })
+})
+
 test('adopted: the whole drain comes before other plugins’ onClose, and waits for work', async (t) => {
   const order: string[] = []
   const app = await start(t, {}, (app) => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import test from 'node:test'
 import { createWebSocketStream } from 'ws'
@@ -16,6 +17,8 @@ import type { TestApp, TestClient } from '../helpers/server.ts'
 
 /** How a client saw its end; a hang fails the test that hangs. */
 const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+
+const { push } = Readable.prototype
 
 const boom = () => { throw new Error('boom') }
 const reject = async () => { await Promise.resolve(); boom() }
@@ -140,15 +143,20 @@ test('a stream that is destroyed with an error nobody listens for is a fault of 
 })
 
 test('a listener of the application that looks like that of a stream is called as any other', async (t) => {
-  const seen: unknown[] = []
-  const duplex = { push: (data: unknown) => seen.push(data) }
-  const app = await prepare(t, (socket) => { socket.on('message', function message (data) { duplex.push(String(data)) }) })
+  const source = new Readable({ read () {} })
+  const emit = source.emit
+  const app = await prepare(t, (socket) => {
+    socket.on('message', (data) => { if (!source.push(data as Buffer)) socket.pause() })
+    socket.on('close', () => { source.push(null) })
+  })
   const client = await connect(t, app, '/')
   client.send('one')
   client.send('two')
-  await until(() => seen.length === 2, 'two messages')
-  assert.deepEqual(seen, ['one', 'two'])
   await client.close()
+  assert.equal(await text(source), 'onetwo')
+  // Its errors are the application's, whichever connection they come from.
+  assert.equal(source.emit, emit)
+  assert.equal(Readable.prototype.push, push)
 })
 
 test('without isolation streams are left as they are: the process gets it', async (t) => {
