@@ -17,7 +17,7 @@ import type { LogGate } from './observe/log-gate.ts'
 import type { LifecycleOptions } from './options.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
-import type { Route } from './routes.ts'
+import type { PlainRoutes, Route } from './routes.ts'
 import type { SocketTracker } from './tracker.ts'
 import { WS_CLOSE_TIMEOUT } from './transport/accept.ts'
 import type { Acceptance } from './transport/accept.ts'
@@ -42,6 +42,7 @@ type ErrorHandler = NonNullable<LifecycleOptions['errorHandler']>
 
 export class Intake implements Acceptance {
   readonly closeTimeout: number
+  readonly plainRoutes: PlainRoutes = new Map()
   readonly #tracker: SocketTracker
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
@@ -79,7 +80,7 @@ export class Intake implements Acceptance {
       return this.#tracker.turnAway(connection)
     }
     raw![kUpgrade] = undefined
-    const route = routeOf(upgrade.request)
+    const route = routeOf(upgrade.request, this.plainRoutes)
     const connection = this.#tracker.accept(socket, factsOf(upgrade.request, route))
     attach(socket, connection)
     if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
@@ -100,7 +101,7 @@ export class Intake implements Acceptance {
 
   /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
   isStray (request: FastifyRequest): boolean {
-    return routeOf(request) === undefined && !request.is404 && asksForWebSocket(request)
+    return routeOf(request, this.plainRoutes) === undefined && !request.is404 && asksForWebSocket(request)
   }
 
   /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */

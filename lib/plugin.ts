@@ -82,7 +82,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   mirrorToChannels(tracker)
   logEvents(tracker, log, gate, lines)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: intake.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
     await app.register(fastifyWebsocket, {

@@ -34,9 +34,15 @@ export interface Route {
 /** A WebSocket handler, as @fastify/websocket calls it. */
 type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
 
+/**
+ * Plain HTTP routes by method and URL. Their config stays as the application has written it; WebSocket routes are kept in
+ * theirs, which tells routes of the same URL apart that have different constraints.
+ */
+export type PlainRoutes = Map<string, Route>
+
 /** The route of a request, if it was declared where the plugin could see it. */
-export function routeOf (request: FastifyRequest): Route | undefined {
-  return (request.routeOptions.config as { [kRoute]?: Route })[kRoute]
+export function routeOf ({ method, routeOptions: { config, url } }: FastifyRequest, plain: PlainRoutes): Route | undefined {
+  return (config as { [kRoute]?: Route })[kRoute] ?? plain.get(`${method} ${url}`)
 }
 
 /**
@@ -45,7 +51,7 @@ export function routeOf (request: FastifyRequest): Route | undefined {
  * `takeErrors` makes 'error' events of a socket ours; null: what its code throws is left to @fastify/websocket, and so to the
  * user's own errorHandler, which needs request and reply.
  */
-export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket) => void) | null, terms: Terms, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors: ((socket: WebSocket) => void) | null, terms: Terms, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket || given.wsHandler)
@@ -58,7 +64,8 @@ export function routeHook (how: { wrap: boolean, takeErrors: ((socket: WebSocket
     }
     // Fastify adds a HEAD route to each GET route, with the same options.
     if (options.method !== 'HEAD') for (const mistake of misplaced(given, websocket)) how.warn(options.url, mistake)
-    options.config = { ...config, [kRoute]: route } as never
+    if (websocket) options.config = { ...config, [kRoute]: route } as never
+    else for (const method of [options.method].flat()) how.plain.set(`${method} ${route.url}`, route)
     if (websocket && !how.wrap && route.options.waitForHandler) {
       throw new SOCKETS_ERR_OPTION_CONFLICT(`config.sockets of route ${route.url}: waitForHandler has no effect where @fastify/websocket was registered before this plugin`)
     }

@@ -43,6 +43,13 @@ test("the route's own config is neither changed nor lost", async (t) => {
   assert.equal(await (await connect(t, app, '/')).next(), '1')
 })
 
+test("a plain HTTP route's config has nothing of the plugin in it", async (t) => {
+  const app = await start(t, {}, (app) => {
+    app.route({ method: ['GET', 'PUT'], url: '/', config: { mine: 1 } as never, handler: async ({ routeOptions: { config } }) => Reflect.ownKeys(config).map(String) })
+  })
+  assert.deepEqual((await app.inject('/')).json(), ['mine', 'url', 'method'])
+})
+
 // ——— holdMessages
 
 const lateListeners: Array<[string, (app: TestApp, socket: WebSocket, seen: string[]) => void]> = [
