@@ -42,6 +42,8 @@ export interface Extras {
   queue?: MessageQueue
   /** Input that had arrived before the drain. */
   unread?: UnreadInput | undefined
+  /** Looks again whether too many pongs wait. */
+  pongs?: Deadline | undefined
   /** Messages that were not delivered. */
   dropped?: number
   /** Whether its place is its own; lost: it has made room for another, and its raw socket is still there. */

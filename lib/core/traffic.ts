@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer'
 import type { MessagesOptions } from './connection.ts'
 import type { Owed } from './connection-host.ts'
+import { Deadline, TICK } from './deadlines.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from './errors.ts'
 import { nameOf } from './guard.ts'
 import { MessageQueue } from './messages.ts'
@@ -140,6 +141,23 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   mute (): void { this.#mute = true }
 
   /**
+   * As many pongs wait as may. The client is cut off where none of them is taken for two ticks of running time: after a
+   * stall many pings are read at once, and their pongs leave in the same turn of the event loop.
+   */
+  pongsWait (): void {
+    if (this.isEnding || this.rare?.pongs !== undefined) return
+    const { running, transport } = this.host
+    const taken = transport.bytesTaken(this.socket)
+    const deadline = this.extras.pongs = new Deadline(() => {
+      this.extras.pongs = undefined
+      if (!transport.pongsWait(this.socket)) return
+      if (transport.bytesTaken(this.socket) === taken) this.self.kill('slow')
+      else this.pongsWait()
+    })
+    running.set(deadline, 2 * TICK)
+  }
+
+  /**
    * Whether input that has arrived waits to be parsed or delivered. A pause of the application or for the message rate does
    * not count: the client may have to wait for as long as it lasts.
    */
@@ -155,21 +173,22 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
 
   /** Takes no new messages into the iterator; those queued are still delivered. */
   stopMessages (): void {
-    this.#endReading()
+    this.#endWaiting()
     this.rare?.queue?.stop()
   }
 
   /** Ends the iterator. */
   endMessages (): void {
-    this.#endReading()
+    this.#endWaiting()
     this.rare?.queue?.end()
   }
 
-  #endReading (): void {
-    const unread = this.rare?.unread
-    if (unread === undefined) return
-    this.extras.unread = undefined
-    unread.end()
+  #endWaiting (): void {
+    if (this.rare === null) return
+    const { pongs, unread } = this.rare
+    if (pongs !== undefined && this.isEnding) this.host.running.cancel(pongs)
+    this.rare.unread = undefined
+    unread?.end()
   }
 
   /** Reads nothing until `releaseMessages`. */

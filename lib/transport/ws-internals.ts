@@ -55,10 +55,19 @@ export function holdsInput (socket: WebSocket): boolean { return (receiverOf(soc
 /** Whether what the peer sends was no WebSocket any more. */
 export function isBroken (socket: WebSocket): boolean { return inside(socket)._receiver?._writableState?.errorEmitted === true }
 
-/** Whether ws ends a peer that sends pings and does not take the pongs. */
-export function isFlooded (socket: WebSocket): boolean {
-  const { _pendingAutoPongs: pending = 0, _maxPendingAutoPongs: most = Infinity } = inside(socket)
-  return pending > 0 && pending >= most
+/**
+ * Has ws end no peer for the pongs that wait: it counts them within one read, before a single one can leave, so after a stall
+ * it ends healthy peers. A negative limit is none for ws, and keeps the number.
+ */
+export function takePongLimit (socket: WebSocket): void {
+  const own = inside(socket)
+  if ((own._maxPendingAutoPongs ?? 0) > 0) own._maxPendingAutoPongs = -own._maxPendingAutoPongs!
+}
+
+/** Whether as many automatic pongs wait as may, by `maxPendingAutoPongs` of ws. */
+export function pongsWait (socket: WebSocket): boolean {
+  const { _pendingAutoPongs: pending = 0, _maxPendingAutoPongs: most = 0 } = inside(socket)
+  return most < 0 && pending >= -most
 }
 
 // ——— closing

@@ -21,7 +21,7 @@ import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 import { inheritedMethods, kClose, replaceableMethods } from './replaced-methods.ts'
 import { kBase, kSend } from './writes.ts'
-import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, isFlooded, OWN_METHOD, peerCode, peerReason, rawSocketOf, receiverOf } from './ws-internals.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, OWN_METHOD, peerCode, peerReason, pongsWait, rawSocketOf, receiverOf, takePongLimit } from './ws-internals.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
 const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
@@ -62,6 +62,7 @@ export interface SocketPolicy {
 /** Ties a socket and its connection together; from here on the connection is told everything. */
 export function attach (socket: WebSocket, connection: ManagedConnection): void {
   (socket as TrackedSocket)[kConnection] = connection
+  takePongLimit(socket)
   const raw = rawSocketOf(socket) as AttachedRawSocket
   raw[kConnection] = connection
   raw.on('close', onRawClose)
@@ -146,7 +147,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       if (answered) hangUp(rawSocketOf(this), this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
-      this[kConnection]?.socketClosing(isFlooded(this) ? 'slow' : 'application', 1006, '')
+      this[kConnection]?.socketClosing('application', 1006, '')
       inherited.terminate.call(this)
     },
     // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
@@ -205,6 +206,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   }
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
+    if (type === 'ping' && pongsWait(socket)) connection.pongsWait()
     if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
     if (socket.listenerCount(type) === 0) return false
   }

@@ -6,8 +6,8 @@ import type { WebSocket } from 'ws'
 import type { Transport } from '../core/socket.ts'
 import { messageFrame } from './frames.ts'
 import { writeMessage, writePing } from './writes.ts'
-import { bytesInSender, closeFrameReceived, closeFrameSent, holdsInput, isMidMessage, rawSocketOf } from './ws-internals.ts'
 import { givenListener } from './event-listeners.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, holdsInput, isMidMessage, pongsWait, rawSocketOf } from './ws-internals.ts'
 import { kPause, kResume } from './ws-socket.ts'
 import type { TrackedSocket } from './ws-socket.ts'
 
@@ -59,6 +59,7 @@ export const wsTransport: Transport = {
   },
   holdsInput,
   messageListeners: (socket) => socket.listeners('message').map(givenListener),
+  pongsWait,
   isPaused: (socket) => rawSocketOf(socket).isPaused(),
   keepAlive: (socket, delay) => { rawSocketOf(socket).setKeepAlive(true, delay) },
   hasHandle: (socket) => rawSocketOf(socket) instanceof Socket

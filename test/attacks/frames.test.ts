@@ -38,6 +38,22 @@ it('a flood of pings whose pongs are taken is answered, and starves nobody', asy
   await attack.restored()
 })
 
+it('many pings that are read at once, after a stall, are all answered, and the client stays', async (t) => {
+  const attack = await ground(t)
+  const client = await rawConnect(t, attack.app, '/echo')
+  for (const pings of [61, 1_000, 5_000]) {
+    client.write(Buffer.concat(Array.from({ length: pings }, () => maskedFrame(Opcode.Ping, 'x'))))
+    // The event loop stands still while they arrive.
+    const end = performance.now() + 300
+    while (performance.now() < end);
+    await until(() => client.frames.length === pings, 'pongs')
+    assert.ok(client.frames.splice(0).every(({ opcode }) => opcode === Opcode.Pong))
+    await attack.echo()
+  }
+  await leave(attack, client)
+  await attack.restored()
+})
+
 it('a flood of messages is closed with 1008 where there is a rate', async (t) => {
   const attack = await ground(t, {}, {
     configure: (app) => {

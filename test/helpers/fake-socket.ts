@@ -66,6 +66,8 @@ export class FakeSocket {
   #reading = false
   /** Told when nothing is pending any more. */
   readonly drains = new Set<() => void>()
+  /** As many pongs wait as may. */
+  pongsWait = false
   /** Input is here that was not parsed yet. */
   inflating = false
   /** A fragment was sent, and not the last one. */
@@ -301,6 +303,7 @@ export class FakeTransport implements Transport {
 
   ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
   bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
+  pongsWait (socket: WebSocket): boolean { return fake(socket).pongsWait }
   holdsInput (socket: WebSocket): boolean { return fake(socket).inflating }
   messageListeners (socket: WebSocket): Function[] {
     const { onMessage } = fake(socket)

@@ -19,7 +19,7 @@ test('a socket that shows nothing has sent and received no close frame, is neith
   const socket = { readyState: 1, OPEN: 1 } as unknown as WebSocket
   assert.deepEqual([internals.closeFrameSent(socket), internals.closeFrameReceived(socket)], [false, false])
   assert.deepEqual([internals.peerCode(socket), internals.peerReason(socket)], [1005, ''])
-  assert.deepEqual([internals.isBroken(socket), internals.isFlooded(socket)], [false, false])
+  assert.deepEqual([internals.isBroken(socket), internals.pongsWait(socket)], [false, false])
   assert.deepEqual([internals.receiverOf(socket), internals.bytesInSender(socket)], [undefined, 0])
   assert.deepEqual([internals.isDirect(socket), internals.isMidMessage(socket)], [false, false])
   assert.doesNotThrow(() => { internals.shareExtensions(socket) })
