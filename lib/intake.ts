@@ -27,6 +27,9 @@ import { isRefused } from './transport/handshakes.ts'
 import { rawSocketOf } from './transport/ws-internals.ts'
 import { attach } from './transport/ws-socket.ts'
 
+/** What is said of a proxied route whose handshakes @fastify/http-proxy leaves to this plugin. */
+const UNPROXIED = '@fastify/http-proxy does not proxy WebSockets of this route: beside other upgrade listeners it compares its prefix with the URL as it stands; use a prefix without parameters'
+
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 
 interface Upgrade {
@@ -86,7 +89,7 @@ export class Intake implements Acceptance {
     if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
     if (route !== undefined) this.#routes.set(route.url, route)
     // A plain HTTP route that was upgraded: @fastify/websocket closes it without a code right after this.
-    if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route)
+    if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route, upgrade.reply)
     if (route?.options.holdMessages) hold(connection)
     this.#identify(connection, upgrade)
   }
@@ -106,7 +109,9 @@ export class Intake implements Acceptance {
 
   /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
   refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
-    this.#refuse(request, reply, 'this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first')
+    this.#refuse(request, reply, isProxied(reply)
+      ? UNPROXIED
+      : 'this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first')
   }
 
   /** Whether a WebSocket is asked of a route outside of the plugin's context: @fastify/websocket does not know it either. */
@@ -193,15 +198,20 @@ export class Intake implements Acceptance {
     }
   }
 
-  #notAWebSocketRoute (connection: ManagedConnection, route: Route): void {
+  #notAWebSocketRoute (connection: ManagedConnection, route: Route, reply: FastifyReply): void {
     this.#tracker.refused({ reason: 'not a websocket route', path: route.url, ip: connection.ip })
     warnOnce(route, 'plain', () => {
-      this.#log.warn({ route: route.url }, 'a plain HTTP route was asked for a WebSocket: not a websocket route')
+      this.#log.warn({ route: route.url }, isProxied(reply) ? UNPROXIED : 'a plain HTTP route was asked for a WebSocket: not a websocket route')
     })
     // Whoever counts opens and closes must see as many of both; no `onOpen`, for nobody asked for this one.
     this.#tracker.events.emit('open', connection)
     connection.socketClosing('refused', 1005, 'not a websocket route')
   }
+}
+
+/** Says whether a route is one of a @fastify/http-proxy that proxies WebSockets. */
+function isProxied (reply: FastifyReply): boolean {
+  return (reply as { wsProxy?: unknown }).wsProxy !== undefined
 }
 
 /** Other protocols may be offered, too (`h2c`). */

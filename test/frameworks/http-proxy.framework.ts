@@ -9,7 +9,7 @@ import httpProxy from '@fastify/http-proxy'
 import type { FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import type { FastifyInstance } from 'fastify'
 import { WebSocketServer } from 'ws'
-import { connect, logged, start, until } from '../helpers/server.ts'
+import { connect, logged, rawHandshake, start, until } from '../helpers/server.ts'
 import type { Closed } from '../helpers/server.ts'
 import { checkFramework, serve } from './checks.ts'
 import type { Framework } from './checks.ts'
@@ -35,15 +35,13 @@ after(() => { upstream.close() })
 interface WsProxy { wss: WebSocketServer }
 
 async function setUp (app: FastifyInstance, options: Partial<FastifyHttpProxyOptions> = {}): Promise<void> {
-  let adopted = false
   await app.register(httpProxy, {
     upstream: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`,
     prefix: '/proxied',
     websocket: true,
     // The one place where it shows its ws server: runs before the first handshake is answered.
     preHandler: (_request, reply, done) => {
-      if (!adopted) app.sockets.adopt((reply as unknown as { wsProxy: WsProxy }).wsProxy.wss)
-      adopted = true
+      app.sockets.adopt((reply as unknown as { wsProxy: WsProxy }).wsProxy.wss)
       done()
     },
     ...options
@@ -110,4 +108,26 @@ test('http-proxy: the upstream gets our code and reason, and wsReconnect does no
   assert.deepEqual(ends, [await ended])
   assert.ok(logged(app, /^proxy ws close link$/).length > 0)
   assert.equal(logged(app, /^proxy ws reconnect/).length, 0)
+})
+
+const PARAMETERS = { prefix: '/api/:tenant', rewritePrefix: '/internal/:tenant' }
+
+for (const order of ['before', 'after'] as const) {
+  test(`http-proxy ${order} this plugin, with parameters in its prefix: a warning names the route`, async (t) => {
+    const app = await start(t, {}, (app) => order === 'after' ? setUp(app, PARAMETERS) : undefined, order === 'before' ? { before: (app) => setUp(app, PARAMETERS) } : {})
+    const client = await connect(t, app, '/api/acme/x').catch(() => undefined)
+    await client?.closed
+    assert.deepEqual(logged(app, /^@fastify\/http-proxy does not proxy WebSockets of this route/).map(({ route }) => route), ['/api/:tenant/*'])
+  })
+}
+
+test('http-proxy with the part before its parameters as prefix proxies, and refuses paths that leave it', async (t) => {
+  const paths: Array<string | undefined> = []
+  upstream.once('connection', (_socket, request) => { paths.push(request.url) })
+  const app = await start(t, {}, (app) => setUp(app, { prefix: '/api', rewritePrefix: '/internal' }))
+  const client = await connect(t, app, '/api/acme/x')
+  client.socket.send('hello')
+  assert.equal(await client.next(), 'echo hello')
+  assert.deepEqual(paths, ['/internal/acme/x'])
+  assert.equal((await (await rawHandshake(t, app, '/api/../secret')).answer).status, 400)
 })
