@@ -118,6 +118,20 @@ test('it says whether the kernel has taken it', async (t) => {
   assert.equal(writeMessage(socket, messageFrame('small')), true)
 })
 
+test('what is written past ws counts towards maxBufferedBytes', async (t) => {
+  const app = await start(t, { heartbeat: false, backpressure: { maxBufferedBytes: 100_000 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const client = await connect(t, app, '/')
+  client.socket.pause()
+  const connection = app.sockets.list()[0]!
+  const frame = messageFrame(Buffer.alloc(1_048_576))
+  for (let i = 0; connection.state === 'open'; i++) {
+    assert.ok(i < 100, 'the kernel takes everything, or nothing is counted')
+    writeMessage(connection.socket, frame)
+  }
+  client.socket.resume()
+  assert.equal((await client.closed).code, 4008)
+})
+
 test('nothing is written to a socket that is not open', async (t) => {
   const { client, socket } = await line(t)
   socket.close(1000)
