@@ -128,8 +128,21 @@ export async function ground (t: TestContext, options: LifecycleOptions = {}, { 
   }, { fastify: { logger, ...fastify } })
   // One of each kind first: code is compiled and caches are filled on the way.
   const client = await connect(t, app, '/echo', healthy)
-  await until(() => countsOf(app).connections === 1)
-  return new Ground(app, client, lines, maxLines, slack, countsOf(app), await heapUsed())
+  return new Ground(app, client, lines, maxLines, slack, await countsAtRest(app), await heapUsed())
+}
+
+/** Counts with the healthy client alone: what tests before have closed is gone, and nothing comes or goes for a few looks. */
+async function countsAtRest (app: TestApp): Promise<Counts> {
+  let before = ''
+  let looks = 0
+  await until(() => {
+    const counts = countsOf(app)
+    const text = JSON.stringify(counts)
+    looks = text === before ? looks + 1 : 0
+    before = text
+    return looks > 3 && counts.connections === 1 && counts.tcp === 2
+  }, 'the healthy client alone')
+  return JSON.parse(before) as Counts
 }
 
 function countsOf (app: TestApp): Counts {
