@@ -116,7 +116,7 @@ export class Drain implements ConnectionObserver {
 
   closed (connection: ManagedConnection, record: CloseRecord): void {
     if (this.#stopWaiting(connection)) this.#tally!.abandonedWork++
-    this.#tally!.closed(record)
+    this.#tally!.closed(record, connection.working)
     this.#wake()
   }
 

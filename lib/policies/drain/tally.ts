@@ -31,6 +31,8 @@ export class Tally {
   /** Connections that were closed before, over work that still goes on. */
   readonly #leftover: number
   #leftoverEnded = 0
+  /** Ids of connections that have closed since, over work: it was abandoned, or began when they were closing and is none of the drain. */
+  readonly #closedWorking = new Set<number>()
   aborted = false
 
   constructor (host: DrainHost, trigger: DrainTrigger) {
@@ -61,7 +63,7 @@ export class Tally {
 
   /** All work of a connection has ended. */
   workEnded ({ id, state }: ManagedConnection): void {
-    if (state === 'closed' && this.#leftoverEnded < this.#leftover && !this.worked.has(id)) this.#leftoverEnded++
+    if (state === 'closed' && this.#leftoverEnded < this.#leftover && !this.#closedWorking.has(id)) this.#leftoverEnded++
   }
 
   delayGiven (delay: number): void {
@@ -69,8 +71,9 @@ export class Tally {
     this.#reconnect = { min: Math.min(min, delay), max: Math.max(max, delay) }
   }
 
-  closed (record: CloseRecord): void {
+  closed (record: CloseRecord, working: boolean): void {
     this.count++
+    if (working) this.#closedWorking.add(record.id)
     this.#causes[record.cause] = (this.#causes[record.cause] ?? 0) + 1
     if (!record.clean) return
     this.#clean++
