@@ -196,6 +196,17 @@ test('a late cleanup that adds another does not settle the stack in the middle',
   assert.deepEqual(told, ['finished', 'finished', 'finished', 'settled'])
 })
 
+test('a late cleanup whose synchronous part adds another settles the stack once, after its own end', () => {
+  const { stack, told } = setup()
+  stack.run()
+  told.length = 0
+  stack.push(() => {
+    stack.push(() => {})
+    told.push('its own end')
+  })
+  assert.deepEqual(told, ['finished', 'its own end', 'finished', 'settled'])
+})
+
 test('rush starts everything that waits, last in first, without waiting for one another', async () => {
   const { stack, clock, told } = setup()
   const jobs = [job(), job(), job()]

@@ -284,6 +284,17 @@ test('a socket that tells a little late leaves no deadline', async () => {
   assert.deepEqual([connection.state, host.leftovers], ['closed', 0])
 })
 
+test('signal is aborted when a listener of "closing" runs, drainSignal after those of "draining"', () => {
+  const { host, connection } = setup()
+  const { signal, drainSignal } = connection
+  const seen: unknown[] = []
+  host.events.on('draining', () => { seen.push(['draining', drainSignal.aborted, signal.aborted]) })
+  host.events.on('closing', () => { seen.push(['closing', drainSignal.aborted, signal.aborted]) })
+  connection.startDraining()
+  connection.end('drain', 1012, '')
+  assert.deepEqual(seen, [['draining', false, false], ['closing', true, true]])
+})
+
 // ——— every pair, and sequences
 
 const CALLS: Record<string, (connection: ManagedConnection) => void> = {

@@ -141,3 +141,15 @@ test('a cleanup that blocks the event loop past the end is not started twice', a
   assert.equal(runs, 1)
   assert.equal(rig.drain.phase, 'done')
 })
+
+test('a socket that has lost its raw socket and never tells is given up with the drain', async () => {
+  const rig = createRig({ timeout: 1_000, closeTimeout: 500 })
+  const { connection, socket } = rig.connect({ peer: 'silent' })
+  socket.broken = true
+  void rig.start()
+  await rig.clock.run(900)
+  socket.rawGone()
+  const { connections } = await rig.finish()
+  assert.deepEqual([connections.terminated, connections.unfinished, connection.state], [1, 0, 'closed'])
+  assert.equal(rig.host.leftovers, 0)
+})
