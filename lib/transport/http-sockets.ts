@@ -42,8 +42,6 @@ export class HttpSockets {
       added.push([event, listener])
     }
     const add = (to: Set<Socket>) => (socket: Socket) => {
-      // One whose request was put back to be read anew comes a second time.
-      if (to.has(socket)) return
       to.add(socket)
       socket.once('close', this.#onClose)
     }

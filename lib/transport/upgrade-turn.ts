@@ -45,14 +45,11 @@ export class UpgradeTurn {
 
   /** The application is closed. */
   leave (): void {
-    const current = this.#current()
     this.#remove()
     this.#listener.close()
-    const before = this.#current()
-    if (current === this && before !== undefined) before.#listener.goLast()
+    const current = this.#turns.findLast((turn) => turn.#ready)
+    if (current !== undefined) current.#listener.goLast()
   }
-
-  #current (): UpgradeTurn | undefined { return this.#turns.findLast((turn) => turn.#ready) }
 
   #remove (): void {
     const index = this.#turns.indexOf(this)

@@ -117,8 +117,8 @@ for (const listening of [true, false]) {
     const app = await start(t, {}, routes, listening ? {} : { listen: false })
     await app.ready()
     const closed = app.close()
-    await new Promise((resolve) => { process.nextTick(resolve) })
-    await assert.rejects(app.inject('/http'), { code: 'FST_ERR_REOPENED_CLOSE_SERVER' })
+    const injected = new Promise((resolve) => { process.nextTick(() => { resolve(app.inject('/http')) }) })
+    await assert.rejects(injected, { code: 'FST_ERR_REOPENED_CLOSE_SERVER' })
     await closed
   })
 }

@@ -169,7 +169,8 @@ test('a second application listens while the first drains: both come to their en
 })
 
 test('an application that closes does not drain one that is prepared to take its place', async (t) => {
-  const { make, connect, listen } = sharedServer(t)
+  const { server, make, connect, listen } = sharedServer(t)
+  const untouched = traces(server)
   const first = await make('first')
   await listen(first)
   const second = await make('second')
@@ -178,6 +179,8 @@ test('an application that closes does not drain one that is prepared to take its
   assert.equal(second.sockets.state, 'running')
   await listen(second)
   assert.equal((await connect()).name, 'second')
+  await second.close()
+  assert.deepEqual(traces(server), untouched)
 })
 
 test('server.close() drains every application on it', async (t) => {

@@ -83,3 +83,18 @@ test('without a \'clientError\' listener none is added, which would keep Node fr
   sockets.closeIdle()
   assert.equal(socket.destroyed, false)
 })
+
+test('sessions are closed, but for those that are closed already; nothing is watched any more when that is over', () => {
+  const sockets = new HttpSockets()
+  const server = createServer()
+  const unwatch = sockets.watch(server)
+  const closed: string[] = []
+  const session = (name: string) => Object.assign(new EventEmitter(), { close () { closed.push(name) } })
+  const gone = session('gone')
+  for (const each of [gone, session('open')]) server.emit('session', each)
+  gone.emit('close')
+  sockets.closeIdle()
+  assert.deepEqual(closed, ['open'])
+  unwatch()
+  assert.deepEqual(server.eventNames(), [])
+})
