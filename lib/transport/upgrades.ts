@@ -85,6 +85,10 @@ export function asksForWebSocket ({ headers }: Pick<IncomingMessage, 'headers'>)
   return headers.upgrade?.trim().toLowerCase() === 'websocket'
 }
 
+function hasBody ({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
 /** Asked by Node, from 24.9 on, whether a request is to be an 'upgrade'; elsewhere there is no such property. */
 interface AskingServer {
   shouldUpgradeCallback?: (request: Pick<IncomingMessage, 'headers'>) => boolean
@@ -93,7 +97,8 @@ interface AskingServer {
 const declining = new WeakSet<object>()
 
 /**
- * Has Node itself answer offers of other protocols, as long as the listeners of `main` are `ours` and no other may want them.
+ * Has Node itself answer offers of other protocols with a body, which Node 26 parses before it emits 'upgrade', as long as the
+ * listeners of `main` are `ours` and no other may want them. Of those without a body it would lose what is pipelined behind.
  * `main` is the server whose 'upgrade' listeners count: for 'localhost' Fastify opens several, which hand their events to one.
  */
 export function declineOffers (server: Server, main: Server, ours: WeakSet<object>): void {
@@ -103,7 +108,7 @@ export function declineOffers (server: Server, main: Server, ours: WeakSet<objec
   if (shouldUpgradeCallback === undefined || declining.has(server)) return
   declining.add(server)
   asking.shouldUpgradeCallback = (request) => shouldUpgradeCallback.call(server, request) &&
-    (asksForWebSocket(request) || !main.listeners('upgrade').every((listener) => ours.has(listener)))
+    (asksForWebSocket(request) || !hasBody(request) || !main.listeners('upgrade').every((listener) => ours.has(listener)))
 }
 
 /**

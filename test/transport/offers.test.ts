@@ -65,8 +65,9 @@ test('requests with an offer are pipelined and kept alive like any others, and a
   const connected = once(app.server, 'connection') as Promise<[Socket]>
   const peer = await rawTcp(t, app)
   const [accepted] = await connected
-  peer.write(offer('POST /echo', {}, 'one') + offer('GET /hello') + 'GET /hello HTTP/1.1\r\nHost: a\r\n\r\n' + offer('POST /echo', {}, 'two'))
-  assert.match(await answers(peer, 4), /^200 <one>HTTP\/1\.1 200[^]*hello[^]*hello[^]*<two>$/)
+  // Node from 24.9 on answers a body itself, and loses what is pipelined behind it.
+  peer.write(offer('GET /hello') + 'GET /hello HTTP/1.1\r\nHost: a\r\n\r\n' + offer('GET /hello') + offer('POST /echo', {}, 'last'))
+  assert.match(await answers(peer, 4), /^200 helloHTTP\/1\.1 200[^]*hello[^]*hello[^]*<last>$/)
   const listeners = () => accepted.eventNames().map((name) => `${String(name)} ${accepted.listenerCount(name)}`)
   const before = listeners()
   for (let i = 5; i < 25; i++) {
@@ -134,15 +135,17 @@ test('an offer that another listener wants is its own, and all others are answer
   assert.match(await answers(ours, 1), /^200 hello$/)
 })
 
-test('a server that is asked by Node answers offers itself, as long as no other listener may want them', () => {
-  const ask = (request: { upgrade?: string }) => server.shouldUpgradeCallback({ headers: request })
+test('a server that is asked by Node answers offers with a body itself, as long as no other listener may want them', () => {
+  const ask = (request: Record<string, string>) => server.shouldUpgradeCallback({ headers: request })
   const ours = () => {}
   const listeners: Array<() => void> = [ours]
   const server = { listeners: () => listeners, shouldUpgradeCallback: (_request: unknown) => listeners.length > 0 }
   for (let i = 0; i < 2; i++) declineOffers(server as never as Server, server as never as Server, new WeakSet([ours]))
-  assert.deepEqual([ask({ upgrade: 'WebSocket' }), ask({ upgrade: 'h2c' }), ask({})], [true, false, false])
+  assert.deepEqual([ask({ upgrade: 'WebSocket' }), ask({ upgrade: 'h2c' }), ask({ upgrade: 'h2c', 'content-length': '0' })], [true, true, true])
+  const withBody = [{ upgrade: 'h2c', 'content-length': '1' }, { upgrade: 'h2c', 'transfer-encoding': 'chunked' }] as const
+  assert.deepEqual(withBody.map(ask), [false, false])
   listeners.push(() => {})
-  assert.equal(ask({ upgrade: 'h2c' }), true)
+  assert.deepEqual(withBody.map(ask), [true, true])
   listeners.length = 0
   assert.equal(ask({ upgrade: 'websocket' }), false)
 })
