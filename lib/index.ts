@@ -1,18 +1,17 @@
 /**
- * What users import. Registering the default export adds `app.sockets`; everything else here is types and constants.
+ * The package's main entry. scripts/build.js turns the default export into `module.exports`, with the other exports as its
+ * properties.
  */
-import type { Tracker } from './app-sockets.ts'
 import { CloseCode } from './core/close-codes.ts'
 import { CHANNELS } from './observe/diagnostics.ts'
 import { defaults } from './options.ts'
-import type { RouteSocketOptions } from './options.ts'
 import { plugin } from './plugin.ts'
 
-// `require('fastify-websocket-lifecycle')` is the plugin itself (Node >= 20.19): the constants travel on it.
-const sockets = Object.assign(plugin, { CloseCode, CHANNELS, defaults })
+/** The plugin: `app.register(sockets, options)` takes charge of every WebSocket of the server and adds `app.sockets`. */
+const sockets: typeof plugin = plugin
 
 export default sockets
-export { sockets as 'module.exports', CloseCode, CHANNELS, defaults }
+export { CloseCode, CHANNELS, defaults }
 export type { Clock, Timer } from './core/clock.ts'
 export type { CloseCause } from './core/close-codes.ts'
 export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './core/connection.ts'
@@ -30,14 +29,3 @@ export type {
 export type { BroadcastResult } from './policies/broadcast.ts'
 export type { DrainPlan, PlanPhase } from './policies/drain/plan.ts'
 export type { CloseOptions, Tracker, TrackerState, TrackerStats } from './app-sockets.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    /** Every WebSocket of this server. */
-    sockets: Tracker
-  }
-  interface FastifyContextConfig {
-    /** How this route's WebSockets are treated. */
-    sockets?: RouteSocketOptions
-  }
-}

@@ -124,12 +124,21 @@ export interface LimitsOptions {
   }
 }
 
-/** Options of the plugin. `options`, `errorHandler` and `preClose` are @fastify/websocket's. */
-export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions {
+/** The option `data`: required as soon as `ConnectionData` has a required field, which nothing else fills. */
+type DataOptions = Partial<ConnectionData> extends ConnectionData
+  ? {
+      /** Fills `connection.data` when the connection opens. Required if `ConnectionData` has a required field. @default an empty object */
+      data?: (request: FastifyRequest) => ConnectionData
+    }
+  : {
+      /** Fills `connection.data` when the connection opens. Required, for `ConnectionData` has a required field. */
+      data: (request: FastifyRequest) => ConnectionData
+    }
+
+/** Options of the plugin. `options`, `errorHandler` and `preClose` are those of `@fastify/websocket`. */
+export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, DataOptions {
   /** Whom a connection belongs to; called when it opens, after the route's hooks. */
   owner?: (request: FastifyRequest) => string | undefined
-  /** Fills `connection.data` when it opens. */
-  data?: (request: FastifyRequest) => ConnectionData
   /** Called when a connection opens, before its handler. */
   onOpen?: (connection: Connection) => unknown
   /** Called for each connection when the server leaves; may send; what it returns is awaited until grace ends. */

@@ -9,6 +9,7 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Tracker } from './app-sockets.ts'
 import { Closing } from './closing.ts'
 import type { DrainTrigger } from './core/drain-report.ts'
 import { LineBudget } from './core/line-budget.ts'
@@ -20,7 +21,7 @@ import { mirrorToChannels } from './observe/diagnostics.ts'
 import { logEvents } from './observe/log.ts'
 import { LogGate } from './observe/log-gate.ts'
 import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
-import type { LifecycleOptions } from './options.ts'
+import type { LifecycleOptions, RouteSocketOptions } from './options.ts'
 import { addReadiness } from './process/readiness.ts'
 import { arm, disarm } from './process/signals.ts'
 import { resolveOptions } from './resolve-options.ts'
@@ -203,3 +204,14 @@ export const plugin = fp(lifecycle, {
   fastify: '5.x',
   name: 'fastify-websocket-lifecycle'
 })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The tracker: every WebSocket of this server. */
+    sockets: Tracker
+  }
+  interface FastifyContextConfig {
+    /** Options of this plugin for the WebSockets of one route. */
+    sockets?: RouteSocketOptions
+  }
+}

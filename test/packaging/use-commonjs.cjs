@@ -11,7 +11,11 @@ assert.equal(typeof sockets, 'function')
 assert.equal(sockets[Symbol.for('plugin-meta')].name, 'fastify-websocket-lifecycle')
 
 async function main () {
-  assert.equal((await import('fastify-websocket-lifecycle')).default, sockets, 'import and require give one plugin')
+  const imported = await import('fastify-websocket-lifecycle')
+  assert.equal(imported.default, sockets, 'import and require give one plugin')
+  for (const name of ['CloseCode', 'CHANNELS', 'defaults']) assert.equal(imported[name], sockets[name])
+  const { createClock: importedCreateClock } = await import('fastify-websocket-lifecycle/testing')
+  assert.equal(importedCreateClock, createClock, 'the testing entry is one, too')
 
   const app = Fastify()
   app.register(sockets)

@@ -4,15 +4,23 @@ import sockets = require('fastify-websocket-lifecycle')
 import testing = require('fastify-websocket-lifecycle/testing')
 
 const app = Fastify()
-app.register(sockets, { closeTimeout: 1_000 })
+// use-typescript.ts has fields in ConnectionData, which this file may be compiled with.
+const data = () => ({ userId: '', rooms: new Set<string>() })
+const options: sockets.LifecycleOptions = { data, closeTimeout: 1_000 }
+app.register(sockets, options)
+// As TypeScript compiles `import sockets from` without esModuleInterop.
+app.register(sockets.default, options)
+// @ts-expect-error: misspelt
+app.register(sockets, { data, hartbeat: false })
 app.after(() => {
   const left: number = app.sockets.size
-  app.log.info(left)
+  const code: 1012 = sockets.CloseCode.ServiceRestart
+  app.log.info({ left, code })
 })
 
 async function test (): Promise<void> {
   const clock: testing.TestClock = testing.createClock()
-  app.register(sockets, { clock, heartbeat: { interval: 5_000 } })
+  app.register(sockets, { data, clock, heartbeat: { interval: 5_000 } })
   const client: testing.TestClient = await testing.connect(app, '/')
   await clock.tick(5_000)
   const { code }: testing.Closed = await client.close()

@@ -15,7 +15,8 @@ import { WebSocketServer, type WebSocket } from 'ws'
 
 declare module 'fastify-websocket-lifecycle' {
   interface ConnectionData {
-    userId: string
+    // A required field makes the option `data` required: test/packaging/use-typescript.ts has one.
+    userId?: string
   }
 }
 
@@ -54,7 +55,7 @@ expectNotAssignable<LifecycleOptions>({ owner: async () => 'late' })
 
 expectAssignable<LifecycleOptions>({ data: (request) => ({ userId: request.id }) })
 expectNotAssignable<LifecycleOptions>({ data: () => ({ userId: 1 }) })
-expectNotAssignable<LifecycleOptions>({ data: () => ({}) })
+expectAssignable<LifecycleOptions>({ data: () => ({}) })
 expectNotAssignable<LifecycleOptions>({ data: async () => ({ userId: 'late' }) })
 
 expectAssignable<LifecycleOptions>({ onOpen: (connection) => { connection.tag('new') } })
@@ -134,7 +135,7 @@ expectError(defaults.history = 1)
 app.get('/', { websocket: true, config: { sockets: { holdMessages: true } } }, (socket, request) => {
   const connection = app.sockets.of(socket)
   expectType<Connection>(connection)
-  expectType<string>(connection.data.userId)
+  expectType<string | undefined>(connection.data.userId)
   expectAssignable<FastifyRequest>(request)
 })
 app.get('/async', { websocket: true, config: { sockets: { keepRequest: true, waitForHandler: true } } }, async (socket) => {
@@ -153,6 +154,8 @@ app.get('/this', { websocket: true }, function (socket) {
 })
 expectError(app.get('/', { websocket: true, config: { sockets: { holdMessages: 'yes' } } }, () => {}))
 // Fastify infers the type of `config` from what is written, so an unknown key passes here; it throws when the route is added.
+app.get('/', { websocket: true, config: { sockets: { hartbeat: false } } }, () => {})
+expectError(app.get('/', { websocket: true, config: { sockets: { hartbeat: false } satisfies RouteSocketOptions } }, () => {}))
 expectAssignable<RouteSocketOptions>({})
 expectNotAssignable<RouteSocketOptions>({ waitForHandler: 1 })
 app.get('/watched', { websocket: true, config: { sockets: { heartbeat: { interval: 5_000 }, idleTimeout: 60_000, maxLifetime: false } } }, () => {})
@@ -255,7 +258,7 @@ expectError(connection.maxLifetime = new Date())
 expectError(connection.expiresAt = false)
 expectError(connection.expiresAt = '2030-01-01')
 connection.data = { userId: '1' }
-expectError(connection.data = {})
+expectError(connection.data = { userId: 1 })
 expectError(connection.state = 'closed')
 expectError(connection.owner = '42')
 expectError(connection.tags.add('x'))

@@ -1,0 +1,45 @@
+// Compiles lib/ into dist/, or into the folder given, as CommonJS: `import`, `require` and Jest load it, and get one instance.
+// Two builds would be two plugins in a process that uses both ways, each with its own symbols and registries.
+//
+//   npm run build
+//   node scripts/build.js folder
+import { spawnSync } from 'node:child_process'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '..')
+const [folder] = process.argv.slice(2)
+const target = resolve(folder ?? join(ROOT, 'dist'))
+if (folder === undefined) rmSync(target, { recursive: true, force: true })
+
+const compiler = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
+const { status } = spawnSync(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', target], { stdio: 'inherit' })
+process.exitCode = status ?? 1
+
+// The nearest package.json tells Node.js that these files are CommonJS, and bundlers that none has side effects.
+writeFileSync(join(target, 'package.json'), `${JSON.stringify({ type: 'commonjs', sideEffects: false }, null, 2)}\n`)
+change('index.js', withPluginAsExports)
+change('index.d.ts', withExportAssignment)
+
+function change (name, edit) {
+  const file = join(target, name)
+  writeFileSync(file, edit(readFileSync(file, 'utf8')))
+}
+
+/** `require` returns the plugin function, as for every Fastify plugin; the other exports are its properties. */
+function withPluginAsExports (code) {
+  return code
+    .replace('Object.defineProperty(exports, "__esModule", { value: true });\n', '')
+    .replace(/^exports\.default = (\w+);$/m, 'module.exports = Object.assign($1, exports, { default: $1 });')
+}
+
+/** Declares what withPluginAsExports() makes: a function merged with a namespace. Every version of TypeScript reads this form. */
+function withExportAssignment (declarations) {
+  const names = [...declarations.matchAll(/^export (?:type )?\{ (.+) \}/gm)].flatMap(([, list]) => list.split(', '))
+  return declarations
+    .replaceAll(/^export type (\{ .+ \} from .+;)$/gm, 'import type $1')
+    .replace(/^export \{ .+ \};\n/m, '')
+    .replace(/^declare const (\w+): typeof (\w+);$/m, 'declare function $1(...parameters: Parameters<typeof $2>): ReturnType<typeof $2>;')
+    .replace(/^export default (\w+);$/m, (_, name) => `declare namespace ${name} {\n    export { ${[`${name} as default`, ...names].join(', ')} };\n}\nexport = ${name};`)
+}
