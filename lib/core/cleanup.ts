@@ -159,7 +159,7 @@ export class CleanupStack {
       this.#calls--
       innermost = outer
     }
-    if (!over && isThenable(result)) {
+    if (isThenable(result)) {
       running = { cleanup, ended, startedAt: this.#deadlines.elapsed, deadline: new Deadline(() => this.#abandon(running!)) }
       this.#running.add(running)
       this.#deadlines.set(running.deadline, this.#timeout)

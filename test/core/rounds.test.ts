@@ -289,3 +289,20 @@ test('each group that is due is told, and each end of its looks', () => {
   clock.tick(1_000)
   assert.deepEqual(told, { beats: 10, rests: 10 })
 })
+
+test('rounds that take longer than their period are not made up for', () => {
+  let cost = 300
+  const rig = setup(1_000, () => {
+    rig.clock.stall(cost)
+    return true
+  })
+  for (let i = 1; i <= 20; i++) rig.rounds.add({ id: i * RUN })
+  rig.clock.stall(1_000)
+  // A round takes 6 s: something is always due.
+  for (let turn = 0; turn < 300; turn++) rig.clock.turn()
+  assert.ok(rig.looks.length > 100)
+  cost = 0
+  rig.looks.length = 0
+  rig.clock.tick(100)
+  for (let i = 1; i <= 20; i++) assert.ok(rig.looksAt(i * RUN).length <= 2, `${rig.looksAt(i * RUN).length} looks at ${i}`)
+})

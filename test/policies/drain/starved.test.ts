@@ -10,7 +10,7 @@ import type { DrainHost } from '../../../lib/policies/drain/drain-host.ts'
 import type { Farewell } from '../../../lib/policies/drain/farewell.ts'
 import { Pace } from '../../../lib/policies/drain/pace.ts'
 import { Turns } from '../../../lib/policies/drain/turns.ts'
-import { FIRST_WINDOW, WINDOW } from '../../../lib/policies/drain/window.ts'
+import { FIRST_WINDOW, WINDOW, Window } from '../../../lib/policies/drain/window.ts'
 import { createRig, seeded } from '../../helpers/drain-rig.ts'
 import type { Rig, RigOptions } from '../../helpers/drain-rig.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
@@ -118,6 +118,31 @@ test('answers that are slow because others have the CPU leave the window as it i
   assert.equal(turn(), FIRST_WINDOW)
   clock.share = 0.02
   assert.deepEqual(Array.from({ length: 4 }, turn), [WINDOW, WINDOW, WINDOW, WINDOW])
+})
+
+test('answers that take long keep places from being free before they can be read', () => {
+  const clock = new FakeClock()
+  const window = new Window<number>(clock)
+  const start = clock.now()
+  window.open(start)
+  for (let i = 0; i < FIRST_WINDOW; i++) window.add(i, start)
+  window.answered(0)
+  clock.stall(20)
+  window.open(clock.now())
+  assert.equal(window.freeAt(clock.now()), start + 40)
+})
+
+test('CPU time that other threads use is not that of the answers', () => {
+  const clock = new FakeClock()
+  const window = new Window<number>(clock)
+  window.open(clock.now())
+  for (let i = 0; i < FIRST_WINDOW; i++) window.add(i, clock.now())
+  window.answered(0)
+  // Four threads at work for 5 ms.
+  clock.share = 4
+  clock.stall(20)
+  window.open(clock.now())
+  assert.equal(window.freeAt(clock.now()), null)
 })
 
 test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 15 ms at most', () => {

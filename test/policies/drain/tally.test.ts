@@ -85,6 +85,34 @@ test('one whose cleanups still run when the drain starts is in the report', asyn
   assert.equal(rig.phases.includes('cleanup'), true)
 })
 
+/** A connection that has closed before the drain, over work that goes on. */
+async function leftover (rig: ReturnType<typeof createRig>) {
+  const pair = rig.connect()
+  const job = work(pair)
+  await rig.host.leave(pair)
+  return job
+}
+
+test('work left over by connections that were closed before the drain is counted by itself', async () => {
+  const rig = createRig({ settleDelay: 1_000 })
+  const [ends] = [await leftover(rig), await leftover(rig)]
+  // It begins and ends while everything is still served.
+  const passing = work(rig.connect())
+  // Its client leaves over its work, which ends later.
+  const left = rig.connect()
+  const abandoned = work(left)
+  void rig.start()
+  await rig.clock.run(500)
+  passing.done()
+  await rig.clock.run(600)
+  left.socket.peerCloses(1001)
+  await rig.clock.run(100)
+  abandoned.done()
+  ends.done()
+  const { work: counts } = await rig.finish()
+  assert.deepEqual(counts, { inFlight: 3, finished: 1, abandoned: 2 })
+})
+
 test('the report does not change after the drain', async () => {
   const rig = createRig()
   rig.connect()
