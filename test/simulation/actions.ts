@@ -115,8 +115,8 @@ const APPLICATION: readonly Action[] = [
       // In a row, with what concerns one alone in between: the last ones have not been served yet.
       for (let i = random.between(1, 5); i > 0; i--) {
         const peer = random.pick([...live])
-        if (peer === undefined || random.chance(0.5)) world.broadcasts(random.chance(0.3) ? { tag: TAG } : 'all', random.between(10, 2_000))
-        else if (random.chance(0.9)) world.sends(peer, 10)
+        if (peer === undefined || random.chance(0.5)) world.sending.broadcasts(random.chance(0.3) ? { tag: TAG } : 'all', random.between(10, 2_000))
+        else if (random.chance(0.9)) world.sending.sends(peer, 10)
         else {
           peer.causes.add('application')
           void peer.connection.close(4_000, 'enough')
@@ -125,8 +125,8 @@ const APPLICATION: readonly Action[] = [
     }
   },
   { name: 'pressure comes or goes', weight: 3, alone: true, act: (world) => { world.underPressure = !world.underPressure } },
-  { name: 'is sent a little', weight: 2, act: (world, peer) => { world.sends(peer, 5) } },
-  { name: 'is waited for to write', weight: 4, act: (world, peer) => { world.writes(peer) } },
+  { name: 'is sent a little', weight: 2, act: (world, peer) => { world.sending.sends(peer, 5) } },
+  { name: 'is waited for to write', weight: 4, act: (world, peer) => { world.sending.writes(peer) } },
   {
     name: 'gets a tag, or loses it',
     weight: 2,
@@ -171,7 +171,7 @@ const APPLICATION: readonly Action[] = [
     }
   },
   { name: 'has methods that throw', weight: 1, act: (_, peer) => { peer.methodsThrow = true } },
-  { name: 'has its send replaced', weight: 1, act: (world, peer) => { world.wraps(peer) } },
+  { name: 'has its send replaced', weight: 1, act: (world, peer) => { world.sending.wraps(peer) } },
   {
     name: 'has a handler that fails',
     weight: 0.5,

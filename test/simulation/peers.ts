@@ -146,7 +146,7 @@ export class Peer {
     if (this.socket.readyState !== this.socket.OPEN || this.socket.destroyed) return
     const reading = this.socket.pending > 0
     this.socket.peer = 'stuck'
-    this.world.sends(this, bytes)
+    this.world.sending.sends(this, bytes)
     if (!reading) this.#reads()
   }
 

@@ -12,7 +12,6 @@ import type { DrainReport } from '../../lib/core/drain-report.ts'
 import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
 import { guardLog } from '../../lib/core/guard.ts'
 import { kConnection } from '../../lib/core/socket.ts'
-import type { Filter } from '../../lib/core/filter.ts'
 import type { LifecycleOptions } from '../../lib/options.ts'
 import { resolveOptions } from '../../lib/resolve-options.ts'
 import type { ResolvedOptions } from '../../lib/resolve-options.ts'
@@ -22,15 +21,14 @@ import { fake, FakeTransport } from '../helpers/fake-socket.ts'
 import { createLog, createTracker } from '../helpers/tracker-rig.ts'
 import { fault } from './application.ts'
 import { listen, listenTo } from './invariants/all.ts'
-import { COUNTED } from './invariants/broadcasts.ts'
 import { CONTEXTS } from './invariants/contexts.ts'
-import { PINGS, WRITERS } from './invariants/readers.ts'
 import type { Invariant } from './invariants/invariant.ts'
 import type { Random } from './random.ts'
 import { Peer } from './peers.ts'
 import type { Habit } from './peers.ts'
 import type { Sabotage } from './broken.ts'
 import { Schedule } from './schedule.ts'
+import { Sending } from './sending.ts'
 import { Time } from './time.ts'
 import type { Moment } from './time.ts'
 
@@ -45,18 +43,6 @@ export interface Cleanup {
   /** It ran while its connection was not closing. */
   early: boolean
 }
-
-/** Somebody who waits until he may write. */
-export interface Writer {
-  peer: Peer
-  /** Bytes that may wait before him. */
-  mark: number
-  /** Since when he may. */
-  roomSince: Moment | null
-}
-
-/** Messages of a run after which none leads to another. */
-const MESSAGES = 500
 
 /** Tag of those that are sent to and disconnected together. */
 export const TAG = 'lobby'
@@ -101,12 +87,10 @@ export class World {
   readonly cleanups: Cleanup[] = []
   /** Whatever the application still has to do. */
   readonly unsettled = new Set<() => void>()
-  /** Whoever waits until he may write. */
-  readonly writers = new Set<Writer>()
   /** Who is being served: a request, or a connection whose handler runs. In some runs: it makes every promise dear. */
   readonly #context: AsyncLocalStorage<string> | null
-  /** Broadcasts whose promise has not settled. */
-  broadcasting = 0
+  /** What the application sends. */
+  readonly sending = new Sending(this)
   /** Ends the sabotage. */
   readonly undo: () => void
   /** What @fastify/under-pressure says. */
@@ -122,9 +106,6 @@ export class World {
   steps = 0
   breach: Breach | null = null
   #names = 0
-  /** A message to one alone is being sent. */
-  #sending = false
-  #messages = 0
 
   constructor (random: Random, options: LifecycleOptions, invariants: readonly Invariant[], sabotage: Sabotage | undefined) {
     this.random = random
@@ -239,60 +220,6 @@ export class World {
     })
   }
 
-  /** The application waits until it may write, or gives up. */
-  writes (peer: Peer): void {
-    const { random } = this
-    const { connection, socket, terms: { backpressure: { maxBufferedBytes } } } = peer
-    const writer: Writer = { peer, mark: maxBufferedBytes === false ? 65_536 : maxBufferedBytes / 2, roomSince: null }
-    const controller = new AbortController()
-    this.writers.add(writer)
-    if (random.chance(0.2)) this.later(random.upTo(500), () => { controller.abort() })
-    void connection.writable({ signal: controller.signal }).then(() => {
-      if (socket.pending > writer.mark + PINGS) this.violate(WRITERS, `${peer.name} was told to write before ${socket.pending} bytes, and the mark is ${writer.mark}`)
-    }, () => {
-      if (!controller.signal.aborted && !connection.signal.aborted) this.violate(WRITERS, `${peer.name} was told to give up, and nothing has happened`)
-    }).finally(() => { this.writers.delete(writer) })
-  }
-
-  /** The application sends a message to one alone, or a part of one. */
-  sends (peer: Peer, bytes: number): void {
-    const { random } = this
-    const { socket } = peer
-    if (socket.readyState !== socket.OPEN || socket.destroyed) return
-    const isPart = socket.midMessage
-    const fin = !random.chance(isPart ? 0.4 : 0.2)
-    if (!isPart) peer.message = ++this.#messages
-    this.#sending = true
-    try {
-      socket.send(`${isPart ? '+' : ''}${peer.message}${fin ? '' : '…'} ${'x'.repeat(bytes)}`, { fin })
-    } catch {
-      // Its own `send` has thrown.
-    }
-    this.#sending = false
-  }
-
-  /** The application sends one message to all, or to all of a tag. */
-  broadcasts (filter: Filter, bytes: number): void {
-    const number = ++this.#messages
-    const matching = [...this.live].filter(({ tagged }) => filter === 'all' || tagged)
-    const text = `${number} ${'x'.repeat(bytes)}`
-    const data = this.random.chance(0.5) ? text : new TextEncoder().encode(text)
-    this.broadcasting++
-    const sent = this.tracker.broadcast(data, filter)
-    // Its bytes are the application's again.
-    if (typeof data !== 'string') data.fill(0)
-    void sent.then(({ sent, queued, dropped }) => {
-      this.broadcasting--
-      if (sent + queued + dropped !== matching.length) this.violate(COUNTED, `${sent} + ${queued} + ${dropped} of ${matching.length}`)
-      for (const { name, terms: { backpressure }, closingAt, socket } of matching) {
-        // Skipped, or held back: until its fragmented message ends.
-        if (closingAt !== null || socket.midMessage || (backpressure.policy === 'drop' && backpressure.maxBufferedBytes !== false)) continue
-        const times = socket.frames.filter((frame) => frame.type === 'message' && String(frame.data).startsWith(`${number} `)).length
-        if (times !== 1) this.violate(COUNTED, `${name} got ${number} ${times} times`)
-      }
-    })
-  }
-
   /**
    * A transport whose calls take time, so that not all are served in one slice. The application's own methods of some sockets
    * throw: ours then tells the connection, and does itself what they were to do.
@@ -314,29 +241,6 @@ export class World {
       }
     }
     return transport
-  }
-
-  /** The application has replaced `send` of a socket by its own, which sends more, closes, or throws. */
-  wraps (peer: Peer): void {
-    const { random } = this
-    const { socket, connection, causes } = peer
-    if (peer.replaced !== null) return
-    const { send } = socket
-    const replaced = peer.replaced = { from: socket.frames.length, seen: 0 }
-    socket.send = (...args) => {
-      if (random.chance(0.05)) {
-        causes.add('error')
-        throw new Error('on purpose')
-      }
-      replaced.seen++
-      send.apply(socket, args)
-      // Not in the middle of another: what was sent before may be handed to it only now.
-      if (random.chance(0.1) && !this.#sending && !socket.midMessage && this.#messages < MESSAGES) this.broadcasts('all', 10)
-      if (random.chance(0.02)) {
-        causes.add('application')
-        void connection.close(4_000, 'enough')
-      }
-    }
   }
 
   // ——— how time goes on

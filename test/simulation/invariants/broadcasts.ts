@@ -46,6 +46,6 @@ export const broadcasts: readonly Invariant[] = [
   },
   {
     name: COUNTED,
-    end: ({ broadcasting }) => broadcasting > 0 && `${broadcasting} broadcasts have not ended`
+    end: ({ sending: { broadcasting } }) => broadcasting > 0 && `${broadcasting} broadcasts have not ended`
   }
 ]

@@ -58,7 +58,7 @@ export const readers: readonly Invariant[] = [
   },
   {
     name: WRITERS,
-    step ({ writers, time }) {
+    step ({ sending: { writers }, time }) {
       for (const writer of writers) {
         const { peer, mark } = writer
         if (peer.closingAt !== null) return `${peer.name} is closing, and somebody still waits to write to it`
@@ -68,7 +68,7 @@ export const readers: readonly Invariant[] = [
       }
       return undefined
     },
-    end: ({ writers }) => writers.size > 0 && `${writers.size} wait to write at the end`
+    end: ({ sending: { writers } }) => writers.size > 0 && `${writers.size} wait to write at the end`
   },
   {
     name: 'whoever keeps to its rate is neither closed nor paused',
