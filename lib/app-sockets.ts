@@ -16,7 +16,7 @@ export type TrackerState = 'running' | 'draining' | 'drained'
 
 /** Code and reason of a close. */
 export interface CloseOptions {
-  /** @default 3003 (forbidden, IANA) */
+  /** Close code. @default 3003 (forbidden, IANA) */
   code?: number
   /** At most 123 bytes of UTF-8; what is over is cut. @default '' */
   reason?: string
@@ -28,6 +28,7 @@ export interface TrackerStats extends Counters {
   connections: number
   /** Connections with work in flight now; closed ones count until their work is done. */
   working: number
+  /** What the server is doing with its connections. */
   state: TrackerState
   /** How often policies that only observe would have acted. */
   observed: Partial<Record<PolicyName, number>>
@@ -39,6 +40,7 @@ export interface Tracker {
   readonly size: number
   /** Whether handshakes are let in. */
   readonly accepting: boolean
+  /** What the server is doing with its connections. */
   readonly state: TrackerState
   /** Records of the recently closed, oldest first. */
   readonly history: CloseRecord[]
@@ -70,6 +72,7 @@ export interface Tracker {
   plan (): DrainPlan
   /** Tracks a ws server made elsewhere; one that it tracks already stays as it is. Throws SOCKETS_ERR_CANNOT_ADOPT. */
   adopt (server: WebSocketServer): void
+  /** Numbers of connections, closes by cause, refused handshakes, faults and cleanups, as they are now. */
   stats (): TrackerStats
   /** Adds a listener; one that is there already is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this

@@ -52,7 +52,10 @@ export interface SignalOptions {
 }
 
 /** Readiness route: its path, or a Fastify route's options with a `url`. */
-export type ReadinessOptions = string | (RouteShorthandOptions & { url: string })
+export type ReadinessOptions = string | (RouteShorthandOptions & {
+  /** Path of the route. */
+  url: string
+})
 
 /** How dead peers are found. */
 export interface HeartbeatOptions {
@@ -114,8 +117,9 @@ export interface LimitsOptions {
   perOwner?: LimitOptions | false
   /** Of one address, as `request.ip` says (`trustProxy` counts). @default false */
   perAddress?: LimitOptions | false
-  /** Refuse newcomers and evict the idlest while @fastify/under-pressure says so. @default false */
+  /** Refuse newcomers and evict the idlest while `@fastify/under-pressure` says so. @default false */
   pressure?: boolean
+  /** Handshakes that are not open sockets yet. */
   handshakes?: {
     /** Handshakes under way, at most. @default false */
     max?: number | false
@@ -143,6 +147,7 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, 
   onOpen?: (connection: Connection) => unknown
   /** Called for each connection when the server leaves; may send; what it returns is awaited until grace ends. */
   onDrain?: (connection: Connection) => unknown
+  /** How the server leaves: budget, pace, close code and reason. */
   drain?: DrainOptions
   /** How long a peer may take to answer our close frame (RFC 6455 §7.1.1). @default min(2000, drain.timeout / 5) */
   closeTimeout?: number
@@ -158,6 +163,7 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, 
   isolation?: boolean
   /** Close code after such a fault. @default 1011 */
   errorCode?: number
+  /** How many connections and handshakes there may be. @default no limits */
   limits?: LimitsOptions
   /**
    * Pages that may open a WebSocket, by their Origin header: `'report'` lets all in and logs the foreign ones; `'same-origin'`

@@ -22,8 +22,11 @@ export interface ConnectionData {}
 
 /** How a connection ended: a plain record, kept in the history. */
 export interface CloseRecord {
+  /** Id of the connection. */
   id: number
+  /** Route pattern of the connection. */
   route: string
+  /** What ended it; the first cause counts. */
   cause: CloseCause
   /** Close code that ended it, ours or the peer's; 1006 where there was none (RFC 6455 §7.1.5). */
   code: number
@@ -57,6 +60,7 @@ export interface Connection {
   readonly id: number
   /** The `ws` socket. */
   readonly socket: WebSocket
+  /** `open`, `draining`, `closing` or `closed`; never goes back. */
   readonly state: ConnectionState
   /** Epoch milliseconds. */
   readonly openedAt: number

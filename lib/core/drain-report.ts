@@ -14,6 +14,7 @@ export type DrainPhase = typeof DRAIN_PHASES[number]
 
 /** Emitted when a drain starts. */
 export interface DrainStart {
+  /** What started the drain. */
   trigger: DrainTrigger
   /** Connections at the start. */
   connections: number
@@ -23,6 +24,7 @@ export interface DrainStart {
 
 /** Where a drain is. */
 export interface DrainProgress {
+  /** The phase that has begun or goes on. */
   phase: DrainPhase
   /** Milliseconds since the start. */
   elapsed: number
@@ -54,6 +56,7 @@ export interface Holder {
   connection: number
   /** Route pattern of the connection. */
   route: string
+  /** Whether it was work in flight or a cleanup. */
   what: 'work' | 'cleanup'
   /**
    * Name of the cleanup, of the `message` listener or of the handler; what `track()` was told; `messages()`, `onDrain`,
@@ -66,9 +69,11 @@ export interface Holder {
 
 /** What a drain has done. Every duration is in milliseconds. */
 export interface DrainReport {
+  /** What started the drain. */
   trigger: DrainTrigger
   /** Epoch milliseconds. */
   startedAt: number
+  /** From the start of the drain to this report. */
   duration: number
   /** Budget of the whole drain. */
   timeout: number
@@ -78,6 +83,7 @@ export interface DrainReport {
   aborted: boolean
   /** Milliseconds spent in each phase. */
   phases: Record<Exclude<DrainPhase, 'done'>, number>
+  /** How the connections ended. */
   connections: {
     /** Open, or still closing, when the drain started. */
     total: number
@@ -92,6 +98,7 @@ export interface DrainReport {
     /** How many ended for which cause. */
     causes: Partial<Record<CloseCause, number>>
   }
+  /** Connections with work in flight. */
   work: {
     /** Connections whose work the drain waited for, those closed before it among them. */
     inFlight: number
@@ -100,6 +107,7 @@ export interface DrainReport {
     /** Of these, closed, or left by their client, over their work. */
     abandoned: number
   }
+  /** Cleanups of `defer()`. */
   cleanups: {
     /** Cleanups that ran to their end. */
     finished: number
@@ -115,5 +123,10 @@ export interface DrainReport {
   /** Messages and broadcasts to other connections that code of a drained connection wanted to send, and that were not sent. */
   suppressed: number
   /** Reconnect delays given, milliseconds; null when none was. */
-  reconnect: { min: number, max: number } | null
+  reconnect: {
+    /** The shortest. */
+    min: number
+    /** The longest. */
+    max: number
+  } | null
 }

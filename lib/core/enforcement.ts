@@ -23,7 +23,9 @@ export type Mode = 'enforce' | 'observe'
 
 /** What a policy would have done. */
 export interface Observation {
+  /** The policy that only observes. */
   policy: PolicyName
+  /** What it would have done. */
   action: 'refuse' | 'evict' | 'close' | 'terminate' | 'drop' | 'pause'
   /** Whom it would have hit; undefined for a handshake. */
   connection?: Connection | undefined

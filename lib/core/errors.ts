@@ -58,6 +58,7 @@ export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
 
 /** What `connection.signal.reason` is: `code` is 'SOCKETS_ERR_CLOSED'. */
 export interface ClosedError extends Error {
+  /** The code of the error. */
   code: 'SOCKETS_ERR_CLOSED'
   /** The cause of the close. */
   closeCause: string

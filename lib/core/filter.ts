@@ -12,11 +12,15 @@ import { isThenable } from './guard.ts'
 
 /** Selects connections; several keys must all hold. */
 export type Filter = 'all' | {
+  /** The owner of the connection. */
   owner?: string
+  /** A tag of the connection. */
   tag?: string
   /** Pattern of the route, as it was declared. */
   route?: string
+  /** The state of the connection. */
   state?: ConnectionState
+  /** A test of your own; must not be async. */
   where?: (connection: Connection) => boolean
 }
 

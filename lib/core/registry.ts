@@ -19,7 +19,15 @@ export interface Counters {
   refused: number
   /** Throws and rejections of code that belongs to a connection. */
   faults: number
-  cleanups: { finished: number, failed: number, abandoned: number }
+  /** Cleanups of `defer()`. */
+  cleanups: {
+    /** Ran to their end. */
+    finished: number
+    /** Threw or rejected. */
+    failed: number
+    /** Given up after `cleanupTimeout`, or when a drain ended. */
+    abandoned: number
+  }
 }
 
 export class Registry {

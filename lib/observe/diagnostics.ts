@@ -26,16 +26,60 @@ export const CHANNELS = {
 
 /** Event → what its channel carries beside `tracker`. */
 export interface ChannelMessages {
-  open: { connection: Connection }
-  draining: { connection: Connection }
-  closing: { connection: Connection }
-  closed: { connection: Connection, record: CloseRecord }
-  error: { error: unknown, connection: Connection }
-  refused: { refusal: Refusal }
-  observed: { observation: Observation }
-  drain: { start: DrainStart }
-  progress: { progress: DrainProgress }
-  drained: { report: DrainReport }
+  /** A connection was accepted. */
+  open: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** The server is leaving and the connection was told. */
+  draining: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** A close frame is out, or the other side is gone. */
+  closing: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** The raw socket is gone and the cleanups have settled. */
+  closed: {
+    /** The connection. */
+    connection: Connection
+    /** How it ended. */
+    record: CloseRecord
+  }
+  /** Code that belongs to a connection threw or rejected. */
+  error: {
+    /** What was thrown. */
+    error: unknown
+    /** The connection. */
+    connection: Connection
+  }
+  /** A handshake was turned away. */
+  refused: {
+    /** Why and whom. */
+    refusal: Refusal
+  }
+  /** A policy that only observes would have acted. */
+  observed: {
+    /** What the policy would have done. */
+    observation: Observation
+  }
+  /** A drain has started. */
+  drain: {
+    /** What started the drain, and its budget. */
+    start: DrainStart
+  }
+  /** A phase of the drain has begun, or goes on. */
+  progress: {
+    /** Where the drain is. */
+    progress: DrainProgress
+  }
+  /** The drain has ended. */
+  drained: {
+    /** What the drain has done. */
+    report: DrainReport
+  }
 }
 
 /** Publishes every event of a tracker on its channel. */

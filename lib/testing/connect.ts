@@ -7,7 +7,12 @@ import { WebSocket } from 'ws'
 import type { ClientOptions } from 'ws'
 
 /** How a client saw its end; code 1006 where there was no close frame (RFC 6455 §7.1.5). */
-export interface Closed { code: number, reason: string }
+export interface Closed {
+  /** Close code; 1006 where there was none. */
+  code: number
+  /** Close reason. */
+  reason: string
+}
 
 /** A client whose handshake is done. */
 export interface TestClient {

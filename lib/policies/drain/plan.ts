@@ -27,9 +27,13 @@ export interface PlanInput {
 
 /** One phase, milliseconds from the start of the drain. */
 export interface PlanPhase {
+  /** Name of the phase. */
   readonly phase: 'settle' | 'grace' | 'spread' | 'answer' | 'cleanup'
+  /** Its start. */
   readonly from: number
+  /** Its end, at the latest. */
   readonly to: number
+  /** What happens in it, as text. */
   readonly what: string
 }
 
@@ -37,6 +41,7 @@ export interface PlanPhase {
 export interface DrainPlan {
   /** From the start of the drain to its report, at most. */
   readonly timeout: number
+  /** Time in which the server goes on as before, so that load balancers notice. */
   readonly settleDelay: number
   /** Time for work in flight. */
   readonly grace: number
@@ -48,10 +53,13 @@ export interface DrainPlan {
   readonly cleanupReserve: number
   /** Time after the drain, for HTTP and other plugins' onClose. */
   readonly reserve: number
+  /** Duration of the preStop hook. */
   readonly preStop: number
+  /** The grace period that the drain was derived from. */
   readonly terminationGracePeriod: number | undefined
   /** The sum behind `timeout`, as text. */
   readonly arithmetic: string
+  /** The phases in order. */
   readonly phases: readonly PlanPhase[]
   /** The whole plan for people, a line a phase. */
   toString (): string
