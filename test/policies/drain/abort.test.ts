@@ -196,3 +196,13 @@ test('a time that is up cuts off in the same way, without being an abort', async
   assert.equal(report.aborted, false)
   assert.equal(report.connections.unfinished, 1)
 })
+
+test('an abort of a crowd is over in four turns: the process ends after them', async () => {
+  const rig = createRig({ cutCost: 1 })
+  rig.crowd(100, { peer: 'silent' })
+  for (const { connection } of rig.crowd(100)) connection.defer(() => new Promise(() => {}))
+  void rig.start()
+  rig.drain.abort()
+  for (let turn = 0; turn < 4; turn++) rig.clock.turn()
+  assert.equal(rig.drain.phase, 'done')
+})
