@@ -71,9 +71,9 @@ test('where there is no time for close frames they are given up, and the drain e
   // Frames and ends take 6 s of the 5, ends alone 3 s.
   const rig = crowded(1_000, 0.01, { timeout: 5_000 }, 'silent')
   const { report } = await drain(rig)
-  assert.ok(report.duration <= 5_000 + 15 / 0.01, `${report.duration} ms`)
+  assert.ok(report.duration <= 5_500, `${report.duration} ms`)
   assert.equal(report.connections.unfinished, 0)
-  assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames, ${report.duration}`)
+  assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames`)
 })
 
 test('a process with time enough closes everyone in full, however little CPU it has', async () => {
