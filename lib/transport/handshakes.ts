@@ -13,7 +13,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../core/deadlines.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import type { Refusal } from '../core/events.ts'
-import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from './upgrades.ts'
+import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from './upgrades.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 import { rawSocketOf } from './ws-internals.ts'
@@ -211,7 +211,9 @@ export class Handshakes implements Verification {
       return
     }
     // A body that is not here yet, Node 26 has begun to parse: that request is refused as a handshake.
-    if (!asksForWebSocket(request) && request.complete) return answerOverHttp(server, request, raw, head)
+    if (!asksForWebSocket(request) && request.complete) {
+      return hasAllHeaders(server, request, raw) ? answerOverHttp(server, request, raw, head) : this.#answer(raw, 431)
+    }
     const refused = this.#door.arrived(request, raw)
     const handshake = this.#begin(request, raw, { counted: refused === null })
     if (refused === null) this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) })

@@ -111,6 +111,18 @@ export function declineOffers (server: Server, main: Server, ours: WeakSet<objec
     (asksForWebSocket(request) || !hasBody(request) || !main.listeners('upgrade').every((listener) => ours.has(listener)))
 }
 
+/** Headers that Node keeps of a request where `maxHeadersCount` of its server says nothing. */
+const MAX_HEADERS = 1000
+
+/**
+ * Says whether all headers of a request are known. Node drops those above its limit: with one of them that tells how long
+ * the body is, a request that is read again would leave its body to be read as the next one.
+ */
+export function hasAllHeaders (server: Server, { rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>, raw: Duplex): boolean {
+  const most = (serverOf(raw) ?? server).maxHeadersCount ?? MAX_HEADERS
+  return most <= 0 || rawHeaders.length < 2 * most
+}
+
 /**
  * Has Node read a request again without its offer of another protocol, body and all, and answer it over HTTP/1.1: with a
  * listener for 'upgrade' Node takes every offer for accepted. Its own function is called, and no 'connection' event emitted:

@@ -60,6 +60,24 @@ test('a POST that offers h2c is answered with its body, at once, split and in ch
   }
 })
 
+test('a request with an offer and more headers than Node keeps is refused: its body would be read as a request', async (t) => {
+  for (const maxHeadersCount of [null, 40, 0]) {
+    const app = await serve(t)
+    app.server.maxHeadersCount = maxHeadersCount
+    const most = maxHeadersCount === null ? 1000 : maxHeadersCount
+    const peer = await rawTcp(t, app)
+    const body = 'GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    peer.write(offer('POST /echo', {}, body).replace('Content-Length', `${'a:\r\n'.repeat(most === 0 ? 1100 : most)}Content-Length`))
+    const { status } = await peer.answer
+    if (most === 0) {
+      assert.equal(await answers(peer, 1), `200 <${body}>`)
+    } else {
+      await peer.ended
+      assert.deepEqual([status, peer.body], [431, 'Request Header Fields Too Large\n'])
+    }
+  }
+})
+
 test('requests with an offer are pipelined and kept alive like any others, and a WebSocket opens behind them', async (t) => {
   const app = await serve(t)
   const connected = once(app.server, 'connection') as Promise<[Socket]>
