@@ -319,7 +319,7 @@ test('an onDrain hook that hangs is waited for until grace ends, and no longer',
 
 test('an onDrain hook that sends megabytes does not cost its client the close frame', async (t) => {
   const app = await start(t, {
-    drain: { timeout: 3_000 },
+    ...PATIENT,
     onDrain: ({ socket }) => { for (let i = 0; i < 16; i++) socket.send(Buffer.alloc(2 ** 20, i)) }
   }, deferring())
   const client = await connect(t, app, '/')
