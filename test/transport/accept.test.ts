@@ -316,3 +316,17 @@ test("an adopted server's sockets are cleaned up before other plugins' onClose",
   await app.close()
   assert.deepEqual(order, ['cleanup', 'database'])
 })
+
+test('a server that goes on from the callback of handleUpgrade, and never emits "connection", is adopted as well', async (t) => {
+  const app = await start(t)
+  const { server, http, connect } = await foreign(t, { noServer: true })
+  app.sockets.adopt(server)
+  http.on('upgrade', (request, raw, head) => {
+    server.handleUpgrade(request, raw, head, (socket) => { socket.send(String(app.sockets.of(socket).state)) })
+  })
+  const { socket, closed } = await connect()
+  await until(() => app.sockets.size === 1)
+  void app.sockets.drain()
+  assert.equal((await closed).code, 1012)
+  assert.equal(socket.readyState, socket.CLOSED)
+})
