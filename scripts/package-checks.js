@@ -17,7 +17,7 @@ console.log(`${packed.filename}: ${files.length} files, ${packed.size} bytes pac
 
 const problems = [
   ...files.filter((file) => !ALLOWED.some((pattern) => pattern.test(file))).map((file) => `should not be in the package: ${file}`),
-  ...['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'].filter((file) => !files.includes(file)).map((file) => `not in the package: ${file}`)
+  ...['dist/index.js', 'dist/index.d.ts', 'dist/package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'].filter((file) => !files.includes(file)).map((file) => `not in the package: ${file}`)
 ]
 for (const problem of problems) console.error(problem)
 
