@@ -27,7 +27,7 @@ export function attempt<T> (call: () => T, failed: (error: unknown) => void): T 
 
 /**
  * What a callback returned that must answer at once. Throws SOCKETS_ERR_INVALID_ARGUMENT for a promise, and takes its
- * rejection: nobody else would, and it would reach the process.
+ * rejection, which would reach the process otherwise.
  */
 export function atOnce<T> (callback: string, result: T): T {
   if (!isThenable(result)) return result

@@ -20,7 +20,7 @@ export class CutOff {
   readonly #host: DrainHost
   readonly #pace: Pace
   readonly #farewell: Farewell
-  /** Whether everyone is cut off by now, or about to be. */
+  /** Whether all connections are cut off by now, or about to be. */
   begun = false
   /** Whether nothing is waited for any more. */
   givingUp = false
@@ -54,7 +54,7 @@ export class CutOff {
   }
 
   /**
-   * The time is up: whoever is left is cut off, cleanups get one more turn of the event loop, then they are given up.
+   * The time is up: what is left is cut off, cleanups get one more turn of the event loop, then they are given up.
    * At once where the drain was aborted: the process ends a few turns later.
    */
   giveUp (aborted: boolean, done: () => void): void {

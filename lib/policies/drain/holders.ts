@@ -1,5 +1,5 @@
 /**
- * What a drain has waited for longest: the ten that held it up most, for whoever wants the next one to be quicker.
+ * What a drain has waited for longest: the ten that held it up most.
  */
 import type { Holder } from '../../core/drain-report.ts'
 import type { ManagedConnection } from '../../core/managed-connection.ts'
