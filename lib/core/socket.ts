@@ -58,8 +58,8 @@ export interface Transport {
   holdsInput (socket: WebSocket): boolean
   /** Listeners for messages, as the application has given them. */
   messageListeners (socket: WebSocket): Function[]
-  /** Whether as many automatic pongs wait to be taken by the peer as may. */
-  pongsWait (socket: WebSocket): boolean
+  /** Whether `times` as many automatic pongs wait to be taken by the peer as may. */
+  pongsWait (socket: WebSocket, times: number): boolean
   /** Whether nothing is read at present: the application, or a queue that is full, has asked for that. */
   isPaused (socket: WebSocket): boolean
   /** Has the kernel look for a peer that is silent for `delay` milliseconds. */

@@ -17,6 +17,9 @@ import { Vitals } from './vitals.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
 
+/** How many times as many pongs may wait for a client that takes some of what waits. */
+const PONG_FLOOD = 4
+
 /** Why a socket is not read: nobody listens yet, the queue is full, it sends too much, the application has said so. */
 const PAUSES = { listener: 1, queue: 2, rate: 4, application: 8 } as const
 
@@ -141,8 +144,9 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   mute (): void { this.#mute = true }
 
   /**
-   * As many pongs wait as may. The client is cut off where none of them is taken for two ticks of running time: after a
-   * stall many pings are read at once, and their pongs leave in the same turn of the event loop.
+   * As many pongs wait as may. After a stall many pings are read at once, and their pongs leave in the same turn of the event
+   * loop: it is looked at again after two ticks of running time. The client is cut off then where it has taken nothing, or
+   * where far more wait: one that reads a little now and then would fill the memory with them.
    */
   pongsWait (): void {
     if (this.isEnding || this.rare?.pongs !== undefined) return
@@ -150,8 +154,8 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
     const taken = transport.bytesTaken(this.socket)
     const deadline = this.extras.pongs = new Deadline(() => {
       this.extras.pongs = undefined
-      if (!transport.pongsWait(this.socket)) return
-      if (transport.bytesTaken(this.socket) === taken) this.self.kill('slow')
+      if (!transport.pongsWait(this.socket, 1)) return
+      if (transport.bytesTaken(this.socket) === taken || transport.pongsWait(this.socket, PONG_FLOOD)) this.self.kill('slow')
       else this.pongsWait()
     })
     running.set(deadline, 2 * TICK)

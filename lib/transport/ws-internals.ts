@@ -64,10 +64,10 @@ export function takePongLimit (socket: WebSocket): void {
   if ((own._maxPendingAutoPongs ?? 0) > 0) own._maxPendingAutoPongs = -own._maxPendingAutoPongs!
 }
 
-/** Whether as many automatic pongs wait as may, by `maxPendingAutoPongs` of ws. */
-export function pongsWait (socket: WebSocket): boolean {
+/** Whether `times` as many automatic pongs wait as may, by `maxPendingAutoPongs` of ws. */
+export function pongsWait (socket: WebSocket, times: number): boolean {
   const { _pendingAutoPongs: pending = 0, _maxPendingAutoPongs: most = 0 } = inside(socket)
-  return most < 0 && pending >= -most
+  return most < 0 && pending >= -most * times
 }
 
 // ——— closing

@@ -206,7 +206,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   }
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
-    if (type === 'ping' && pongsWait(socket)) connection.pongsWait()
+    if (type === 'ping' && pongsWait(socket, 1)) connection.pongsWait()
     if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
     if (socket.listenerCount(type) === 0) return false
   }

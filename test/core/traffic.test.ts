@@ -461,6 +461,23 @@ test('a client that takes its pongs slowly stays for as long as it does', async 
   assert.equal(connection.state, 'closed')
 })
 
+test('a client that takes its pongs slowly and sends pings fast is cut off after two ticks: they would fill the memory', async () => {
+  const { connection, socket, clock } = setup()
+  socket.pongsWait = 3.9
+  connection.pongsWait()
+  for (const waits of [3.9, 4]) {
+    assert.equal(connection.state, 'open')
+    socket.pongsWait = waits
+    for (let i = 0; i < 2; i++) {
+      socket.bytesWritten += 10
+      await clock.run(50)
+    }
+    socket.bytesWritten += 10
+    await clock.run(10)
+  }
+  assert.equal((await connection.closed).cause, 'slow')
+})
+
 test('nothing is kept of pongs that wait when the connection closes', async () => {
   const { host, connection, socket, clock } = setup()
   socket.pongsWait = true

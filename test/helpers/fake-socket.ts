@@ -66,8 +66,8 @@ export class FakeSocket {
   #reading = false
   /** Told when nothing is pending any more. */
   readonly drains = new Set<() => void>()
-  /** As many pongs wait as may. */
-  pongsWait = false
+  /** As many pongs wait as may, or so many times as many. */
+  pongsWait: boolean | number = false
   /** Input is here that was not parsed yet. */
   inflating = false
   /** A fragment was sent, and not the last one. */
@@ -303,7 +303,7 @@ export class FakeTransport implements Transport {
 
   ping (socket: WebSocket, left: () => void): void { this.#of('ping', socket).ping(left) }
   bytesTaken (socket: WebSocket): number { return fake(socket).bytesWritten - fake(socket).pending }
-  pongsWait (socket: WebSocket): boolean { return fake(socket).pongsWait }
+  pongsWait (socket: WebSocket, times: number): boolean { return Number(fake(socket).pongsWait) >= times }
   holdsInput (socket: WebSocket): boolean { return fake(socket).inflating }
   messageListeners (socket: WebSocket): Function[] {
     const { onMessage } = fake(socket)

@@ -19,10 +19,15 @@ test('a socket that shows nothing has sent and received no close frame, is neith
   const socket = { readyState: 1, OPEN: 1 } as unknown as WebSocket
   assert.deepEqual([internals.closeFrameSent(socket), internals.closeFrameReceived(socket)], [false, false])
   assert.deepEqual([internals.peerCode(socket), internals.peerReason(socket)], [1005, ''])
-  assert.deepEqual([internals.isBroken(socket), internals.pongsWait(socket)], [false, false])
+  assert.deepEqual([internals.isBroken(socket), internals.pongsWait(socket, 1)], [false, false])
   assert.deepEqual([internals.receiverOf(socket), internals.bytesInSender(socket)], [undefined, 0])
   assert.deepEqual([internals.isDirect(socket), internals.isMidMessage(socket)], [false, false])
   assert.doesNotThrow(() => { internals.shareExtensions(socket) })
+})
+
+test('pongs that wait are counted against the limit of ws, and against several times as many', () => {
+  const waits = (pending: number) => [1, 4].map((times) => internals.pongsWait({ _pendingAutoPongs: pending, _maxPendingAutoPongs: -60 } as unknown as WebSocket, times))
+  assert.deepEqual([59, 60, 239, 240].map(waits), [[false, false], [true, false], [true, false], [true, true]])
 })
 
 test('a socket with a sender and no raw socket is not direct: there is nothing to write to', async (t) => {
