@@ -6,6 +6,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../core/errors.ts'
 import { connectionOf } from '../core/socket.ts'
 import { pack } from './footprint.ts'
+import { guardFields } from './replaced-methods.ts'
 import { rawSocketOf } from './ws-internals.ts'
 import { instrument, trackedClass } from './ws-socket.ts'
 import type { SocketPolicy } from './ws-socket.ts'
@@ -58,6 +59,7 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): bo
   function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
     if (connectionOf(socket) !== undefined) return
     if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance, server.clients)
+    else guardFields(socket)
     pack(socket)
     acceptance.accept(socket, request)
   }

@@ -53,16 +53,26 @@ export function replaceableMethods (methods: Record<string, Method>): PropertyDe
   return descriptors
 }
 
+/** Guards methods that a class gives to each of its sockets, as fields: a field is defined, not assigned. */
+export function guardFields (socket: WebSocket): void {
+  for (const name of Object.keys(INSTEAD)) {
+    if (!Object.hasOwn(socket, name)) continue
+    const method: unknown = socket[name as 'close']
+    if (Reflect.deleteProperty(socket, name)) Reflect.set(socket, name, method)
+  }
+}
+
+/** A proxy: a mock is asked for its calls where it stands. */
 function guardMethod (name: string, method: Method): Method {
-  return function (...args) {
-    return attempt(() => Reflect.apply(method, this, args), (error) => {
-      const connection = connectionOf(this)
+  return new Proxy(method, {
+    apply: (_method, socket: WebSocket, args: unknown[]) => attempt(() => Reflect.apply(method, socket, args), (error) => {
+      const connection = connectionOf(socket)
       if (connection === undefined) throw error
-      if (!reported.has(this)) {
-        reported.add(this)
+      if (!reported.has(socket)) {
+        reported.add(socket)
         connection.fault(error)
       }
-      attempt(() => { INSTEAD[name]!(this, args) }, () => {})
+      attempt(() => { INSTEAD[name]!(socket, args) }, () => {})
     })
-  }
+  })
 }

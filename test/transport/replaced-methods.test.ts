@@ -30,7 +30,14 @@ async function serve (t: TestContext, where: string, method: Method, fail: () =>
       return Reflect.apply(WebSocket.prototype[method] as () => unknown, this, args)
     }
   })
-  const app = await start(t, { heartbeat: { interval: 100 }, ...(where === 'class' ? { options: { WebSocket: Own as never } } : {}) }, (app) => {
+  class Field extends WebSocket {
+    constructor (...args: ConstructorParameters<typeof WebSocket>) {
+      super(...args)
+      Object.defineProperty(this, method, { configurable: true, enumerable: true, writable: true, value: (Own.prototype[method] as () => unknown).bind(this) })
+    }
+  }
+  const own = { class: Own, field: Field }[where]
+  const app = await start(t, { heartbeat: { interval: 100 }, ...(own === undefined ? {} : { options: { WebSocket: own as never } }) }, (app) => {
     app.sockets.on('error', (error) => { faults.push(error) })
     app.get('/', { websocket: true }, (socket) => {
       socket.on('message', (data) => { socket.send(String(data)) })
@@ -44,7 +51,7 @@ async function serve (t: TestContext, where: string, method: Method, fail: () =>
   return { app, client, healthy, faults }
 }
 
-for (const where of ['socket', 'class']) {
+for (const where of ['socket', 'class', 'field']) {
   for (const [name, fail] of Object.entries(FAILURES)) {
     test(`a close of a ${where} that ${name} loses no client its code in a drain`, async (t) => {
       const { app, client, healthy, faults } = await serve(t, where, 'close', fail)
@@ -98,6 +105,15 @@ for (const where of ['socket', 'class']) {
     assert.equal(faults.length, 1)
   })
 }
+
+test('a mock in the place of a method is asked for its calls there', async (t) => {
+  const { app } = await serve(t, 'none', 'close', () => {})
+  const { socket } = app.sockets.list()[0]!
+  socket.ping = t.mock.fn()
+  socket.ping('told')
+  const { mock } = socket.ping as unknown as { mock: { calls: Array<{ arguments: unknown[], this: unknown }> } }
+  assert.deepEqual(mock.calls.map((call) => [call.arguments, call.this === socket]), [[['told'], true]])
+})
 
 test('a method that was replaced and works is called, and may be put back', async (t) => {
   const { app, client, faults } = await serve(t, 'none', 'close', () => {})
