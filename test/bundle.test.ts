@@ -10,6 +10,7 @@ import test from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import { TYPESCRIPT } from './helpers/child.ts'
 
 const execute = promisify(execFile)
 /** A server that behaves otherwise may never end. */
@@ -30,7 +31,7 @@ test('bundled and minified, a server behaves as from its source', async (t) => {
     await build({ entryPoints: [ENTRY], outfile, bundle: true, minify, platform: 'node', format: 'cjs', logLevel: 'error' })
     return run(outfile)
   }
-  const source = await run('--import', import.meta.resolve('tsx'), ENTRY)
+  const source = await run(...TYPESCRIPT, ENTRY)
   assert.deepEqual({ hangs: source.hangs, throws: source['/throws'], stream: source['/stream'], late: source.late, closed: source.closed }, {
     hangs: 503, throws: '1011 internal error', stream: '1011 internal error', late: 503, closed: '1012 service restart; retry=1000'
   })
