@@ -15,10 +15,10 @@ export type LoggedReport = Omit<DrainReport, 'cleanups'> & { cleanups: DrainRepo
 
 /** The report as it is logged. */
 export function loggedReport (report: DrainReport): LoggedReport {
-  for (let entries = ENTRIES; ; entries--) {
-    const cut = cutTo(report, entries)
-    if (entries === 0 || Buffer.byteLength(JSON.stringify(cut)) <= BYTES) return cut
-  }
+  let entries = ENTRIES
+  let cut = cutTo(report, entries)
+  while (entries > 0 && Buffer.byteLength(JSON.stringify(cut)) > BYTES) cut = cutTo(report, --entries)
+  return cut
 }
 
 function cutTo (report: DrainReport, entries: number): LoggedReport {
