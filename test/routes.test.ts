@@ -332,6 +332,18 @@ test('the same for routes of a child context that was registered before', async 
   assert.equal(app.sockets.stats().refused, 1)
 })
 
+test('a route of a proxy that nothing proxies is warned about with its remedy, also where it was declared before', async (t) => {
+  const app = await start(t, {}, undefined, {
+    before: (app) => {
+      // As @fastify/http-proxy does it.
+      app.decorateReply('wsProxy', { getter: () => ({}) })
+      app.get('/proxied', async () => 'fine')
+    }
+  })
+  await assert.rejects(connect(t, app, '/proxied'), { status: 404 })
+  assert.deepEqual(logged(app, /http-proxy does not proxy WebSockets of this route/).map(({ route }) => route), ['/proxied'])
+})
+
 test('a plain HTTP route that was declared before answers HTTP as ever', async (t) => {
   const app = await start(t, {}, undefined, { before: (app) => { app.get('/http', async () => 'yes') } })
   const response = await fetch(`http://127.0.0.1:${portOf(app)}/http`)
