@@ -27,6 +27,9 @@ const INSTEAD: Record<string, (socket: WebSocket & { [kClose]?: Method }, args: 
 /** Sockets of which one failure was reported: the method is called several times in a close. */
 const reported = new WeakSet<WebSocket>()
 
+/** Methods that never throw. */
+const guarded = new WeakSet<Method>()
+
 /** The methods a class of sockets inherits; those of the application's own class, which `isTheirs` tells, never throw. */
 export function inheritedMethods (base: WebSocket, isTheirs: (name: string) => boolean): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
   const entries = Object.keys(INSTEAD).map((name) => {
@@ -53,18 +56,19 @@ export function replaceableMethods (methods: Record<string, Method>): PropertyDe
   return descriptors
 }
 
-/** Guards methods that a class gives to each of its sockets, as fields: a field is defined, not assigned. */
+/** Guards methods that were defined on a socket, not assigned: fields of its class, or by `Object.defineProperty`. */
 export function guardFields (socket: WebSocket): void {
   for (const name of Object.keys(INSTEAD)) {
     if (!Object.hasOwn(socket, name)) continue
     const method: unknown = socket[name as 'close']
+    if (guarded.has(method as Method)) continue
     if (Reflect.deleteProperty(socket, name)) Reflect.set(socket, name, method)
   }
 }
 
 /** A proxy: a mock is asked for its calls where it stands. */
 function guardMethod (name: string, method: Method): Method {
-  return new Proxy(method, {
+  const proxy = new Proxy(method, {
     apply: (_method, socket: WebSocket, args: unknown[]) => attempt(() => Reflect.apply(method, socket, args), (error) => {
       const connection = connectionOf(socket)
       if (connection === undefined) throw error
@@ -75,4 +79,6 @@ function guardMethod (name: string, method: Method): Method {
       attempt(() => { INSTEAD[name]!(socket, args) }, () => {})
     })
   })
+  guarded.add(proxy)
+  return proxy
 }

@@ -8,6 +8,7 @@ import { messageFrame } from './frames.ts'
 import { writeMessage, writePing } from './writes.ts'
 import { givenListener } from './event-listeners.ts'
 import { bytesInSender, closeFrameReceived, closeFrameSent, holdsInput, isMidMessage, pongsWait, rawSocketOf } from './ws-internals.ts'
+import { guardFields } from './replaced-methods.ts'
 import { kPause, kResume } from './ws-socket.ts'
 import type { TrackedSocket } from './ws-socket.ts'
 
@@ -18,8 +19,12 @@ const insideOf = (socket: WebSocket): RawSocket => rawSocketOf(socket) as RawSoc
 
 /** How core/ reaches a ws socket. */
 export const wsTransport: Transport = {
-  close: (socket, code, reason) => { socket.close(code, reason) },
+  close: (socket, code, reason) => {
+    guardFields(socket)
+    socket.close(code, reason)
+  },
   terminate: (socket) => {
+    guardFields(socket)
     socket.terminate()
     // ws does nothing once it is CLOSED or broken; the raw socket may still be there.
     rawSocketOf(socket).destroy()

@@ -115,6 +115,14 @@ test('a mock in the place of a method is asked for its calls there', async (t) =
   assert.deepEqual(mock.calls.map((call) => [call.arguments, call.this === socket]), [[['told'], true]])
 })
 
+test('a close that was defined on a socket, as a spy does, loses no client its code in a drain', async (t) => {
+  const { app, client, healthy, faults } = await serve(t, 'none', 'close', () => {})
+  Object.defineProperty(app.sockets.list()[0]!.socket, 'close', { configurable: true, writable: true, value: FAILURES.throws })
+  await app.close()
+  assert.deepEqual((await Promise.all([client.closed, healthy.closed])).map(({ code }) => code), [1012, 1012])
+  assert.equal(faults.length, 1)
+})
+
 test('a method that was replaced and works is called, and may be put back', async (t) => {
   const { app, client, faults } = await serve(t, 'none', 'close', () => {})
   const { socket } = app.sockets.list()[0]!
