@@ -73,7 +73,9 @@ test('a request with an offer and more headers than Node keeps is refused: its b
       assert.equal(await answers(peer, 1), `200 <${body}>`)
     } else {
       await peer.ended
-      assert.deepEqual([status, peer.body], [431, 'Request Header Fields Too Large\n'])
+      // Node from 22 on refuses it by itself, in its own words.
+      assert.equal(status, 431)
+      assert.doesNotMatch(peer.body, /hello/)
     }
   }
 })
