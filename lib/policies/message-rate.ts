@@ -51,8 +51,9 @@ export class MessageRate implements Pick<Meter, 'spend'> {
       connection.end('rate', CAUSE_CODES.rate, REASON)
       return false
     }
-    connection.pauseFor('rate')
+    // First: a `pause` of the application's that throws closes the connection, which takes the deadline back.
     deadlines.set(bucket.pause ??= new Deadline(() => { connection.resumeFor('rate') }), over)
+    connection.pauseFor('rate')
     return true
   }
 

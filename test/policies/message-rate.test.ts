@@ -102,6 +102,13 @@ test('nothing remains of a connection that closes while it is paused', async () 
   assert.deepEqual([tracker.leftovers, clock.pendingTimers], [0, 0])
 })
 
+test('nothing remains of a connection that its own pause has closed', async () => {
+  const { send, connection, tracker, transport } = setup({ max: 1, timeWindow: 60_000, policy: 'pause' })
+  transport.pause = () => { void connection.terminate() }
+  await send(3)
+  assert.deepEqual([connection.state, tracker.leftovers], ['closed', 0])
+})
+
 test('what still arrives while the application closes sets nothing', async () => {
   for (const policy of ['close', 'pause'] as const) {
     const { clock, socket, tracker } = setup({ max: 1, timeWindow: 3_600_000, policy })
