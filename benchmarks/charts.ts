@@ -1,5 +1,5 @@
 /**
- * The charts of docs/benchmarks.md, as SVG; drawn by echarts on the server side. Its numbers come ready: nothing is
+ * The charts of docs/explanation/benchmarks.md, as SVG; drawn by echarts on the server side. Its numbers come ready: nothing is
  * computed here. All text and lines are legible on white and on black, and no meaning hangs on a colour alone: bars stand
  * beside their names, lines differ in their dashes and marks and end in their names.
  */

@@ -1,5 +1,5 @@
 /**
- * docs/performance.md: its text is performance.template.md, its figures are those of the results. What stands between
+ * docs/explanation/performance.md: its text is performance.template.md, its figures are those of the results. What stands between
  * {{ and }} is an expression over the names and functions below. Pure.
  */
 import { factor, find, findLargest } from './report-rows.ts'

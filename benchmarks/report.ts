@@ -1,6 +1,6 @@
 /**
- * Writes docs/benchmarks.md, its charts, docs/benchmarks/*.svg, and docs/performance.md from the results; no figure in them is
- * by hand.
+ * Writes benchmarks.md, its charts, benchmarks/*.svg, and performance.md in docs/explanation from the results; no figure in
+ * them is written by hand.
  *
  * main.ts does it after a run of everything; `node --import ./scripts/typescript.js benchmarks/report.ts [results.json] [folder]` does it again.
  */
@@ -75,8 +75,8 @@ const NOTES = [
   '² The rest of the stall the server waited for a core: clients, and what the kernel does for both sides, ran on the same ones.'
 ]
 
-/** Paths of what was written. `folder` is for trials; by default it is docs/. */
-export async function writeReport (results: Results, folder = join(ROOT, 'docs')): Promise<string[]> {
+/** Paths of what was written. `folder` is for trials; the default is docs/explanation. */
+export async function writeReport (results: Results, folder = join(ROOT, 'docs/explanation')): Promise<string[]> {
   const draw = await loadCharts()
   if (draw === null) console.error('No charts in this report: echarts is not installed (npm ci --prefix benchmarks)')
   const charts = draw === null ? new Map<string, string>() : drawCharts(results, draw)
@@ -135,7 +135,7 @@ function page (results: Results, charts: Map<string, string>): string {
       `${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB. These are the figures of **one machine**, on which server and clients shared the cores. ` +
       'Yours will have others; ratios travel better than microseconds. To have your own, from a clone: `npm ci && npm run bench`, or ' +
       '`npm run bench -- heartbeat --sizes 1000 --rounds 3` for a part.'),
-    ...existsSync(join(ROOT, 'docs/performance.md')) ? ['What they mean for a server of yours: [performance.md](performance.md).'] : [],
+    ...existsSync(join(ROOT, 'docs/explanation/performance.md')) ? ['What they mean for a server of yours: [performance.md](performance.md).'] : [],
     '',
     ...summary(scenarios),
     '## How it is measured',

@@ -189,7 +189,7 @@ export interface RouteSocketOptions extends TermsOptions {
   waitForHandler?: boolean
 }
 
-/** What stands where nothing is given; docs/options.md is tested against it. */
+/** What stands where nothing is given; docs/reference/options.md is tested against it. */
 export const defaults = Object.freeze({
   drain: Object.freeze({
     timeout: 8_000,

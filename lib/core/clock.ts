@@ -65,7 +65,7 @@ export const LONG_SLICE = 15
 
 /**
  * Connections next to each other in age that are worked on together, so also in memory: with one after another from all over
- * the heap the same work takes half as much time again (docs/performance.md).
+ * the heap the same work takes half as much time again (docs/explanation/performance.md).
  */
 export const RUN = 64
 

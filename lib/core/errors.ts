@@ -1,7 +1,7 @@
 /**
  * Every error this package throws or rejects with. Codes are API: never renamed, only added.
  *
- * A message says what was wrong, what was given and what to do. docs/errors.md lists them; a test compares.
+ * A message says what was wrong, what was given and what to do. docs/reference/errors.md lists them; a test compares.
  */
 import createError from '@fastify/error'
 

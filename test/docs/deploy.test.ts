@@ -6,7 +6,7 @@ import { reconnectDelay } from '../../lib/policies/drain/reconnect.ts'
 import { readDocument, tables } from './markdown.ts'
 import type { Row } from './markdown.ts'
 
-const document = readDocument('docs/deploy.md')
+const document = readDocument('docs/guides/deploy.md')
 
 /** `60,000` → 60000; `–` and the like → undefined */
 function numberIn (cell: string | undefined): number | undefined {
@@ -20,7 +20,7 @@ function planFor (row: Row) {
   return resolveOptions({ drain: { terminationGracePeriod, preStop, reserve, settleDelay, spread } as never }).plan
 }
 
-test('the worked numbers of docs/deploy.md are what plan() gives', () => {
+test('the worked numbers of docs/guides/deploy.md are what plan() gives', () => {
   const rows = tables(document, 'terminationGracePeriod', 'timeout', 'for work', 'for frames', 'for answers', 'for cleanups')
   assert.ok(rows.length >= 5)
   for (const row of rows) {
@@ -30,7 +30,7 @@ test('the worked numbers of docs/deploy.md are what plan() gives', () => {
   }
 })
 
-test('the reconnect delays of docs/deploy.md are what clients are given', () => {
+test('the reconnect delays of docs/guides/deploy.md are what clients are given', () => {
   const rows = tables(document, 'clients', 'shortest', 'longest')
   assert.ok(rows.length >= 3)
   for (const row of rows) {
@@ -40,7 +40,7 @@ test('the reconnect delays of docs/deploy.md are what clients are given', () => 
   }
 })
 
-test('the manifest of docs/deploy.md and the options beside it agree', () => {
+test('the manifest of docs/guides/deploy.md and the options beside it agree', () => {
   const manifest = document.blocks.find(({ language, text }) => language === 'yaml' && text.includes('kind: Deployment'))!.text
   const options = document.blocks.filter(({ language }) => language === 'js' || language === 'ts').map(({ text }) => text)
     .find((text) => text.includes('terminationGracePeriod') && text.includes('preStop') && text.includes('readiness'))!

@@ -6,9 +6,9 @@ import * as errors from '../../lib/core/errors.ts'
 import { loggedMessages } from './log-lines.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 
-const document = readDocument('docs/errors.md')
+const document = readDocument('docs/reference/errors.md')
 
-test('docs/errors.md lists every error code and no other', () => {
+test('docs/reference/errors.md lists every error code and no other', () => {
   const documented = tables(document, 'code', 'when', 'what to do').map((row) => codeIn(row.code))
   const thrown = Object.entries(errors)
     .filter(([name]) => name.startsWith('SOCKETS_ERR_'))
@@ -16,7 +16,7 @@ test('docs/errors.md lists every error code and no other', () => {
   assert.deepEqual(documented.toSorted(), thrown.toSorted())
 })
 
-test('docs/errors.md quotes log messages as they are', () => {
+test('docs/reference/errors.md quotes log messages as they are', () => {
   const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join(ROOT, 'lib', file), 'utf8'))
@@ -26,7 +26,7 @@ test('docs/errors.md quotes log messages as they are', () => {
   assert.deepEqual(quoted.filter((message) => !sources.includes(message)), [])
 })
 
-test('docs/errors.md has every line that is logged at warn or above', () => {
+test('docs/reference/errors.md has every line that is logged at warn or above', () => {
   const quoted = [...document.prose.join('\n').matchAll(/`([^`]+)`/g)].map(([, text]) => text!.replace(/\$\{[^}]*\}/g, '…'))
   const logged = loggedMessages()
   assert.ok(logged.length > 30)

@@ -1,4 +1,4 @@
-// The arithmetic of docs/heartbeat.md: its table of bounds against a heartbeat that runs, its sums against the options.
+// The arithmetic of docs/explanation/heartbeat.md: its table of bounds against a heartbeat that runs, its sums against the options.
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import Fastify from 'fastify'
@@ -7,7 +7,7 @@ import { defaults } from '../../lib/options.ts'
 import { connect, createClock } from '../../lib/testing/index.ts'
 import { readDocument, tables } from './markdown.ts'
 
-const document = readDocument('docs/heartbeat.md')
+const document = readDocument('docs/explanation/heartbeat.md')
 const rows = tables(document, 'interval', 'maxMissed', 'pinged after', 'dead peer found after')
 const TICK = 50
 
@@ -16,7 +16,7 @@ function milliseconds (cell: string): number[] {
   return [...cell.matchAll(/[\d.]+/g)].map(([number]) => Number(number) * 1000)
 }
 
-test('the bounds of docs/heartbeat.md are interval × (maxMissed + 1), and half an interval less', () => {
+test('the bounds of docs/explanation/heartbeat.md are interval × (maxMissed + 1), and half an interval less', () => {
   assert.ok(rows.length >= 5)
   for (const row of rows) {
     const [interval] = milliseconds(row.interval!) as [number]
@@ -26,13 +26,13 @@ test('the bounds of docs/heartbeat.md are interval × (maxMissed + 1), and half 
   }
 })
 
-test('the first row of docs/heartbeat.md has the defaults', () => {
+test('the first row of docs/explanation/heartbeat.md has the defaults', () => {
   const [{ interval, maxMissed }] = rows as [{ interval: string, maxMissed: string }]
   assert.deepEqual({ interval: milliseconds(interval)[0], maxMissed: Number(maxMissed) }, defaults.heartbeat)
 })
 
 for (const row of rows) {
-  test(`a dead peer is found when docs/heartbeat.md says: ${row.interval}, ${row.maxMissed} missed`, async (t) => {
+  test(`a dead peer is found when docs/explanation/heartbeat.md says: ${row.interval}, ${row.maxMissed} missed`, async (t) => {
     const clock = createClock()
     const app = Fastify()
     t.after(() => app.close())

@@ -1,4 +1,4 @@
-// The arithmetic of docs/limits.md: its tables against the policies they describe.
+// The arithmetic of docs/explanation/limits.md: its tables against the policies they describe.
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { POLICIES } from '../../lib/core/enforcement.ts'
@@ -9,19 +9,19 @@ import { MessageRate } from '../../lib/policies/message-rate.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import { readDocument, tables } from './markdown.ts'
 
-const document = readDocument('docs/limits.md')
+const document = readDocument('docs/explanation/limits.md')
 
 /** `10,000` → 10000; `781.3 MiB` → 781.3 */
 function numberIn (cell: string | undefined): number {
   return Number(/[\d.,]+/.exec(cell ?? '')![0].replaceAll(',', ''))
 }
 
-test('docs/limits.md names every policy that can only observe, and no other', () => {
+test('docs/explanation/limits.md names every policy that can only observe, and no other', () => {
   const named = tables(document, 'policy', 'what it would do', 'to whom').flatMap((row) => [...row.policy!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
   assert.deepEqual(named.toSorted(), [...POLICIES].toSorted())
 })
 
-test('the ceilings and evictions of docs/limits.md are those that hold', async () => {
+test('the ceilings and evictions of docs/explanation/limits.md are those that hold', async () => {
   const rows = tables(document, 'max', 'sockets at most while evicting', 'evictions in a minute at most')
   assert.ok(rows.length >= 5)
   for (const row of rows) {
@@ -37,7 +37,7 @@ test('the ceilings and evictions of docs/limits.md are those that hold', async (
   }
 })
 
-test('the sums of docs/limits.md for what slow readers hold are right', () => {
+test('the sums of docs/explanation/limits.md for what slow readers hold are right', () => {
   const rows = tables(document, 'connections', 'maxBufferedBytes', 'largest message sent', 'all of them slow at once')
   assert.ok(rows.length >= 3)
   for (const row of rows) {
@@ -46,7 +46,7 @@ test('the sums of docs/limits.md for what slow readers hold are right', () => {
   }
 })
 
-test('the message rates of docs/limits.md are those of the token bucket', () => {
+test('the message rates of docs/explanation/limits.md are those of the token bucket', () => {
   const rows = tables(document, 'max', 'timeWindow', 'burst', 'at once', 'then one each', 'in any second', 'in any minute')
   assert.ok(rows.length >= 4)
   for (const row of rows) {

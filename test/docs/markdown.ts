@@ -8,7 +8,7 @@ export const ROOT = join(import.meta.dirname, '../..')
 
 /** A fenced block of code. */
 export interface CodeBlock {
-  /** Where it is, as `docs/lifecycle.md:40`. */
+  /** Where it is, as `docs/explanation/lifecycle.md:40`. */
   place: string
   language: string
   /** Said behind the language: `fragment`, `output`. */
@@ -28,7 +28,10 @@ export interface Document {
 
 /** Every document for users. */
 export function documents (): Document[] {
-  const docs = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name.replaceAll('\\', '/')}`)
+    .toSorted()
   return ['README.md', 'CHANGELOG.md', ...docs].map(readDocument)
 }
 

@@ -6,7 +6,7 @@ import { resolveOptions, resolveRouteOptions } from '../../lib/resolve-options.t
 import { systemClock } from '../../lib/core/clock.ts'
 import { codeIn, readDocument, tables } from './markdown.ts'
 
-const document = readDocument('docs/options.md')
+const document = readDocument('docs/reference/options.md')
 /** What the plugin says for all routes, and a route for itself. */
 const TERMS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure'].map((name) => `route.${name}`)
 const columns = ['type', 'default', 'what it does']
@@ -41,16 +41,16 @@ function valueOf (cell: string): unknown {
   return JSON.parse(code.replaceAll('\'', '"'))
 }
 
-test('docs/options.md names each option once', () => {
+test('docs/reference/options.md names each option once', () => {
   assert.equal(documented.size, rows.length)
 })
 
-test('docs/options.md says the default of every option that has one', () => {
+test('docs/reference/options.md says the default of every option that has one', () => {
   const said = flatten(defaults).map(([name]) => [name, documented.has(name) ? valueOf(documented.get(name)!) : 'missing'])
   assert.deepEqual(said, flatten(defaults))
 })
 
-test('docs/options.md calls a default what is one, and no more', () => {
+test('docs/reference/options.md calls a default what is one, and no more', () => {
   const known = new Set(flatten(defaults).map(([name]) => name))
   const others = [...documented].filter(([name]) => !known.has(name))
   const { signals, terms, clock } = resolveOptions({ signals: {} })
@@ -70,14 +70,14 @@ test('docs/options.md calls a default what is one, and no more', () => {
   }
 })
 
-test('what a route leaves out is the plugin\'s, as docs/options.md says', () => {
+test('what a route leaves out is the plugin\'s, as docs/reference/options.md says', () => {
   const { terms } = resolveOptions({ heartbeat: { interval: 10_000, maxMissed: 3 }, idleTimeout: 60_000, maxLifetime: 3_600_000 })
   assert.deepEqual(resolveRouteOptions('/', {}, terms).terms, terms)
   assert.deepEqual(resolveRouteOptions('/', { heartbeat: { maxMissed: 4 } }, terms).terms, { ...terms, heartbeat: { interval: 10_000, maxMissed: 4 } })
   assert.deepEqual(resolveRouteOptions('/', { backpressure: { policy: 'drop' } }, terms).terms, { ...terms, backpressure: { ...terms.backpressure, policy: 'drop' } })
 })
 
-test('docs/options.md lists the keys that are taken, and no others', () => {
+test('docs/reference/options.md lists the keys that are taken, and no others', () => {
   const wrong = { nope: 1 }
   const fastifyKeys = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
   const groups = ['drain', 'drain.reconnect', 'limits', 'limits.handshakes']
@@ -94,7 +94,7 @@ test('docs/options.md lists the keys that are taken, and no others', () => {
   assert.deepEqual([...documented.keys()].toSorted(), taken.toSorted())
 })
 
-test('closeTimeout follows from drain.timeout as docs/options.md says', () => {
+test('closeTimeout follows from drain.timeout as docs/reference/options.md says', () => {
   for (const timeout of [1_000, 5_000, 8_000, 10_000, 60_000]) {
     assert.equal(resolveOptions({ drain: { timeout } }).closeTimeout, Math.min(2000, timeout / 5))
   }

@@ -1,6 +1,6 @@
 /**
- * docs/performance.md is its template with the figures of benchmarks/results/latest.json; a figure that was not measured is an
- * error.
+ * docs/explanation/performance.md is its template with the figures of benchmarks/results/latest.json; a figure that was not
+ * measured is an error.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const results = JSON.parse(read('benchmarks/results/latest.json')) as Results
 
 test('performance.md says what was measured', () => {
-  assert.equal(read('docs/performance.md'), fillPerformance(read('benchmarks/performance.template.md'), results))
+  assert.equal(read('docs/explanation/performance.md'), fillPerformance(read('benchmarks/performance.template.md'), results))
 })
 
 test('what was measured is written with three digits, what follows from it with two, a ratio with two decimals', () => {

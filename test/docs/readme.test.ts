@@ -16,7 +16,7 @@ function membersOf (name: string, file: string): string[] {
 }
 
 const code = readDocument('README.md').blocks.map(({ text }) => text).join('\n')
-const lifecycle = readDocument('docs/lifecycle.md')
+const lifecycle = readDocument('docs/explanation/lifecycle.md')
 
 for (const [variable, name, file] of [
   ['connection', 'Connection', 'core/connection.ts'],
@@ -31,16 +31,16 @@ for (const [variable, name, file] of [
   })
 }
 
-test('docs/lifecycle.md lists the events, and no others', () => {
+test('docs/explanation/lifecycle.md lists the events, and no others', () => {
   const events = tables(lifecycle, 'event', 'arguments', 'when').map((row) => codeIn(row.event))
   assert.deepEqual(events.toSorted(), Object.keys(CHANNELS).toSorted())
 })
 
-test('docs/lifecycle.md lists the states in their order', () => {
+test('docs/explanation/lifecycle.md lists the states in their order', () => {
   assert.deepEqual(tables(lifecycle, 'state', 'since', 'now').map((row) => codeIn(row.state)), [...STATES])
 })
 
-test('docs/lifecycle.md names the phases that progress and report name', () => {
+test('docs/explanation/lifecycle.md names the phases that progress and report name', () => {
   const sentence = /event `progress` and the report name them ([^;]*);/.exec(lifecycle.prose.join(' '))![1]!
   assert.deepEqual([...sentence.matchAll(/`(\w+)`/g)].map(([, phase]) => phase), DRAIN_PHASES.filter((phase) => phase !== 'done'))
 })

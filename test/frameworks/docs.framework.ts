@@ -1,5 +1,5 @@
 /**
- * The programs of docs/frameworks.md run as they are printed there.
+ * The programs of docs/guides/frameworks.md run as they are printed there.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -33,9 +33,9 @@ symlinkSync(join(import.meta.dirname, 'node_modules'), join(folder, 'node_module
 writeFileSync(join(folder, 'app.module.js'), APP_MODULE)
 writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
 
-const programs = readDocument('docs/frameworks.md').blocks.filter(({ text }) => text.includes(`from '${NAME}'`))
+const programs = readDocument('docs/guides/frameworks.md').blocks.filter(({ text }) => text.includes(`from '${NAME}'`))
 
-test('docs/frameworks.md has a program for each framework', () => { assert.equal(programs.length, 7) })
+test('docs/guides/frameworks.md has a program for each framework', () => { assert.equal(programs.length, 7) })
 
 for (const { place, text } of programs) {
   test(`${place} runs`, async () => {
