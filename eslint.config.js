@@ -1,6 +1,6 @@
 import neostandard from 'neostandard'
 
-const CLOCK = 'Take a Clock: only lib/core/clock.ts reads the time or makes timers.'
+const CLOCK = 'Take a Clock: only lib/base/clock.ts reads the time or makes timers.'
 
 export default [
   ...neostandard({
@@ -21,7 +21,7 @@ export default [
   },
   {
     files: ['lib/**/*.ts'],
-    ignores: ['lib/core/clock.ts'],
+    ignores: ['lib/base/clock.ts'],
     rules: {
       'no-restricted-properties': ['error',
         { object: 'Date', property: 'now', message: CLOCK },

@@ -9,30 +9,30 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Tracker } from './app-sockets.ts'
-import { Closing } from './closing.ts'
-import type { DrainTrigger } from './core/drain-report.ts'
-import { LineBudget } from './core/line-budget.ts'
-import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './core/errors.ts'
-import { attempt, guardLog } from './core/guard.ts'
-import { Doorkeeper } from './doorkeeper.ts'
-import { Intake } from './intake.ts'
-import { mirrorToChannels } from './observe/diagnostics.ts'
-import { logEvents } from './observe/log.ts'
-import { LogGate } from './observe/log-gate.ts'
-import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './observe/warnings.ts'
-import type { LifecycleOptions, RouteSocketOptions } from './options.ts'
-import { addReadiness } from './process/readiness.ts'
-import { arm, disarm } from './process/signals.ts'
-import { resolveOptions } from './resolve-options.ts'
-import { routeHook } from './routes.ts'
-import { SocketTracker } from './tracker.ts'
-import { takeServer } from './transport/accept.ts'
-import { errorTaker } from './transport/footprint.ts'
-import { Handshakes } from './transport/handshakes.ts'
-import { isLastRequest } from './transport/http-sockets.ts'
-import { UpgradeTurn } from './transport/upgrade-turn.ts'
-import { wsTransport } from './transport/ws-transport.ts'
+import type { Tracker } from './track/tracker.ts'
+import { CloseGates } from './drain/close-gates.ts'
+import type { DrainTrigger } from './track/drain-report.ts'
+import { LineBudget } from './base/line-budget.ts'
+import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './base/errors.ts'
+import { attempt, guardLog } from './base/guard.ts'
+import { AdmissionChecks } from './handshake/admission-checks.ts'
+import { Acceptor } from './handshake/acceptor.ts'
+import { mirrorToChannels } from './show/diagnostics.ts'
+import { logEvents } from './show/log.ts'
+import { LogGate } from './base/log-gate.ts'
+import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
+import type { LifecycleOptions, RouteSocketOptions } from './options/options.ts'
+import { addReadiness } from './drain/readiness.ts'
+import { arm, disarm } from './drain/signals.ts'
+import { resolveOptions } from './options/resolve.ts'
+import { routeHook } from './handshake/routes.ts'
+import { ManagedTracker } from './managed-tracker.ts'
+import { takeServer } from './ws/accept.ts'
+import { errorTaker } from './ws/released-memory.ts'
+import { Handshakes } from './handshake/handshakes.ts'
+import { isLastRequest } from './http/http-sockets.ts'
+import { UpgradeTurn } from './http/upgrade-turn.ts'
+import { wsTransport } from './ws/transport.ts'
 
 /** An instance that has @fastify/under-pressure. */
 type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }
@@ -51,28 +51,28 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const lines = new LineBudget()
   const gate = new LogGate(clock, log, lines)
 
-  const tracker = new SocketTracker(options, {
+  const tracker = new ManagedTracker(options, {
     clock,
     transport: wsTransport,
     log,
     lines,
     adopt: (server) => {
-      if (!takeServer(server, intake)) return
-      closing.serverAdopted()
+      if (!takeServer(server, acceptor)) return
+      closeGates.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       if (!listens) server.once('close', () => { closedEarly++ })
       handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
-    report: (error, connection) => intake.report(error, connection),
+    report: (error, connection) => acceptor.report(error, connection),
     isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { gate.warn('isUnderPressure failed', { err }, 'error') }) === true,
     pressureChanged: (under, evicted) => { tellPressure(log, under, evicted) }
   })
 
-  const intake = new Intake(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
-  const doorkeeper = new Doorkeeper(tracker, intake, options, log, gate, (raw) => { closing.upgraded(raw as Socket) })
-  const handshakes = new Handshakes(doorkeeper)
-  const closing = new Closing(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
+  const acceptor = new Acceptor(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
+  const admissionChecks = new AdmissionChecks(tracker, acceptor, options, log, gate, (raw) => { closeGates.upgraded(raw as Socket) })
+  const handshakes = new Handshakes(admissionChecks)
+  const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   let listens = false
@@ -83,38 +83,38 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   mirrorToChannels(tracker)
   logEvents(tracker, log, gate, lines)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: intake.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(intake), terms: options.terms, warn: (route, message) => { log.warn({ route }, message) } }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
     await app.register(fastifyWebsocket, {
       ...options.websocket,
       // A wrong one is passed on: @fastify/websocket refuses it in its own words.
-      ...(preClose === undefined || typeof preClose === 'function' ? { preClose: (done: () => void) => { void closing.begin(); done() } } : {}),
-      ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: intake.errorHandler } : {})
+      ...(preClose === undefined || typeof preClose === 'function' ? { preClose: (done: () => void) => { void closeGates.begin(); done() } } : {}),
+      ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: acceptor.errorHandler } : {})
     })
   }
-  takeServer(app.websocketServer, intake)
+  takeServer(app.websocketServer, acceptor)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer, listeners)
   const turn = new UpgradeTurn(upgradeServer, root, handshakes)
-  if (adopted) closing.websocketAdopted()
+  if (adopted) closeGates.websocketAdopted()
 
   app.addHook('onRequest', (request, reply, done) => {
     if (request.ws) {
-      intake.remember(request, reply)
+      acceptor.remember(request, reply)
       const { websocketServer } = request.server
       // Of a @fastify/websocket in a child context that was there before (mercurius registers one): first seen here.
       if (websocketServer !== app.websocketServer) tracker.adopt(websocketServer)
       // Others than WebSocket may be asked for (`Upgrade: h2c`): that request is answered over HTTP, as ever.
-      else if (!adopted && intake.isStray(request)) return intake.refuseRoute(request, reply)
-      if (doorkeeper.requested(request, reply)) return
+      else if (!adopted && acceptor.isStray(request)) return acceptor.refuseRoute(request, reply)
+      if (admissionChecks.requested(request, reply)) return
     }
     done()
   })
   // Routes outside of this context are on the same HTTP server, and none of the hooks here run for them.
   if (root !== app) {
     root.addHook('onRequest', (request, reply, done) => {
-      if (intake.isOutside(request)) intake.refuseOutside(request, reply, done)
+      if (acceptor.isOutside(request)) acceptor.refuseOutside(request, reply, done)
       else done()
     })
   }
@@ -130,11 +130,11 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     // ws's own listener of an adopted server is no stranger.
     let known = adoptedHere
     warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
-    closing.ready()
+    closeGates.ready()
   })
   app.addHook('onClose', async () => {
     turn.leave()
-    closing.closed()
+    closeGates.closed()
     // An adopted one is closed by the preClose of its own registration.
     if (!adopted) app.websocketServer.close()
     gate.close()
@@ -153,7 +153,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
         tracker.off('progress', onProgress)
         resolve()
       })
-      closing.givePreClose()
+      closeGates.givePreClose()
       void tracker.startDrain(trigger)
       if (tracker.state === 'drained') resolve()
     }),
@@ -162,7 +162,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
   app.addHook('onListen', async () => {
     const secondary = secondaryServers(root)
-    closing.listens(secondary)
+    closeGates.listens(secondary)
     handshakes.watchSecondary(secondary)
     listens = true
     // engine.io closes its server in a listener of 'listening', ws tells a turn later.
@@ -173,7 +173,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
   // Nothing after it fails: the server may be used by the next attempt.
-  closing.registered()
+  closeGates.registered()
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 }

@@ -1,7 +1,8 @@
 // Runs test/**/*.test.ts with node:test, on whichever Node runs this script.
 //
 //   npm run test:unit                                    all
-//   npm run test:unit -- test/core drain                 files whose path contains one of these
+//   npm run test:unit -- track                           one folder of test/
+//   npm run test:unit -- test/ws drain/pace              files whose path contains one of these
 //   npm run test:unit -- !test/faults                    all but those whose path contains it
 //   npm run test:unit -- drain --test-name-pattern=slow  flags go to node
 import { spawnSync } from 'node:child_process'
@@ -13,8 +14,9 @@ import './typescript.js'
 process.chdir(join(import.meta.dirname, '..'))
 const { printMissing } = await import('../test/helpers/optional.ts')
 
+const folders = readdirSync('test', { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith('-'))
-const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-')).map((part) => folders.includes(part) ? `test/${part}/` : part)
 const wanted = parts.filter((part) => !part.startsWith('!')).map(normalize)
 const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => normalize(part.slice(1)))
 

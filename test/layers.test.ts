@@ -39,38 +39,36 @@ function check (file: string, source: string): string[] {
 }
 
 const BROKEN: Array<[rule: string, file: string, source: string, breach: RegExp]> = [
-  ['core importing a policy', 'core/a.ts', "import { b } from '../policies/b.ts'", /^lib\/core\/a\.ts imports "\.\.\/policies\/b\.ts", up from core to policies$/],
-  ['core importing a type of a policy', 'core/a.ts', "import type { B } from '../policies/b.ts'", /up from core/],
-  ['a policy re-exporting the options', 'policies/a.ts', "export { b } from '../options.ts'", /up from policies to options\.ts/],
-  ['the tracker importing the transport', 'tracker.ts', "import { b } from './transport/b.ts'", /up from tracker\.ts to transport/],
-  ['the transport importing the plugin', 'transport/a.ts', "import plugin from '../plugin.ts'", /up from transport to plugin\.ts/],
+  ['the base importing a room above', 'base/a.ts', "import { b } from '../track/b.ts'", /^lib\/base\/a\.ts imports "\.\.\/track\/b\.ts", up from base to track$/],
+  ['a connection importing a type of the registry', 'connection/a.ts', "import type { B } from '../track/b.ts'", /up from connection to track/],
+  ['a policy re-exporting the options', 'limit/a.ts', "export { b } from '../options/options.ts'", /up from limit to options/],
+  ['ws importing the plugin', 'ws/a.ts', "import plugin from '../plugin.ts'", /up from ws to plugin\.ts/],
   ['the plugin importing the index', 'plugin.ts', "import './index.ts'", /up from plugin\.ts to index\.ts/],
-  ['an import() that goes up', 'core/a.ts', "const b = await import('../tracker.ts')", /up from core/],
-  ['an import over several lines that goes up', 'core/a.ts', "import {\n  b,\n  type C as D\n} from '../tracker.ts'", /up from core/],
-  ['a policy importing another', 'policies/a.ts', "import { b } from './b.ts'", /the policy "a" may not know of "b"/],
-  ['a policy importing one that is a folder', 'policies/a.ts', "import { b } from './drain/b.ts'", /the policy "a" may not know of "drain"/],
-  ['a policy that is a folder importing another', 'policies/drain/a.ts', "import { b } from '../b.ts'", /the policy "drain" may not know of "b"/],
-  ['a value of fastify outside the plugin', 'transport/a.ts', "import Fastify from 'fastify'", /values of "fastify", which only plugin\.ts, index\.ts may/],
-  ['a value of @fastify/websocket outside the plugin', 'tracker.ts', "import websocket from '@fastify/websocket'", /values of "@fastify\/websocket"/],
-  ['a value of fastify-plugin outside the plugin', 'observe/a.ts', "import fp from 'fastify-plugin'", /values of "fastify-plugin"/],
-  ['a value of ws outside transport/', 'plugin.ts', "import { WebSocket } from 'ws'", /values of "ws", which only transport\/, testing\/ may/],
-  ['a file of ws outside transport/', 'policies/a.ts', "import Sender from 'ws/lib/sender.js'", /values of "ws\/lib\/sender\.js"/],
+  ['an import() that goes up', 'base/a.ts', "const b = await import('../plugin.ts')", /up from base/],
+  ['an import over several lines that goes up', 'base/a.ts', "import {\n  b,\n  type C as D\n} from '../track/b.ts'", /up from base/],
+  ['a room importing another of its level', 'watch/a.ts', "import { b } from '../limit/b.ts'", /the room watch may not know of limit/],
+  ['a room importing a type of another of its level', 'drain/a.ts', "import type { B } from '../ws/b.ts'", /the room drain may not know of ws/],
+  ['a value of fastify outside the plugin', 'ws/a.ts', "import Fastify from 'fastify'", /values of "fastify", which only plugin\.ts, index\.ts may/],
+  ['a value of @fastify/websocket outside the plugin', 'track/a.ts', "import websocket from '@fastify/websocket'", /values of "@fastify\/websocket"/],
+  ['a value of fastify-plugin outside the plugin', 'show/a.ts', "import fp from 'fastify-plugin'", /values of "fastify-plugin"/],
+  ['a value of ws outside ws/', 'plugin.ts', "import { WebSocket } from 'ws'", /values of "ws", which only ws\/, testing\/ may/],
+  ['a file of ws outside ws/', 'limit/a.ts', "import Sender from 'ws/lib/sender.js'", /values of "ws\/lib\/sender\.js"/],
   ['an empty import left by inline types', 'plugin.ts', "import { type WebSocket } from 'ws'", /values of "ws"/],
-  ['close-with-grace outside signals.ts', 'process/a.ts', "import closeWithGrace from 'close-with-grace'", /which only process\/signals\.ts may/],
-  ['a package in core', 'core/a.ts', "import pino from 'pino'", /core\/ takes none but @fastify\/error/],
-  ['sockets in core', 'core/a.ts', "import { connect } from 'node:net'", /core\/ has no sockets and no timers/],
-  ['types of sockets in core by value', 'core/a.ts', "import { type Socket } from 'node:net'", /core\/ has no sockets/],
-  ['timers in core', 'core/a.ts', "import { setTimeout } from 'node:timers/promises'", /core\/ has no sockets and no timers/],
-  ['a builtin without node:', 'page/a.ts', "import { join } from 'path'", /imports "path" without node:/],
-  ['a relative import without .ts', 'core/a.ts', "import { b } from './b'", /imports "\.\/b" without \.ts/],
-  ['a relative import of .js', 'core/a.ts', "import { b } from './b.js'", /without \.ts/],
-  ['a file over 300 lines', 'core/a.ts', '\n'.repeat(300) + 'export {}\n', /has 302 lines, at most 300/],
-  ['a file called utils', 'core/utils.ts', '', /is called "utils"/],
-  ['a file called helpers', 'transport/helpers.ts', '', /is called "helpers"/],
-  ['a file called common', 'policies/drain/common.ts', '', /is called "common"/],
-  ['a file called types', 'core/types.ts', '', /is called "types"/],
-  ['a file in camel case', 'core/closeCodes.ts', '', /is not named in kebab-case/],
-  ['a default export', 'core/a.ts', 'export default 1', /has a default export/],
+  ['close-with-grace outside signals.ts', 'drain/a.ts', "import closeWithGrace from 'close-with-grace'", /which only drain\/signals\.ts may/],
+  ['a package without an owner', 'base/a.ts', "import pino from 'pino'", /values of "pino", which no place may/],
+  ['sockets outside of their rooms', 'connection/a.ts', "import { connect } from 'node:net'", /only http\/, ws\/, testing\/ handle sockets/],
+  ['types of sockets by value', 'watch/a.ts', "import { type Socket } from 'node:net'", /only http\/, ws\/, testing\/ handle sockets/],
+  ['timers outside of the clock', 'base/a.ts', "import { setTimeout } from 'node:timers/promises'", /only base\/clock\.ts timers/],
+  ['a builtin without node:', 'ws/a.ts', "import { join } from 'path'", /imports "path" without node:/],
+  ['a relative import without .ts', 'base/a.ts', "import { b } from './b'", /imports "\.\/b" without \.ts/],
+  ['a relative import of .js', 'base/a.ts', "import { b } from './b.js'", /without \.ts/],
+  ['a file over 300 lines', 'base/a.ts', '\n'.repeat(300) + 'export {}\n', /has 302 lines, at most 300/],
+  ['a file called utils', 'base/utils.ts', '', /is called "utils"/],
+  ['a file called helpers', 'ws/helpers.ts', '', /is called "helpers"/],
+  ['a file called common', 'drain/common.ts', '', /is called "common"/],
+  ['a file called types', 'track/types.ts', '', /is called "types"/],
+  ['a file in camel case', 'base/closeCodes.ts', '', /is not named in kebab-case/],
+  ['a default export', 'base/a.ts', 'export default 1', /has a default export/],
   ['a folder that is no layer', 'misc/a.ts', '', /is in no known layer/]
 ]
 
@@ -83,17 +81,18 @@ for (const [rule, file, source, breach] of BROKEN) {
 }
 
 test('the check finds a file without a header comment', () => {
-  assert.deepEqual(checkTree(new Map([['core/a.ts', 'export {}\n']])), ['lib/core/a.ts does not begin with a comment that says what it owns'])
+  assert.deepEqual(checkTree(new Map([['base/a.ts', 'export {}\n']])), ['lib/base/a.ts does not begin with a comment that says what it owns'])
 })
 
 test('the check lets pass what the rules allow', () => {
   const tree = {
     'index.ts': "import plugin from './plugin.ts'\nexport { plugin as default }\nexport type { WebSocket } from 'ws'",
-    'plugin.ts': "import fp from 'fastify-plugin'\nimport websocket from '@fastify/websocket'\nimport { a } from './transport/a.ts'\nexport default fp(a, websocket)",
-    'transport/a.ts': "import { WebSocket } from 'ws'\nimport { connect } from 'node:net'\nimport { c } from '../core/a.ts'",
-    'process/signals.ts': "import closeWithGrace from 'close-with-grace'",
-    'policies/drain/a.ts': "import { b } from './b.ts'\nimport type { A } from '../../core/a.ts'",
-    'core/a.ts': "import createError from '@fastify/error'\nimport type { Socket } from 'node:net'\nimport type { WebSocket } from 'ws'\ntype W = import('ws').WebSocket\ntype N = typeof import('node:net')\n// import { a } from '../plugin.ts'\nconst text = '/* import \"x\" '"
+    'plugin.ts': "import fp from 'fastify-plugin'\nimport websocket from '@fastify/websocket'\nimport { a } from './ws/a.ts'\nexport default fp(a, websocket)",
+    'ws/a.ts': "import { WebSocket } from 'ws'\nimport { connect } from 'node:net'\nimport { c } from '../connection/a.ts'",
+    'drain/signals.ts': "import closeWithGrace from 'close-with-grace'",
+    'drain/a.ts': "import { b } from './b.ts'\nimport type { A } from '../connection/a.ts'",
+    'base/errors.ts': "import createError from '@fastify/error'",
+    'connection/a.ts': "import type { Socket } from 'node:net'\nimport type { WebSocket } from 'ws'\ntype W = import('ws').WebSocket\ntype N = typeof import('node:net')\n// import { a } from '../plugin.ts'\nconst text = '/* import \"x\" '"
   }
   assert.deepEqual(Object.entries(tree).flatMap(([file, source]) => check(file, source)), [])
 })

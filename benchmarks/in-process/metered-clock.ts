@@ -2,8 +2,8 @@
  * A clock for the plugin's option of that name: the real one, which adds up the CPU time of all that it calls. Whatever the
  * plugin does by itself, and not in answer to something, is called by its clock.
  */
-import { systemClock } from '../../lib/core/clock.ts'
-import type { Clock, Timer } from '../../lib/core/clock.ts'
+import { systemClock } from '../../lib/base/clock.ts'
+import type { Clock, Timer } from '../../lib/base/clock.ts'
 import { cpuMicros } from '../servers/stall-probe.ts'
 
 export class MeteredClock implements Clock {

@@ -5,7 +5,7 @@
  */
 import fastifyWebsocket from '@fastify/websocket'
 import type { Socket } from 'node:net'
-import { inSlices, systemClock } from '../../lib/core/clock.ts'
+import { inSlices, systemClock } from '../../lib/base/clock.ts'
 import { startFastify } from './fastify-server.ts'
 import { serve } from './serve.ts'
 

@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import type { FastifyInstance } from 'fastify'
-import { systemClock } from '../core/clock.ts'
-import type { SocketTracker } from '../tracker.ts'
+import { systemClock } from '../base/clock.ts'
+import type { ManagedTracker } from '../managed-tracker.ts'
 
 /** Turns of the event loop that what was sent to the server has to arrive and to be dealt with. */
 const TURNS = 10
@@ -24,7 +24,7 @@ export async function assertClean (app: FastifyInstance, { sockets = 0 }: CleanO
   // A client that has just left has told the server so, but the server has not read it yet.
   for (let i = 0; i < TURNS; i++) await new Promise<void>((resolve) => { systemClock.setImmediate(resolve) })
   // A failed registration leaves no tracker.
-  const tracker = app.sockets as SocketTracker | undefined
+  const tracker = app.sockets as ManagedTracker | undefined
   if (tracker !== undefined) {
     assert.equal(tracker.size, 0, `connections are left: ${JSON.stringify(tracker.list())}`)
     assert.equal(tracker.leftovers, 0, `index entries, deadlines or work are left: ${JSON.stringify(tracker.stats())}`)

@@ -1,8 +1,8 @@
 /**
  * A clock that a test moves by hand, for servers with real sockets: timers wait for `tick`, the network does not.
  */
-import { systemClock } from '../core/clock.ts'
-import type { Clock, Timer } from '../core/clock.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 
 /** Turns of the event loop between two timers: enough for what is sent to a client in this process and back. */
 const TURNS = 4

@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm'
 import type { FastifyServerOptions } from 'fastify'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import type { ConnectOptions } from '../../lib/testing/connect.ts'
-import type { SocketTracker } from '../../lib/tracker.ts'
+import type { ManagedTracker } from '../../lib/managed-tracker.ts'
 import { connect, start, timersOfOurs, until } from '../helpers/server.ts'
 import type { LogLine, TestApp, TestClient } from '../helpers/server.ts'
 
@@ -152,7 +152,7 @@ function countsOf (app: TestApp): Counts {
     connections: sockets.size,
     clients: websocketServer.clients.size,
     tcp: handles.filter((name) => name === 'TCPSocketWrap').length,
-    leftovers: (sockets as SocketTracker).leftovers,
+    leftovers: (sockets as ManagedTracker).leftovers,
     // The gate of the log has one for each kind of line, for 10 s at most.
     timers: timersOfOurs().filter((timer) => !timer.includes('log-gate')).length,
     handles: handles.filter((name) => !['TCPSocketWrap', 'Timeout', 'Immediate'].includes(name)).length

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { BackpressureOptions, Connection, LifecycleOptions, TermsOptions } from '../../lib/index.ts'
-import { wsTransport } from '../../lib/transport/ws-transport.ts'
+import { wsTransport } from '../../lib/ws/transport.ts'
 import { rawConnect, start } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 

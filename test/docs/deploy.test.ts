@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults } from '../../lib/options.ts'
-import { resolveOptions } from '../../lib/resolve-options.ts'
-import { reconnectDelay } from '../../lib/policies/drain/reconnect.ts'
+import { defaults } from '../../lib/options/options.ts'
+import { resolveOptions } from '../../lib/options/resolve.ts'
+import { reconnectDelay } from '../../lib/drain/reconnect.ts'
 import { readDocument, tables } from './markdown.ts'
 import type { Row } from './markdown.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import * as errors from '../../lib/core/errors.ts'
+import * as errors from '../../lib/base/errors.ts'
 import { loggedMessages } from './log-lines.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 

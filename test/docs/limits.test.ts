@@ -1,11 +1,11 @@
 // The arithmetic of docs/explanation/limits.md: its tables against the policies they describe.
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { POLICIES } from '../../lib/core/enforcement.ts'
-import { resolveOptions } from '../../lib/resolve-options.ts'
-import { ceiling } from '../../lib/policies/admission/decision.ts'
-import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
-import { MessageRate } from '../../lib/policies/message-rate.ts'
+import { POLICIES } from '../../lib/track/enforcement.ts'
+import { resolveOptions } from '../../lib/options/resolve.ts'
+import { ceiling } from '../../lib/limit/admission-decision.ts'
+import { EvictionBudget } from '../../lib/limit/evictions.ts'
+import { MessageRate } from '../../lib/limit/message-rate.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import { readDocument, tables } from './markdown.ts'
 
@@ -51,7 +51,7 @@ test('the message rates of docs/explanation/limits.md are those of the token buc
   assert.ok(rows.length >= 4)
   for (const row of rows) {
     const options = resolveOptions({ messageRate: { max: numberIn(row.max), timeWindow: numberIn(row.timeWindow), burst: numberIn(row.burst) } })
-    const { messageRate } = options.terms
+    const { messageRate } = options.settings
     assert.ok(messageRate)
     let now = 1_000_000
     let closed = false

@@ -13,11 +13,11 @@ const SINKS = /\.(?:warn|error|fatal)\(|\bnote\('(?:warn|error)',|\bhookFailed\(
 
 /** A file and the variable that it logs → where that one's literals are in the file, or null where another sink has them. */
 const INDIRECT: Record<string, RegExp | null> = {
-  'intake.ts: message': /this\.#refuse\(.*, ('.*')\)/g,
-  'observe/log.ts: said': /^ {2}\w+: ('[^']+'),?$/gm,
+  'handshake/acceptor.ts: message': /this\.#refuse\(.*, ('.*')\)/g,
+  'show/log.ts: said': /^ {2}\w+: ('[^']+'),?$/gm,
   'plugin.ts: message': null,
-  'tracker.ts: message': null,
-  'routes.ts: mistake': /('config\.sockets has no effect[^'\n]*'|`(?:config\.)?\$\{key\} has no effect[^`\n]*`)/g
+  'managed-tracker.ts: message': null,
+  'handshake/routes.ts: mistake': /('config\.sockets has no effect[^'\n]*'|`(?:config\.)?\$\{key\} has no effect[^`\n]*`)/g
 }
 
 /** A message in a file of lib/; what is put in at run time is `…`. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults } from '../../lib/options.ts'
-import type { LifecycleOptions, RouteSocketOptions } from '../../lib/options.ts'
-import { resolveOptions, resolveRouteOptions } from '../../lib/resolve-options.ts'
-import { systemClock } from '../../lib/core/clock.ts'
+import { defaults } from '../../lib/options/options.ts'
+import type { LifecycleOptions, RouteSocketOptions } from '../../lib/options/options.ts'
+import { resolveOptions, resolveRouteOptions } from '../../lib/options/resolve.ts'
+import { systemClock } from '../../lib/base/clock.ts'
 import { codeIn, readDocument, tables } from './markdown.ts'
 
 const document = readDocument('docs/reference/options.md')
@@ -53,13 +53,13 @@ test('docs/reference/options.md says the default of every option that has one', 
 test('docs/reference/options.md calls a default what is one, and no more', () => {
   const known = new Set(flatten(defaults).map(([name]) => name))
   const others = [...documented].filter(([name]) => !known.has(name))
-  const { signals, terms, clock } = resolveOptions({ signals: {} })
-  const { messageRate } = resolveOptions({ messageRate: { max: 7 } }).terms
+  const { signals, settings, clock } = resolveOptions({ signals: {} })
+  const { messageRate } = resolveOptions({ messageRate: { max: 7 } }).settings
   const { limits } = resolveOptions({ limits: { total: { max: 7 }, perOwner: { max: 7 }, perAddress: { max: 7 } } })
   for (const [name, cell] of others) {
     if (name === 'closeTimeout') assert.match(cell, /^`min\(2000, drain\.timeout \/ 5\)`/)
     else if (name.startsWith('signals.')) assert.equal(valueOf(cell), (signals as never as Record<string, unknown>)[name.slice(8)], name)
-    else if (name === 'heartbeat') assert.deepEqual(resolveOptions({ heartbeat: valueOf(cell) as boolean }).terms, terms)
+    else if (name === 'heartbeat') assert.deepEqual(resolveOptions({ heartbeat: valueOf(cell) as boolean }).settings, settings)
     else if (name === 'backpressure') assert.equal(cell, 'the next three')
     else if (/^limits\.\w+\.policy$/.test(name)) assert.equal(valueOf(cell), (limits as never as Record<string, { policy: string }>)[name.split('.')[1]!]!.policy, name)
     else if (name === 'messageRate.burst') assert.deepEqual([cell, messageRate && messageRate.burst], ['`max`', 7])
@@ -71,10 +71,10 @@ test('docs/reference/options.md calls a default what is one, and no more', () =>
 })
 
 test('what a route leaves out is the plugin\'s, as docs/reference/options.md says', () => {
-  const { terms } = resolveOptions({ heartbeat: { interval: 10_000, maxMissed: 3 }, idleTimeout: 60_000, maxLifetime: 3_600_000 })
-  assert.deepEqual(resolveRouteOptions('/', {}, terms).terms, terms)
-  assert.deepEqual(resolveRouteOptions('/', { heartbeat: { maxMissed: 4 } }, terms).terms, { ...terms, heartbeat: { interval: 10_000, maxMissed: 4 } })
-  assert.deepEqual(resolveRouteOptions('/', { backpressure: { policy: 'drop' } }, terms).terms, { ...terms, backpressure: { ...terms.backpressure, policy: 'drop' } })
+  const { settings } = resolveOptions({ heartbeat: { interval: 10_000, maxMissed: 3 }, idleTimeout: 60_000, maxLifetime: 3_600_000 })
+  assert.deepEqual(resolveRouteOptions('/', {}, settings).settings, settings)
+  assert.deepEqual(resolveRouteOptions('/', { heartbeat: { maxMissed: 4 } }, settings).settings, { ...settings, heartbeat: { interval: 10_000, maxMissed: 4 } })
+  assert.deepEqual(resolveRouteOptions('/', { backpressure: { policy: 'drop' } }, settings).settings, { ...settings, backpressure: { ...settings.backpressure, policy: 'drop' } })
 })
 
 test('docs/reference/options.md lists the keys that are taken, and no others', () => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { DRAIN_PHASES } from '../../lib/core/drain-report.ts'
-import { STATES } from '../../lib/core/connection.ts'
-import { CHANNELS } from '../../lib/observe/diagnostics.ts'
+import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
+import { STATES } from '../../lib/connection/connection.ts'
+import { CHANNELS } from '../../lib/show/diagnostics.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 
 /** Names of the members of an interface, from its source; a getter with its setter is one. */
@@ -19,7 +19,7 @@ const code = readDocument('README.md').blocks.map(({ text }) => text).join('\n')
 const lifecycle = readDocument('docs/explanation/lifecycle.md')
 
 for (const [variable, name, file] of [
-  ['connection', 'Connection', 'core/connection.ts'],
+  ['connection', 'Connection', 'connection/connection.ts'],
   ['app.sockets', 'Tracker', 'app-sockets.ts']
 ] as const) {
   test(`the README shows every member of ${name}`, () => {

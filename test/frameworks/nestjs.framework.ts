@@ -20,7 +20,7 @@ import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websock
 import type { FastifyInstance } from 'fastify'
 import { WebSocketServer as OurWebSocketServer } from 'ws'
 import type { WebSocket, WebSocketServer } from 'ws'
-import { deferred } from '../../lib/core/deferred.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import sockets from '../../lib/index.ts'
 import type { DrainReport } from '../../lib/index.ts'
 import { portOf, until } from '../helpers/server.ts'

@@ -2,26 +2,26 @@
  * A ConnectionHost on a fake clock and fake sockets, with everything it was told on record.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import type { CloseRecord, Connection } from '../../lib/core/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Suppression, Timekeeper } from '../../lib/core/connection-host.ts'
-import { Deadlines } from '../../lib/core/deadlines.ts'
-import { Enforcement, POLICIES } from '../../lib/core/enforcement.ts'
-import type { Mode, PolicyName } from '../../lib/core/enforcement.ts'
-import { Events } from '../../lib/core/events.ts'
-import type { LifecycleEvents } from '../../lib/core/events.ts'
-import { LineBudget } from '../../lib/core/line-budget.ts'
-import { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import { Registry } from '../../lib/core/registry.ts'
-import { RunningClock } from '../../lib/core/running-clock.ts'
-import { kConnection } from '../../lib/core/socket.ts'
-import type { Terms } from '../../lib/core/terms.ts'
+import type { CloseRecord, Connection } from '../../lib/connection/connection.ts'
+import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Suppression, Timekeeper } from '../../lib/connection/host.ts'
+import { Deadlines } from '../../lib/base/deadlines.ts'
+import { Enforcement, POLICIES } from '../../lib/track/enforcement.ts'
+import type { Mode, PolicyName } from '../../lib/track/enforcement.ts'
+import { Events } from '../../lib/track/events.ts'
+import type { LifecycleEvents } from '../../lib/track/events.ts'
+import { LineBudget } from '../../lib/base/line-budget.ts'
+import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { Registry } from '../../lib/track/registry.ts'
+import { RunningClock } from '../../lib/base/running-clock.ts'
+import { kConnection } from '../../lib/connection/transport.ts'
+import type { Settings } from '../../lib/connection/settings.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { FakeClockOptions } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
 
-/** Terms under which nothing is bounded. */
-export const NO_TERMS: Terms = Object.freeze({
+/** Settings under which nothing is bounded. */
+export const NO_TERMS: Settings = Object.freeze({
   heartbeat: false,
   idleTimeout: false,
   maxLifetime: false,
@@ -41,7 +41,7 @@ export interface CoreHostOptions extends FakeClockOptions {
   /** @default true */
   isolation?: boolean
   /** @default none: no heartbeat, no idle timeout, no lifetime */
-  terms?: Partial<Terms>
+  settings?: Partial<Settings>
   /** Policies that only observe. @default none */
   observe?: PolicyName[]
 }
@@ -66,7 +66,7 @@ export class CoreHost implements ConnectionHost {
   readonly transport = new FakeTransport()
   readonly deadlines: Deadlines
   readonly running: Deadlines
-  readonly terms: Terms
+  readonly settings: Settings
   readonly enforcement: Enforcement
   /** Summaries of what was only observed. */
   readonly summaries: object[] = []
@@ -92,12 +92,12 @@ export class CoreHost implements ConnectionHost {
   /** What hooks and event listeners threw. */
   readonly hookFailures: Array<[error: unknown, hook: string]> = []
 
-  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, terms, observe = [], ...clock }: CoreHostOptions = {}) {
+  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, settings, observe = [], ...clock }: CoreHostOptions = {}) {
     this.clock = new FakeClock(clock)
     this.epoch = this.clock.wallNow()
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
-    this.terms = { ...NO_TERMS, ...terms }
+    this.settings = { ...NO_TERMS, ...settings }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
     const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
     this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })

@@ -2,9 +2,9 @@
  * Connections on a fake clock whose ends are watched, as the tracker does it.
  */
 import assert from 'node:assert/strict'
-import { TICK } from '../../lib/core/deadlines.ts'
-import type { Terms } from '../../lib/core/terms.ts'
-import { Expiry } from '../../lib/policies/expiry.ts'
+import { TICK } from '../../lib/base/deadlines.ts'
+import type { Settings } from '../../lib/connection/settings.ts'
+import { Expiry } from '../../lib/watch/expiry.ts'
 import { createCoreHost } from './core-host.ts'
 import type { CoreHost, Pair } from './core-host.ts'
 import type { FakeClock } from './fake-clock.ts'
@@ -21,9 +21,9 @@ export interface EndsRig {
 }
 
 /** `chance` is what `random` answers; grace is 3 s, the shortest reconnect delay 1 s. */
-export function createEnds (terms: Partial<Terms> = {}, chance: number | (() => number) = 0): EndsRig {
+export function createEnds (settings: Partial<Settings> = {}, chance: number | (() => number) = 0): EndsRig {
   const random = typeof chance === 'function' ? chance : () => chance
-  const host = createCoreHost({ terms })
+  const host = createCoreHost({ settings })
   const { clock, deadlines, enforcement } = host
   const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
   host.timekeeper = { idleTimeoutSet () {}, idleDue () {}, endSet: (connection) => { expiry.endSet(connection) }, endDue: (connection) => { expiry.endDue(connection) } }

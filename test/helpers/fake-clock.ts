@@ -4,7 +4,7 @@
  * One turn is that of Node's event loop: timers that are due, then input that has arrived, then immediates; what an
  * immediate adds waits for the next turn. `tick` and `stall` are synchronous; `flush` and `run` let promises settle too.
  */
-import type { Clock, Timer } from '../../lib/core/clock.ts'
+import type { Clock, Timer } from '../../lib/base/clock.ts'
 
 /** Turns without rest after which a test is told that it would never end. */
 const MAX_TURNS = 100_000

@@ -1,14 +1,14 @@
 /**
- * A fake WebSocket and the fake Transport over it: they record what core/ does, and do what a test says the peer does.
+ * A fake WebSocket and the fake Transport over it: they record what lib/ does, and do what a test says the peer does.
  *
- * They behave like ws over TCP where core/ can see it. What the peer does arrives as input on the fake clock, so nothing
+ * They behave like ws over TCP where lib/ can see it. What the peer does arrives as input on the fake clock, so nothing
  * answers within the call that asks; a paused socket hides what arrives, until it is resumed. While bytes are pending a
  * close frame has not left. Both close frames and then the end of the raw socket are three steps, one turn each.
  */
 import type { WebSocket } from 'ws'
-import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import { kConnection } from '../../lib/core/socket.ts'
-import type { Frame as EncodedFrame, Transport } from '../../lib/core/socket.ts'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { kConnection } from '../../lib/connection/transport.ts'
+import type { Frame as EncodedFrame, Transport } from '../../lib/connection/transport.ts'
 import type { FakeClock } from './fake-clock.ts'
 
 /**
@@ -92,7 +92,7 @@ export class FakeSocket {
   /** This object as what it stands in for. */
   get ws (): WebSocket { return this as unknown as WebSocket }
 
-  // ——— what the application and core/ do
+  // ——— what the application and lib/ do
 
   send (data: string | Buffer, { fin = true } = {}): void {
     this.connection?.sending()
@@ -264,7 +264,7 @@ export class FakeSocket {
   }
 }
 
-/** How core/ reaches a fake socket. */
+/** How lib/ reaches a fake socket. */
 export class FakeTransport implements Transport {
   /** What was asked of all sockets, in order: [method, socket]. */
   readonly calls: Array<[method: 'close' | 'terminate' | 'ping' | 'pause' | 'resume', socket: FakeSocket]> = []

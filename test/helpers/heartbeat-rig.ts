@@ -2,9 +2,9 @@
  * Connections on a fake clock that the heartbeat watches, as the tracker does it.
  */
 import assert from 'node:assert/strict'
-import type { HeartbeatTerms } from '../../lib/core/terms.ts'
-import { TICK } from '../../lib/core/deadlines.ts'
-import { Heartbeats } from '../../lib/policies/heartbeat.ts'
+import type { HeartbeatSettings } from '../../lib/connection/settings.ts'
+import { TICK } from '../../lib/base/deadlines.ts'
+import { Heartbeats } from '../../lib/watch/heartbeat.ts'
 import { createCoreHost } from './core-host.ts'
 import type { CoreHost, Pair } from './core-host.ts'
 import type { FakeClock } from './fake-clock.ts'
@@ -18,8 +18,8 @@ export interface HeartbeatRig {
   crowd (count: number, options?: FakeSocketOptions): Pair[]
 }
 
-export function createHeartbeat (heartbeat: HeartbeatTerms | false = { interval: 1_000, maxMissed: 2 }): HeartbeatRig {
-  const host = createCoreHost({ terms: { heartbeat } })
+export function createHeartbeat (heartbeat: HeartbeatSettings | false = { interval: 1_000, maxMissed: 2 }): HeartbeatRig {
+  const host = createCoreHost({ settings: { heartbeat } })
   const heartbeats = new Heartbeats(host)
   host.events.on('closing', (connection) => { heartbeats.remove(connection as Pair['connection']) })
   const open: HeartbeatRig['open'] = (options) => {

@@ -2,13 +2,13 @@
  * A tracker on a fake clock with fake sockets and a logger that keeps what it was told.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import type { ConnectionFacts } from '../../lib/core/connection-host.ts'
-import { LineBudget } from '../../lib/core/line-budget.ts'
-import { kConnection } from '../../lib/core/socket.ts'
-import type { LifecycleOptions } from '../../lib/options.ts'
-import { resolveOptions } from '../../lib/resolve-options.ts'
-import { SocketTracker } from '../../lib/tracker.ts'
-import type { TrackerParts } from '../../lib/tracker.ts'
+import type { ConnectionFacts } from '../../lib/connection/host.ts'
+import { LineBudget } from '../../lib/base/line-budget.ts'
+import { kConnection } from '../../lib/connection/transport.ts'
+import type { LifecycleOptions } from '../../lib/options/options.ts'
+import { resolveOptions } from '../../lib/options/resolve.ts'
+import { ManagedTracker } from '../../lib/managed-tracker.ts'
+import type { TrackerParts } from '../../lib/managed-tracker.ts'
 import type { Pair } from './core-host.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
@@ -52,7 +52,7 @@ export function createLog (level = 'debug'): FakeLog {
 }
 
 export interface TrackerRig extends FakeLog {
-  tracker: SocketTracker
+  tracker: ManagedTracker
   clock: FakeClock
   transport: FakeTransport
   /** What may be logged. */
@@ -74,7 +74,7 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
   const budget = new LineBudget()
   const asked: TrackerRig['asked'] = []
   const reports: unknown[][] = []
-  const tracker = new SocketTracker(resolveOptions(options), {
+  const tracker = new ManagedTracker(resolveOptions(options), {
     clock,
     transport,
     log: fakeLog.log,

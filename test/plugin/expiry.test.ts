@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
-import { deferred } from '../../lib/core/deferred.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import type { Connection, LifecycleOptions } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'

@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
-import type { SocketTracker } from '../../lib/tracker.ts'
+import type { ManagedTracker } from '../../lib/managed-tracker.ts'
 import { portOf, timersOfOurs } from '../helpers/server.ts'
 
 const APPS = 200
@@ -32,7 +32,7 @@ async function join (app: FastifyInstance): Promise<{ closed: Promise<number> }>
 
 function assertNothingLeft (app: FastifyInstance): void {
   assert.equal(app.sockets.size, 0)
-  assert.equal((app.sockets as SocketTracker).leftovers, 0)
+  assert.equal((app.sockets as ManagedTracker).leftovers, 0)
 }
 
 for (const mocked of [false, true]) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import test from 'node:test'
-import { deferred } from '../../lib/core/deferred.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { nextEvent } from '../helpers/records.ts'
 import { connect, logged, portOf, start } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'

@@ -41,14 +41,14 @@ function knock (world: World, who: Who = chooseWho(world)): void {
   else void world.job(enter).catch(() => {})
 }
 
-/** A client connects: its habit, its route's terms and its owner are chance. */
+/** A client connects: its habit, its route's settings and its owner are chance. */
 function connect (world: World, who: Who = chooseWho(world)): Peer {
   const { random, options } = world
-  const peer = world.accept(random.weighted(HABITS), random.chance(0.3) ? chooseTerms(random) : options.terms, {
+  const peer = world.accept(random.weighted(HABITS), random.chance(0.3) ? chooseTerms(random) : options.settings, {
     handle: !random.chance(0.05),
     ...who
   })
-  world.note(`${peer.name} (${peer.habit.name}) arrives, ${JSON.stringify(peer.terms)}`)
+  world.note(`${peer.name} (${peer.habit.name}) arrives, ${JSON.stringify(peer.settings)}`)
   const rude = random.chance(0.1)
   peer.answersClose = rude ? false : random.upTo(random.chance(0.2) ? options.closeTimeout * 2 : 20)
   if (random.chance(0.05)) {

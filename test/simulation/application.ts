@@ -1,12 +1,12 @@
 /**
  * What the application of a run does: options, hooks, listeners, cleanups, consumers. Much of it fails.
  */
-import type { Connection } from '../../lib/core/connection.ts'
-import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import type { Terms } from '../../lib/core/terms.ts'
-import { POLICIES } from '../../lib/core/enforcement.ts'
-import type { LifecycleOptions, LimitsOptions } from '../../lib/options.ts'
-import { LIMIT_POLICIES } from '../../lib/policies/admission/decision.ts'
+import type { Connection } from '../../lib/connection/connection.ts'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import type { Settings } from '../../lib/connection/settings.ts'
+import { POLICIES } from '../../lib/track/enforcement.ts'
+import type { LifecycleOptions, LimitsOptions } from '../../lib/options/options.ts'
+import { LIMIT_POLICIES } from '../../lib/limit/admission-decision.ts'
 import type { Peer } from './peers.ts'
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
@@ -47,8 +47,8 @@ function chooseLimits (random: Random): LimitsOptions {
   }
 }
 
-/** Terms of a route or of all. */
-export function chooseTerms (random: Random): Terms {
+/** Settings of a route or of all. */
+export function chooseTerms (random: Random): Settings {
   const interval = random.chance(0.02) ? 30_000 : random.pick([100, 130, 200, 250, 400, 1_000])
   const heartbeat = random.chance(0.1) ? false : { interval, maxMissed: random.between(1, 3) }
   return {

@@ -1,8 +1,8 @@
 /**
  * What sabotages are made of: a transport, a clock or a class of another kind, and how the real one comes back.
  */
-import type { Clock } from '../../lib/core/clock.ts'
-import type { TrackerParts } from '../../lib/tracker.ts'
+import type { Clock } from '../../lib/base/clock.ts'
+import type { TrackerParts } from '../../lib/managed-tracker.ts'
 import type { FakeClock } from '../helpers/fake-clock.ts'
 import { FakeTransport } from '../helpers/fake-socket.ts'
 

@@ -2,9 +2,9 @@
  * A simulated peer: a fake socket, what it does by itself, and the truth about it, which the invariants compare with
  * what the tracker believes. Nothing here asks the code under test.
  */
-import type { CloseCause } from '../../lib/core/close-codes.ts'
-import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import type { Terms } from '../../lib/core/terms.ts'
+import type { CloseCause } from '../../lib/base/close-codes.ts'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import type { Settings } from '../../lib/connection/settings.ts'
 import { FakeSocket } from '../helpers/fake-socket.ts'
 import { TICK } from './time.ts'
 import type { Moment } from './time.ts'
@@ -25,7 +25,7 @@ export class Peer {
   readonly world: World
   readonly name: string
   readonly socket: FakeSocket
-  readonly terms: Terms
+  readonly settings: Settings
   /** Set when it was accepted. */
   connection!: ManagedConnection
   readonly habit: Habit
@@ -83,11 +83,11 @@ export class Peer {
   /** Number of the last message that it alone was sent. */
   message = 0
 
-  constructor (world: World, name: string, habit: Habit, terms: Terms, handle: boolean) {
+  constructor (world: World, name: string, habit: Habit, settings: Settings, handle: boolean) {
     this.world = world
     this.name = name
     this.habit = habit
-    this.terms = terms
+    this.settings = settings
     this.socket = new FakeSocket(world.clock, { handle })
     this.acceptedAt = this.lastMessage = this.idleSince = world.time.moment
     this.lastSign = this.acceptedAt.slow
@@ -96,7 +96,7 @@ export class Peer {
 
   /** Longest time it may be silent for our sake, and be well: short of its allowance by two beats, as a stall counts as one. */
   get allowance (): number {
-    const { heartbeat } = this.terms
+    const { heartbeat } = this.settings
     if (heartbeat === false) return 500
     const look = heartbeat.interval / 2
     const beat = Math.min(250, Math.max(TICK, look / 5))

@@ -1,7 +1,7 @@
 /**
  * One run from its seed: a random schedule, then a drain, then everything is let go, and nothing may remain.
  */
-import type { CloseCause } from '../../lib/core/close-codes.ts'
+import type { CloseCause } from '../../lib/base/close-codes.ts'
 import { ACTIONS } from './actions.ts'
 import { chooseHooks, chooseOptions, listenBadly } from './application.ts'
 import { INVARIANTS } from './invariants/all.ts'
@@ -78,7 +78,7 @@ async function act (world: World): Promise<void> {
 }
 
 async function pass (world: World): Promise<void> {
-  const { random, options: { terms: { heartbeat } } } = world
+  const { random, options: { settings: { heartbeat } } } = world
   const bound = heartbeat === false ? 500 : heartbeat.interval * (heartbeat.maxMissed + 1)
   await world.advance(random.chance(0.9) ? random.upTo(200) : random.upTo(bound))
 }

@@ -1,13 +1,13 @@
 /**
  * Deliberate breaks of what bounds connections (limits, rates, backpressure, pressure, modes), and of broadcasts.
  */
-import { Enforcement } from '../../lib/core/enforcement.ts'
-import { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import { EvictionBudget } from '../../lib/policies/admission/evictions.ts'
-import { Places } from '../../lib/policies/admission/places.ts'
-import { Backpressure } from '../../lib/policies/backpressure.ts'
-import { Broadcasts } from '../../lib/policies/broadcast.ts'
-import { MessageRate } from '../../lib/policies/message-rate.ts'
+import { Enforcement } from '../../lib/track/enforcement.ts'
+import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { EvictionBudget } from '../../lib/limit/evictions.ts'
+import { Slots } from '../../lib/limit/slots.ts'
+import { Backpressure } from '../../lib/limit/backpressure.ts'
+import { Broadcasts } from '../../lib/track/broadcast.ts'
+import { MessageRate } from '../../lib/limit/message-rate.ts'
 import { fake } from '../helpers/fake-socket.ts'
 import { method, patch, transport } from './broken.ts'
 import type { Sabotage } from './broken.ts'
@@ -18,8 +18,8 @@ export const BOUNDS: readonly Sabotage[] = [
   {
     invariant: 'no limit is exceeded',
     what: 'one more is not counted',
-    begin: () => patch(Places.prototype, (original) => ({
-      withOneMore: method<Places>(function (key: string) {
+    begin: () => patch(Slots.prototype, (original) => ({
+      withOneMore: method<Slots>(function (key: string) {
         const { counted, physical } = original.withOneMore.call(this, key)
         return { counted: counted - 1, physical: physical - 1 }
       })
@@ -28,8 +28,8 @@ export const BOUNDS: readonly Sabotage[] = [
   {
     invariant: 'nobody is evicted in vain',
     what: 'one more is counted twice',
-    begin: () => patch(Places.prototype, (original) => ({
-      withOneMore: method<Places>(function (key: string) {
+    begin: () => patch(Slots.prototype, (original) => ({
+      withOneMore: method<Slots>(function (key: string) {
         const { counted, physical } = original.withOneMore.call(this, key)
         return { counted: counted + 1, physical }
       })

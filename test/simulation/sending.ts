@@ -1,7 +1,7 @@
 /**
  * What the application of a run sends: to one alone, to all, through a `send` of its own, and when it waits to write.
  */
-import type { Filter } from '../../lib/core/filter.ts'
+import type { Filter } from '../../lib/track/filter.ts'
 import { COUNTED } from './invariants/broadcasts.ts'
 import { PINGS, WRITERS } from './invariants/readers.ts'
 import type { Peer } from './peers.ts'
@@ -37,7 +37,7 @@ export class Sending {
   /** The application waits until it may write, or gives up. */
   writes (peer: Peer): void {
     const { random } = this.#world
-    const { connection, socket, terms: { backpressure: { maxBufferedBytes } } } = peer
+    const { connection, socket, settings: { backpressure: { maxBufferedBytes } } } = peer
     const writer: Writer = { peer, mark: maxBufferedBytes === false ? 65_536 : maxBufferedBytes / 2, roomSince: null }
     const controller = new AbortController()
     this.writers.add(writer)
@@ -79,7 +79,7 @@ export class Sending {
     void sent.then(({ sent, queued, dropped }) => {
       this.broadcasting--
       if (sent + queued + dropped !== matching.length) this.#world.violate(COUNTED, `${sent} + ${queued} + ${dropped} of ${matching.length}`)
-      for (const { name, terms: { backpressure }, closingAt, socket } of matching) {
+      for (const { name, settings: { backpressure }, closingAt, socket } of matching) {
         // Skipped, or held back: until its fragmented message ends.
         if (closingAt !== null || socket.midMessage || (backpressure.policy === 'drop' && backpressure.maxBufferedBytes !== false)) continue
         const times = socket.frames.filter((frame) => frame.type === 'message' && String(frame.data).startsWith(`${number} `)).length

@@ -7,15 +7,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { CloseCause } from '../../lib/core/close-codes.ts'
-import type { DrainReport } from '../../lib/core/drain-report.ts'
-import type { ManagedConnection } from '../../lib/core/managed-connection.ts'
-import { guardLog } from '../../lib/core/guard.ts'
-import { kConnection } from '../../lib/core/socket.ts'
-import type { LifecycleOptions } from '../../lib/options.ts'
-import { resolveOptions } from '../../lib/resolve-options.ts'
-import type { ResolvedOptions } from '../../lib/resolve-options.ts'
-import type { SocketTracker } from '../../lib/tracker.ts'
+import type { CloseCause } from '../../lib/base/close-codes.ts'
+import type { DrainReport } from '../../lib/track/drain-report.ts'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { guardLog } from '../../lib/base/guard.ts'
+import { kConnection } from '../../lib/connection/transport.ts'
+import type { LifecycleOptions } from '../../lib/options/options.ts'
+import { resolveOptions } from '../../lib/options/resolve.ts'
+import type { ResolvedOptions } from '../../lib/options/resolve.ts'
+import type { ManagedTracker } from '../../lib/managed-tracker.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { fake, FakeTransport } from '../helpers/fake-socket.ts'
 import { createLog, createTracker } from '../helpers/tracker-rig.ts'
@@ -72,7 +72,7 @@ export class World {
   readonly time = new Time(this.clock)
   readonly schedule = new Schedule()
   readonly options: ResolvedOptions
-  readonly tracker: SocketTracker
+  readonly tracker: ManagedTracker
   readonly invariants: readonly Invariant[]
   readonly peers = new Set<Peer>()
   readonly byConnection = new Map<ManagedConnection, Peer>()
@@ -131,10 +131,10 @@ export class World {
   // ——— who is there
 
   /** A handshake is accepted; it is announced by `announce`. */
-  accept (habit: Habit, terms: ResolvedOptions['terms'], { handle = true, owner, ip }: { handle?: boolean, owner: string | undefined, ip: string }): Peer {
-    const peer = new Peer(this, `#${++this.#names}`, habit, terms, handle)
-    if (terms.heartbeat !== false) this.time.watch(terms.heartbeat.interval)
-    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip, requestId: 'req', owner, terms })
+  accept (habit: Habit, settings: ResolvedOptions['settings'], { handle = true, owner, ip }: { handle?: boolean, owner: string | undefined, ip: string }): Peer {
+    const peer = new Peer(this, `#${++this.#names}`, habit, settings, handle)
+    if (settings.heartbeat !== false) this.time.watch(settings.heartbeat.interval)
+    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip, requestId: 'req', owner, settings })
     // Ids grow in the whole process: a run that is done again must have the same.
     ;(connection as { id: number }).id = this.#names
     peer.connection = connection

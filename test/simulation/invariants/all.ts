@@ -1,9 +1,9 @@
 /**
  * What must hold in every run: the list, one file a concern, and where each invariant is told what happens.
  */
-import type { CloseCause } from '../../../lib/core/close-codes.ts'
-import type { CloseRecord, Connection } from '../../../lib/core/connection.ts'
-import type { ManagedConnection } from '../../../lib/core/managed-connection.ts'
+import type { CloseCause } from '../../../lib/base/close-codes.ts'
+import type { CloseRecord, Connection } from '../../../lib/connection/connection.ts'
+import type { ManagedConnection } from '../../../lib/connection/managed-connection.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'
 import { broadcasts } from './broadcasts.ts'

@@ -12,10 +12,10 @@ export const heartbeat: readonly Invariant[] = [
   },
   {
     name: 'nobody dead outlives the bound',
-    step: (world) => acts(world, 'heartbeat') && eachOf(world.live, ({ diedAt, lastSign, openedAt, terms, socket, connection }) => {
-      if (diedAt === null || openedAt === null || terms.heartbeat === false || !socket.handle || socket.paused) return undefined
+    step: (world) => acts(world, 'heartbeat') && eachOf(world.live, ({ diedAt, lastSign, openedAt, settings, socket, connection }) => {
+      if (diedAt === null || openedAt === null || settings.heartbeat === false || !socket.handle || socket.paused) return undefined
       if (connection.state !== 'open' && connection.state !== 'draining') return undefined
-      const { interval, maxMissed } = terms.heartbeat
+      const { interval, maxMissed } = settings.heartbeat
       const since = world.time.slow - Math.max(diedAt, lastSign, world.time.restartedAt(interval))
       // A tick's rounding at either end.
       return since > interval * (maxMissed + 1) + 2 * TICK && `has been dead for ${since} ms, with an interval of ${interval} ms and ${maxMissed} to miss`

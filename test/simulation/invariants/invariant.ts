@@ -4,10 +4,10 @@
  * It looks at a step, at an event, or at the end of the run, and says what is wrong; it compares what the tracker did with
  * the truth of the simulation, never with the tracker's own idea of it.
  */
-import type { CloseCause } from '../../../lib/core/close-codes.ts'
-import type { CloseRecord } from '../../../lib/core/connection.ts'
-import type { PolicyName } from '../../../lib/core/enforcement.ts'
-import type { DrainReport } from '../../../lib/core/drain-report.ts'
+import type { CloseCause } from '../../../lib/base/close-codes.ts'
+import type { CloseRecord } from '../../../lib/connection/connection.ts'
+import type { PolicyName } from '../../../lib/track/enforcement.ts'
+import type { DrainReport } from '../../../lib/track/drain-report.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'
 

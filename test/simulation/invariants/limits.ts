@@ -1,9 +1,9 @@
 /**
  * S34, S35: who may have a place, and whom somebody else's costs one.
  */
-import type { PolicyName } from '../../../lib/core/enforcement.ts'
-import type { CloseCause } from '../../../lib/core/close-codes.ts'
-import type { Limit } from '../../../lib/policies/admission/decision.ts'
+import type { PolicyName } from '../../../lib/track/enforcement.ts'
+import type { CloseCause } from '../../../lib/base/close-codes.ts'
+import type { Limit } from '../../../lib/limit/admission-decision.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'
 import { acts } from './invariant.ts'

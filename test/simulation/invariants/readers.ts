@@ -16,7 +16,7 @@ export const WRITERS = 'whoever waits to write is told in time'
 const LOOKS = 4
 
 /** Messages above what burst and time allow, at these times; the last of them counts. */
-function over ({ terms: { messageRate } }: Peer, times: readonly number[]): number {
+function over ({ settings: { messageRate } }: Peer, times: readonly number[]): number {
   if (messageRate === false) return -Infinity
   const { max, timeWindow, burst } = messageRate
   const now = times.at(-1)!
@@ -27,7 +27,7 @@ export const readers: readonly Invariant[] = [
   {
     name: 'whoever reads is not slow',
     ending ({ time }, peer, cause) {
-      const { terms: { backpressure: { maxStallTime, maxBufferedBytes } }, socket, stuckSince } = peer
+      const { settings: { backpressure: { maxStallTime, maxBufferedBytes } }, socket, stuckSince } = peer
       // Broadcasts that wait for the end of a fragmented message wait, too.
       const pending = socket.pending + peer.connection.heldBytes
       if (cause !== 'slow' || (maxBufferedBytes !== false && pending > maxBufferedBytes)) return undefined
@@ -39,8 +39,8 @@ export const readers: readonly Invariant[] = [
   },
   {
     name: 'whoever takes nothing is closed in time',
-    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ terms, stuckSince, openedAt, socket, connection }) => {
-      const { maxStallTime } = terms.backpressure
+    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ settings, stuckSince, openedAt, socket, connection }) => {
+      const { maxStallTime } = settings.backpressure
       if (maxStallTime === false || stuckSince === null || openedAt === null || !socket.handle) return undefined
       if (connection.state !== 'open' && connection.state !== 'draining') return undefined
       const stuck = world.time.slow - Math.max(stuckSince.slow, openedAt.slow)
@@ -49,8 +49,8 @@ export const readers: readonly Invariant[] = [
   },
   {
     name: 'nobody holds more bytes than it may',
-    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ terms, socket: { pending }, connection }) => {
-      const { maxBufferedBytes } = terms.backpressure
+    step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ settings, socket: { pending }, connection }) => {
+      const { maxBufferedBytes } = settings.backpressure
       if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
       const held = pending + connection.heldBytes
       return held > maxBufferedBytes + PINGS && `holds ${held} bytes, and may hold ${maxBufferedBytes}`
@@ -78,7 +78,7 @@ export const readers: readonly Invariant[] = [
   {
     name: 'nobody gets through more than its rate',
     step: (world) => acts(world, 'messageRate') && eachOf(world.live, (peer) => {
-      const { connection, terms: { messageRate }, deliveredAt } = peer
+      const { connection, settings: { messageRate }, deliveredAt } = peer
       if (messageRate === false || messageRate.policy !== 'close' || connection.state !== 'open' || deliveredAt.length === 0) return undefined
       const count = over(peer, deliveredAt)
       return count > 1e-6 && `got ${count} messages more through than it may`

@@ -1,0 +1,54 @@
+/**
+ * How long a peer may take to answer a close frame before its raw socket is destroyed.
+ *
+ * RFC 6455 §7.1.1 has the server close TCP once both frames were exchanged, and sets no time. The time runs from when
+ * our frame has left the queue; while it cannot leave, a peer that keeps reading is waited for, one that does not read
+ * for the same time is not. Who was closed because it reads too slowly has that time and no more.
+ */
+import type { WebSocket } from 'ws'
+import type { ConnectionHost } from './host.ts'
+import { Entry } from '../base/deadlines.ts'
+
+/** Looks at a frame that cannot leave, within `closeTimeout`. */
+const LOOKS = 4
+
+export class AnswerDeadline extends Entry {
+  readonly #host: ConnectionHost
+  readonly #socket: WebSocket
+  /** Whether a frame that cannot leave yet is waited for. */
+  readonly #patient: boolean
+  #left = false
+  #pending = 0
+  /** Looks in a row without progress. */
+  #stalls = 0
+
+  constructor (host: ConnectionHost, socket: WebSocket, patient: boolean) {
+    super()
+    this.#host = host
+    this.#socket = socket
+    this.#patient = patient
+    this.#arm()
+    if (!this.#left) this.#pending = host.transport.pendingBytes(socket)
+  }
+
+  cancel (): void {
+    this.#host.deadlines.cancel(this)
+  }
+
+  #arm (): void {
+    const { deadlines, transport, closeTimeout } = this.#host
+    this.#left = !this.#patient || transport.closeFrameLeft(this.#socket)
+    deadlines.set(this, this.#left ? closeTimeout : closeTimeout / LOOKS)
+  }
+
+  expire (): void {
+    const { transport } = this.#host
+    if (!this.#left) {
+      const pending = transport.pendingBytes(this.#socket)
+      this.#stalls = pending < this.#pending ? 0 : this.#stalls + 1
+      this.#pending = pending
+      if (this.#stalls < LOOKS) return this.#arm()
+    }
+    transport.terminate(this.#socket)
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * From an accepted socket to a connection: which route and request it came by, who it is, and who hears of its errors.
+ *
+ * The request is kept on its IncomingMessage from our onRequest hook until the handler is about to run; from then on we
+ * hold it only where somebody asks for it (@fastify/websocket holds it for as long as the socket lives).
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
+import { LONGEST_TIMER } from '../base/clock.ts'
+import type { Connection } from '../connection/connection.ts'
+import { atOnce, attempt } from '../base/guard.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { connectionOf } from '../connection/transport.ts'
+import type { LogGate } from '../base/log-gate.ts'
+import type { LifecycleOptions } from '../options/options.ts'
+import type { ResolvedOptions } from '../options/resolve.ts'
+import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
+import type { PlainRoutes, Route } from './routes.ts'
+import type { ManagedTracker } from '../managed-tracker.ts'
+import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
+import type { Acceptance } from '../ws/accept.ts'
+import { addressOf } from '../ws/released-memory.ts'
+import { endAfter } from '../ws/hang-up.ts'
+import { isRefused } from './handshakes.ts'
+import { rawSocketOf } from '../ws/internals.ts'
+import { attach } from '../ws/tracked-socket.ts'
+
+/** What is said of a proxied route whose handshakes @fastify/http-proxy leaves to this plugin. */
+const UNPROXIED = '@fastify/http-proxy does not proxy WebSockets of this route: beside other upgrade listeners it compares its prefix with the URL as it stands; use a prefix without parameters'
+
+const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
+
+interface Upgrade {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  /** What the option `owner` has made of it. */
+  owner?: { value: string | undefined } | { error: unknown }
+}
+
+type RawRequest = IncomingMessage & { [kUpgrade]?: Upgrade | undefined }
+
+type ErrorHandler = NonNullable<LifecycleOptions['errorHandler']>
+
+export class Acceptor implements Acceptance {
+  readonly closeTimeout: number
+  readonly plainRoutes: PlainRoutes = new Map()
+  readonly #tracker: ManagedTracker
+  readonly #options: ResolvedOptions
+  readonly #log: FastifyBaseLogger
+  readonly #gate: LogGate
+  readonly #opened: (socket: WebSocket) => void
+  /** What a user's errorHandler is called with; filled only where there is one. */
+  readonly #upgrades = new WeakMap<Connection, Upgrade>()
+  /** Routes that had a connection, by their pattern. */
+  readonly #routes = new Map<string, Route>()
+
+  /** `opened` is told of every socket first: its handshake is over. */
+  constructor (tracker: ManagedTracker, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, opened: (socket: WebSocket) => void) {
+    this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
+    this.#tracker = tracker
+    this.#options = options
+    this.#log = log
+    this.#gate = gate
+    this.#opened = opened
+  }
+
+  /** An upgrade request has reached Fastify. */
+  remember (request: FastifyRequest, reply: FastifyReply): void {
+    (request.raw as RawRequest)[kUpgrade] = { request, reply }
+  }
+
+  accept (socket: WebSocket, raw: RawRequest | undefined): void {
+    this.#opened(socket)
+    const upgrade = raw?.[kUpgrade]
+    const refused = raw !== undefined && isRefused(raw)
+    if (upgrade === undefined || refused) {
+      const connection = this.#tracker.accept(socket, foreignFacts(raw))
+      attach(socket, connection)
+      if (!refused) return this.#tracker.opened(connection)
+      this.#tracker.events.emit('open', connection)
+      return this.#tracker.turnAway(connection)
+    }
+    raw![kUpgrade] = undefined
+    const route = routeOf(upgrade.request, this.plainRoutes)
+    const connection = this.#tracker.accept(socket, factsOf(upgrade.request, route))
+    attach(socket, connection)
+    if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
+    if (route !== undefined) this.#routes.set(route.url, route)
+    // A plain HTTP route that was upgraded: @fastify/websocket closes it without a code right after this.
+    if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route, upgrade.reply)
+    if (route?.options.holdMessages) hold(connection)
+    this.#identify(connection, upgrade)
+  }
+
+  /** Whose handshake it is, as far as can be told. */
+  whoIs (raw: RawRequest, socket: Duplex): { address: string | undefined, owner: string | undefined } {
+    const upgrade = raw[kUpgrade]
+    if (upgrade === undefined) return { address: (socket as { remoteAddress?: string }).remoteAddress ?? '', owner: undefined }
+    const owner = this.#ownerOf(upgrade)
+    return { address: addressOf(upgrade.request), owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
+  }
+
+  /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
+  isStray (request: FastifyRequest): boolean {
+    return routeOf(request, this.plainRoutes) === undefined && !request.is404 && asksForWebSocket(request)
+  }
+
+  /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
+  refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
+    this.#refuse(request, reply, isProxied(reply)
+      ? UNPROXIED
+      : 'this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first')
+  }
+
+  /** Whether a WebSocket is asked of a route outside of the plugin's context: @fastify/websocket does not know it either. */
+  isOutside (request: FastifyRequest): boolean {
+    return !request.ws && (request.raw as { upgrade?: boolean }).upgrade === true && asksForWebSocket(request)
+  }
+
+  /** Such a route would be called as an HTTP route, and the client be left without an answer, or its socket without an owner. */
+  refuseOutside (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    endAfter(reply.raw, request.raw.socket)
+    // Fastify answers.
+    if (request.is404) return done()
+    this.#refuse(request, reply, 'this route lies outside of the context in which fastify-websocket-lifecycle is registered and cannot open a WebSocket: register the plugin on the root instance, before the routes')
+  }
+
+  #refuse (request: FastifyRequest, reply: FastifyReply, message: string): void {
+    const url = request.routeOptions.url ?? ''
+    this.#tracker.refused({ reason: 'not a websocket route', path: url, ip: request.ip })
+    this.#gate.warn(message, { route: url })
+    void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
+  }
+
+  unheard ({ route }: ManagedConnection): void {
+    warnOnce(this.#routes.get(route), 'unheard', () => {
+      this.#log.warn({ route }, 'a message arrived that nobody listens for: add the listener before the first await, use connection.messages(), or set holdMessages')
+    })
+  }
+
+  unheardError (connection: ManagedConnection, error: unknown): void {
+    const { code, message } = (error ?? {}) as Error & { code?: unknown }
+    // ws answers a breach of the protocol with a close frame before it tells; not so what comes out of its inflater when
+    // TCP has ended already. Anything else is our side's.
+    const breach = typeof code === 'string' && /^(WS_ERR|Z)_/.test(code) && rawSocketOf(connection.socket).destroyed
+    if (breach) connection.socketClosing('protocol', 1006, '')
+    if (connection.state !== 'closing' && connection.state !== 'closed') return connection.fault(error)
+    this.#gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
+  }
+
+  /** What a connection's code threw: to the user's errorHandler, or to the log. */
+  report (error: unknown, connection: Connection): unknown {
+    const { errorHandler } = this.#options.websocket
+    const upgrade = this.#upgrades.get(connection)
+    if (errorHandler !== undefined && upgrade !== undefined) {
+      return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
+    }
+    return (connection as ManagedConnection).note('error', { err: error }, 'handler or listener of a socket failed')
+  }
+
+  /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
+  get errorHandler (): ErrorHandler {
+    const acceptor = this
+    const { errorHandler } = this.#options.websocket
+    return function (this: FastifyInstance, error, socket, request, reply) {
+      const connection = connectionOf(socket)!
+      if (errorHandler === undefined) return acceptor.unheardError(connection, error)
+      attempt(() => connection.blame(() => errorHandler.call(this, error, socket, request, reply)), (err) => { connection.note('error', { err }, 'errorHandler failed') })
+    }
+  }
+
+  /** Asks the application who this is, and tells everyone. */
+  #identify (connection: ManagedConnection, upgrade: Upgrade): void {
+    const { request } = upgrade
+    const { data } = this.#options
+    let failed: (() => void) | undefined
+    try {
+      if (data !== undefined) connection.data = atOnce('data()', data(request))
+      const owner = this.#ownerOf(upgrade)
+      if ('error' in owner) throw owner.error
+      connection.setOwner(owner.value)
+    } catch (error) {
+      failed = () => { this.#tracker.failed(connection, error) }
+    }
+    this.#tracker.opened(connection, failed !== undefined)
+    failed?.()
+  }
+
+  /** Asks the option `owner`, once a handshake. */
+  #ownerOf (upgrade: Upgrade): NonNullable<Upgrade['owner']> {
+    if (upgrade.owner !== undefined) return upgrade.owner
+    try {
+      return (upgrade.owner = { value: atOnce('owner()', this.#options.owner?.(upgrade.request)) })
+    } catch (error) {
+      return (upgrade.owner = { error })
+    }
+  }
+
+  #notAWebSocketRoute (connection: ManagedConnection, route: Route, reply: FastifyReply): void {
+    this.#tracker.refused({ reason: 'not a websocket route', path: route.url, ip: connection.ip })
+    warnOnce(route, 'plain', () => {
+      this.#log.warn({ route: route.url }, isProxied(reply) ? UNPROXIED : 'a plain HTTP route was asked for a WebSocket: not a websocket route')
+    })
+    // Whoever counts opens and closes must see as many of both; no `onOpen`, for nobody asked for this one.
+    this.#tracker.events.emit('open', connection)
+    connection.socketClosing('refused', 1005, 'not a websocket route')
+  }
+}
+
+/** Says whether a route is one of a @fastify/http-proxy that proxies WebSockets. */
+function isProxied (reply: FastifyReply): boolean {
+  return (reply as { wsProxy?: unknown }).wsProxy !== undefined
+}
+
+/** Other protocols may be offered, too (`h2c`). */
+function asksForWebSocket ({ headers }: FastifyRequest): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/** Reads nothing from a socket until somebody listens for messages. */
+function hold (connection: ManagedConnection): void {
+  const { socket } = connection
+  connection.holdMessages()
+  const release = (): void => {
+    socket.removeListener('newListener' as 'message', onNewListener)
+    Reflect.deleteProperty(socket, 'removeAllListeners')
+    connection.releaseMessages()
+  }
+  const onNewListener = (event: unknown): void => { if (event === 'message') release() }
+  socket.on('newListener' as 'message', onNewListener)
+  const { removeAllListeners } = socket
+  // Or it would take ours along, and nothing would ever be read.
+  socket.removeAllListeners = function (this: WebSocket, ...events: []) {
+    removeAllListeners.apply(this, events)
+    if (events.length === 0) this.on('newListener' as 'message', onNewListener)
+    return this
+  }
+}

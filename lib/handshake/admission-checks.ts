@@ -1,0 +1,117 @@
+/**
+ * Who is let in: what the door asks at the three moments of a handshake — when it arrives, when Fastify has a request for
+ * it, and when it would open — and how each answer is given.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import { escapeReason } from '../base/close-codes.ts'
+import type { Deadlines } from '../base/deadlines.ts'
+import type { PolicyName } from '../track/enforcement.ts'
+import type { Refusal } from '../track/events.ts'
+import { attempt } from '../base/guard.ts'
+import type { Acceptor } from './acceptor.ts'
+import type { LogGate } from '../base/log-gate.ts'
+import { ForeignOrigins, isAllowed } from '../limit/origin.ts'
+import type { ResolvedOptions } from '../options/resolve.ts'
+import { pathOf } from './routes.ts'
+import type { ManagedTracker } from '../managed-tracker.ts'
+import { addressOf } from '../ws/released-memory.ts'
+import { DRAINING } from './handshakes.ts'
+import type { HandshakeChecks, Refused } from './handshakes.ts'
+
+/** HTTP status of a refusal; 503 where the server is at its limit. */
+const STATUSES: Partial<Record<PolicyName, number>> = { origin: 403, perOwner: 429, perAddress: 429 }
+
+export class AdmissionChecks implements HandshakeChecks {
+  readonly retryAfter: number
+  readonly timeout: number | false
+  readonly deadlines: Deadlines
+  readonly #tracker: ManagedTracker
+  readonly #acceptor: Acceptor
+  readonly #options: ResolvedOptions
+  readonly #log: FastifyBaseLogger
+  /** What whoever connects can have said as often as he likes. */
+  readonly #gate: LogGate
+  readonly #arrived: (raw: Duplex) => void
+  readonly #foreign = new ForeignOrigins()
+
+  /** `arrived` is told of every handshake. */
+  constructor (tracker: ManagedTracker, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, arrived: (raw: Duplex) => void) {
+    this.retryAfter = Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000))
+    this.timeout = options.limits.handshakeTimeout
+    this.deadlines = tracker.running
+    this.#tracker = tracker
+    this.#acceptor = acceptor
+    this.#options = options
+    this.#log = log
+    this.#gate = gate
+    this.#arrived = arrived
+  }
+
+  arrived (request: IncomingMessage, raw: Duplex): Refused | null {
+    this.#arrived(raw)
+    const { accepting, admission } = this.#tracker
+    if (!accepting) return DRAINING
+    const policy = admission?.arrived(pathOf(request)) ?? null
+    if (policy !== null) this.left()
+    return this.#refusal(policy)
+  }
+
+  opening (request: IncomingMessage, raw: Duplex): Refused | null {
+    const { accepting, admission } = this.#tracker
+    if (!accepting) return DRAINING
+    if (admission === null) return null
+    const { address, owner } = this.#acceptor.whoIs(request, raw)
+    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http', pathOf(request)))
+  }
+
+  left (): void { this.#tracker.admission?.left() }
+
+  refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void {
+    this.#tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
+  }
+
+  failed (request: IncomingMessage, error: unknown): void {
+    this.#gate.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
+  }
+
+  /** Fastify has a request for it: its page and its address are known. Says whether it was answered. */
+  requested (request: FastifyRequest, reply: FastifyReply): boolean {
+    const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
+    if (policy === null) return false
+    const status = STATUSES[policy] ?? 503
+    this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: addressOf(request) ?? '' })
+    if (status !== 403) reply.header('retry-after', this.retryAfter)
+    // Its TCP connection ends with it.
+    reply.header('connection', 'close')
+    void reply.code(status).send({ statusCode: status, error: STATUS_CODES[status], message: `handshake refused: ${policy}` })
+    return true
+  }
+
+  #addressPolicy (request: FastifyRequest): PolicyName | null {
+    // Who is to be told by a close frame is let through to where it can be sent.
+    if (this.#options.refusal === 'close') return null
+    return this.#tracker.admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
+  }
+
+  #originPolicy (request: FastifyRequest): PolicyName | null {
+    const { allowedOrigins } = this.#options
+    const { origin } = request.headers
+    const allowed = attempt(() => isAllowed(allowedOrigins, origin, request.host, request), (err) => { this.#gate.warn('allowedOrigins failed', { err }, 'error') })
+    if (allowed === true) return null
+    if (allowedOrigins === 'report') {
+      if (this.#foreign.isNew(origin!)) this.#log.warn({ origin: escapeReason(origin!) }, 'a page of another origin opens a WebSocket')
+      return null
+    }
+    return this.#tracker.allows('origin', 'refuse', pathOf(request.raw)) ? 'origin' : null
+  }
+
+  #refusal (policy: PolicyName | null): Refused | null {
+    if (policy === null) return null
+    // A crowd that is told one by one would be let in by the back door.
+    const way = this.#options.refusal === 'close' && this.#tracker.mayTell ? 'close' : 'http'
+    return { reason: policy, status: STATUSES[policy] ?? 503, way }
+  }
+}

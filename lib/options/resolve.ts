@@ -1,0 +1,275 @@
+/**
+ * Checks, fills and freezes options. The rest of lib/ sees only what comes out of here and never fills a gap itself;
+ * unknown keys throw, and what is given is never changed.
+ */
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import { check, secondsHint } from '../base/check.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { isSendable } from '../base/close-codes.ts'
+import { POLICIES } from '../track/enforcement.ts'
+import type { Mode, PolicyName } from '../track/enforcement.ts'
+import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } from '../connection/settings.ts'
+import { DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, TERMS_KEYS, knownKeys } from './keys.ts'
+import { STOP_SIGNALS } from '../drain/signals.ts'
+import type { StopSignal } from '../drain/signals.ts'
+import { defaults } from './options.ts'
+import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
+import { LIMIT_POLICIES } from '../limit/admission-decision.ts'
+import type { Limit, LimitPolicy, Limits } from '../limit/admission-decision.ts'
+import { LEAST_STALL_TIME } from '../limit/backpressure.ts'
+import { makePlan } from '../drain/plan.ts'
+import type { DrainPlan } from '../track/drain-report.ts'
+import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
+import { LEAST_INTERVAL } from '../watch/heartbeat.ts'
+import { canonicalOrigin, mistakeInPlaceOfAList, mistakesIn } from '../limit/origin.ts'
+import type { AllowedOrigins } from '../limit/origin.ts'
+
+/** Checked, filled and frozen. */
+export interface ResolvedOptions {
+  readonly websocket: Readonly<WebsocketPluginOptions>
+  readonly owner: LifecycleOptions['owner']
+  readonly data: LifecycleOptions['data']
+  readonly onOpen: LifecycleOptions['onOpen']
+  readonly onDrain: LifecycleOptions['onDrain']
+  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean, readonly farewells: boolean }
+  readonly plan: DrainPlan
+  readonly closeTimeout: number
+  readonly cleanupTimeout: number
+  readonly signals: false | Required<SignalOptions>
+  readonly readiness: false | (RouteShorthandOptions & { url: string })
+  readonly history: number
+  readonly isolation: boolean
+  readonly errorCode: number
+  readonly settings: Settings
+  readonly limits: Limits & { readonly pressure: boolean, readonly handshakeTimeout: number | false }
+  readonly allowedOrigins: AllowedOrigins<FastifyRequest>
+  readonly refusal: 'http' | 'close'
+  readonly modes: Readonly<Record<PolicyName, Mode>>
+  readonly clock: Clock
+}
+
+/** Options of a route, checked, filled and frozen. */
+export interface ResolvedRouteOptions {
+  readonly holdMessages: boolean
+  readonly keepRequest: boolean
+  readonly waitForHandler: boolean
+  readonly settings: Settings
+}
+
+/**
+ * Checks and fills the plugin's options; never changes what it is given.
+ * Throws SOCKETS_ERR_INVALID_OPTION and SOCKETS_ERR_OPTION_CONFLICT.
+ */
+export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
+  knownKeys('', given, PLUGIN_KEYS)
+  const { drain = {} } = given
+  knownKeys('drain', drain, DRAIN_KEYS, 'timeout')
+  const reconnect = resolveReconnect(drain.reconnect)
+  const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
+  const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
+    (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
+  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread, 'false or a non-negative integer (ms)')
+  const plan = makePlan({
+    timeout: check.positive('drain.timeout', drain.timeout, undefined),
+    defaultTimeout: defaults.drain.timeout,
+    terminationGracePeriod: check.positive('drain.terminationGracePeriod', drain.terminationGracePeriod, undefined),
+    preStop: check.duration('drain.preStop', drain.preStop, defaults.drain.preStop),
+    reserve: check.duration('drain.reserve', drain.reserve, defaults.drain.reserve),
+    settleDelay: check.duration('drain.settleDelay', drain.settleDelay, defaults.drain.settleDelay),
+    spread,
+    closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
+  })
+  return Object.freeze({
+    websocket: Object.freeze({ options: given.options, errorHandler: given.errorHandler, preClose: given.preClose }) as WebsocketPluginOptions,
+    owner: check.fn('owner', given.owner),
+    data: check.fn('data', given.data),
+    onOpen: check.fn('onOpen', given.onOpen),
+    onDrain: check.fn('onDrain', given.onDrain),
+    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false, farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
+    plan,
+    closeTimeout: plan.closeTimeout,
+    cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),
+    signals: resolveSignals(given.signals),
+    readiness: resolveReadiness(given.readiness),
+    history: check.duration('history', given.history, defaults.history, 'a non-negative integer'),
+    isolation: check.flag('isolation', given.isolation, defaults.isolation),
+    errorCode: check.where('errorCode', given.errorCode, defaults.errorCode, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)'),
+    settings: resolveSettings('', given, defaults),
+    limits: resolveLimits(given.limits),
+    allowedOrigins: resolveOrigins(given.allowedOrigins),
+    refusal: check.where('refusal', given.refusal, defaults.refusal, (value) => value === 'http' || value === 'close', "'http' or 'close'"),
+    modes: resolveModes(given.mode),
+    clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one')
+  })
+}
+
+/** Checks and fills a route's `config.sockets`; `route` names it in errors, `settings` are the plugin's. */
+export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}, settings: Settings = resolveSettings('', {}, defaults)): ResolvedRouteOptions {
+  const path = `config.sockets of route ${route}`
+  knownKeys(path, given, ROUTE_KEYS)
+  return Object.freeze({
+    holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
+    keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
+    waitForHandler: check.flag(`${path}.waitForHandler`, given.waitForHandler, defaults.route.waitForHandler),
+    settings: TERMS_KEYS.some((key) => key in given) ? resolveSettings(`${path}.`, given, settings) : settings
+  })
+}
+
+function resolveSettings (path: string, given: TermsOptions, fallback: Settings): Settings {
+  const period = (name: 'idleTimeout' | 'maxLifetime') => given[name] === false
+    ? false
+    : check.duration<number | false>(`${path}${name}`, given[name], fallback[name], 'false or a positive integer (ms)', 1)
+  const settings = Object.freeze({
+    heartbeat: resolveHeartbeat(`${path}heartbeat`, given.heartbeat, fallback.heartbeat),
+    idleTimeout: period('idleTimeout'),
+    maxLifetime: period('maxLifetime'),
+    messageRate: resolveRate(`${path}messageRate`, given.messageRate, fallback.messageRate),
+    backpressure: resolveBackpressure(`${path}backpressure`, given.backpressure, fallback.backpressure)
+  })
+  const { heartbeat, idleTimeout } = settings
+  if (typeof given.heartbeat === 'object' && heartbeat !== false && idleTimeout !== false && idleTimeout <= heartbeat.interval) {
+    check.conflict(`${path}idleTimeout ${idleTimeout} ms is not longer than heartbeat.interval ${heartbeat.interval} ms: a silent client would be closed before it is pinged${secondsHint('idleTimeout', idleTimeout)}`)
+  }
+  return settings
+}
+
+function resolveHeartbeat (path: string, given: TermsOptions['heartbeat'], fallback: Settings['heartbeat']): Settings['heartbeat'] {
+  if (given === undefined) return fallback
+  if (given === false) return false
+  const known = fallback === false ? defaults.heartbeat : fallback
+  if (given === true) return known
+  knownKeys(path, given, Object.keys(defaults.heartbeat), 'interval', 'true, false or ')
+  return Object.freeze({
+    interval: check.duration(`${path}.interval`, given.interval, known.interval, `an integer of ${LEAST_INTERVAL} or more (ms)`, LEAST_INTERVAL),
+    maxMissed: check.duration(`${path}.maxMissed`, given.maxMissed, known.maxMissed, 'a positive integer', 1)
+  } satisfies HeartbeatSettings)
+}
+
+function resolveRate (path: string, given: TermsOptions['messageRate'], fallback: Settings['messageRate']): Settings['messageRate'] {
+  if (given === undefined) return fallback
+  if (given === false) return false
+  knownKeys(path, given, ['max', 'timeWindow', 'burst', 'policy'], 'max', 'false or ')
+  const max = required(`${path}.max`, given.max)
+  return Object.freeze({
+    max,
+    timeWindow: check.positive(`${path}.timeWindow`, given.timeWindow, 1_000),
+    burst: check.duration(`${path}.burst`, given.burst, max, 'a positive integer', 1),
+    policy: check.where<'close' | 'pause'>(`${path}.policy`, given.policy, 'close', (value) => value === 'close' || value === 'pause', "'close' or 'pause'")
+  } satisfies RateSettings)
+}
+
+function resolveBackpressure (path: string, given: TermsOptions['backpressure'], fallback: BackpressureSettings): BackpressureSettings {
+  if (given === undefined) return fallback
+  if (given === false) return Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: fallback.policy })
+  knownKeys(path, given, Object.keys(defaults.backpressure), 'maxBufferedBytes', 'false or ')
+  const bound = (key: 'maxStallTime' | 'maxBufferedBytes', unit: string, least: number) => given[key] === false
+    ? false
+    : check.duration<number | false>(`${path}.${key}`, given[key], fallback[key], `false or an integer of ${least} or more (${unit})`, least)
+  return Object.freeze({
+    maxStallTime: bound('maxStallTime', 'ms', LEAST_STALL_TIME),
+    maxBufferedBytes: bound('maxBufferedBytes', 'bytes', 1),
+    policy: check.where(`${path}.policy`, given.policy, fallback.policy, (value) => value === 'close' || value === 'drop', "'close' or 'drop'")
+  })
+}
+
+function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
+  knownKeys('limits', given, Object.keys(defaults.limits), 'total.max')
+  const { handshakes = {} } = given
+  knownKeys('limits.handshakes', handshakes, Object.keys(defaults.limits.handshakes), 'max')
+  const limits = {
+    total: resolveLimit('limits.total', given.total),
+    perOwner: resolveLimit('limits.perOwner', given.perOwner),
+    perAddress: resolveLimit('limits.perAddress', given.perAddress),
+    pressure: check.flag('limits.pressure', given.pressure, defaults.limits.pressure),
+    handshakes: handshakes.max === false
+      ? false
+      : check.duration('limits.handshakes.max', handshakes.max, defaults.limits.handshakes.max, 'false or a positive integer', 1),
+    handshakeTimeout: handshakes.timeout === false
+      ? false
+      : check.duration('limits.handshakes.timeout', handshakes.timeout, defaults.limits.handshakes.timeout, 'false or a positive integer (ms)', 1)
+  }
+  for (const part of ['perOwner', 'perAddress'] as const) {
+    const { total, [part]: limit } = limits
+    if (total !== false && limit !== false && limit.max > total.max) {
+      check.conflict(`limits.${part}.max ${limit.max} is above limits.total.max ${total.max}: it could never be reached`)
+    }
+  }
+  return Object.freeze(limits)
+}
+
+function resolveLimit (path: string, given: LimitOptions | false | undefined): Limit | false {
+  if (given === undefined || given === false) return false
+  knownKeys(path, given, ['max', 'policy'], 'max', 'false or ')
+  return Object.freeze({
+    max: required(`${path}.max`, given.max),
+    policy: check.where<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', (value) => LIMIT_POLICIES.includes(value as LimitPolicy), LIMIT_POLICIES.map((policy) => `'${policy}'`).join(' or '))
+  })
+}
+
+/** A number that has no default. */
+function required (path: string, given: number | undefined): number {
+  if (given === undefined) check.fail(`${path} is missing: it must be a positive integer`)
+  return check.where(path, given, given as number, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
+}
+
+function resolveOrigins (given: LifecycleOptions['allowedOrigins']): ResolvedOptions['allowedOrigins'] {
+  if (given === undefined) return defaults.allowedOrigins
+  if (given === 'report' || given === 'same-origin' || given === false || typeof given === 'function') return given
+  const mistake = Array.isArray(given) ? mistakesIn(given) : mistakeInPlaceOfAList(given)
+  if (mistake === '') return Object.freeze((given as readonly string[]).map(canonicalOrigin))
+  return check.wrong('allowedOrigins', "'report', 'same-origin', false, a function, or a list of origins such as ['https://example.com']", mistake)
+}
+
+function resolveModes (given: LifecycleOptions['mode']): ResolvedOptions['modes'] {
+  const isMode = (value: unknown) => value === 'enforce' || value === 'observe'
+  const modes = typeof given === 'object' && given !== null ? given : {}
+  if (modes !== given) check.where('mode', given, defaults.mode, isMode, "'enforce', 'observe', or an object with either for single policies")
+  else knownKeys('mode', modes, POLICIES)
+  const fallback = modes === given ? defaults.mode : given as Mode ?? defaults.mode
+  return Object.freeze(Object.fromEntries(POLICIES.map((policy) =>
+    [policy, check.where(`mode.${policy}`, modes[policy], fallback, isMode, "'enforce' or 'observe'")]))) as ResolvedOptions['modes']
+}
+
+function isClock (value: unknown): boolean {
+  return Object.keys(systemClock).every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'function')
+}
+
+function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOptions {
+  const { rate, minDelay, maxDelay } = defaults.drain.reconnect
+  knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'], 'rate')
+  const resolved = {
+    rate: check.where('drain.reconnect.rate', given.rate, rate, (value) => Number.isFinite(value) && (value as number) > 0, 'a positive number (clients a second)'),
+    minDelay: check.duration('drain.reconnect.minDelay', given.minDelay, minDelay),
+    maxDelay: check.duration('drain.reconnect.maxDelay', given.maxDelay, maxDelay)
+  }
+  if (resolved.maxDelay < resolved.minDelay) {
+    check.conflict(`drain.reconnect: maxDelay ${resolved.maxDelay} ms is less than minDelay ${resolved.minDelay} ms`)
+  }
+  return Object.freeze(resolved)
+}
+
+function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['signals'] {
+  if (typeof given !== 'object' || given === null) {
+    return check.flag('signals', given, defaults.signals, 'true, false, a list of signals or an object') && resolveSignals({})
+  }
+  if (Array.isArray(given)) return Object.freeze({ only: signalList('signals', given), errors: false })
+  const { only, errors } = given as SignalOptions
+  knownKeys('signals', given, ['only', 'errors'])
+  return Object.freeze({ only: only === false ? false : signalList('signals.only', only), errors: check.flag('signals.errors', errors, false) })
+}
+
+function signalList (path: string, given: unknown): readonly StopSignal[] | false {
+  const isList = (value: unknown) => Array.isArray(value) && value.every((signal) => STOP_SIGNALS.includes(signal as StopSignal))
+  const list = check.where<readonly StopSignal[] | false>(path, given, false, isList, `false or a list of ${STOP_SIGNALS.join(', ')}`)
+  return list && Object.freeze([...list])
+}
+
+function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {
+  if (given === undefined || given === false) return false
+  const route = typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : { url: given }
+  const isPath = typeof route.url === 'string' && route.url.startsWith('/')
+  check.where('readiness', isPath ? route.url : given, '', () => isPath, 'false, a path that starts with /, or route options with such a url')
+  return Object.freeze(route as Exclude<ReadinessOptions, string>)
+}

@@ -1,0 +1,104 @@
+/**
+ * Every channel name of `node:diagnostics_channel` in one place, and the mirror of the core's events on them.
+ *
+ * Channels are process-wide: each message carries its tracker. Nothing is built where nobody subscribes.
+ */
+import { channel } from 'node:diagnostics_channel'
+import type { CloseRecord, Connection } from '../connection/connection.ts'
+import type { DrainProgress, DrainReport, DrainStart } from '../track/drain-report.ts'
+import type { Observation } from '../track/enforcement.ts'
+import type { LifecycleEvents, Refusal } from '../track/events.ts'
+import type { Tracker } from '../track/tracker.ts'
+
+/** Event → channel name. */
+export const CHANNELS = {
+  open: 'fastify-websocket-lifecycle:open',
+  draining: 'fastify-websocket-lifecycle:draining',
+  closing: 'fastify-websocket-lifecycle:closing',
+  closed: 'fastify-websocket-lifecycle:closed',
+  error: 'fastify-websocket-lifecycle:error',
+  refused: 'fastify-websocket-lifecycle:refused',
+  observed: 'fastify-websocket-lifecycle:observed',
+  drain: 'fastify-websocket-lifecycle:drain',
+  progress: 'fastify-websocket-lifecycle:progress',
+  drained: 'fastify-websocket-lifecycle:drained'
+} as const satisfies Record<keyof LifecycleEvents, string>
+
+/** Event → what its channel carries beside `tracker`. */
+export interface ChannelMessages {
+  /** A connection was accepted. */
+  open: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** The server is leaving and the connection was told. */
+  draining: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** A close frame is out, or the other side is gone. */
+  closing: {
+    /** The connection. */
+    connection: Connection
+  }
+  /** The raw socket is gone and the cleanups have settled. */
+  closed: {
+    /** The connection. */
+    connection: Connection
+    /** How it ended. */
+    record: CloseRecord
+  }
+  /** Code that belongs to a connection threw or rejected. */
+  error: {
+    /** What was thrown. */
+    error: unknown
+    /** The connection. */
+    connection: Connection
+  }
+  /** A handshake was turned away. */
+  refused: {
+    /** Why and whom. */
+    refusal: Refusal
+  }
+  /** A policy that only observes would have acted. */
+  observed: {
+    /** What the policy would have done. */
+    observation: Observation
+  }
+  /** A drain has started. */
+  drain: {
+    /** What started the drain, and its budget. */
+    start: DrainStart
+  }
+  /** A phase of the drain has begun, or goes on. */
+  progress: {
+    /** Where the drain is. */
+    progress: DrainProgress
+  }
+  /** The drain has ended. */
+  drained: {
+    /** What the drain has done. */
+    report: DrainReport
+  }
+}
+
+/** Publishes every event of a tracker on its channel. */
+export function mirrorToChannels (tracker: Tracker): void {
+  mirror('open', (connection) => ({ connection }))
+  mirror('draining', (connection) => ({ connection }))
+  mirror('closing', (connection) => ({ connection }))
+  mirror('closed', (connection, record) => ({ connection, record }))
+  mirror('error', (error, connection) => ({ error, connection }))
+  mirror('refused', (refusal) => ({ refusal }))
+  mirror('observed', (observation) => ({ observation }))
+  mirror('drain', (start) => ({ start }))
+  mirror('progress', (progress) => ({ progress }))
+  mirror('drained', (report) => ({ report }))
+
+  function mirror<K extends keyof LifecycleEvents> (event: K, toMessage: (...args: LifecycleEvents[K]) => ChannelMessages[K]): void {
+    const events = channel(CHANNELS[event])
+    tracker.on(event, (...args) => {
+      if (events.hasSubscribers) events.publish({ tracker, ...toMessage(...args) })
+    })
+  }
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { FastifyBaseLogger } from 'fastify'
+import { attempt, guardLog, isThenable } from '../../lib/base/guard.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+
+test('a call that succeeds returns its value and reports nothing', () => {
+  assert.equal(attempt(() => 5, () => assert.fail('failed')), 5)
+})
+
+test('a call that throws returns undefined', () => {
+  const failures: unknown[] = []
+  assert.equal(attempt(() => { throw null }, (error) => { failures.push(error) }), undefined) // eslint-disable-line no-throw-literal -- that is the point
+  assert.deepEqual(failures, [null])
+})
+
+test('a call may return a promise, which can be awaited', async () => {
+  assert.equal(await attempt(async () => 5, () => assert.fail('failed')), 5)
+})
+
+test('a rejection reaches whoever awaits it, too', async () => {
+  const failures: unknown[] = []
+  const result = attempt(async () => { throw new Error('rejected') }, (error) => { failures.push(error) })
+  await assert.rejects(result!, { message: 'rejected' })
+  assert.equal(failures.length, 1)
+})
+
+for (const [what, then] of [
+  ['throws', () => { throw new Error('broken') }],
+  ['rejects, then throws', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); throw new Error('second') }],
+  ['rejects twice', (_resolve: unknown, reject: (error: Error) => void) => { reject(new Error('broken')); reject(new Error('second')) }]
+] as Array<[string, () => void]>) {
+  test(`a call whose result has a then that ${what} fails once`, async () => {
+    const failures: unknown[] = []
+    attempt(() => ({ then }), (error) => { failures.push((error as Error).message) })
+    await new FakeClock().flush()
+    assert.deepEqual(failures, ['broken'])
+  })
+}
+
+test('a query builder that starts with each call of then is started once, also where its result is awaited', async () => {
+  let queries = 0
+  const query = {
+    then (resolve: (value: unknown) => void, reject: (error: unknown) => void) {
+      queries++
+      return Promise.resolve('rows').then(resolve, reject)
+    }
+  }
+  assert.equal(await attempt(() => query, () => assert.fail('failed')), 'rows')
+  assert.equal(queries, 1)
+})
+
+test('thenable is what has a then method', () => {
+  const callable = Object.assign(() => {}, { then () {} })
+  for (const value of [Promise.resolve(), { then () {} }, callable]) assert.equal(isThenable(value), true)
+  for (const value of [null, undefined, 0, 'text', {}, { then: true }, () => {}, Symbol('then')]) assert.equal(isThenable(value), false)
+})
+
+test('a then getter that throws counts as no', () => {
+  assert.equal(isThenable(Object.defineProperty({}, 'then', { get () { throw new Error('gotcha') } })), false)
+  assert.equal(isThenable(new Proxy({}, { get () { throw new Error('gotcha') } })), false)
+})
+
+/** A logger that keeps its lines and throws where `fails` says so. */
+function logger (fails: (level: string, args: unknown[]) => boolean, lines: unknown[] = []): FastifyBaseLogger & { lines: unknown[], custom: string } {
+  const write = (level: string) => (...args: unknown[]) => {
+    if (fails(level, args)) throw new Error('ENOSPC')
+    lines.push([level, ...args])
+  }
+  return {
+    level: 'info',
+    custom: 'kept',
+    lines,
+    silent () {},
+    ...Object.fromEntries(['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, write(level)])),
+    child () {
+      if (fails('child', [])) throw new Error('ENOSPC')
+      return logger(fails, lines)
+    }
+  } as never
+}
+
+test('a guarded logger logs as before, and keeps what else the logger has', () => {
+  const log = logger(() => false)
+  const guarded = guardLog(log) as typeof log
+  guarded.info({ a: 1 }, 'text')
+  guarded.child({ b: 2 }).warn('from a child')
+  assert.deepEqual(log.lines, [['info', { a: 1 }, 'text'], ['warn', 'from a child']])
+  assert.equal(guarded.custom, 'kept')
+  assert.equal(guarded.level, 'info')
+})
+
+test('where the fields of a line cannot be logged, its text is', () => {
+  const log = logger((_level, args) => typeof args[0] === 'object')
+  guardLog(log).error({ err: new Error('x') }, 'text')
+  guardLog(log).error({ err: new Error('x') })
+  assert.deepEqual(log.lines, [['error', 'text'], ['error', 'a line could not be logged']])
+})
+
+test('a logger that throws at every level, or returns rejections, reaches nobody', () => {
+  const guarded = guardLog(logger(() => true))
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) assert.doesNotThrow(() => { guarded[level]({}, 'text') })
+  assert.doesNotThrow(() => { guarded.child({}).info('text') })
+  const rejecting = { level: 'info', info: async () => { throw new Error('rejected') } } as never
+  guardLog(rejecting).info('text')
+})

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { LogGate } from '../../lib/base/log-gate.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+import { createLog } from '../helpers/tracker-rig.ts'
+
+function createGate () {
+  const clock = new FakeClock()
+  const { log, lines, messages } = createLog()
+  return { clock, lines, messages, gate: new LogGate(clock, log) }
+}
+
+test('the first five of a kind pass as warnings with their fields', () => {
+  const { gate, lines } = createGate()
+  for (let i = 0; i < 5; i++) gate.warn('a noisy peer', { connection: i })
+  assert.deepEqual(lines, [0, 1, 2, 3, 4].map((connection) => ({ level: 'warn', bindings: {}, fields: { connection }, message: 'a noisy peer' })))
+})
+
+test('the others within 10 s are counted, and the count is told at the end', () => {
+  const { gate, clock, lines } = createGate()
+  for (let i = 0; i < 1_000; i++) {
+    gate.warn('a noisy peer', { connection: i })
+    clock.tick(5)
+  }
+  assert.equal(lines.length, 5)
+  clock.tick(4_999)
+  assert.equal(lines.length, 5)
+  clock.tick(1)
+  assert.deepEqual(lines.slice(5), [{ level: 'warn', bindings: {}, fields: { suppressed: 995 }, message: 'a noisy peer: more of the same were not logged' }])
+})
+
+test('five or fewer leave nothing to tell', () => {
+  const { gate, clock, lines } = createGate()
+  for (let i = 0; i < 5; i++) gate.warn('a noisy peer', {})
+  clock.tick(10_000)
+  assert.equal(lines.length, 5)
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('after 10 s five pass again', () => {
+  const { gate, clock, messages } = createGate()
+  for (let i = 0; i < 7; i++) gate.warn('a noisy peer', {})
+  clock.tick(10_000)
+  for (let i = 0; i < 7; i++) gate.warn('a noisy peer', {})
+  assert.equal(messages('warn').filter((message) => message === 'a noisy peer').length, 10)
+})
+
+test('kinds are counted apart', () => {
+  const { gate, clock, messages } = createGate()
+  for (let i = 0; i < 7; i++) gate.warn('one', {})
+  for (let i = 0; i < 6; i++) gate.warn('other', {})
+  clock.tick(10_000)
+  assert.deepEqual(messages('warn').slice(10), ['one: more of the same were not logged', 'other: more of the same were not logged'])
+})
+
+test('the timer does not keep the process alive', () => {
+  const { gate, clock } = createGate()
+  gate.warn('a noisy peer', {})
+  assert.equal(clock.pendingTimers, 1)
+  assert.equal(clock.refedTimers, 0)
+})
+
+test('a gate that is closed tells what is left and leaves no timer', () => {
+  const { gate, clock, messages } = createGate()
+  for (let i = 0; i < 7; i++) gate.warn('one', {})
+  for (let i = 0; i < 3; i++) gate.warn('other', {})
+  gate.close()
+  assert.equal(clock.pendingTimers, 0)
+  assert.equal(messages('warn').at(-1), 'one: more of the same were not logged')
+  assert.equal(messages('warn').length, 9)
+  gate.close()
+  assert.equal(messages('warn').length, 9)
+})

@@ -1,0 +1,231 @@
+/**
+ * What a connection knows of its life: its settings, its times as they are set and refused, and its round trip.
+ * Whoever acts on them is tested in test/policies/.
+ */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import type { Settings } from '../../lib/connection/settings.ts'
+import type { Probe } from '../../lib/connection/liveness.ts'
+import { NEW } from '../../lib/connection/liveness.ts'
+import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
+import type { CoreHost } from '../helpers/core-host.ts'
+
+const NOON = Date.UTC(2030, 0, 1, 12)
+
+/** Keeps on record what the timekeeper is told. */
+function listen (host: CoreHost): string[] {
+  const told: string[] = []
+  host.timekeeper = {
+    idleTimeoutSet: (connection) => { told.push(`idle ${connection.idleTimeout}`) },
+    endSet: (connection) => { told.push(`end ${connection.maxLifetime} ${connection.expiresAt}`) },
+    idleDue () {},
+    endDue () {}
+  }
+  return told
+}
+
+const probe = (leftAt: number, left = true): Probe => ({ age: 0, left, leftAt, taken: 0, alone: true, era: 0 })
+
+/** Sets a property as JavaScript users may. */
+const set = (connection: ManagedConnection, name: string, value: unknown) => { Reflect.set(connection, name, value, connection) }
+
+// ——— settings
+
+test('a connection has the settings of its host, or those of its route', () => {
+  const host = createCoreHost({ settings: { idleTimeout: 60_000 } })
+  assert.equal(host.connect().connection.settings, host.settings)
+  const settings: Settings = { ...NO_TERMS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
+  const { connection } = host.connect({ settings })
+  assert.equal(connection.settings, settings)
+  assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [false, 90_000, undefined])
+})
+
+test('where nothing is set a connection has no times at all: it stays small', () => {
+  const { connection } = createCoreHost({ settings: { heartbeat: { interval: 25_000, maxMissed: 2 } } }).connect()
+  assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt, connection.rtt], [false, false, undefined, undefined])
+  assert.deepEqual([connection.idleDeadline, connection.endDeadline], [undefined, undefined])
+})
+
+test('times of one are not those of another', () => {
+  const host = createCoreHost({ settings: { idleTimeout: 60_000 } })
+  const [{ connection: a }, { connection: b }] = [host.connect(), host.connect()]
+  a.idleTimeout = 1_000
+  a.expiresAt = NOON
+  assert.deepEqual([b.idleTimeout, b.expiresAt, host.settings.idleTimeout], [60_000, undefined, 60_000])
+})
+
+test('its life starts when it is made, also where its lifetime is set later', () => {
+  const host = createCoreHost({ settings: { maxLifetime: 60_000 } })
+  const { connection } = host.connect()
+  assert.equal(connection.bornAt, host.clock.now())
+})
+
+test('a lifetime set later counts from the opening, not from when it was set', () => {
+  const host = createCoreHost()
+  const born = host.clock.now()
+  const { connection } = host.connect()
+  host.clock.tick(5_000)
+  connection.maxLifetime = 60_000
+  assert.equal(connection.bornAt, born)
+})
+
+test('it counts as heard when it opens: the heartbeat asks nobody who has just come', () => {
+  const { connection } = createCoreHost().connect()
+  assert.deepEqual([connection.heard, connection.seen, connection.probe], [true, NEW, null])
+})
+
+// ——— setting times
+
+test('idleTimeout and maxLifetime are set, changed and switched off at any time, and the timekeeper is told each time', () => {
+  const host = createCoreHost()
+  const told = listen(host)
+  const { connection } = host.connect()
+  connection.idleTimeout = 1_000
+  connection.idleTimeout = 1
+  connection.idleTimeout = false
+  connection.maxLifetime = 5_000
+  connection.maxLifetime = false
+  assert.deepEqual(told, ['idle 1000', 'idle 1', 'idle false', 'end 5000 undefined', 'end false undefined'])
+})
+
+test('expiresAt is taken as epoch milliseconds or Date, read as a number, and unset with undefined', () => {
+  const host = createCoreHost()
+  const told = listen(host)
+  const { connection } = host.connect()
+  connection.expiresAt = NOON
+  assert.equal(connection.expiresAt, NOON)
+  connection.expiresAt = new Date(NOON + 1)
+  assert.equal(connection.expiresAt, NOON + 1)
+  connection.expiresAt = NOON + 0.5
+  assert.equal(connection.expiresAt, NOON + 0.5)
+  connection.expiresAt = undefined
+  assert.equal(connection.expiresAt, undefined)
+  assert.deepEqual(told, [`end false ${NOON}`, `end false ${NOON + 1}`, `end false ${NOON + 0.5}`, 'end false undefined'])
+})
+
+test('a Date that is changed afterwards changes nothing', () => {
+  const { connection } = createCoreHost().connect()
+  const date = new Date(NOON)
+  connection.expiresAt = date
+  date.setTime(0)
+  assert.equal(connection.expiresAt, NOON)
+})
+
+test('expiresAt may lie in the past, from 1973 on', () => {
+  const { connection } = createCoreHost().connect()
+  connection.expiresAt = 1e11
+  assert.equal(connection.expiresAt, 1e11)
+})
+
+const WRONG: Array<[property: 'expiresAt' | 'idleTimeout' | 'maxLifetime', ...values: unknown[]]> = [
+  ['expiresAt', NOON / 1_000, 1e11 - 1, 0, -1, NaN, Infinity, -Infinity, new Date(NaN), new Date(0), '2030-01-01', String(NOON), null, true, {}, BigInt(NOON)],
+  ['idleTimeout', 0, -1, 1.5, NaN, Infinity, '60s', null, undefined, true, {}],
+  ['maxLifetime', 0, -1, 1.5, NaN, Infinity, '60s', null, undefined, true, {}]
+]
+
+for (const [property, ...values] of WRONG) {
+  test(`${property} refuses ${values.map((value) => typeof value === 'bigint' ? `${value}n` : String(value)).join(', ')}, and keeps what it had`, () => {
+    const host = createCoreHost()
+    const told = listen(host)
+    const { connection } = host.connect()
+    const good = property === 'expiresAt' ? NOON : 1_000
+    connection[property] = good as never
+    told.length = 0
+    for (const value of values) {
+      assert.throws(() => { set(connection, property, value) }, { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: new RegExp(property) }, `${String(value)} was taken`)
+      assert.equal(connection[property], good)
+    }
+    assert.deepEqual(told, [])
+  })
+}
+
+test('a time in seconds is refused with what to do about it', () => {
+  const { connection } = createCoreHost().connect()
+  assert.throws(() => { connection.expiresAt = NOON / 1_000 }, { message: /epoch milliseconds \(a claim in seconds × 1000\), a Date or undefined, got 1893499200/ })
+})
+
+test('while draining times are still handed on', () => {
+  const host = createCoreHost()
+  const told = listen(host)
+  const { connection } = host.connect()
+  connection.startDraining()
+  connection.idleTimeout = 1_000
+  connection.expiresAt = NOON
+  assert.deepEqual(told, ['idle 1000', `end false ${NOON}`])
+})
+
+for (const state of ['closing', 'closed'] as const) {
+  test(`on a ${state} connection times are kept, checked, and nobody is told`, async () => {
+    const host = createCoreHost()
+    const pair = host.connect()
+    const { connection } = pair
+    if (state === 'closed') await host.leave(pair)
+    else connection.end('application', 1000, '')
+    const told = listen(host)
+    connection.idleTimeout = 1_000
+    connection.maxLifetime = 2_000
+    connection.expiresAt = NOON
+    assert.deepEqual([connection.state, connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [state, 1_000, 2_000, NOON])
+    assert.throws(() => { connection.expiresAt = 5 }, { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+    assert.deepEqual(told, [])
+  })
+}
+
+test('without a timekeeper times are kept all the same', () => {
+  const { connection } = createCoreHost().connect()
+  connection.idleTimeout = 1_000
+  connection.expiresAt = NOON
+  assert.deepEqual([connection.idleTimeout, connection.expiresAt], [1_000, NOON])
+})
+
+// ——— the round trip
+
+test('the round trip is that of our ping, in milliseconds with fractions', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect()
+  connection.probe = probe(host.clock.now())
+  host.clock.tick(12.3456)
+  connection.ponged()
+  assert.equal(connection.rtt, 12.346)
+  assert.equal(connection.probe, null)
+})
+
+test('a pong within the same moment is a round trip of 0, not of none', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect()
+  connection.probe = probe(host.clock.now())
+  connection.ponged()
+  assert.equal(connection.rtt, 0)
+})
+
+test('a round trip is never negative', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect()
+  connection.probe = probe(host.clock.now() + 5)
+  connection.ponged()
+  assert.equal(connection.rtt, 0)
+})
+
+test('a pong that nobody has asked for, or before the ping has left, is no round trip', () => {
+  const host = createCoreHost()
+  const { connection } = host.connect()
+  connection.ponged()
+  assert.equal(connection.rtt, undefined)
+  const waiting = connection.probe = probe(0, false)
+  connection.ponged()
+  assert.equal(connection.rtt, undefined)
+  assert.equal(connection.probe, waiting)
+})
+
+test('the last round trip counts, and stays when the connection is closed', async () => {
+  const host = createCoreHost()
+  const pair = host.connect()
+  for (const delay of [5, 80]) {
+    pair.connection.probe = probe(host.clock.now())
+    host.clock.tick(delay)
+    pair.connection.ponged()
+  }
+  await host.leave(pair)
+  assert.equal(pair.connection.rtt, 80)
+})

@@ -1,0 +1,516 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ConnectionObserver } from '../../lib/connection/host.ts'
+import type { Message } from '../../lib/connection/message-queue.ts'
+import { createCoreHost } from '../helpers/core-host.ts'
+
+function setup () {
+  const host = createCoreHost()
+  return { host, clock: host.clock, ...host.connect() }
+}
+
+/** A promise with its ends outside. */
+function job () {
+  let done!: (value?: unknown) => void
+  let fail!: (error: Error) => void
+  const promise = new Promise((resolve, reject) => { done = resolve; fail = reject })
+  return { promise, done, fail }
+}
+
+const DONE = { done: true, value: undefined }
+
+// ——— work
+
+test('tracked promises are work until they have settled', async () => {
+  const { host, connection, clock } = setup()
+  const [a, b] = [job(), job()]
+  void connection.track(a.promise)
+  void connection.track(b.promise)
+  assert.deepEqual([connection.working, host.registry.working], [true, 1])
+  a.done()
+  await clock.flush()
+  assert.deepEqual([connection.working, host.registry.working], [true, 1])
+  b.done()
+  await clock.flush()
+  assert.deepEqual([connection.working, host.registry.working], [false, 0])
+})
+
+test('work is counted by connections', () => {
+  const host = createCoreHost()
+  for (const { connection } of host.crowd(3)) {
+    connection.workStarted()
+    connection.workStarted()
+  }
+  assert.equal(host.registry.working, 3)
+})
+
+test('track returns what it was given', () => {
+  const { connection } = setup()
+  const promise = Promise.resolve(5)
+  assert.equal(connection.track(promise), promise)
+})
+
+test('tracked work that rejects is logged, is no fault, and stays the caller\'s', async () => {
+  const { host, connection } = setup()
+  const error = new Error('of the work')
+  await assert.rejects(connection.track(Promise.reject(error)), error)
+  assert.deepEqual([connection.working, connection.state, host.registry.counters.faults], [false, 'open', 0])
+  assert.deepEqual(host.logs.map(({ level, fields }) => [level, fields['err']]), [['warn', error]])
+})
+
+test('tracked work that rejects and is awaited by nobody is no unhandled rejection', async () => {
+  const { connection, clock } = setup()
+  void connection.track(Promise.reject(new Error('of the work')))
+  await clock.flush()
+  assert.equal(connection.working, false)
+})
+
+for (const value of [undefined, null, 5, {}, { then: true }, () => {}]) {
+  test(`track(${typeof value} ${JSON.stringify(value)}) throws and counts nothing`, () => {
+    const { connection } = setup()
+    assert.throws(() => connection.track(value as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+    assert.equal(connection.working, false)
+  })
+}
+
+for (const [what, then] of [
+  ['throws', () => { throw new Error('broken') }],
+  ['resolves twice', (resolve: () => void) => { resolve(); resolve() }],
+  ['resolves and rejects', (resolve: () => void, reject: (error: Error) => void) => { resolve(); reject(new Error('broken')) }]
+] as Array<[string, () => void]>) {
+  test(`work whose then ${what} counts once`, async () => {
+    const { host, connection, clock } = setup()
+    connection.workStarted()
+    void connection.track({ then } as unknown as PromiseLike<unknown>)
+    await clock.flush()
+    assert.deepEqual([connection.working, host.registry.working], [true, 1])
+    connection.workEnded()
+    assert.equal(host.registry.working, 0)
+  })
+}
+
+test('the observer is told when all work is done, and only then', async () => {
+  const { host, connection, clock } = setup()
+  let idle = 0
+  host.observer = { idle: () => { idle++ } } as unknown as ConnectionObserver
+  const [a, b] = [job(), job()]
+  connection.hold(a.promise)
+  connection.hold(b.promise)
+  a.done()
+  await clock.flush()
+  assert.equal(idle, 0)
+  b.fail(new Error('held work has its own way to tell'))
+  await clock.flush()
+  assert.equal(idle, 1)
+})
+
+test('what is held tells its rejection after the work has ended', async () => {
+  const { connection, clock } = setup()
+  const seen: unknown[] = []
+  connection.hold(Promise.reject(new Error('x')), (error) => { seen.push((error as Error).message, connection.working) })
+  await clock.flush()
+  assert.deepEqual(seen, ['x', false])
+})
+
+test('work that outlives its connection counts until it is done', async () => {
+  const { host, connection, socket, clock } = setup()
+  const work = job()
+  void connection.track(work.promise)
+  await host.leave({ connection, socket })
+  assert.deepEqual([connection.state, host.registry.working], ['closed', 1])
+  work.done()
+  await clock.flush()
+  assert.equal(host.leftovers, 0)
+})
+
+// ——— messages()
+
+test('text arrives as string, binary as Buffer', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  socket.peerSends('text').peerSends(Buffer.from([1, 2]))
+  await clock.flush()
+  assert.equal((await messages.next()).value, 'text')
+  assert.deepEqual((await messages.next()).value, Buffer.from([1, 2]))
+})
+
+for (const [binaryType, data] of [
+  ['nodebuffer', Buffer.from([1, 2, 3])],
+  ['arraybuffer', Uint8Array.from([1, 2, 3]).buffer],
+  ['fragments', [Buffer.from([1]), Buffer.from([2, 3])]]
+] as Array<[string, Buffer]>) {
+  test(`binary arrives as Buffer where binaryType is ${binaryType}`, async () => {
+    const { connection } = setup()
+    const messages = connection.messages()
+    connection.received(data, true)
+    assert.deepEqual((await messages.next()).value, Buffer.from([1, 2, 3]))
+  })
+}
+
+test('a Blob, which has no bytes to give at once, still counts, and lets the iterator end', async () => {
+  const { connection, socket } = setup()
+  const messages = connection.messages({ highWaterMark: 1000 })
+  connection.received(new Blob(['x'.repeat(2000)]) as never, true)
+  assert.equal(socket.paused, true)
+  await messages.next()
+  assert.equal(socket.paused, false)
+  const end = messages.next()
+  connection.stopMessages()
+  assert.deepEqual(await end, DONE)
+})
+
+test('message listeners beside the iterator see every message too', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  socket.peerSends('a')
+  await clock.flush()
+  assert.deepEqual([socket.delivered, (await messages.next()).value], [['a'], 'a'])
+})
+
+test('messages that came before the iterator are not in it', async () => {
+  const { connection, socket, clock } = setup()
+  socket.peerSends('before')
+  await clock.flush()
+  const messages = connection.messages()
+  socket.peerSends('after')
+  await clock.flush()
+  assert.deepEqual([(await messages.next()).value, connection.messagesReceived], ['after', 2])
+})
+
+test('a second consumer throws, also after the first has left', async () => {
+  const { connection } = setup()
+  assert.equal(connection.consumed, false)
+  const messages = connection.messages()
+  assert.equal(connection.consumed, true)
+  assert.throws(() => connection.messages(), { code: 'SOCKETS_ERR_MESSAGES_CONSUMED' })
+  await messages.return!()
+  assert.throws(() => connection.messages(), { code: 'SOCKETS_ERR_MESSAGES_CONSUMED' })
+})
+
+for (const highWaterMark of [0, -1, 1.5, NaN, Infinity, '5', {}]) {
+  test(`a mark of ${JSON.stringify(highWaterMark)} is refused, and there is no consumer then`, () => {
+    const { connection } = setup()
+    assert.throws(() => connection.messages({ highWaterMark: highWaterMark as number }), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
+    assert.equal(connection.consumed, false)
+  })
+}
+
+test('over the mark nothing is read until the consumer has caught up', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages({ highWaterMark: 150 })
+  for (let i = 0; i < 10; i++) socket.peerSends(`${i}`)
+  await clock.flush()
+  assert.deepEqual([socket.paused, connection.messagesReceived], [true, 3])
+  const seen: unknown[] = []
+  for (let i = 0; i < 10; i++) {
+    seen.push((await messages.next()).value)
+    await clock.flush()
+  }
+  assert.deepEqual([seen.join(''), socket.paused], ['0123456789', false])
+})
+
+test('the body of for await is work, waiting for a message is not', async () => {
+  const { connection, socket, clock } = setup()
+  const bodies = [job(), job()]
+  const loop = (async () => {
+    let i = 0
+    for await (const _message of connection.messages()) await bodies[i++]!.promise // eslint-disable-line @typescript-eslint/no-unused-vars -- only its time counts
+  })()
+  await clock.flush()
+  assert.equal(connection.working, false)
+  socket.peerSends('a').peerSends('b')
+  await clock.flush()
+  assert.equal(connection.working, true)
+  bodies[0]!.done()
+  await clock.flush()
+  assert.equal(connection.working, true)
+  bodies[1]!.done()
+  await clock.flush()
+  assert.equal(connection.working, false)
+  void connection.terminate()
+  await loop
+})
+
+test('a handler that returns from its loop over messages is no longer work', async () => {
+  const { connection, socket, clock } = setup()
+  const loop = (async () => {
+    for await (const message of connection.messages()) {
+      if (message === 'a') return
+    }
+  })()
+  socket.peerSends('a')
+  await clock.flush()
+  await loop
+  assert.equal(connection.working, false)
+})
+
+test('when the server leaves, what had arrived is read and delivered, what comes then is not taken, and the iterator ends', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  socket.peerSends('a')
+  await clock.flush()
+  connection.startDraining()
+  socket.peerSends('b')
+  connection.readInput()
+  await clock.flush()
+  socket.peerSends('c')
+  await clock.flush()
+  const seen: Message[] = []
+  for await (const message of messages) seen.push(message)
+  assert.deepEqual([seen, socket.delivered], [['a', 'b'], ['a', 'b', 'c']])
+})
+
+test('input that ws holds is work until it was parsed', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  connection.startDraining()
+  socket.inflating = true
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  connection.received(Buffer.from('a'), false)
+  socket.inflating = false
+  await clock.run(100)
+  assert.equal((await messages.next()).value, 'a')
+  assert.deepEqual(await messages.next(), DONE)
+  assert.deepEqual([connection.working, clock.pendingTimers], [false, 0])
+})
+
+test('input that arrives between the two looks is waited for', async () => {
+  const { connection, socket, clock } = setup()
+  connection.startDraining()
+  connection.readInput()
+  clock.setImmediate(() => { socket.inflating = true })
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  socket.inflating = false
+  await clock.run(100)
+  assert.deepEqual([connection.working, clock.pendingTimers], [false, 0])
+})
+
+test('input is not waited for when the connection closes', async () => {
+  for (const looks of [0, 1, 5]) {
+    const { host, connection, socket, clock } = setup()
+    connection.startDraining()
+    socket.inflating = looks !== 1
+    connection.readInput()
+    await clock.run(looks)
+    connection.end('drain', 1012, '')
+    assert.equal(connection.working, false)
+    socket.peerAnswers()
+    await clock.run(100)
+    assert.equal(host.leftovers, 0)
+  }
+})
+
+test('input that the application or the message rate keeps back is not waited for', async () => {
+  const { connection, clock } = setup()
+  connection.pauseFor('application')
+  connection.pauseFor('rate')
+  connection.startDraining()
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, false)
+})
+
+test('a consumer that comes while the server leaves gets what was held for it', async () => {
+  const { connection, socket, clock } = setup()
+  connection.holdMessages()
+  socket.peerSends('a').peerSends('b')
+  connection.startDraining()
+  connection.readInput()
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  const seen: Message[] = []
+  const messages = connection.messages()
+  await clock.run(100)
+  for await (const message of messages) seen.push(message)
+  assert.deepEqual([seen, connection.working], [['a', 'b'], false])
+})
+
+test('when we close, what is queued is dropped and counted', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  socket.peerSends('a').peerSends('b')
+  await clock.flush()
+  connection.end('drain', 1012, '')
+  assert.deepEqual(await messages.next(), DONE)
+  socket.peerAnswers()
+  await clock.flush()
+  assert.equal((await connection.closed).dropped, 2)
+})
+
+test('when the client closes, what it sent before is delivered, also after closed', async () => {
+  const { host, connection, socket } = setup()
+  const messages = connection.messages()
+  socket.peerSends('a').peerSends('b')
+  const { dropped } = await host.leave({ connection, socket })
+  assert.equal(connection.state, 'closed')
+  const seen: Message[] = []
+  for await (const message of messages) seen.push(message)
+  assert.deepEqual([seen, dropped, host.leftovers], [['a', 'b'], 0, 0])
+})
+
+test('a consumer that waits is released when the client vanishes', async () => {
+  const { connection, socket, clock } = setup()
+  const end = connection.messages().next()
+  socket.rawGone()
+  await clock.flush()
+  assert.deepEqual(await end, DONE)
+})
+
+for (const state of ['closing', 'closed'] as const) {
+  test(`messages() of a connection that is ${state} ends at once`, async () => {
+    const { connection } = setup()
+    connection.end('drain', 1012, '')
+    if (state === 'closed') connection.socketClosed()
+    assert.deepEqual(await connection.messages().next(), DONE)
+  })
+}
+
+test('a full queue does not hide the peer\'s answer to our close frame', async () => {
+  const { connection, socket, clock } = setup()
+  connection.messages({ highWaterMark: 10 })
+  socket.peerSends('x'.repeat(100))
+  await clock.flush()
+  assert.equal(socket.paused, true)
+  void connection.close()
+  socket.peerAnswers()
+  await clock.flush()
+  assert.equal((await connection.closed).clean, true)
+})
+
+test('a consumer that catches up on a closing connection does not pause it again', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages({ highWaterMark: 10 })
+  socket.peerSends('x'.repeat(100))
+  await clock.flush()
+  void connection.close()
+  connection.pause()
+  assert.equal(socket.paused, false)
+  await messages.next()
+  assert.equal(socket.paused, false)
+})
+
+test('a raw socket that is gone is not resumed', async () => {
+  const { connection, socket, clock } = setup()
+  connection.defer(() => new Promise(() => {}))
+  socket.rawGone()
+  await clock.flush()
+  const before = socket.calls.length
+  connection.resume()
+  assert.equal(socket.calls.length, before)
+})
+
+test('what a mute connection receives is dropped, counted, and shown to nobody', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  connection.mute()
+  socket.peerSends('a')
+  await clock.flush()
+  assert.deepEqual([socket.delivered, connection.messagesReceived, connection.messagesDropped], [[], 0, 1])
+  connection.stopMessages()
+  assert.deepEqual(await messages.next(), DONE)
+})
+
+test('a message that a listener saw after the consumer has left is not dropped', async () => {
+  const { connection, socket, clock } = setup()
+  const messages = connection.messages()
+  socket.onMessage = () => {}
+  await messages.return!()
+  socket.peerSends('a')
+  await clock.flush()
+  assert.deepEqual([socket.delivered, connection.messagesDropped], [['a'], 0])
+})
+
+// ——— pongs
+
+test('a client whose pongs wait is cut off after two ticks of running time in which it takes nothing', async () => {
+  const { host, connection, socket, clock } = setup()
+  socket.pongsWait = true
+  socket.bytesPending(10_000)
+  connection.pongsWait()
+  connection.pongsWait()
+  await clock.run(99)
+  assert.equal(connection.state, 'open')
+  await clock.run(51)
+  assert.deepEqual([(await connection.closed).cause, host.leftovers], ['slow', 0])
+})
+
+test('a stall is no time in which a client takes no pongs, and one that takes them stays', async () => {
+  const { host, connection, socket, clock } = setup()
+  socket.pongsWait = true
+  connection.pongsWait()
+  clock.stall(60_000)
+  // The timers run first, then what had arrived: the pongs leave.
+  clock.input(() => { socket.pongsWait = false })
+  await clock.run(500)
+  assert.deepEqual([connection.state, host.running.size, clock.pendingTimers], ['open', 0, 0])
+})
+
+test('a client that takes its pongs slowly stays for as long as it does', async () => {
+  const { connection, socket, clock } = setup()
+  socket.pongsWait = true
+  connection.pongsWait()
+  for (let i = 0; i < 20; i++) {
+    socket.bytesWritten += 10
+    await clock.run(50)
+    assert.equal(connection.state, 'open')
+  }
+  await clock.run(300)
+  assert.equal(connection.state, 'closed')
+})
+
+test('a client that takes its pongs slowly and sends pings fast is cut off after two ticks: they would fill the memory', async () => {
+  const { connection, socket, clock } = setup()
+  socket.pongsWait = 3.9
+  connection.pongsWait()
+  for (const waits of [3.9, 4]) {
+    assert.equal(connection.state, 'open')
+    socket.pongsWait = waits
+    for (let i = 0; i < 2; i++) {
+      socket.bytesWritten += 10
+      await clock.run(50)
+    }
+    socket.bytesWritten += 10
+    await clock.run(10)
+  }
+  assert.equal((await connection.closed).cause, 'slow')
+})
+
+test('nothing is kept of pongs that wait when the connection closes', async () => {
+  const { host, connection, socket, clock } = setup()
+  socket.pongsWait = true
+  connection.pongsWait()
+  void connection.close()
+  connection.pongsWait()
+  socket.peerAnswers()
+  await clock.flush()
+  assert.equal(host.leftovers, 0)
+})
+
+// ——— holding
+
+test('a held connection reads nothing until messages() is called', async () => {
+  const { connection, socket, clock } = setup()
+  connection.holdMessages()
+  socket.peerSends('early')
+  await clock.flush()
+  assert.equal(connection.messagesReceived, 0)
+  const messages = connection.messages()
+  await clock.flush()
+  assert.equal((await messages.next()).value, 'early')
+})
+
+test('a held connection that is released reads again, once', async () => {
+  const { connection, socket, clock } = setup()
+  connection.releaseMessages()
+  assert.deepEqual(socket.calls, [])
+  connection.holdMessages()
+  connection.releaseMessages()
+  connection.releaseMessages()
+  assert.deepEqual(socket.calls, ['pause', 'resume'])
+  socket.peerSends('a')
+  await clock.flush()
+  assert.deepEqual(socket.delivered, ['a'])
+})

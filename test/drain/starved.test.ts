@@ -1,0 +1,208 @@
+/**
+ * Drains of processes that get little CPU, or whose application keeps the event loop to itself: `timeout` is a bound all the same.
+ */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import type { DrainReport } from '../../lib/track/drain-report.ts'
+import { CutOff } from '../../lib/drain/cut-off.ts'
+import type { DrainHost } from '../../lib/drain/host.ts'
+import type { CloseFrames } from '../../lib/drain/close-frame.ts'
+import { Pace } from '../../lib/drain/pace.ts'
+import { Turns } from '../../lib/drain/turns.ts'
+import { FIRST_WINDOW, WINDOW, Window } from '../../lib/drain/window.ts'
+import { createRig, seeded } from '../helpers/drain-rig.ts'
+import type { Rig, RigOptions } from '../helpers/drain-rig.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+
+/** What a close frame and the end of a raw socket take, milliseconds of CPU. */
+const COSTS = { frameCost: 0.03, cutCost: 0.03 }
+
+interface Starved {
+  report: DrainReport
+  /** Most CPU time of one turn, milliseconds. */
+  longest: number
+}
+
+/** Drains; `busy` is how long the application is at work in each turn. */
+async function drain (rig: Rig, busy = 0): Promise<Starved> {
+  const { clock } = rig
+  const { turn } = clock
+  let longest = 0
+  let before = clock.cpu()
+  clock.turn = () => {
+    turn.call(clock)
+    longest = Math.max(longest, clock.cpu() - before)
+    if (rig.drain.phase !== 'done') clock.stall(busy)
+    before = clock.cpu()
+  }
+  void rig.start()
+  await clock.run(2 * rig.plan.timeout)
+  return { report: rig.reports[0]!, longest }
+}
+
+function crowded (size: number, share: number, options: RigOptions = {}, peer: 'answers' | 'silent' | 'stuck' = 'answers'): Rig {
+  const rig = createRig({ ...COSTS, ...options })
+  rig.crowd(size, { peer })
+  rig.clock.share = share
+  return rig
+}
+
+for (const [size, share] of [[5_000, 0.1], [2_000, 0.05], [20_000, 1]] as const) {
+  for (const peer of ['answers', 'silent', 'stuck'] as const) {
+    test(`${size} connections of which the peer ${peer}, with ${share * 100} % of the CPU, are drained in time, in turns of 50 ms at most`, async () => {
+      const { report, longest } = await drain(crowded(size, share, {}, peer))
+      assert.ok(report.duration <= report.timeout, `${report.duration} ms`)
+      assert.equal(report.connections.unfinished, 0)
+      assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+    })
+  }
+}
+
+test('8,000 connections are drained in 3 s though the application is at work for 95 of 100 ms, and each is told', async () => {
+  const rig = crowded(8_000, 1, { timeout: 3_000, frameCost: 0.02, cutCost: 0.02 })
+  const { report, longest } = await drain(rig, 95)
+  assert.ok(report.duration <= 3_000, `${report.duration} ms`)
+  assert.equal(rig.frames.length, 8_000)
+  assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+})
+
+test('where there is no time for close frames they are given up, and the drain ends in time', async () => {
+  // Frames and ends take 6 s of the 5, ends alone 3 s.
+  const rig = crowded(1_000, 0.01, { timeout: 5_000 }, 'silent')
+  const { report } = await drain(rig)
+  assert.ok(report.duration <= 5_500, `${report.duration} ms`)
+  assert.equal(report.connections.unfinished, 0)
+  assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames`)
+})
+
+test('a process with time enough closes everyone in full, however little CPU it has', async () => {
+  const { report } = await drain(crowded(2_000, 0.05, { timeout: 60_000 }))
+  assert.equal(report.connections.clean, 2_000)
+})
+
+test('cleanups that hang are given up in turns of 50 ms at most', async () => {
+  const rig = createRig({ timeout: 1_000 })
+  let given = 0
+  rig.host.events.on('closed', () => { rig.clock.stall(0.1) })
+  for (const { connection } of rig.crowd(3_000)) {
+    connection.defer(() => {
+      given++
+      return new Promise(() => {})
+    })
+  }
+  const { report, longest } = await drain(rig)
+  assert.equal(given, 3_000)
+  assert.equal(report.cleanups.abandoned.length, 3_000)
+  assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+})
+
+// ——— the pace
+
+const waiting = (size: number) => Array.from({ length: size }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection)
+
+test('answers that are slow because others have the CPU leave the window as it is', () => {
+  const clock = new FakeClock()
+  const sent: ManagedConnection[] = []
+  const pace = new Pace(clock, seeded(1), () => true, (connection) => { sent.push(connection) })
+  pace.start(0, Infinity)
+  pace.add(waiting(2_000))
+  const turn = (): number => {
+    for (const connection of sent.splice(0)) {
+      clock.stall(0.03)
+      pace.answered(connection)
+    }
+    pace.pump()
+    return sent.length
+  }
+  assert.equal(turn(), FIRST_WINDOW)
+  clock.share = 0.02
+  assert.deepEqual(Array.from({ length: 4 }, turn), [WINDOW, WINDOW, WINDOW, WINDOW])
+})
+
+test('answers that take long keep places from being free before they can be read', () => {
+  const clock = new FakeClock()
+  const window = new Window<number>(clock)
+  const start = clock.now()
+  window.open(start)
+  for (let i = 0; i < FIRST_WINDOW; i++) window.add(i, start)
+  window.answered(0)
+  clock.stall(20)
+  window.open(clock.now())
+  assert.equal(window.freeAt(clock.now()), start + 40)
+})
+
+test('CPU time that other threads use is not that of the answers', () => {
+  const clock = new FakeClock()
+  const window = new Window<number>(clock)
+  window.open(clock.now())
+  for (let i = 0; i < FIRST_WINDOW; i++) window.add(i, clock.now())
+  window.answered(0)
+  // Four threads at work for 5 ms.
+  clock.share = 4
+  clock.stall(20)
+  window.open(clock.now())
+  assert.equal(window.freeAt(clock.now()), null)
+})
+
+test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 15 ms at most', () => {
+  for (const [crowd, work, needed] of [[18_500, 95, 330], [5_000, 100, 91]] as const) {
+    const clock = new FakeClock()
+    let most = 0
+    let sent = 0
+    const pace = new Pace(clock, seeded(1), () => true, () => {
+      sent++
+      clock.stall(0.03)
+    })
+    const until = clock.now() + 5_600
+    pace.start(0, until)
+    pace.add(waiting(crowd))
+    while (pace.queued > 0) {
+      const before = sent
+      const startedAt = clock.now()
+      pace.pump()
+      most = Math.max(most, sent - before)
+      assert.ok(clock.now() - startedAt <= 15.1)
+      clock.stall(work)
+    }
+    assert.ok(clock.now() - work <= until, `${crowd} with ${work} ms: ${clock.now() - until} ms late`)
+    assert.ok(most <= 2 * needed, `${most} in one turn`)
+  }
+})
+
+// ——— what is expected
+
+test('what cutting off will take follows from turns: their length, and how much CPU they get', () => {
+  const expected = (share: number, other: number) => {
+    const clock = new FakeClock()
+    const turns = new Turns(clock)
+    clock.share = share
+    for (let i = 0; i < 50; i++) {
+      turns.begin()
+      clock.stall(2)
+      turns.end(100, true, clock.now())
+      clock.stall(other)
+    }
+    turns.begin()
+    return turns.toCut(1_000, 15)
+  }
+  const atRest = expected(1, 0)
+  assert.ok(atRest >= 30 && atRest <= 80, `${atRest}`)
+  const starved = expected(0.1, 0)
+  assert.ok(starved >= 5 * atRest && starved <= 10 * atRest, `${starved}`)
+  // 1,000 are cut off in three turns.
+  const busy = expected(1, 95)
+  assert.ok(busy >= 100 && busy <= 400, `${busy}`)
+})
+
+test('cutting off begins in time for those whose raw sockets are there', () => {
+  const host = { registry: { size: 10, gone: 4 } } as unknown as DrainHost
+  const pace = { toCut: (count: number) => 10 * count } as unknown as Pace
+  const moments = { graceEnd: 0, lastFrameAt: 0, cutAt: 950, endAt: 1_000 }
+  assert.equal(new CutOff(host, pace, {} as CloseFrames).at(moments), 1_000 - 1.25 * 60)
+  assert.equal(new CutOff(host, { toCut: () => 1 } as unknown as Pace, {} as CloseFrames).at(moments), 950)
+})
+
+test('before anything was measured a few are expected to take no time', () => {
+  assert.ok(new Turns(new FakeClock()).toCut(100, 15) < 10)
+})

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { DrainSuppression } from '../../lib/drain/suppression.ts'
+
+const [alice, bob] = [{}, {}] as [ManagedConnection, ManagedConnection]
+
+test('a message to another connection is suppressed in code of a closed one, in its asynchronous part too', async () => {
+  const suppression = new DrainSuppression()
+  assert.equal(suppression.applies(bob), false)
+  const later = suppression.call(alice, async () => {
+    assert.equal(suppression.applies(bob), true)
+    assert.equal(suppression.applies(null), true)
+    assert.equal(suppression.applies(alice), false)
+    await new Promise((resolve) => { setImmediate(resolve) })
+    return suppression.applies(bob)
+  })
+  assert.equal(suppression.applies(bob), false)
+  assert.equal(await later, true)
+  assert.equal(suppression.end(), 3)
+})
+
+test('after its end nothing is suppressed', async () => {
+  const suppression = new DrainSuppression()
+  let go!: () => void
+  const later = suppression.call(alice, async () => {
+    await new Promise<void>((resolve) => { go = resolve })
+    return suppression.applies(bob)
+  })
+  assert.equal(suppression.end(), 0)
+  go()
+  assert.equal(await later, false)
+})

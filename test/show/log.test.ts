@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { Connection } from '../../lib/connection/connection.ts'
+import type { LifecycleOptions } from '../../lib/options/options.ts'
+import { logEvents } from '../../lib/show/log.ts'
+import { LineBudget } from '../../lib/base/line-budget.ts'
+import { LogGate } from '../../lib/base/log-gate.ts'
+import type { LoggedReport } from '../../lib/show/logged-report.ts'
+import { createJob } from '../helpers/drain-rig.ts'
+import { createTracker } from '../helpers/tracker-rig.ts'
+import type { LogLine, TrackerRig } from '../helpers/tracker-rig.ts'
+
+function createLogged (options: LifecycleOptions = {}, level?: string): TrackerRig {
+  const rig = createTracker(options, level)
+  logEvents(rig.tracker, rig.log, new LogGate(rig.clock, rig.log, rig.budget), rig.budget)
+  return rig
+}
+
+test('a drain is three lines at info', async () => {
+  const { tracker, open, clock, lines } = createLogged({}, 'info')
+  open()
+  open()
+  const drained = tracker.startDrain('SIGTERM')
+  await clock.flush()
+  const report = await drained
+  assert.deepEqual(lines, [
+    { level: 'info', bindings: {}, fields: { trigger: 'SIGTERM', connections: 2, timeout: 8_000 }, message: 'draining sockets' },
+    { level: 'info', bindings: {}, fields: { connections: 2 }, message: 'no new sockets; closing those that are open' },
+    { level: 'info', bindings: {}, fields: { report }, message: 'sockets drained' }
+  ])
+})
+
+test('the second line of a drain comes when settling is over', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
+  open()
+  void tracker.drain()
+  await clock.run(1_999)
+  assert.deepEqual(messages('info'), ['draining sockets'])
+  await clock.run(1)
+  assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain of nobody is told at debug only', async () => {
+  const { tracker, messages } = createLogged()
+  await tracker.drain()
+  assert.deepEqual(messages('info'), [])
+  assert.deepEqual(messages('debug'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain of nobody, during which somebody came, is told at info', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
+  void tracker.drain()
+  await clock.run(1_000)
+  open()
+  await clock.run(1_000)
+  assert.equal(tracker.state, 'drained')
+  assert.ok(messages('info').includes('sockets drained'))
+})
+
+test('progress of a drain is a line every 5 s', async () => {
+  const { tracker, open, clock, lines, messages } = createLogged({ drain: { timeout: 20_000, settleDelay: 4_000 } }, 'info')
+  const { connection } = open()
+  void connection.track(createJob().promise)
+  connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(20_000)
+  const progress = lines.filter(({ fields }) => 'progress' in fields)
+  assert.deepEqual(progress.map(({ level, message }) => [level, message]), progress.map(() => ['info', 'draining sockets']))
+  const elapsed = progress.map(({ fields }) => (fields.progress as { elapsed: number }).elapsed)
+  assert.equal(elapsed.length, 3)
+  for (const [i, at] of elapsed.entries()) assert.ok(at >= 5_000 * (i + 1) && at <= 5_000 * (i + 1) + 250 * (i + 1), `${elapsed}`)
+  assert.equal(messages('info').length, 6)
+})
+
+test('a long drain has eight lines of progress at most', async () => {
+  const { tracker, open, clock, lines } = createLogged({ drain: { timeout: 600_000 } }, 'info')
+  open().connection.defer(() => new Promise(() => {}))
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(600_000)
+  const progress = lines.filter(({ fields }) => 'progress' in fields)
+  assert.ok(progress.length >= 3 && progress.length <= 8, `${progress.length}`)
+})
+
+/** Bytes of a line as pino writes it, but for its own fields. */
+const lengthOf = ({ bindings, fields, message }: object & LogLine) => Buffer.byteLength(JSON.stringify({ ...bindings, ...fields, msg: message }))
+
+test('a drain logs 20 lines of 4 KB at most, however much goes wrong in it, and says what it did not log', async () => {
+  const { tracker, open, clock, lines } = createLogged({
+    drain: { timeout: 60_000, reason: () => { throw new Error('no reason') } },
+    cleanupTimeout: 1_000,
+    onDrain: () => { throw new Error('not now') }
+  }, 'info')
+  tracker.on('closed', () => { throw new Error('listener') })
+  for (let i = 0; i < 1_000; i++) {
+    const { connection } = open({ route: `/${'long'.repeat(50)}` })
+    connection.defer(function release () { return new Promise(() => {}) })
+    connection.defer(() => { throw new Error('broken') })
+    void connection.track(Promise.reject(new Error('lost'))).catch(() => {})
+  }
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(60_000)
+  const report = await tracker.drain()
+  assert.equal(report.cleanups.abandoned.length, 1_000, 'the report has them all')
+  assert.ok(lines.length <= 20, `${lines.length} lines`)
+  const longest = Math.max(...lines.map(lengthOf))
+  assert.ok(longest <= 4_096, `${longest} bytes`)
+  const logged = lines.at(-1)!.fields['report'] as LoggedReport
+  assert.equal(logged.cleanups.abandoned.length + logged.cleanups.notShown!, 1_000)
+  const suppressed = lines.at(-2)!.fields['suppressed'] as Record<string, number>
+  const told = (message: string) => (suppressed[message] ?? 0) + lines.filter((line) => line.message === message).length
+  for (const message of ['cleanup failed', 'cleanup given up: it did not settle in time', 'tracked work failed']) assert.equal(told(message), 1_000, message)
+  for (const message of ['onDrain failed', 'drain.reason failed', 'listener of "closed" failed']) assert.equal(told(message), 1_001, message)
+})
+
+test('before and after a drain every line is logged', async () => {
+  const { tracker, open, clock, messages } = createLogged({}, 'info')
+  const fail = async () => {
+    for (let i = 0; i < 20; i++) void open().connection.track(Promise.reject(new Error('lost'))).catch(() => {})
+    await clock.flush()
+  }
+  await fail()
+  assert.equal(messages('warn').length, 20)
+  void tracker.drain()
+  await clock.run(8_000)
+  await fail()
+  assert.equal(messages('warn').length, 40)
+})
+
+test('a drain that is over has no progress line at its end', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 5_000 } }, 'info')
+  open().connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(5_000)
+  assert.equal(tracker.state, 'drained')
+  assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
+})
+
+test('a drain that lasts less than 5 s has no progress line', async () => {
+  const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 4_900 } }, 'info')
+  open({ peer: 'silent' }).connection.defer(() => new Promise(() => {}))
+  void tracker.drain()
+  await clock.run(4_900)
+  assert.equal(tracker.state, 'drained')
+  assert.equal(messages('info').length, 3)
+})
+
+test('opens and closes are told at debug', async () => {
+  const { tracker, open, clock, lines } = createLogged()
+  const { connection, socket } = open({ route: '/chat' })
+  socket.peerCloses(1001, 'bye')
+  await clock.flush()
+  assert.deepEqual(lines, [
+    { level: 'debug', bindings: {}, fields: { connection: connection.id, route: '/chat' }, message: 'socket open' },
+    { level: 'debug', bindings: {}, fields: { connection: connection.id, record: tracker.history[0] }, message: 'socket closed' }
+  ])
+})
+
+test('at info opens and closes are not told, nor put together', async () => {
+  const { tracker, log, open, clock } = createTracker({}, 'info')
+  let called = 0
+  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogGate(clock, log), new LineBudget())
+  open().socket.rawGone()
+  await clock.flush()
+  assert.equal(called, 0)
+})
+
+test('at trace they are told as well', async () => {
+  const { open, messages } = createLogged({}, 'trace')
+  open()
+  assert.deepEqual(messages('debug'), ['socket open'])
+})
+
+test('no line has an owner, an address or what a client may write', async () => {
+  const { tracker, open, clock, lines } = createLogged({ drain: { settleDelay: 100 } }, 'trace')
+  open({ owner: 'ann', ip: '192.0.2.1' }).socket.peerCloses(4_000, 'a\nforged line \u001b[31m')
+  open({ owner: 'ann', ip: '192.0.2.1' }).connection.defer(() => new Promise(() => {}))
+  await clock.flush()
+  void tracker.drain()
+  await clock.run(8_000)
+  const text = JSON.stringify(lines.map(({ bindings, fields, message }) => ({ bindings, fields, message })))
+  assert.doesNotMatch(text, /ann|192\.0\.2\.1/)
+  for (const { fields } of lines) {
+    const reason = (fields.record as { reason?: string } | undefined)?.reason ?? ''
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    assert.doesNotMatch(reason, /[\u0000-\u001f]/)
+  }
+})
+
+test('closes by a policy are told at warn with id, route and duration, and never more than the gate lets pass', async () => {
+  const rig = createLogged({ heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const pairs = Array.from({ length: 60 }, () => rig.open({ peer: 'silent', route: '/feed', owner: 'ann', ip: '10.0.0.1' }))
+  await rig.clock.run(5_000)
+  const warned = rig.lines.filter(({ level }) => level === 'warn')
+  assert.ok(warned.length > 0 && warned.length < pairs.length, `${warned.length} lines`)
+  const [first] = warned
+  assert.equal(first?.message, 'a peer was dead and its socket was destroyed')
+  assert.deepEqual(Object.keys(first?.fields ?? {}).sort(), ['connection', 'duration', 'route'])
+  assert.equal(first?.fields['route'], '/feed')
+  assert.doesNotMatch(JSON.stringify(warned), /ann|10\.0\.0\.1/)
+})
+
+for (const [what, message, act] of [
+  ['idle', 'an idle socket was closed', (connection: Connection) => { connection.idleTimeout = 100 }],
+  ['expired', 'a socket was closed: its session has expired', (connection: Connection) => { connection.expiresAt = 2e11 }],
+  ['lifetime', 'a socket was closed at the end of its lifetime', (connection: Connection) => { connection.maxLifetime = 1 }]
+] as const) {
+  test(`a close with cause ${what} is told at warn`, async () => {
+    const rig = createLogged()
+    const { connection } = rig.open()
+    act(connection)
+    await rig.clock.run(1_000)
+    assert.deepEqual([connection.state, rig.messages('warn')], ['closed', [message]])
+  })
+}
+
+test('closes by a client, the application or the network are no warning', async () => {
+  const rig = createLogged()
+  rig.open().socket.peerCloses(1000)
+  void rig.open().connection.close()
+  rig.open().socket.rawGone()
+  await rig.clock.run(1_000)
+  assert.deepEqual([rig.tracker.size, rig.messages('warn')], [0, []])
+})
