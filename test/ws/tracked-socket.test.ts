@@ -179,7 +179,8 @@ test('a client that resets TCP has vanished', async (t) => {
 })
 
 test('a close frame that is still being inflated when TCP ends counts as the client’s', async (t) => {
-  const app = await start(t, { options: { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } } }, (app) => {
+  // A busy machine may take seconds to inflate it: no deadline decides here.
+  const app = await start(t, { closeTimeout: 60_000, drain: { timeout: 90_000 }, options: { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } } }, (app) => {
     app.get('/', { websocket: true }, () => {})
   })
   const raw = await rawConnect(t, app, '/', { 'Sec-WebSocket-Extensions': 'permessage-deflate' })
