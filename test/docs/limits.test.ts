@@ -16,8 +16,8 @@ function numberIn (cell: string | undefined): number {
   return Number(/[\d.,]+/.exec(cell ?? '')![0].replaceAll(',', ''))
 }
 
-test('docs/explanation/limits.md names every policy that can only observe, and no other', () => {
-  const named = tables(document, 'policy', 'what it would do', 'to whom').flatMap((row) => [...row.policy!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
+test('docs/guides/limits.md names every policy that can only observe, and no other', () => {
+  const named = tables(readDocument('docs/guides/limits.md'), 'policy', 'what it would do', 'to whom').flatMap((row) => [...row.policy!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
   assert.deepEqual(named.toSorted(), [...POLICIES].toSorted())
 })
 

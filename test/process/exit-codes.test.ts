@@ -1,5 +1,5 @@
 /**
- * Each row of docs/guides/deploy.md's table of exit codes, with a real process.
+ * Each row of docs/reference/signals.md's table of exit codes, with a real process.
  */
 import assert from 'node:assert/strict'
 import { constants } from 'node:os'
@@ -106,9 +106,9 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
   ]
 }
 
-const documented = tables(readDocument('docs/guides/deploy.md'), 'what happens', 'exit code')
+const documented = tables(readDocument('docs/reference/signals.md'), 'what happens', 'exit code')
 
-test('docs/guides/deploy.md has the exit codes that are tried here, and no others', () => {
+test('docs/reference/signals.md has the exit codes that are tried here, and no others', () => {
   assert.deepEqual(documented.map((row) => row['what happens']), Object.keys(SCENARIOS))
 })
 
