@@ -44,6 +44,7 @@ export class Deadlines {
   readonly #origin: number
   readonly #onTick = () => { this.#advance() }
   #looked = 0
+  #dueTick = 0
   #size = 0
   #timer: Timer | null = null
   #slicing = false
@@ -66,6 +67,11 @@ export class Deadlines {
   /** Ticks that have passed. */
   get ticks (): number {
     return Math.floor(this.#elapsed() / TICK)
+  }
+
+  /** Tick up to which deadlines are called: input that had arrived by then was read, later input may not be. */
+  get dueTick (): number {
+    return this.#dueTick
   }
 
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
@@ -111,7 +117,13 @@ export class Deadlines {
   #advance (): void {
     this.#timer = null
     this.#slicing = true
-    // Timers run before the poll for input: after a stall, what would have moved a deadline may wait there unread.
+    this.#sliceAfterInput()
+  }
+
+  #sliceAfterInput (): void {
+    // Timers run before the poll for input: after a stall, what would have moved a deadline may wait there unread. A
+    // callback of the poll may take long, too: what comes due meanwhile waits for the next poll.
+    this.#dueTick = this.ticks
     this.#clock.setImmediate(() => this.#slice())
   }
 
@@ -121,7 +133,7 @@ export class Deadlines {
       done = this.#work()
     } finally {
       // Also when a callback threw: the others are due all the same.
-      if (!done) this.#clock.setImmediate(() => this.#slice())
+      if (!done) this.#sliceAfterInput()
     }
     if (!done) return
     this.#slicing = false
@@ -131,7 +143,7 @@ export class Deadlines {
   /** Calls what is due; false when the slice was over first. */
   #work (): boolean {
     const until = this.#clock.now() + SLICE
-    const now = this.ticks
+    const now = this.#dueTick
     // A stall longer than one turn of the wheel makes every slot due once, not once a turn.
     if (now - this.#looked > SLOTS) this.#looked = now - SLOTS
     while (this.#size > 0 && this.#looked < now) {

@@ -54,8 +54,8 @@ export class Idle implements Pick<Timekeeper, 'idleTimeoutSet' | 'idleDue'> {
     const timeout = idle.timeout as number
     // Its messages are not read at present.
     if (transport.isPaused(connection.socket)) return running.set(idle, timeout)
-    // The message came at the end of its tick, for all we know, and a stall may have counted for one more.
-    const left = timeout - (running.ticks - idle.lastMessageTick - 2) * TICK
+    // The message may have come at the end of its tick.
+    const left = timeout - (running.dueTick - idle.lastMessageTick - 1) * TICK
     if (left > 0) return running.set(idle, left)
     if (!enforcement.allows('idle', 'close', connection)) return running.set(idle, timeout)
     connection.end('idle', CAUSE_CODES.idle, REASON)

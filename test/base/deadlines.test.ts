@@ -220,6 +220,25 @@ test('after a stall input is read before a deadline fires, so that it can still 
   assert.deepEqual(names(), ['idle'])
 })
 
+test('what comes due while a callback of the poll takes long fires after the next poll, so that input can still move it', () => {
+  const { clock, deadlines, names, make } = setup()
+  const [due, moved] = [make('due'), make('moved')]
+  deadlines.set(due, 1000)
+  deadlines.set(moved, 1000 + TICK)
+  clock.tick(999)
+  clock.pass(1)
+  clock.input(() => {
+    clock.stall(500)
+    clock.input(() => { deadlines.set(moved, 1000) })
+  })
+  clock.turn()
+  assert.deepEqual(names(), ['due'])
+  clock.tick(999)
+  assert.deepEqual(names(), ['due'])
+  clock.tick(1 + TICK)
+  assert.deepEqual(names(), ['due', 'moved'])
+})
+
 test('thousands that are due at once are worked off in slices, input in between', () => {
   const { clock, deadlines, names } = setup()
   const input: number[] = []

@@ -123,7 +123,7 @@ const GUARDS: readonly Sabotage[] = [
   {
     invariant: NOTHING_THROWS,
     what: 'a logger that throws is not guarded',
-    begin: () => ({ parts: { log: badLog(new Random(1)) } })
+    begin: () => ({ parts: { log: badLog(new Random(2)) } })
   },
   {
     invariant: CONTEXTS,
