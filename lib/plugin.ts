@@ -34,6 +34,12 @@ import { isLastRequest } from './http/http-sockets.ts'
 import { UpgradeTurn } from './http/upgrade-turn.ts'
 import { wsTransport } from './ws/transport.ts'
 
+/** Versions of Fastify that the tests run under. */
+const FASTIFY = '5.x || 6.x'
+
+/** @fastify/websocket 11 itself, without the range that it declares: Fastify 5 alone, although it works under 6. */
+const websocket = fp((app: FastifyInstance, options: WebsocketPluginOptions, done: () => void) => { fastifyWebsocket(app, options, done) }, { fastify: FASTIFY, name: '@fastify/websocket' })
+
 /** An instance that has @fastify/under-pressure. */
 type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }
 
@@ -86,7 +92,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
-    await app.register(fastifyWebsocket, {
+    await app.register(websocket, {
       ...options.websocket,
       // A wrong one is passed on: @fastify/websocket refuses it in its own words.
       ...(preClose === undefined || typeof preClose === 'function' ? { preClose: (done: () => void) => { void closeGates.begin(); done() } } : {}),
@@ -201,7 +207,7 @@ function secondaryServers (root: FastifyInstance): Array<FastifyInstance['server
 
 /** The plugin. */
 export const plugin = fp(lifecycle, {
-  fastify: '5.x',
+  fastify: FASTIFY,
   name: 'fastify-websocket-lifecycle'
 })
 

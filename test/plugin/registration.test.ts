@@ -462,8 +462,31 @@ test('the plan is logged at the start', async (t) => {
 
 test('the plugin names itself and its Fastify', () => {
   const meta = (plugin as unknown as Record<symbol, unknown>)[Symbol.for('plugin-meta')]
-  assert.deepEqual(meta, { fastify: '5.x', name: 'fastify-websocket-lifecycle' })
+  assert.deepEqual(meta, { fastify: '5.x || 6.x', name: 'fastify-websocket-lifecycle' })
 })
+
+/** Registers the plugin in an application that says it is this version of Fastify. */
+async function registerUnder (t: TestContext, version: string): Promise<void> {
+  const app = bareApp(t)
+  Object.defineProperty(app, 'version', { value: version })
+  await app.register(plugin)
+}
+
+for (const version of ['5.0.0', '5.12.8', '6.0.0-alpha.4', '6.0.0', '6.7.1']) {
+  test(`the plugin and its @fastify/websocket accept Fastify ${version}`, async (t) => {
+    await registerUnder(t, version)
+  })
+}
+
+for (const version of ['4.29.1', '7.0.0']) {
+  test(`the plugin refuses Fastify ${version}`, async (t) => {
+    await assert.rejects(registerUnder(t, version), (error: Error & { code: string }) => {
+      assert.equal(error.code, 'FST_ERR_PLUGIN_VERSION_MISMATCH')
+      assert.match(error.message, /fastify-websocket-lifecycle/)
+      return true
+    })
+  })
+}
 
 test('other plugins may depend on it by name', async (t) => {
   const app = bareApp(t)
