@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
+import { LogController } from 'fastify'
 import WebSocket from 'ws'
 import { connect, maskedFrame, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
@@ -133,7 +134,7 @@ test('clients of which `owner` throws and that do not answer are bounded, too', 
 
 // Fastify's own request log asks for the address, which throws where there is no socket.
 test('injectWS under limits works behind a trusted proxy, too', async (t) => {
-  const { app } = await serve(t, { limits: { perAddress: { max: 5 } } }, { fastify: { trustProxy: true, disableRequestLogging: true } })
+  const { app } = await serve(t, { limits: { perAddress: { max: 5 } } }, { fastify: { trustProxy: true, logController: new LogController({ disableRequestLogging: true }) } })
   const client = await app.injectWS('/')
   assert.equal(app.sockets.size, 1)
   client.terminate()

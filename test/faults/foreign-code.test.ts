@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { LogController } from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Connection, LifecycleEvents, LifecycleOptions } from '../../lib/index.ts'
@@ -88,7 +89,7 @@ const SEAMS: Record<string, Seam> = {
     fastify: (fail) => {
       const log: Record<string, unknown> = { level: 'debug', broken: false }
       for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal']) log[level] = () => log.broken ? fail() : undefined
-      return { logger: undefined, loggerInstance: Object.assign(log, { silent () {}, child: () => log.broken ? fail() : log }) as never, disableRequestLogging: true }
+      return { logger: undefined, loggerInstance: Object.assign(log, { silent () {}, child: () => log.broken ? fail() : log }) as never, logController: new LogController({ disableRequestLogging: true }) }
     },
     options: () => ({ cleanupTimeout: 50 }),
     handler: (socket, connection) => {
