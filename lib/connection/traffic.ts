@@ -74,7 +74,9 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
     if (work !== undefined) return work.name
     if (this.consumed) return 'messages()'
     if (this.readsInput) return 'unread input'
-    return this.host.transport.messageListeners(this.socket).map(nameOf).join(', ')
+    const names = this.host.transport.messageListeners(this.socket).map(nameOf)
+    // One that was added with `once` is removed by now.
+    return names.length === 0 ? 'message listener' : names.join(', ')
   }
 
   /** Counts a promise as work until it has settled. */

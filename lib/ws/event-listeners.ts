@@ -36,9 +36,11 @@ export function unwrapListener (listener: unknown): unknown {
   return typeof listener === 'function' ? originals.get(listener) ?? listener : listener
 }
 
-/** The listener that the application has given: ws puts those of `addEventListener` into a function of its own, under a symbol. */
+/**
+ * The listener that the application has given, which may be an object with `handleEvent`: ws puts those of `addEventListener`
+ * into a function of its own, under a symbol.
+ */
 export function givenListener (listener: Function): Function {
   const key = Object.getOwnPropertySymbols(listener).find(({ description }) => description === 'kListener')
-  const inner = unwrapListener(key === undefined ? listener : (listener as unknown as Record<symbol, unknown>)[key])
-  return typeof inner === 'function' ? inner : listener
+  return unwrapListener(key === undefined ? listener : (listener as unknown as Record<symbol, unknown>)[key]) as Function
 }

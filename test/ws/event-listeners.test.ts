@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { turn } from '../helpers/records.ts'
 import { connect, start, until } from '../helpers/server.ts'
 
@@ -203,21 +204,22 @@ for (const [what, scenario] of Object.entries(scenarios)) {
   })
 }
 
-const listeners: Array<[string, (socket: WebSocket, listener: () => Promise<void>) => void]> = [
-  ["on('message')", (socket, listener) => { socket.on('message', listener) }],
-  ["once('message')", (socket, listener) => { socket.once('message', listener) }],
-  ["addEventListener('message')", (socket, listener) => { socket.addEventListener('message', listener) }],
-  ['onmessage', (socket, listener) => { socket.onmessage = listener }],
-  ['handleEvent', (socket, listener) => { socket.addEventListener('message', { handleEvent: listener } as never) }]
+const listeners: Array<[what: string, name: string, add: (socket: WebSocket, listener: () => Promise<void>) => void]> = [
+  ["on('message')", 'answer', (socket, listener) => { socket.on('message', listener) }],
+  ["once('message')", 'message listener', (socket, listener) => { socket.once('message', listener) }],
+  ["addEventListener('message')", 'answer', (socket, listener) => { socket.addEventListener('message', listener) }],
+  ['onmessage', 'answer', (socket, listener) => { socket.onmessage = listener }],
+  ['handleEvent', 'anonymous', (socket, listener) => { socket.addEventListener('message', { handleEvent: listener } as never) }],
+  ['handleEvent of an object with a name', 'chat', (socket, listener) => { socket.addEventListener('message', { name: 'chat', handleEvent: listener } as never) }]
 ]
 
-for (const [what, add] of listeners) {
-  test(`the promise of ${what} is work that a drain waits for`, async (t) => {
+for (const [what, name, add] of listeners) {
+  test(`the promise of ${what} is work that a drain waits for, named "${name}"`, async (t) => {
     let finish!: () => void
     const work = new Promise<void>((resolve) => { finish = resolve })
     const app = await start(t, {}, (app) => {
       app.get('/', { websocket: true }, (socket) => {
-        add(socket, async () => {
+        add(socket, async function answer () {
           await work
           socket.send('result')
         })
@@ -226,6 +228,7 @@ for (const [what, add] of listeners) {
     const client = await connect(t, app, '/')
     client.socket.send('go')
     await until(() => app.sockets.stats().working === 1)
+    assert.equal((app.sockets.list()[0] as ManagedConnection).workName, name)
     const grace = new Promise<void>((resolve) => {
       app.sockets.on('progress', ({ phase }) => { if (phase === 'grace') resolve() })
     })
