@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import test from 'node:test'
-import { anchors, documents, exists, readDocument, relativeLinks } from './markdown.ts'
+import { anchors, documents, exists, readDocument, relativeLinks, ROOT } from './markdown.ts'
 
 test('relative links lead to files of the project', () => {
   const links = documents().flatMap(relativeLinks)
@@ -21,4 +22,14 @@ test('every document of docs/ is linked from its index, which the README links',
   const linked = linkedFrom(INDEX)
   assert.ok(linkedFrom('README.md').has(INDEX))
   assert.deepEqual(documents().map(({ path }) => path).filter((path) => path.startsWith('docs/') && path !== INDEX && !linked.has(path)), [])
+})
+
+test('relative links of the documents that npm packs lead to files that it packs', () => {
+  // --ignore-scripts: prepack would build.
+  const output = execFileSync('npm pack --dry-run --json --ignore-scripts', { cwd: ROOT, encoding: 'utf8', shell: true, stdio: ['ignore', 'pipe', 'ignore'] })
+  const [{ files }] = JSON.parse(output) as [{ files: Array<{ path: string }> }]
+  const packed = new Set(files.map(({ path }) => path))
+  const links = documents().filter(({ path }) => packed.has(path)).flatMap(relativeLinks)
+  assert.ok(links.length > 10)
+  assert.deepEqual(links.filter(({ path }) => !packed.has(path)).map(({ place, target }) => `${place}: ${target}`), [])
 })
