@@ -1,11 +1,11 @@
 /**
- * Rows of the results as they are needed for tables and charts: by metric and candidate, over all sizes. Pure.
+ * Rows of the results for tables and charts: by metric and candidate, over all sizes. Pure.
  */
 import { figure } from './charts.ts'
 import type { Bar, Line } from './charts.ts'
 import type { Row, ScenarioResult } from './results.ts'
 
-/** The greatest size at which anybody has this metric, or all of `candidates`. */
+/** The greatest size at which any candidate has this metric, or all of `candidates` have it. */
 export function largest (scenario: ScenarioResult, metric: string, candidates: string[] = []): number | undefined {
   const sizes = scenario.sizes.filter(({ rows }) => {
     const found = rows.filter((row) => row.metric === metric).map(({ candidate }) => candidate)
@@ -18,13 +18,13 @@ export function find (scenario: ScenarioResult, candidate: string, metric: strin
   return scenario.sizes.find((size) => size.connections === connections)?.rows.find((row) => row.candidate === candidate && row.metric === metric)
 }
 
-/** At the greatest size at which it was measured. */
+/** The row at the greatest size at which it was measured. */
 export function findLargest (scenario: ScenarioResult | undefined, candidate: string, metric: string): Row | undefined {
   const size = scenario === undefined ? undefined : largest(scenario, metric, [candidate])
   return size === undefined ? undefined : find(scenario!, candidate, metric, size)
 }
 
-/** Everyone who has this metric at its greatest size. */
+/** All candidates that have this metric at its greatest size. */
 export function barsOf (scenario: ScenarioResult, metric: string): Bar[] {
   const connections = largest(scenario, metric)
   return (scenario.sizes.find((size) => size.connections === connections)?.rows ?? [])
@@ -32,7 +32,7 @@ export function barsOf (scenario: ScenarioResult, metric: string): Bar[] {
     .map(({ candidate, median, min, max }) => ({ name: candidate, median, min, max }))
 }
 
-/** Over the sizes; candidates that were measured at one only are left out. */
+/** Lines over the sizes, without candidates that were measured at one size only. */
 export function linesOf (scenario: ScenarioResult, metric: string, candidates: string[]): Line[] {
   return candidates.map((candidate): Line => ({
     name: candidate,

@@ -1,15 +1,15 @@
 /**
- * Writes benchmarks.md, its charts, benchmarks/*.svg, and performance.md in docs/explanation from the results; no figure in
- * them is written by hand.
+ * Writes from the results docs/explanation/benchmarks.md with its charts, benchmarks/*.svg, and the pages made of templates; no
+ * figure in them is written by hand.
  *
  * main.ts does it after a run of everything; `node --import ./scripts/typescript.js benchmarks/report.ts [results.json] [folder]` does it again.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
 import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
-import { fillPerformance } from './performance-page.ts'
+import { fillTemplate, PAGES } from './templates.ts'
 import { profileTable } from './report-profile.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
 import { PARTS } from './results.ts'
@@ -17,7 +17,7 @@ import type { Results, ScenarioResult } from './results.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
-/** Charts of bars: at the greatest size, everyone. */
+/** Bar charts: all candidates, at the greatest size. */
 const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: string, title: string }> }> = [
   { scenario: 'memory', title: 'Heap of an idle connection', panels: [{ metric: 'heap', title: 'bytes a connection' }] },
   {
@@ -39,7 +39,7 @@ const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: str
 
 const SCALING = 'CPU and heap by the number of connections'
 
-/** Charts of lines: a connection's cost at each size; ours, the peers that matter, the floor. */
+/** Line charts: the cost per connection at each size, for this plugin, the relevant peers and the floor. */
 const LINES: Array<{ scenario: string, metric: string, title: string, candidates: string[] }> = [
   { scenario: 'memory', metric: 'heap', title: 'heap, bytes a connection', candidates: ['ours', 'bare', 'ws'] },
   { scenario: 'heartbeat', metric: 'CPU, all idle', title: 'CPU of a beat, µs a connection', candidates: ['ours', 'ws recipe', 'floor'] },
@@ -49,7 +49,7 @@ const LINES: Array<{ scenario: string, metric: string, title: string, candidates
   { scenario: 'echo', metric: 'CPU', title: 'CPU of an echoed message, µs', candidates: ['ours', 'bare', 'floor'] }
 ]
 
-/** The short version: ours against the peer, at the greatest size that both have; a peer of another scenario is not of the same rounds. */
+/** The summary: this plugin beside the peer, at the greatest size that both have. A peer of another scenario is not of the same rounds. */
 const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: string, elsewhere?: { scenario: string, metric: string } }> = [
   { scenario: 'memory', metric: 'heap', text: 'heap of an idle connection', peer: 'bare' },
   { scenario: 'heartbeat', metric: 'CPU, all idle', text: 'CPU of a beat, all idle', peer: 'ws recipe' },
@@ -59,9 +59,9 @@ const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: 
   { scenario: 'broadcast', metric: 'stall, 64 B', text: 'longest stall of a broadcast', peer: 'ws' },
   { scenario: 'close', metric: 'CPU, cooperative', text: 'CPU of closing', peer: 'bare' },
   { scenario: 'close', metric: 'stall, cooperative', text: 'longest stall of closing', peer: 'bare' },
-  { scenario: 'close', metric: 'close(), cooperative', text: 'closing everyone: `app.close()`', peer: 'bare' },
-  { scenario: 'close', metric: 'total, cooperative', text: 'closing everyone: the last client', peer: 'bare' },
-  { scenario: 'close', metric: 'total, 1 % silent', text: 'closing everyone, 1 % silent', peer: 'bare' },
+  { scenario: 'close', metric: 'close(), cooperative', text: 'closing all clients: `app.close()`', peer: 'bare' },
+  { scenario: 'close', metric: 'total, cooperative', text: 'closing all clients: the last client', peer: 'bare' },
+  { scenario: 'close', metric: 'total, 1 % silent', text: 'closing all clients, 1 % silent', peer: 'bare' },
   { scenario: 'close', metric: 'codes, cooperative', text: 'close codes that were read', peer: 'bare' },
   { scenario: 'handshakes', metric: 'CPU', text: 'CPU of a handshake', peer: 'bare' },
   { scenario: 'in-process', metric: 'added to handshake', text: 'added to a handshake, in-process' },
@@ -69,34 +69,37 @@ const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: 
   { scenario: 'in-process', metric: 'added to message, sync listener', text: 'added to a message, in-process' }
 ]
 
-/** Below the short version, where it has their signs. */
+/** Notes below the summary, if it has their marks. */
 const NOTES = [
   '¹ A ratio of two medians: the peer was measured over sockets, in another scenario.',
-  '² The rest of the stall the server waited for a core: clients, and what the kernel does for both sides, ran on the same ones.'
+  '² For the rest of the stall the server waited for a core: the clients and the kernel ran on the same ones.'
 ]
 
-/** Paths of what was written. `folder` is for trials; the default is docs/explanation. */
-export async function writeReport (results: Results, folder = join(ROOT, 'docs/explanation')): Promise<string[]> {
+/** Returns the paths of what it wrote. `folder` is for trials; the default is docs. */
+export async function writeReport (results: Results, folder = join(ROOT, 'docs')): Promise<string[]> {
   const draw = await loadCharts()
   if (draw === null) console.error('No charts in this report: echarts is not installed (npm ci --prefix benchmarks)')
   const charts = draw === null ? new Map<string, string>() : drawCharts(results, draw)
-  const pictures = join(folder, 'benchmarks')
-  if (charts.size > 0) mkdirSync(pictures, { recursive: true })
-  // Of an earlier run; nothing else, whatever folder was given.
-  for (const name of existsSync(pictures) ? readdirSync(pictures) : []) if (name.endsWith('.svg')) rmSync(join(pictures, name))
+  const pictures = join(folder, 'explanation/benchmarks')
+  mkdirSync(pictures, { recursive: true })
+  // Charts of an earlier run are removed, and no other files.
+  for (const name of readdirSync(pictures)) if (name.endsWith('.svg')) rmSync(join(pictures, name))
   const written = [...charts].map(([name, svg]) => write(join(pictures, `${name}.svg`), svg))
-  return [write(join(folder, 'benchmarks.md'), page(results, charts)), ...written, ...writePerformance(results, folder)]
+  return [write(join(folder, 'explanation/benchmarks.md'), page(results, charts)), ...written, ...writePages(results, folder)]
 }
 
-/** Not of results that lack something of what it says. */
-function writePerformance (results: Results, folder: string): string[] {
-  try {
-    const text = fillPerformance(readFileSync(join(import.meta.dirname, 'performance.template.md'), 'utf8'), results)
-    return [write(join(folder, 'performance.md'), text)]
-  } catch (error) {
-    console.error(`No performance.md from these results: ${(error as Error).message}`)
-    return []
-  }
+/** Writes the pages made of templates, except those that need a figure the results lack. */
+function writePages (results: Results, folder: string): string[] {
+  return Object.entries(PAGES).flatMap(([path, template]) => {
+    try {
+      const text = fillTemplate(readFileSync(join(import.meta.dirname, template), 'utf8'), results)
+      mkdirSync(dirname(join(folder, path)), { recursive: true })
+      return [write(join(folder, path), text)]
+    } catch (error) {
+      console.error(`No ${path} from these results: ${(error as Error).message}`)
+      return []
+    }
+  })
 }
 
 function write (path: string, text: string): string {
@@ -104,7 +107,7 @@ function write (path: string, text: string): string {
   return relative(process.cwd(), path)
 }
 
-/** By name; those for which nothing was measured are left out. */
+/** Charts by name, without those that have no figures. */
 function drawCharts ({ scenarios }: Results, draw: Draw): Map<string, string> {
   const charts = new Map<string, string>()
   for (const { scenario, title, panels } of BARS) {
@@ -133,18 +136,18 @@ function page (results: Results, charts: Map<string, string>): string {
     '',
     ...wrap(`Measured on ${machine.date.slice(0, 10)} with \`npm run bench\`, which also wrote this page: Node ${machine.node.slice(1)}, ${machine.kernel}, ${machine.cpu}, ` +
       `${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB. These are the figures of **one machine**, on which server and clients shared the cores. ` +
-      'Yours will have others; ratios travel better than microseconds. To have your own, from a clone: `npm ci && npm run bench`, or ' +
+      'Other machines have other figures; ratios carry over better than microseconds. To measure yours, run `npm ci && npm run bench` in a clone, or ' +
       '`npm run bench -- heartbeat --sizes 1000 --rounds 3` for a part.'),
-    ...existsSync(join(ROOT, 'docs/explanation/performance.md')) ? ['What they mean for a server of yours: [performance.md](performance.md).'] : [],
+    'Their causes are explained in [performance](performance.md); [size a server](../guides/sizing.md) shows how to use them.',
     '',
     ...summary(scenarios),
     '## How it is measured',
     '',
-    ...wrap('Server and clients are processes of their own and talk over loopback; the clients are raw sockets with a minimal parser of frames. ' +
-      'Candidates run in turn within a round, each in a fresh process, and the order moves on from round to round. A figure is the median of ' +
-      'the rounds, with the least and the greatest in brackets. A ratio is the median of the ratios within each round, at the greatest size that ' +
-      'the row has. *Growth* is what it costs at the greatest size, by what it costs at the least. CPU is user and system time of the server\'s process; ' +
-      'over loopback its `write` does much of the receiver\'s work in the kernel, too, which with a network in between it does not.'),
+    ...wrap('Server and clients run in separate processes and communicate over loopback. The clients are raw sockets with a minimal frame parser. ' +
+      'Candidates run in turn within a round, each in a fresh process, in an order that rotates from round to round. A figure is the median of ' +
+      'the rounds, with the minimum and the maximum in brackets. A ratio is the median of the ratios within each round, at the greatest size that ' +
+      'the row has. *Growth* is the cost at the greatest size divided by the cost at the smallest. CPU is user and system time of the server\'s process. ' +
+      'Over loopback its `write` also does much of the receiver\'s work in the kernel, which it does not do over a network.'),
     '',
     '| | |',
     '|---|---|',
@@ -156,7 +159,7 @@ function page (results: Results, charts: Map<string, string>): string {
   return lines.join('\n').trimEnd() + '\n'
 }
 
-/** The short version, of what there is. */
+/** The summary, of the scenarios that were measured. */
 function summary (scenarios: Results['scenarios']): string[] {
   const rows = HEADLINES.flatMap(({ scenario, metric, text, peer, elsewhere }) => {
     const result = scenarios[scenario]
@@ -170,7 +173,7 @@ function summary (scenarios: Results['scenarios']): string[] {
     const connections = size === 0 ? '–' : figure(size!)
     const own = find(result!, 'ours', `${metric}, ${PARTS.own}`, size!)
     const mark = elsewhere !== undefined && other !== undefined ? ' ¹' : ''
-    return [`| ${text}${mark} | ${connections} | ${figure(ours.median)} ${ours.unit}${own === undefined ? '' : `, ${figure(own.median)} at work itself ²`} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
+    return [`| ${text}${mark} | ${connections} | ${figure(ours.median)} ${ours.unit}${own === undefined ? '' : `, ${figure(own.median)} at work ²`} | ${other === undefined ? '–' : `${figure(other.median)} (${peer!})`} | ${ratio(peer)} | ${ratio('floor')} |`]
   })
   if (rows.length === 0) return []
   const notes = NOTES.filter((note) => rows.some((row) => row.includes(note[0]!))).flatMap((note) => [...wrap(note), ''])
@@ -197,7 +200,7 @@ function section (name: string, scenario: ScenarioResult, charts: Map<string, st
   ]
 }
 
-/** What metrics with the same meaning have in common. */
+/** The common part of the names of metrics with the same meaning. */
 function shortName (scenario: string, metric: string, metrics: string[]): string {
   const text = meaning(scenario, metric)
   const same = metrics.filter((other) => meaning(scenario, other) === text)

@@ -1,9 +1,15 @@
 /**
- * docs/explanation/performance.md: its text is performance.template.md, its figures are those of the results. What stands between
- * {{ and }} is an expression over the names and functions below. Pure.
+ * Fills templates with the figures of the results. The text between {{ and }} is an expression over the names and functions
+ * below. Pure.
  */
 import { factor, find, findLargest } from './report-rows.ts'
 import type { Results, Row } from './results.ts'
+
+/** Pages below docs/ made of templates in this folder. */
+export const PAGES: Record<string, string> = {
+  'explanation/performance.md': 'performance.template.md',
+  'guides/sizing.md': 'sizing.template.md'
+}
 
 /** Scenario, candidate and metric of each figure that has a name; at the greatest size at which it was measured. */
 const FIGURES: Record<string, [scenario: string, candidate: string, metric: string]> = {
@@ -60,8 +66,8 @@ function written (value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: 6 })
 }
 
-/** The text with its figures; throws where one was not measured. */
-export function fillPerformance (template: string, { machine, scenarios }: Results): string {
+/** Returns the text with its figures. Throws if one was not measured. */
+export function fillTemplate (template: string, { machine, scenarios }: Results): string {
   const row = (scenario: string, candidate: string, metric: string, size?: number): Row => {
     const result = scenarios[scenario]
     const found = size === undefined || result === undefined ? findLargest(result, candidate, metric) : find(result, candidate, metric, size)
