@@ -46,7 +46,6 @@ export class CutOff {
     const left = registry.snapshot()
     let done = left.length * HEAD_START
     inSlices(clock, left, (connection) => {
-      if (this.givingUp) return
       const now = clock.now()
       const rest = (now - startedAt) * (left.length - done) / done++
       this.#closeFrames.kill(connection, now + rest / MARGIN <= endAt)

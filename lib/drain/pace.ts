@@ -100,7 +100,7 @@ export class Pace {
         wake = 'soon'
       } else {
         const left = this.queued
-        wake = this.#nextAt > now && now < this.#until ? this.#nextAt : late ? null : this.#window.freeAt(now)
+        wake = this.#nextAt > now ? this.#nextAt : late ? null : this.#window.freeAt(now)
         if (wake === null) {
           const connection = this.#queue[this.#next++]!
           // It may have left while it waited.
@@ -111,10 +111,6 @@ export class Pace {
           this.#send(connection, this.#sent++)
         }
       }
-    }
-    if (this.queued === 0) {
-      this.#queue = []
-      this.#next = 0
     }
     // Time that is left between two frames on purpose is not time that a turn takes.
     this.#turns.end(this.#sent - first, wake === 'soon', wake === null ? -1 : wake === this.#nextAt ? this.#nextAt : start)

@@ -199,6 +199,7 @@ test('a time that is up cuts off in the same way, without being an abort', async
 
 test('an abort of a crowd is over in four turns: the process ends after them', async () => {
   const rig = createRig({ cutCost: 1 })
+  rig.host.events.on('closed', () => { rig.clock.stall(1) })
   rig.crowd(100, { peer: 'silent' })
   for (const { connection } of rig.crowd(100)) connection.defer(() => new Promise(() => {}))
   void rig.start()

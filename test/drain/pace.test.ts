@@ -407,3 +407,87 @@ test('a drain that is too late for everything sends its frames at once', async (
   assert.ok(rig.frames.every(({ at }) => at === 6_000))
   assert.equal(report.connections.clean, 100)
 })
+
+// ——— gaps, and what is let go of
+
+/** A pace on its own: every frame takes no time, and no peer answers. */
+function createPace (gap: number, until = Infinity) {
+  const clock = new FakeClock()
+  const sent: number[] = []
+  const pace = new Pace(clock, seeded(1), () => true, () => { sent.push(clock.now() - start) })
+  const start = clock.now()
+  pace.start(gap, start + until)
+  return { clock, pace, sent, add: (size: number) => { pace.add(waiting(size)) } }
+}
+
+const waiting = (size: number) => Array.from({ length: size }, (_, id) => ({ id, state: 'draining' }) as ManagedConnection)
+
+test('a pace that was cleared has an empty queue, and all places for what is added then', () => {
+  const { pace, sent, add } = createPace(0)
+  add(100)
+  pace.pump()
+  assert.equal(sent.length, FIRST_WINDOW)
+  pace.clear()
+  assert.equal(pace.queued, 0)
+  add(FIRST_WINDOW)
+  pace.pump()
+  assert.equal(sent.length, 2 * FIRST_WINDOW)
+})
+
+test('one that is added while others wait makes none of them late', () => {
+  const { clock, pace, sent, add } = createPace(10)
+  add(10)
+  pace.pump()
+  clock.stall(50)
+  add(1)
+  pace.pump()
+  assert.deepEqual(sent, [0, 50, 50, 50, 50, 50])
+})
+
+test('one that is added when no other waits keeps its distance to the frame before', () => {
+  const { clock, pace, sent, add } = createPace(100)
+  for (let i = 0; i < 4; i++) {
+    add(1)
+    pace.pump()
+  }
+  for (let i = 0; i < 4; i++) {
+    clock.pass(100)
+    pace.pump()
+  }
+  assert.deepEqual(sent, [0, 100, 200, 300])
+})
+
+test('the turn of one that has left goes to the next: a spread ends the sooner', async () => {
+  const rig = createRig({ spread: 2_000 })
+  const pairs = rig.crowd(100)
+  void rig.start()
+  await rig.clock.run(990)
+  const open = pairs.filter(({ connection }) => connection.state === 'draining')
+  assert.equal(open.length, 50)
+  for (const { socket } of open.slice(25)) socket.peerCloses(1000)
+  await rig.finish()
+  assert.equal(rig.frames.length, 75)
+  assert.equal(rig.frames.at(-1)!.at, 1_480)
+})
+
+test('time between frames, or without any that waits, is not what a turn takes', () => {
+  const { clock, pace, sent, add } = createPace(0, 60_000)
+  for (let i = 0; i < 40; i++) {
+    clock.pass(1_000)
+    pace.pump()
+  }
+  add(1_000)
+  pace.pump()
+  assert.equal(sent.length, FIRST_WINDOW)
+})
+
+test('a spread makes what is expected of cutting off no longer', () => {
+  const { clock, pace, sent, add } = createPace(1_000)
+  const before = pace.toCut(1_000, 15)
+  add(20)
+  while (sent.length < 20) {
+    pace.pump()
+    clock.pass(1_000)
+  }
+  assert.ok(pace.toCut(1_000, 15) <= before, `${pace.toCut(1_000, 15)} instead of ${before} ms`)
+})

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { LONG_SLICE } from '../../lib/base/clock.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import type { DrainReport } from '../../lib/track/drain-report.ts'
 import { CutOff } from '../../lib/drain/cut-off.ts'
@@ -66,6 +67,27 @@ test('8,000 connections are drained in 3 s though the application is at work for
   assert.equal(rig.frames.length, 8_000)
   assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
 })
+
+test('4,000 connections that never answer are cut off in time though the application is at work for 95 of 100 ms', async () => {
+  const rig = crowded(4_000, 1, { timeout: 3_000, frameCost: 0.02, cutCost: 0.02 }, 'silent')
+  const { report, longest } = await drain(rig, 95)
+  assert.ok(report.duration <= 3_000, `${report.duration} ms`)
+  assert.equal(rig.frames.length, 4_000)
+  assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+})
+
+for (const [frameCost, told] of [[1, 64], [0.1, 151]] as const) {
+  test(`when the time is up ${told} close frames of ${frameCost} ms still go out, and no more`, async () => {
+    const rig = createRig({ timeout: 1_000, frameCost })
+    rig.crowd(1_000)
+    // The event loop stands still from the start of the drain to its end.
+    void rig.start()
+    rig.clock.stall(1_000)
+    await rig.clock.run(1_000)
+    assert.equal(rig.frames.length, told)
+    assert.equal(rig.reports[0]!.connections.unfinished, 0)
+  })
+}
 
 test('where there is no time for close frames they are given up, and the drain ends in time', async () => {
   // Frames and ends take 6 s of the 5, ends alone 3 s.
@@ -190,16 +212,27 @@ test('what cutting off will take follows from turns: their length, and how much 
   assert.ok(atRest >= 30 && atRest <= 80, `${atRest}`)
   const starved = expected(0.1, 0)
   assert.ok(starved >= 5 * atRest && starved <= 10 * atRest, `${starved}`)
+  // Other threads use CPU time as well.
+  assert.ok(expected(4, 0) >= atRest)
   // 1,000 are cut off in three turns.
   const busy = expected(1, 95)
   assert.ok(busy >= 100 && busy <= 400, `${busy}`)
 })
 
+test('a turn that comes before a frame is due has not made it wait', () => {
+  const clock = new FakeClock()
+  const turns = new Turns(clock)
+  turns.begin()
+  turns.end(1, false, clock.now() + 100)
+  turns.begin()
+  assert.equal(turns.interval, 0)
+})
+
 test('cutting off begins in time for those whose raw sockets are there', () => {
   const host = { registry: { size: 10, gone: 4 } } as unknown as DrainHost
-  const pace = { toCut: (count: number) => 10 * count } as unknown as Pace
+  const pace = { toCut: (count: number, slice: number) => count * slice } as unknown as Pace
   const moments = { graceEnd: 0, lastFrameAt: 0, cutAt: 950, endAt: 1_000 }
-  assert.equal(new CutOff(host, pace, {} as CloseFrames).at(moments), 1_000 - 1.25 * 60)
+  assert.equal(new CutOff(host, pace, {} as CloseFrames).at(moments), 1_000 - 1.25 * 6 * LONG_SLICE)
   assert.equal(new CutOff(host, { toCut: () => 1 } as unknown as Pace, {} as CloseFrames).at(moments), 950)
 })
 
