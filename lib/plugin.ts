@@ -31,6 +31,7 @@ import { takeServer } from './ws/accept.ts'
 import { errorTaker } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
 import { isLastRequest } from './http/http-sockets.ts'
+import { OwnRoutes } from './http/own-handshakes.ts'
 import { UpgradeTurn } from './http/upgrade-turn.ts'
 import { wsTransport } from './ws/transport.ts'
 
@@ -90,6 +91,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   logEvents(tracker, log, gate, lines)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
+  const ownRoutes = new OwnRoutes(app)
+  app.addHook('onRoute', (route) => { ownRoutes.add(route) })
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
     await app.register(websocket, {
@@ -102,7 +105,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   takeServer(app.websocketServer, acceptor)
   handshakes.guard(app.websocketServer)
   handshakes.watch(upgradeServer, listeners)
-  const turn = new UpgradeTurn(upgradeServer, root, handshakes)
+  const turn = new UpgradeTurn(upgradeServer, root, handshakes, ownRoutes)
   if (adopted) closeGates.websocketAdopted()
 
   app.addHook('onRequest', (request, reply, done) => {

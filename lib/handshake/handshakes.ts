@@ -7,13 +7,12 @@
  * refused in one of two ways.
  */
 import type { IncomingMessage, Server } from 'node:http'
-import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Refusal } from '../track/events.ts'
-import { afterEarlierAnswers, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from '../http/upgrade-request.ts'
+import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from '../http/upgrade-request.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 import { rawSocketOf } from '../ws/internals.ts'
@@ -21,7 +20,8 @@ import { rawSocketOf } from '../ws/internals.ts'
 /** Name of @fastify/websocket's 'upgrade' listener, in its source. */
 const LISTENER = 'onUpgrade'
 
-type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
+/** `alone`: no other listener has seen the request. */
+type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer, alone?: boolean) => void
 
 /** Why a handshake is turned away, and how. */
 export interface Refused {
@@ -119,11 +119,11 @@ export class Handshakes implements Verification {
     server.removeListener('upgrade', listener)
     this.#server = server
     this.#dispatch = listener
-    this.#listener = (request, raw, head) => {
+    this.#listener = (request, raw, head, alone = server.listenerCount('upgrade') === 1) => {
       // Also where another listener has taken it: nothing says that it guards it.
       guardErrors(raw)
-      const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) }) }
-      if (server.listenerCount('upgrade') === 1 || server.listeners('upgrade').at(-1) === this.#listener) return go()
+      const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head, alone) }) }
+      if (alone || server.listeners('upgrade').at(-1) === this.#listener) return go()
       // Others were added later, and come first from now on.
       this.goLast()
       queueMicrotask(go)
@@ -143,6 +143,13 @@ export class Handshakes implements Verification {
     if (this.#listener === null) return
     this.#server?.removeListener('upgrade', this.#listener)
     this.#server?.on('upgrade', this.#listener)
+  }
+
+  /** Takes a handshake that no other listener has seen, and returns true; false where our listener is not on the server. */
+  takeUnseen (request: IncomingMessage, raw: Duplex, head: Buffer): boolean {
+    if (!this.#server?.listeners('upgrade').includes(this.#listener!)) return false
+    this.#listener!(request, raw, head, true)
+    return true
   }
 
   /** Names of the 'upgrade' listeners that are not ours. */
@@ -189,7 +196,7 @@ export class Handshakes implements Verification {
   failed (request: IncomingMessage, error: unknown): void {
     this.#checks.failed(request, error)
     const { raw } = (request as Request)[kHandshake]!
-    if (this.#take(this.#underWay.get(raw))) this.#answer(raw, 500)
+    if (this.#take(this.#underWay.get(raw))) answer(raw, 500)
   }
 
   /** Ends the handshakes that still wait. */
@@ -202,17 +209,17 @@ export class Handshakes implements Verification {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
-  /** It is its turn to be let in. */
-  #arrived (request: IncomingMessage, raw: Duplex, head: Buffer): void {
+  /** It is its turn to be let in; `alone`: no other listener has seen it. */
+  #arrived (request: IncomingMessage, raw: Duplex, head: Buffer, alone: boolean): void {
     const server = this.#server!
-    if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
+    if (isTaken(raw, alone)) {
       // Ended by a listener that does not wait for the client to end its half.
       if (raw.writableEnded) endSoon(raw)
       return
     }
     // A body that is not here yet, Node 26 has begun to parse: that request is refused as a handshake.
     if (!asksForWebSocket(request) && request.complete) {
-      return hasAllHeaders(server, request, raw) ? answerOverHttp(server, request, raw, head) : this.#answer(raw, 431)
+      return hasAllHeaders(server, request, raw) ? answerOverHttp(server, request, raw, head) : answer(raw, 431)
     }
     const refused = this.#checks.arrived(request, raw)
     const handshake = this.#begin(request, raw, { counted: refused === null })
@@ -280,20 +287,12 @@ export class Handshakes implements Verification {
     this.#take(handshake)
     if (raw.destroyed) return
     if (!refused) this.#checks.refused(request, raw, reason)
-    if (way === 'http' || head === undefined || upgrade === undefined) return this.#answer(raw, status, BODIES[reason], status !== 403)
+    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, status, BODIES[reason], status === 403 ? undefined : this.#checks.retryAfter)
     this.#step(this.#begin(request, raw, { refused: true }), () => {
       upgrade(request, raw, head, (socket) => {
         // No handler of @fastify/websocket adds one: without isolation, what a peer does wrong now would end the process.
         socket.on('error', () => {})
       })
     })
-  }
-
-  #answer (raw: Duplex, status: number, body = `${STATUS_CODES[status]!}\n`, later = false): void {
-    guardErrors(raw)
-    raw.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${later ? `Retry-After: ${this.#checks.retryAfter}\r\n` : ''}` +
-      `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-      () => { raw.destroy() })
   }
 }

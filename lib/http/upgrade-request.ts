@@ -6,7 +6,7 @@
  * socket is guarded from the event until ws has taken it, or to its end. Requests may be pipelined (RFC 9112 §9.3.2): an
  * upgrade behind one that is not answered yet waits for that answer.
  */
-import http from 'node:http'
+import http, { STATUS_CODES } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
@@ -70,6 +70,15 @@ export function isTaken (raw: Duplex, alone: boolean): boolean {
  */
 export function isFastifyWebsocket (listener: Function): boolean {
   return /\.assignSocket\([^]*\.routing\(/.test(Function.prototype.toString.call(listener))
+}
+
+/** Answers a request over HTTP, and ends TCP; `retryAfter` in seconds. */
+export function answer (raw: Duplex, status: number, body = `${STATUS_CODES[status]!}\n`, retryAfter?: number): void {
+  guardErrors(raw)
+  raw.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`}` +
+    `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    () => { raw.destroy() })
 }
 
 /** Ends TCP once what was written has left. */

@@ -1,58 +1,86 @@
 /**
  * Whose turn it is to take the handshakes of an HTTP server that serves several applications. A hot reload makes the new
  * one ready before it closes the old one: the last to become ready takes them, and when it closes, the one before it does
- * again.
+ * again. Handshakes for its WebSocket routes it takes before all other listeners of the server.
  */
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
+import { takeFirst } from './own-handshakes.ts'
+import type { TakeUpgrade } from './own-handshakes.ts'
 
 /** An application's 'upgrade' listener: put on the server, behind all others, and taken off. */
 interface UpgradeListener {
   goLast (): void
   close (): void
+  /** Takes a request that no other listener has seen. */
+  readonly takeUnseen: TakeUpgrade
 }
 
-/** Applications registered on a server, those that are ready in the order in which they became so. */
-const turnsOf = new WeakMap<Server, UpgradeTurn[]>()
+/** The WebSocket routes of an application. */
+interface Routes {
+  has (request: IncomingMessage): boolean
+}
+
+/** The applications of a server. */
+interface Applications {
+  /** All that are registered, those that are ready in the order in which they became so. */
+  readonly turns: UpgradeTurn[]
+  /** Leaves handshakes for their routes to all listeners again. */
+  release: (() => void) | null
+}
+
+const applicationsOf = new WeakMap<Server, Applications>()
 
 export class UpgradeTurn {
-  readonly #turns: UpgradeTurn[]
+  readonly #server: Server
+  readonly #applications: Applications
   readonly #application: object
   readonly #listener: UpgradeListener
+  readonly #routes: Routes
   #ready = false
 
   /** Whether an application takes handshakes of a server already. */
   static isTaken (server: Server, application: object): boolean {
-    return turnsOf.get(server)?.some((turn) => turn.#application === application) ?? false
+    return applicationsOf.get(server)?.turns.some((turn) => turn.#application === application) ?? false
   }
 
-  constructor (server: Server, application: object, listener: UpgradeListener) {
-    this.#turns = turnsOf.get(server) ?? []
-    turnsOf.set(server, this.#turns)
+  constructor (server: Server, application: object, listener: UpgradeListener, routes: Routes) {
+    this.#server = server
+    this.#applications = applicationsOf.get(server) ?? { turns: [], release: null }
+    applicationsOf.set(server, this.#applications)
     this.#application = application
     this.#listener = listener
-    this.#turns.push(this)
+    this.#routes = routes
+    this.#applications.turns.push(this)
   }
 
   /** The application is ready. */
   take (): void {
+    const { turns } = this.#applications
     this.#remove()
     // Also of those that never became ready: their routes answer nothing.
-    for (const turn of this.#turns) turn.#listener.close()
+    for (const turn of turns) turn.#listener.close()
     this.#ready = true
-    this.#turns.push(this)
+    turns.push(this)
     this.#listener.goLast()
+    this.#applications.release ??= takeFirst(this.#server, (request, raw, head) => {
+      const current = turns.findLast((turn) => turn.#ready)!
+      return current.#routes.has(request) && current.#listener.takeUnseen(request, raw, head)
+    })
   }
 
   /** The application is closed. */
   leave (): void {
     this.#remove()
     this.#listener.close()
-    const current = this.#turns.findLast((turn) => turn.#ready)
-    if (current !== undefined) current.#listener.goLast()
+    const current = this.#applications.turns.findLast((turn) => turn.#ready)
+    if (current !== undefined) return current.#listener.goLast()
+    this.#applications.release?.()
+    this.#applications.release = null
   }
 
   #remove (): void {
-    const index = this.#turns.indexOf(this)
-    if (index !== -1) this.#turns.splice(index, 1)
+    const { turns } = this.#applications
+    const index = turns.indexOf(this)
+    if (index !== -1) turns.splice(index, 1)
   }
 }

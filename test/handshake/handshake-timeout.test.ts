@@ -2,7 +2,6 @@
  * The time a handshake may take, over real sockets and on a clock that the test moves.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -80,13 +79,14 @@ test('bytes that a client sends meanwhile do not give it more time', async (t) =
 })
 
 test('each handshake has its own time', async (t) => {
-  const { app, clock, hook, refusals } = await hanging(t, 1_000)
+  const hook = gate()
+  let waiting = 0
+  const { app, clock, refusals } = await hanging(t, 1_000, { ...hook, wait: async () => { waiting++; await hook.wait() } })
   const first = await rawHandshake(t, app, '/hang')
-  await hook.arrived
+  await until(() => waiting === 1)
   await clock.tick(600)
-  const upgraded = once(app.server, 'upgrade')
   const second = await rawHandshake(t, app, '/hang')
-  await upgraded
+  await until(() => waiting === 2)
   await clock.tick(500)
   assert.equal((await first.answer).status, 503)
   await ended(first)

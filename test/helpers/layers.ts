@@ -30,6 +30,7 @@ const OWNERS: Record<string, string[]> = {
   '@fastify/websocket': ['plugin.ts', 'index.ts'],
   'fastify-plugin': ['plugin.ts', 'index.ts'],
   ws: ['ws/', 'testing/'],
+  'find-my-way': ['http/'],
   'close-with-grace': ['drain/signals.ts'],
   '@fastify/error': ['base/errors.ts']
 }
@@ -42,8 +43,7 @@ const CLOCK = 'base/clock.ts'
 /** Files that need of such a module what opens no socket. */
 const SOCKET_EXCEPTIONS: Record<string, string> = {
   'limit/address-key.ts': 'node:net',
-  'handshake/admission-checks.ts': 'node:http',
-  'handshake/handshakes.ts': 'node:http'
+  'handshake/admission-checks.ts': 'node:http'
 }
 
 const MAX_LINES = 300

@@ -54,7 +54,7 @@ function traces (server: http.Server) {
   const listeners = server.eventNames().map((event) => [event, server.listeners(event).length] as const)
     // Fastify's own, which it leaves there.
     .filter(([event]) => event !== 'clientError')
-  return { listeners, close: Object.hasOwn(server, 'close') }
+  return { listeners, replaced: ['close', 'emit'].filter((method) => Object.hasOwn(server, method)) }
 }
 
 test('applications serve on one server, one after another, and nothing of a closed one is left on it', async (t) => {
