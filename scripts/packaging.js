@@ -1,12 +1,18 @@
-// Packs the package, installs it in an empty project, and uses it there as applications do (the files in test/packaging/): run
-// as ES modules, as CommonJS and under Jest, and compiled with every TypeScript that is supported.
-import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// Packs the package, installs it in an empty project, and uses it there as applications do (the programs in test/packaging/):
+// run as ES modules, as CommonJS, by test runners and from bundles, and compiled with every TypeScript that is supported.
+//
+//   npm run test:packaging                       runs programs with the Node that runs this script
+//   npm run test:packaging -- path/to/bin/node   and with these
+import { execFile, execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
 
 const ROOT = join(import.meta.dirname, '..')
 const TIME_LIMIT = 240_000
+/** What is shown of a failure, characters: Node prints the line that has thrown, which may be a whole bundle. */
+const OUTPUT = 2_000
 
 const COMPILERS = ['5.2', '5.4', '5.6', '5.8', '6.0', '7.0']
 // ES modules, CommonJS written with `import`, and CommonJS written with `import … = require()`.
@@ -19,69 +25,110 @@ const SETTINGS = {
   commonjs: { module: 'commonjs', files: COMMONJS }
 }
 
+const BUNDLES = ['esm', 'cjs'].flatMap((format) => [false, true].map((minify) => ({ format, minify, file: `bundle${minify ? '.min' : ''}.${format === 'esm' ? 'mjs' : 'cjs'}` })))
+
+/** How an application may be run: the arguments of Node. */
+const PROGRAMS = {
+  import: ['use-esm.js'],
+  require: ['use-commonjs.cjs'],
+  'import and require': ['use-both.js'],
+  Jest: ['node_modules/jest/bin/jest.js', 'use-jest'],
+  vitest: ['node_modules/vitest/vitest.mjs', 'run', 'use-vitest'],
+  tsx: ['node_modules/tsx/dist/cli.mjs', 'use-both.ts'],
+  'tsx, CommonJS': ['node_modules/tsx/dist/cli.mjs', 'commonjs/use-commonjs.ts'],
+  ...Object.fromEntries(BUNDLES.map(({ file, format, minify }) => [`esbuild, ${format}${minify ? ', minified' : ''}`, [file]]))
+}
+
 const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const folder = mkdtempSync(join(tmpdir(), 'packaging-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
-const run = (title, command, args) => {
-  console.log(`\n${title}`)
-  const { status, error } = spawnSync(command, args, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'], timeout: TIME_LIMIT })
-  if (status !== 0) console.error(`FAILED: ${title}${error ? ` (${error.message})` : ''}`)
-  return status === 0
+await install()
+await bundle()
+const failures = await runAll([...programs(), ...compilations()])
+console.log(failures === 0 ? '\nThe package can be installed and used.' : `\nThe package cannot be used as it is: ${failures} failed.`)
+process.exitCode = failures === 0 ? 0 : 1
+
+/** Makes the project: the programs, the package, and what they use beside it. */
+async function install () {
+  cpSync(join(ROOT, 'test/packaging'), folder, { recursive: true })
+  cpSync(join(folder, ESM), join(folder, COMMONJS[0]))
+  cpSync(join(folder, 'use-both.js'), join(folder, 'use-both.ts'))
+  // Of type commonjs, as no field says otherwise.
+  mkdirSync(join(folder, 'commonjs'))
+  writeFileSync(join(folder, 'commonjs/package.json'), '{}')
+  cpSync(join(folder, 'use-commonjs.cjs'), join(folder, 'commonjs/use-commonjs.ts'))
+  for (const [name, { files, ...compilerOptions }] of Object.entries(SETTINGS)) {
+    writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify({ extends: './tsconfig.json', compilerOptions, files }))
+  }
+  // Builds first, by prepack. The name of the file is the last line that npm prints.
+  const tarball = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n').at(-1)
+  const companions = [
+    ...['fastify', 'ws', '@types/node'].map((name) => `${name}@${{ ...dependencies, ...devDependencies }[name]}`),
+    ...COMPILERS.map((version) => `typescript-${version}@npm:typescript@${version}`),
+    'jest@30', 'tsx@4', 'vitest@4'
+  ]
+  console.log(`npm install ${tarball} ${companions.join(' ')}`)
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', join(folder, tarball), ...companions], { cwd: folder, stdio: 'inherit', timeout: TIME_LIMIT })
 }
 
-cpSync(join(ROOT, 'test/packaging'), folder, { recursive: true })
-cpSync(join(folder, ESM), join(folder, COMMONJS[0]))
-for (const [name, { files, ...compilerOptions }] of Object.entries(SETTINGS)) {
-  writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify({ extends: './tsconfig.json', compilerOptions, files }))
+async function bundle () {
+  for (const { file, format, minify } of BUNDLES) {
+    await build({
+      absWorkingDir: folder,
+      entryPoints: ['use-both.js'],
+      outfile: file,
+      bundle: true,
+      minify,
+      format,
+      platform: 'node',
+      logLevel: 'error',
+      // In a bundle of ES modules, what CommonJS packages require of Node needs a `require`.
+      ...(format === 'esm' ? { banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" } } : {})
+    })
+  }
 }
 
-// Builds first, by prepack. The name of the file is the last line that npm prints.
-const tarball = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n').at(-1)
-const companions = [
-  ...['fastify', 'ws', '@types/node'].map((name) => `${name}@${{ ...dependencies, ...devDependencies }[name]}`),
-  ...COMPILERS.map((version) => `typescript-${version}@npm:typescript@${version}`),
-  'jest@30'
-]
+function programs () {
+  return [process.execPath, ...process.argv.slice(2).map((path) => resolve(path))].flatMap((node) => {
+    const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+    return Object.entries(PROGRAMS).map(([name, args]) => ({ title: `Node ${version}  ${name}`, node, args }))
+  })
+}
 
-const installed = run(`npm install ${tarball} ${companions.join(' ')}`, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', join(folder, tarball), ...companions])
-const results = installed
-  ? [
-      run('ES modules', process.execPath, ['use-esm.js']),
-      run('CommonJS', process.execPath, ['use-commonjs.cjs']),
-      run('Jest', process.execPath, ['node_modules/jest/bin/jest.js']),
-      await compileAll()
-    ]
-  : []
+/** Every compiler with all settings; strict, skipLibCheck: false. */
+function compilations () {
+  return COMPILERS.flatMap((version) => Object.keys(SETTINGS).map((name) => ({
+    title: `TypeScript ${version}  ${name}`,
+    node: process.execPath,
+    args: [`node_modules/typescript-${version}/bin/tsc`, '--project', `tsconfig.${name}.json`],
+    // Declarations of Fastify itself need TypeScript 5.4 (NoInfer).
+    known: /^node_modules\/fastify\/.+ error TS2304: Cannot find name 'NoInfer'\.\n/gm
+  })))
+}
 
-const passed = installed && results.every(Boolean)
-console.log(passed ? '\nThe package can be installed and used.' : '\nThe package cannot be used as it is.')
-process.exitCode = passed ? 0 : 1
-
-/** Every compiler with all settings, a program on each core at a time. Resolves with whether all of them are without errors. */
-async function compileAll () {
-  console.log('\nTypeScript, strict, skipLibCheck: false')
-  const programs = COMPILERS.flatMap((version) => Object.keys(SETTINGS).map((name) => ({ version, name }))).values()
-  let clean = true
+/** Runs jobs, one on each core at a time. Resolves with the number of those that failed. */
+async function runAll (jobs) {
+  let failures = 0
+  const queue = jobs.values()
   await Promise.all(Array.from({ length: availableParallelism() }, async () => {
-    for (const { version, name } of programs) {
-      const errors = await compile(version, name)
-      console.log(`  ${version}  ${name}${errors === '' ? '' : `: FAILED\n${errors}`}`)
-      clean &&= errors === ''
+    for (const job of queue) {
+      const { error, output, seconds } = await run(job)
+      // A compiler whose known errors are all that it said has passed.
+      const failed = error !== null && (job.known === undefined || output !== '' || error.killed)
+      if (failed) failures++
+      console.log(`${failed ? 'FAILED' : 'ok    '} ${seconds.toFixed(1).padStart(5)} s  ${job.title}${failed ? `\n${output.slice(-OUTPUT) || error.message}` : ''}`)
     }
   }))
-  return clean
+  return failures
 }
 
-function compile (version, name) {
+function run ({ node, args, known }) {
+  const started = performance.now()
   return new Promise((resolve) => {
-    const args = [`node_modules/typescript-${version}/bin/tsc`, '--project', `tsconfig.${name}.json`]
-    execFile(process.execPath, args, { cwd: folder, timeout: TIME_LIMIT }, (error, stdout, stderr) => {
-      // Declarations of Fastify itself need TypeScript 5.4 (NoInfer).
-      const known = /^node_modules\/fastify\/.+ error TS2304: Cannot find name 'NoInfer'\.\n/gm
+    execFile(node, args, { cwd: folder, timeout: TIME_LIMIT }, (error, stdout, stderr) => {
       const output = `${stdout}${stderr}`
-      const left = output.replaceAll(known, '')
-      resolve(error !== null && output === '' ? error.message : left)
+      resolve({ error, output: known ? output.replaceAll(known, '') : output, seconds: (performance.now() - started) / 1000 })
     })
   })
 }

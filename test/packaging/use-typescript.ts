@@ -1,6 +1,6 @@
 // A TypeScript project under `strict`, written with `import`. Compiled to ES modules and to CommonJS, never run.
 import Fastify, { type FastifyInstance } from 'fastify'
-import sockets, { CloseCode, type CloseRecord, type Connection, type DrainReport, type LifecycleOptions } from 'fastify-websocket-lifecycle'
+import sockets, { CloseCode, type CloseRecord, type Connection, type DrainReport, type LifecycleOptions, type RouteSocketOptions } from 'fastify-websocket-lifecycle'
 import * as everything from 'fastify-websocket-lifecycle'
 import { assertClean, connect, createClock, type Closed, type TestClient, type TestClock } from 'fastify-websocket-lifecycle/testing'
 
@@ -53,6 +53,12 @@ async function main (): Promise<void> {
 
   // @ts-expect-error: a boolean
   app.get('/wrong', { websocket: true, config: { sockets: { holdMessages: 'yes' } } }, () => {})
+
+  // TypeScript infers `config` from what is given and misses unknown keys; `satisfies` finds them.
+  app.get('/misspelt', { websocket: true, config: { sockets: { hartbeat: false } } }, () => {})
+  // @ts-expect-error: misspelt
+  app.get('/misspelt', { websocket: true, config: { sockets: { hartbeat: false } satisfies RouteSocketOptions } }, () => {})
+  app.get('/checked', { websocket: true, config: { sockets: { heartbeat: false } satisfies RouteSocketOptions } }, () => {})
 
   const report: DrainReport = await app.sockets.drain()
   const left: number = app.sockets.size

@@ -1,0 +1,3 @@
+import { checkOneInstance } from './one-instance.js'
+
+checkOneInstance()
