@@ -10,7 +10,7 @@ import type { ServerOptions } from 'socket.io'
 import { io } from 'socket.io-client'
 import type { WebSocketServer } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
-import { logged, start, until } from '../helpers/server.ts'
+import { connectTo, logged, portOf, start, until } from '../helpers/server.ts'
 import type { Closed } from '../helpers/server.ts'
 import { checkBothHeartbeats, checkFramework, FAULT, serve } from './checks.ts'
 import type { Client, Framework } from './checks.ts'
@@ -66,4 +66,14 @@ test('socket.io: adopted in an onListen hook, it is tracked without a warning', 
   assert.deepEqual([app.sockets.size, logged(app, /was closed before/).length], [1, 0])
   await client.stop()
   await until(() => app.sockets.size === 0, 'the client to leave')
+})
+
+test('socket.io: a handshake for a route may take longer than its engine waits for others to answer', async (t) => {
+  const app = await start(t, {}, (app) => {
+    attach(app, { destroyUpgradeTimeout: 1 })
+    const hook = async () => { await new Promise((resolve) => { setTimeout(resolve, 100) }) }
+    app.get('/slow', { websocket: true, preHandler: hook }, (socket) => { socket.send('open') })
+  })
+  const client = await connectTo(t, `ws://127.0.0.1:${portOf(app)}/slow`)
+  assert.equal(await client.next(), 'open')
 })
