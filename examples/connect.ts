@@ -1,5 +1,5 @@
-// A small client for the terminal: sends the lines you type, prints what comes, and when the server goes away says
-// with which code, then waits as long as the close reason asks (`retry=`) and comes back.
+// A small client for the terminal. It sends the lines you type and prints the messages it gets. When the server closes, it
+// prints the code, waits for the delay in the close reason (`retry=`), and reconnects.
 //
 //   node --import ./scripts/typescript.js examples/connect.ts [url]
 
@@ -8,14 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import WebSocket from 'ws'
 
 const url = process.argv[2] ?? `ws://localhost:${process.env.PORT ?? 3000}/echo`
-/** Codes that ask a client to come back; 1006 is a connection that just ended. */
-const comeBack = [1001, 1005, 1006, 1012, 1013]
+/** Codes that tell a client to reconnect; 1006 is a connection that ended without a close frame. */
+const reconnectCodes = [1001, 1005, 1006, 1012, 1013]
 const attempts = 10
 const defaultDelay = 1_000
 
 let socket: WebSocket | undefined
 let leaving = false
-/** Typed while there was no connection; sent with the next one. */
+/** Lines typed while there was no connection; sent with the next one. */
 const unsent: string[] = []
 const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' })
 
@@ -36,15 +36,15 @@ for (let attempt = 1; attempt <= attempts; attempt++) {
   if (opened) attempt = 0
   else if (attempt === 1) show(`no answer from ${url}. Is it running? npm start`)
   if (opened) show(`closed: ${code}${reason && ` "${reason}"`}`)
-  if (!comeBack.includes(code)) break
+  if (!reconnectCodes.includes(code)) break
 
   const delay = Number(/\bretry=(\d+)/.exec(reason)?.[1] ?? defaultDelay)
-  if (opened) show(`coming back in ${(delay / 1_000).toFixed(1)} s`)
+  if (opened) show(`reconnecting in ${(delay / 1_000).toFixed(1)} s`)
   await sleep(delay)
 }
 process.exit()
 
-/** Connects and resolves when the connection has ended, or never came about. */
+/** Connects. Resolves when the connection has ended, or could not be opened. */
 function stayConnected (): Promise<{ opened: boolean, code: number, reason: string }> {
   return new Promise((resolve) => {
     const current = socket = new WebSocket(url)
@@ -55,12 +55,12 @@ function stayConnected (): Promise<{ opened: boolean, code: number, reason: stri
       sendLines()
     })
     current.on('message', (message) => show(`< ${(message as Buffer).toString()}`))
-    current.on('error', () => {}) // 'close' follows and says 1006.
+    current.on('error', () => {}) // 'close' follows, with 1006.
     current.on('close', (code, reason) => resolve({ opened, code, reason: reason.toString() }))
   })
 }
 
-/** Sends what was typed, and then takes its leave if the user has. */
+/** Sends the typed lines, then closes if the input has ended. */
 function sendLines (): void {
   if (socket?.readyState !== WebSocket.OPEN) return
   for (const line of unsent.splice(0)) socket.send(line)

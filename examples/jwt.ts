@@ -1,9 +1,9 @@
-// Who is connected, and until when, with @fastify/jwt: the token in a header, in a cookie, in a subprotocol (browsers can
-// set no header), or in the first message. A connection ends with its token, lives on with a new one, and ends at once when
-// its user logs out.
+// Sessions with @fastify/jwt: the token in a header, in a cookie, in a subprotocol (browsers cannot set headers), or in the
+// first message. A connection closes when its token expires, continues with a new token, and closes at once when its user
+// logs out.
 //
 //   node --import ./scripts/typescript.js examples/jwt.ts
-//   curl -X POST localhost:3000/login/ann          a token; browsers get it as a cookie, too
+//   curl -X POST localhost:3000/login/ann          a token; browsers also get it as a cookie
 
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
@@ -17,7 +17,7 @@ import sockets, { CloseCode } from '../lib/index.ts'
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     payload: { sub: string }
-    /** Seconds since 1970, as RFC 7519 has it. */
+    /** Seconds since 1970 (RFC 7519). */
     user: { sub: string, exp: number }
   }
 }
@@ -36,14 +36,14 @@ await app.register(jwt, {
 })
 await app.register(sockets, {
   signals: true,
-  // Asked once, after the hooks of the route.
+  // Called once, after the hooks of the route.
   owner: (request) => (request.user as FastifyRequest['user'] | undefined)?.sub,
   limits: { perOwner: { max: 5, policy: 'evict-oldest' } },
-  // Browsers send a cookie along with a handshake from any page.
+  // Browsers send the cookie with a handshake from any page.
   allowedOrigins: 'same-origin',
   options: {
-    // The server must choose one of the subprotocols it was offered, or the browser gives up; never the token, for what is
-    // chosen stands in the answer.
+    // The server must choose one of the offered subprotocols, or the browser gives up. It must not be the token, because the
+    // answer contains the choice.
     handleProtocols: (offered: Set<string>) => [...offered].find((name) => !name.startsWith(bearer)) ?? false
   }
 })
@@ -56,7 +56,7 @@ app.post<{ Params: { user: string } }>('/login/:user', async ({ params: { user }
 })
 
 app.post('/logout', { onRequest: verifyRequest }, async (request) => {
-  // A token stays valid until it expires; its connections need not.
+  // The token stays valid until it expires, but its connections close now.
   return { closed: app.sockets.disconnect({ owner: request.user.sub }, { reason: 'logged out' }) }
 })
 
@@ -71,7 +71,7 @@ app.get('/browser', { websocket: true, onRequest: verifySubprotocol }, (socket, 
 // ——— after it: the first message is {"token": …}
 
 app.get('/late', { websocket: true }, (socket) => {
-  // Who has not said who it is by then has to go.
+  // The client must send its token by then.
   app.sockets.of(socket).expiresAt = Date.now() + loginTime
   converse(socket)
 })
@@ -86,7 +86,7 @@ async function verifySubprotocol (request: FastifyRequest): Promise<void> {
   request.user = verify(token)
 }
 
-/** Throws what becomes a 401. */
+/** Throws an error that is answered with 401. */
 function verify (token: string): FastifyRequest['user'] {
   try {
     return app.jwt.verify(token)
@@ -101,7 +101,7 @@ function welcome (socket: WebSocket, { sub, exp }: FastifyRequest['user']): void
   socket.send(`hello ${sub}`)
 }
 
-/** Echoes; a message {"token": …} is a new token. */
+/** Echoes messages; a message {"token": …} sets a new token. */
 function converse (socket: WebSocket): void {
   const connection = app.sockets.of(socket)
   socket.on('message', (message) => {
@@ -117,9 +117,9 @@ function renew (socket: WebSocket, text: string): void {
   try {
     const { token } = JSON.parse(text) as { token: string }
     const { sub, exp } = verify(token)
-    // The token of somebody else is no new token, it is another user.
+    // A token of another user does not renew this session.
     if (connection.owner !== undefined && connection.owner !== sub) throw new Error('another user')
-    // Or its user has as many connections as it may: then this one is closing.
+    // False above limits.perOwner: the connection is closing then.
     if (!connection.setOwner(sub)) return
     connection.expiresAt = exp * 1_000
     socket.send(`hello ${sub}, until ${new Date(exp * 1_000).toISOString()}`)

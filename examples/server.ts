@@ -1,5 +1,5 @@
-// `npm start`: a server that stays up, to play with. /echo is a handler as it was before the plugin; /jobs uses
-// what the plugin gives: messages one at a time, work a drain waits for, cleanups. Ctrl-C shows the drain.
+// `npm start`: a server to try out. /echo is a plain handler; /jobs uses the plugin: messages one at a time, work that a
+// drain waits for, cleanups. Ctrl-C shows the drain.
 
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,10 +15,10 @@ const app = Fastify({ logger: { level: 'warn' } })
 await app.register(sockets, {
   signals: true,
   readiness: '/ready',
-  // As in the manifest of a deployment; leaves jobs of three seconds enough time to finish.
+  // As in a deployment manifest; it leaves jobs of three seconds enough time to finish.
   drain: { terminationGracePeriod: 20_000 },
-  // The last thing a client hears before its close frame.
-  onDrain: ({ socket }) => { socket.send('The server is leaving. What it has begun it will finish.') }
+  // The last message before the close frame.
+  onDrain: ({ socket }) => { socket.send('The server restarts. Work in flight will finish.') }
 })
 
 app.get('/echo', { websocket: true }, (socket) => {
@@ -36,7 +36,7 @@ app.get('/jobs', { websocket: true }, async (socket) => {
     await sleep(jobTime)
     socket.send(`"${job}" is done`)
     done++
-    // The next job need not wait for it; a drain does.
+    // The next job does not wait for it; a drain does.
     void connection.track(fileReceipt(connection.id))
   }
 })
@@ -47,11 +47,11 @@ app.sockets.on('closed', ({ id, route }, { code, cause, duration }) => {
 })
 app.sockets.on('drain', ({ trigger, connections, timeout }) => {
   const many = connections === 1 ? 'one connection' : `${connections} connections`
-  say(`${trigger}: draining ${many} in at most ${seconds(timeout)}; once more to leave at once`)
+  say(`${trigger}: draining ${many} in at most ${seconds(timeout)}; a second signal cuts it off`)
 })
 let shown = ''
 app.sockets.on('progress', ({ phase, elapsed, connections, working }) => {
-  // Four times a second is for meters; a terminal needs to know what changed, and that it goes on.
+  // The event comes four times per second; print once per second, and when something has changed.
   const now = `${phase} ${Math.floor(elapsed / 1_000)} ${connections} ${working}`
   if (now === shown) return
   shown = now

@@ -1,5 +1,5 @@
-// Every process the demo starts, from its fork to its end. Owns three promises to whoever runs the demo:
-// a child that ends unasked breaks the run, its last words are kept, and nothing outlives us.
+// Every process the demo starts, from its fork to its end. A child that ends by itself breaks the run, its last errors are
+// kept, and no child outlives the demo.
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { hasSignals, type Report, type ToCrowd } from './protocol.ts'
@@ -13,14 +13,14 @@ export interface Exit {
 export class Child {
   readonly name: string
   readonly exited: Promise<Exit>
-  /** Set before the end of this process is asked for; until then it is a fault. */
+  /** Set before this process is told to end; until then its end is a fault. */
   mayExit = false
   #process: ChildProcess
   #errors = ''
 
   constructor (name: string, file: string, onFault: (fault: Error) => void) {
     this.name = name
-    // execArgv is handed on, and with it the TypeScript loader we were started with.
+    // execArgv is passed on, and with it the TypeScript loader.
     this.#process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = (this.#errors + text).slice(-2_000)
@@ -29,12 +29,12 @@ export class Child {
     this.#process.on('message', (report: Report) => {
       if (report.type === 'broken') onFault(new Error(`${name}: ${report.why}`))
     })
-    // 'close', not 'exit': by then the last words have been read.
+    // 'close', not 'exit': by then all of stderr has been read.
     this.exited = new Promise((resolve) => {
       this.#process.on('close', (code, signal) => {
         resolve({ code, signal })
         if (!this.mayExit) {
-          onFault(new Error(`${name} ended unasked (${signal ?? `exit code ${code}`})\n${this.#errors.trim()}`))
+          onFault(new Error(`${name} ended by itself (${signal ?? `exit code ${code}`})\n${this.#errors.trim()}`))
         }
       })
     })
@@ -60,28 +60,28 @@ export class Child {
     })
   }
 
-  /** Asks the process to end as an orchestrator does. */
+  /** Tells the process to end as an orchestrator does. */
   terminate (): void {
     this.mayExit = true
     if (hasSignals) this.signal('SIGTERM')
     else this.#process.send('SIGTERM')
   }
 
-  /** Sends a signal, unless the process is gone: its id may belong to another by now. */
+  /** Sends a signal, unless the process is gone: its id may belong to another process by now. */
   signal (signal: NodeJS.Signals): void {
     if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill(signal)
   }
 }
 
 export class Children {
-  /** Rejects as soon as something goes wrong with a child. */
+  /** Rejects at the first fault of a child. */
   readonly fault: Promise<never>
   #children: Child[] = []
   #onFault!: (fault: Error) => void
 
   constructor () {
     this.fault = new Promise((_resolve, reject) => { this.#onFault = reject })
-    this.fault.catch(() => {}) // Whoever awaits it gets it; nobody has to.
+    this.fault.catch(() => {}) // Not awaited in every case.
     // Synchronous, so it also holds on process.exit() and on an uncaught error.
     process.once('exit', () => this.killAll())
   }
@@ -92,7 +92,7 @@ export class Children {
     return child
   }
 
-  /** SIGKILL: it ends a stopped process as well. */
+  /** Sends SIGKILL, which ends a stopped process too. */
   killAll (): void {
     for (const child of this.#children) {
       child.mayExit = true

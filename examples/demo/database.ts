@@ -1,5 +1,5 @@
-// A database that is not there: it takes its time, counts who holds a session, and notes the moment it is
-// closed. Both servers open one before anything else, as one does, so Fastify closes it last.
+// A simulated database: queries take time, sessions are counted, and a session released after its close is lost. Both
+// servers open it first, as is usual, so Fastify closes it last.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -9,7 +9,7 @@ const queryTime = 50
 const releaseTime = 50
 
 export class Database {
-  /** Sessions handed out, and sessions given back while the database was still open. */
+  /** Sessions acquired, and sessions released while the database was still open. */
   readonly figures: DatabaseFigures = { acquired: 0, released: 0 }
   #closed = false
 
@@ -18,7 +18,7 @@ export class Database {
     return ++this.figures.acquired
   }
 
-  /** Gives a session back. One that arrives after `close` is lost: presence rows, locks, counters stay behind. */
+  /** Releases a session. After `close` it is lost: presence rows, locks, counters stay behind. */
   async release (_session: number): Promise<void> {
     await sleep(releaseTime)
     if (!this.#closed) this.figures.released++
@@ -33,7 +33,7 @@ export class Database {
   }
 }
 
-/** Opens the database of a server and closes it where Fastify wants such things closed: in onClose. */
+/** Opens the database of a server, and closes it in onClose, as Fastify recommends. */
 export function openDatabase (app: FastifyInstance, onClosed: (figures: DatabaseFigures) => Promise<void>): Database {
   const database = new Database()
   app.addHook('onClose', async () => {

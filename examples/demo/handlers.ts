@@ -1,18 +1,17 @@
-// The application: three WebSocket routes. Both servers run this very file; nothing in it knows whether
-// the plugin is there. The one thing they do differently, cleaning up after a socket, is handed in.
+// The application: three WebSocket routes, the same for both servers. The cleanup of a socket, which differs, is passed in.
 
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { Database } from './database.ts'
 
-/** Says what to do once a socket is gone. */
+/** Registers a cleanup that runs once the socket is gone. */
 export type WhenGone = (socket: WebSocket, cleanup: () => Promise<void>) => void
 
 const jobTime = 2_000
 const feed = Buffer.alloc(1024 * 1024, 'x')
 
 export function addHandlers (app: FastifyInstance, database: Database, whenGone: WhenGone): void {
-  // Every message is taken to the database and answered.
+  // Every message makes a database query and is answered.
   app.get('/chat', { websocket: true }, (socket) => {
     const session = database.acquire()
     whenGone(socket, () => database.release(session))

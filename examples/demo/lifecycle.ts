@@ -1,5 +1,5 @@
-// The same server with fastify-websocket-lifecycle: another import, `signals: true` in place of the signal
-// handler, and `defer` in place of the 'close' listener; the options are a choice. Compare with bare.ts.
+// The same server with fastify-websocket-lifecycle: another import, `signals: true` instead of the signal handler, and
+// `defer` instead of the 'close' listener. The other options are optional. Compare with bare.ts.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
@@ -7,17 +7,17 @@ import sockets from '../../lib/index.ts'
 import { openDatabase } from './database.ts'
 import { addHandlers } from './handlers.ts'
 import { leaving } from './protocol.ts'
-import { reportDatabaseClosed, takeTheStage } from './stage.ts'
+import { reportDatabaseClosed, listenAndReport } from './server-process.ts'
 
 const app = Fastify()
 const database = openDatabase(app, reportDatabaseClosed)
 
 await app.register(sockets, {
   signals: true,
-  // Serves on for a second, as a load balancer needs one to send newcomers elsewhere.
+  // Keeps serving for a second, so that load balancers notice.
   drain: { settleDelay: 1_000 },
-  // Warns the client, and leaves time for what is already on its way: without it, messages that cross the close frame
-  // stay unanswered here as they do on the bare server.
+  // Announces the shutdown, and leaves time for messages on their way. Without it, messages that cross the close frame stay
+  // unanswered, as on the bare server.
   onDrain: async ({ socket }) => {
     socket.send(leaving)
     await sleep(200)
@@ -28,4 +28,4 @@ addHandlers(app, database, (socket, cleanup) => {
   app.sockets.of(socket).defer(cleanup)
 })
 
-await takeTheStage(app, database)
+await listenAndReport(app, database)

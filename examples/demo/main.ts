@@ -1,6 +1,6 @@
-// `npm run demo`. Two servers, the same handlers, the same crowd, the same SIGTERM: one on bare
-// @fastify/websocket (bare.ts), one with this plugin (lifecycle.ts). Runs the steps, shows them, prints the table.
-// Exits 0 when the run went through, whatever the figures say; 1 when it broke; 130 on Ctrl-C.
+// `npm run demo`. Two servers with the same handlers, crowd and SIGTERM: one with bare @fastify/websocket (bare.ts), one
+// with this plugin (lifecycle.ts). Runs the steps, shows them, prints the table. Exits with 0 after a complete run, whatever
+// the figures are; with 1 after a fault; with 130 on Ctrl-C.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Children } from './children.ts'
@@ -41,7 +41,7 @@ async function run (progress: Progress): Promise<Outcome[]> {
   progress.phase('SIGTERM')
   return each(async (side) => {
     await side.shutDown()
-    progress.phase('leaving')
+    progress.phase('finishing')
     return await side.finish()
   })
 }
@@ -51,7 +51,7 @@ async function within<T> (milliseconds: number, what: string, promise: Promise<T
   const tooLate = sleep(milliseconds, undefined, { signal: timer.signal }).then(() => {
     throw new Error(`${what} took longer than ${milliseconds / 1_000} s`)
   })
-  tooLate.catch(() => {}) // Aborted, if all went well.
+  tooLate.catch(() => {}) // Rejects when aborted.
   try {
     return await Promise.race([promise, tooLate])
   } finally {
@@ -65,7 +65,7 @@ const progress = new Progress(sides)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
     progress.stop()
-    console.log(`${signal}: the demo was interrupted; everything it started has been stopped.`)
+    console.log(`${signal}: the demo was interrupted; all its processes have been stopped.`)
     process.exit(130) // children.ts kills what is left.
   })
 }
@@ -76,9 +76,9 @@ try {
   console.log(renderTable(outcomes))
 } catch (error) {
   progress.stop()
-  console.error(`The demo broke, its figures are worth nothing: ${(error as Error).message}`)
+  console.error(`The demo failed, so it has no figures: ${(error as Error).message}`)
   process.exitCode = 1
 }
 children.killAll()
-// A run that broke may have left timers behind; what was printed must get out first.
+// A failed run may have left timers behind. The output must be written first.
 process.stdout.write('', () => process.exit())

@@ -1,8 +1,8 @@
-// What the terminal shows while the demo runs: one moving line on a TTY, a plain line a second elsewhere.
+// Progress of the demo: one moving line on a TTY, else one plain line per second.
 
 import type { Side } from './side.ts'
-import { codesOf, formatCounts } from './tally.ts'
-import { seconds } from './words.ts'
+import { codesOf, formatCounts } from './counts.ts'
+import { seconds } from './explain.ts'
 
 const onTerminal = { every: 100, width: 100 }
 const plain = { every: 1_000 }
@@ -29,7 +29,7 @@ export class Progress {
     this.#show()
   }
 
-  /** From here on seconds are counted from the signal. */
+  /** Counts seconds from the signal from here on. */
   signalled (): void {
     this.#signalAt = performance.now()
   }
@@ -48,7 +48,7 @@ export class Progress {
       const width = Math.min(onTerminal.width, process.stdout.columns || onTerminal.width)
       process.stdout.write(`\r\x1b[2K${line.slice(0, width - 1)}`)
     } else if (text !== this.#last || ++this.#repeats % 5 === 0) {
-      // A line that says nothing new is worth repeating only now and then.
+      // An unchanged line is repeated every five seconds only.
       if (text !== this.#last) this.#repeats = 0
       this.#last = text
       process.stdout.write(`${this.#seconds()}  ${text}\n`)
@@ -63,6 +63,6 @@ export class Progress {
 
 function describe (side: Side): string {
   const state = side.exit ? `exited after ${seconds(side.exit.after)}` : `${side.open} open`
-  const codes = formatCounts(codesOf(side.tally)).replaceAll('  ', ' ').replaceAll(' ×', '×')
+  const codes = formatCounts(codesOf(side.counts)).replaceAll('  ', ' ').replaceAll(' ×', '×')
   return `${side.short} ${state}${codes && ` ${codes}`}`
 }

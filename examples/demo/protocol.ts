@@ -1,8 +1,8 @@
-// What the demo's processes say to each other over IPC, and who takes part. Types and plain data only.
-// main.ts forks one server and five crowd processes per side; nobody else talks to anybody.
+// The processes of the demo and their messages over IPC. Types and plain data only.
+// main.ts forks one server and five crowd processes per side, and exchanges messages with each of them.
 
 /** The kinds of client, in the order of the table. */
-export const kinds = ['calm', 'chatty', 'busy', 'deaf', 'silent', 'frozen', 'newcomer'] as const
+export const kinds = ['calm', 'chatty', 'busy', 'deaf', 'silent', 'frozen', 'late'] as const
 export type Kind = typeof kinds[number]
 
 export const labels: Record<Kind, string> = {
@@ -12,10 +12,10 @@ export const labels: Record<Kind, string> = {
   deaf: 'not reading, 16 MB pending',
   silent: 'silent after the handshake',
   frozen: 'frozen (SIGSTOP), woken at the end',
-  newcomer: 'newcomers that got in'
+  late: 'admitted during the shutdown'
 }
 
-/** Where each kind of client goes; `frozen` clients are calm ones whose process is stopped. */
+/** The route of each kind of client; `frozen` clients are calm ones whose process is stopped. */
 export const paths: Record<Kind, string> = {
   calm: '/chat',
   chatty: '/chat',
@@ -23,20 +23,20 @@ export const paths: Record<Kind, string> = {
   deaf: '/feed',
   silent: '/chat',
   frozen: '/chat',
-  newcomer: '/chat'
+  late: '/chat'
 }
 
-/** What a server may send to say that it is about to go. Clients stop sending then. */
+/** The message by which a server announces its shutdown. Clients stop sending then. */
 export const leaving = 'leaving'
 
-/** Windows has neither SIGSTOP nor a SIGTERM that a process could catch. */
+/** Windows has neither SIGSTOP nor a SIGTERM that a process can catch. */
 export const hasSignals = process.platform !== 'win32'
 
 export interface CrowdProcess {
   name: string
   clients: Partial<Record<Kind, number>>
-  /** Knocks on the server's door every 50 ms from the moment of the signal. */
-  knocks?: boolean
+  /** Opens a new handshake every 50 ms, from the signal on. */
+  connectsLate?: boolean
 }
 
 /** 200 clients for each server, in processes of their own. */
@@ -44,24 +44,24 @@ export const crowd: readonly CrowdProcess[] = [
   { name: 'calm', clients: { calm: hasSignals ? 80 : 88 } },
   { name: 'chatty', clients: { chatty: 60 } },
   { name: 'busy', clients: { busy: 32 } },
-  { name: 'awkward', clients: { deaf: 8, silent: 12 }, knocks: true },
+  { name: 'awkward', clients: { deaf: 8, silent: 12 }, connectsLate: true },
   ...(hasSignals ? [{ name: 'frozen', clients: { frozen: 8 } }] : [])
 ]
 
-/** How long newcomers go on knocking, and how often. Milliseconds. */
-export const knocking = { every: 50, during: 5_000 }
+/** Interval and duration of new handshakes during the shutdown, milliseconds. */
+export const lateClients = { every: 50, during: 5_000 }
 
-/** What one crowd process has seen so far. The figures of all processes of a side are added up. */
-export interface Tally {
+/** What one crowd process has seen so far. The counts of all processes of a side are added up. */
+export interface Counts {
   open: number
-  /** Connections that ended, by kind and close code. 1005: a frame without a code. 1006: no frame at all. */
+  /** Connections that ended, by kind and close code. 1005: a frame without a code. 1006: no frame. */
   codes: Partial<Record<Kind, Record<string, number>>>
   /** The milliseconds in `retry=` of each close reason. */
   delays: number[]
   messages: { sent: number, answered: number }
   jobs: { started: number, answered: number }
-  /** What became of the attempts to connect during the shutdown: accepted, an HTTP status, refused, … */
-  knocks: Record<string, number>
+  /** Outcomes of handshakes during the shutdown: accepted, an HTTP status, refused, … */
+  attempts: Record<string, number>
 }
 
 export interface DatabaseFigures {
@@ -72,14 +72,14 @@ export interface DatabaseFigures {
 export type ToCrowd =
   | { type: 'connect', port: number, clients: CrowdProcess['clients'] }
   | { type: 'work' }
-  | { type: 'knock' }
+  | { type: 'connect late' }
   | { type: 'finish' }
 
 export type FromCrowd =
   | { type: 'loaded' }
   | { type: 'connected' }
-  | { type: 'progress', tally: Tally }
-  | { type: 'finished', tally: Tally }
+  | { type: 'progress', counts: Counts }
+  | { type: 'finished', counts: Counts }
   | { type: 'broken', why: string }
 
 export type FromServer =

@@ -1,5 +1,5 @@
-// A client that misbehaves in ways the ws package cannot: a bare TCP socket that makes the handshake by hand
-// and never sends a frame again. It reads just enough of the frames to know the server's close frame.
+// A client that misbehaves in ways the ws package cannot: a bare TCP socket that sends the handshake and no frame after it.
+// It parses frames only to find the server's close frame.
 
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
@@ -17,7 +17,7 @@ export function openRawClient (port: number, path: string): RawClient {
   const frames = new CloseFrameFinder()
 
   const ended = new Promise<{ code: number, reason: string }>((resolve) => {
-    socket.on('error', () => {}) // A reset is an end like any other: 'close' follows.
+    socket.on('error', () => {}) // After a reset 'close' follows.
     socket.on('close', () => resolve(frames.found ?? { code: 1006, reason: '' }))
   })
 
@@ -49,7 +49,7 @@ export function openRawClient (port: number, path: string): RawClient {
   return { opened, ended, pause: () => socket.pause(), resume: () => socket.resume() }
 }
 
-/** Walks the frames of a server (never masked, RFC 6455 §5.1), skipping all payloads but that of a close frame. */
+/** Parses the frames of a server (never masked, RFC 6455 §5.1), skipping all payloads but that of a close frame. */
 class CloseFrameFinder {
   found: { code: number, reason: string } | undefined
   #buffered: Buffer = Buffer.alloc(0)

@@ -1,18 +1,18 @@
-// One half of the demo: a server, its crowd, and what was seen of both. Both halves run the same steps at the
-// same time; main.ts sets the pace.
+// One half of the demo: a server, its crowd, and their counts. Both halves run the same steps at the same time, which
+// main.ts starts.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child, Children, Exit } from './children.ts'
-import { crowd, type CrowdProcess, type DatabaseFigures, type Report, type Tally } from './protocol.ts'
-import { addUp } from './tally.ts'
+import { crowd, type CrowdProcess, type DatabaseFigures, type Report, type Counts } from './protocol.ts'
+import { addUp } from './counts.ts'
 
-/** From SIGTERM to SIGKILL. Kubernetes allows 30 s; here a little more, to see what happens after them. */
+/** From SIGTERM to SIGKILL, milliseconds. Kubernetes allows 30 s; the demo allows more, to show what happens after that. */
 const patience = 36_000
 
 export interface Outcome {
   name: string
   clients: number
-  tally: Tally
+  counts: Counts
   database: DatabaseFigures & { closed: boolean }
   exit: Exit & { after: number, killed: boolean }
 }
@@ -27,8 +27,8 @@ export class Side {
   #file: string
   #server!: Child
   #port = 0
-  #crowd: Array<{ child: Child, cast: CrowdProcess }> = []
-  #tallies = new Map<Child, Tally>()
+  #crowd: Array<{ child: Child, group: CrowdProcess }> = []
+  #counts = new Map<Child, Counts>()
   #database: Outcome['database'] = { acquired: 0, released: 0, closed: false }
 
   constructor (children: Children, name: string, short: string, file: string) {
@@ -38,19 +38,19 @@ export class Side {
     this.#file = file
   }
 
-  /** What the whole crowd has seen up to now. */
-  get tally (): Tally {
-    return addUp(this.#tallies.values())
+  /** What the whole crowd has seen so far. */
+  get counts (): Counts {
+    return addUp(this.#counts.values())
   }
 
-  /** Starts the server and, beside it, the crowd processes; resolves when all are up. */
+  /** Starts the server and the crowd processes. Resolves when all are ready. */
   async start (): Promise<void> {
     this.#server = this.#children.fork(`the server on ${this.name}`, this.#file)
     this.#server.listen((report) => this.#onReport(this.#server, report))
-    this.#crowd = crowd.map((cast) => {
-      const child = this.#children.fork(`the ${cast.name} crowd of ${this.name}`, './crowd.ts')
+    this.#crowd = crowd.map((group) => {
+      const child = this.#children.fork(`the ${group.name} crowd of ${this.name}`, './crowd.ts')
       child.listen((report) => this.#onReport(child, report))
-      return { child, cast }
+      return { child, group }
     })
     const [{ port }] = await Promise.all([
       this.#server.next('listening'),
@@ -60,27 +60,27 @@ export class Side {
   }
 
   async connect (): Promise<void> {
-    await Promise.all(this.#crowd.map(({ child, cast }) => {
+    await Promise.all(this.#crowd.map(({ child, group }) => {
       const connected = child.next('connected')
-      child.tell({ type: 'connect', port: this.#port, clients: cast.clients })
+      child.tell({ type: 'connect', port: this.#port, clients: group.clients })
       return connected
     }))
   }
 
-  /** Lets the busy start their jobs. */
+  /** Lets the busy clients start their jobs. */
   startJobs (): void {
-    for (const { child, cast } of this.#crowd) if (cast.clients.busy) child.tell({ type: 'work' })
+    for (const { child, group } of this.#crowd) if (group.clients.busy) child.tell({ type: 'work' })
   }
 
   freeze (): void {
-    for (const { child, cast } of this.#crowd) if (cast.clients.frozen) child.signal('SIGSTOP')
+    for (const { child, group } of this.#crowd) if (group.clients.frozen) child.signal('SIGSTOP')
   }
 
-  /** Sends SIGTERM and the newcomers, and waits for the server to exit. */
+  /** Sends SIGTERM, starts the late clients, and waits for the server to exit. */
   async shutDown (): Promise<void> {
     const start = performance.now()
     this.#server.terminate()
-    for (const { child, cast } of this.#crowd) if (cast.knocks) child.tell({ type: 'knock' })
+    for (const { child, group } of this.#crowd) if (group.connectsLate) child.tell({ type: 'connect late' })
 
     let killed = false
     const timer = setTimeout(() => {
@@ -93,26 +93,26 @@ export class Side {
     this.open = 0
   }
 
-  /** Wakes the frozen, lets everybody read what is left to read, and collects the last figures. */
+  /** Wakes the frozen clients, lets all clients read what is left, and collects the last counts. */
   async finish (): Promise<Outcome> {
-    await Promise.all(this.#crowd.map(async ({ child, cast }) => {
+    await Promise.all(this.#crowd.map(async ({ child, group }) => {
       const finished = child.next('finished')
-      if (cast.clients.frozen) {
+      if (group.clients.frozen) {
         child.signal('SIGCONT')
         await sleep(100)
       }
       child.tell({ type: 'finish' })
       await finished
     }))
-    const clients = this.#crowd.flatMap(({ cast }) => Object.values(cast.clients)).reduce((sum, n) => sum + n, 0)
-    return { name: this.name, clients, tally: this.tally, database: this.#database, exit: this.exit! }
+    const clients = this.#crowd.flatMap(({ group }) => Object.values(group.clients)).reduce((sum, n) => sum + n, 0)
+    return { name: this.name, clients, counts: this.counts, database: this.#database, exit: this.exit! }
   }
 
   #onReport (child: Child, report: Report): void {
     switch (report.type) {
       case 'progress':
       case 'finished':
-        this.#tallies.set(child, report.tally)
+        this.#counts.set(child, report.counts)
         break
       case 'open':
         this.open = report.open

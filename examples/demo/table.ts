@@ -1,10 +1,10 @@
-// The one table at the end: both servers side by side, within 100 columns. Lays out; words.ts finds the words.
+// The table at the end: both servers side by side, within 100 columns. The text below it is written by explain.ts.
 
 import { styleText } from 'node:util'
-import { crowd, kinds, knocking, labels, type Kind } from './protocol.ts'
+import { crowd, kinds, lateClients, labels, type Kind } from './protocol.ts'
 import type { Outcome } from './side.ts'
-import { formatCounts } from './tally.ts'
-import { explain, noteCodes, noteReplies, seconds } from './words.ts'
+import { formatCounts } from './counts.ts'
+import { explain, noteCodes, noteReplies, seconds } from './explain.ts'
 
 const labelWidth = 42
 const columnWidth = 28
@@ -34,11 +34,11 @@ export function renderTable (outcomes: Outcome[]): string {
 function codesRow (kind: Kind, outcomes: Outcome[]): Row {
   const clients = crowd.reduce((sum, { clients }) => sum + (clients[kind] ?? 0), 0)
   const count = clients ? String(clients).padStart(3) : '   '
-  return [`  ${count} ${labels[kind]}`, ...outcomes.map(({ tally }) => [formatCounts(tally.codes[kind] ?? {}) || '–'])]
+  return [`  ${count} ${labels[kind]}`, ...outcomes.map(({ counts }) => [formatCounts(counts.codes[kind] ?? {}) || '–'])]
 }
 
 function isPresent (outcomes: Outcome[]): (kind: Kind) => boolean {
-  return (kind) => crowd.some(({ clients }) => clients[kind]) || outcomes.some(({ tally }) => tally.codes[kind])
+  return (kind) => crowd.some(({ clients }) => clients[kind]) || outcomes.some(({ counts }) => counts.codes[kind])
 }
 
 function figures (outcomes: Outcome[]): Row[] {
@@ -46,15 +46,15 @@ function figures (outcomes: Outcome[]): Row[] {
     return [label, ...outcomes.map((outcome) => [cell(outcome)].flat())]
   }
   return [
-    row('Reconnect delay: least, median, most', ({ tally }) => formatDelays(tally.delays)),
-    row('Replies lost', ({ tally: { messages } }) => of(messages.sent - messages.answered, messages.sent)),
-    row('Jobs of 2 s finished and answered', ({ tally: { jobs } }) => of(jobs.answered, jobs.started)),
+    row('Reconnect delay: least, median, most', ({ counts }) => formatDelays(counts.delays)),
+    row('Replies lost', ({ counts: { messages } }) => of(messages.sent - messages.answered, messages.sent)),
+    row('Jobs of 2 s finished and answered', ({ counts: { jobs } }) => of(jobs.answered, jobs.started)),
     row('Cleanups done before the database closed', ({ database }) => [
       of(database.released, database.acquired),
       ...(database.closed ? [] : ['(the database never closed)'])
     ]),
-    row(`Newcomers, one every ${knocking.every} ms for ${knocking.during / 1_000} s`, ({ tally }) => {
-      return Object.entries(tally.knocks).map(([outcome, count]) => `${outcome} ×${count}`)
+    row(`New handshakes, one every ${lateClients.every} ms for ${lateClients.during / 1_000} s`, ({ counts }) => {
+      return Object.entries(counts.attempts).map(([outcome, count]) => `${outcome} ×${count}`)
     }),
     row('From signal to exit', ({ exit }) => seconds(exit.after)),
     row('Exit code', ({ exit }) => exit.killed ? 'none: killed by the demo' : String(exit.code ?? exit.signal))

@@ -1,28 +1,28 @@
-// Clients that arrive while the server is leaving: a new handshake every 50 ms, and a note of what each one saw.
+// Clients that connect while the server shuts down: a new handshake every 50 ms. The outcome of each is counted.
 
 import WebSocket from 'ws'
-import { knocking, paths, type Tally } from './protocol.ts'
-import { countEnd, countKnock } from './tally.ts'
+import { lateClients, paths, type Counts } from './protocol.ts'
+import { countEnd, countAttempt } from './counts.ts'
 
 const patience = 3_000
 
-/** Knocks for as long as `knocking.during` says; resolves when each attempt was refused, or let in and ended. */
-export async function knockOnTheDoor (port: number, tally: Tally): Promise<void> {
+/** Opens clients for `lateClients.during` milliseconds. Resolves when each was refused, or was admitted and has ended. */
+export async function openLateClients (port: number, counts: Counts): Promise<void> {
   const attempts: Promise<void>[] = []
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
-      attempts.push(knock(port, tally))
-      if (attempts.length < knocking.during / knocking.every) return
+      attempts.push(attempt(port, counts))
+      if (attempts.length < lateClients.during / lateClients.every) return
       clearInterval(timer)
       resolve()
-    }, knocking.every)
+    }, lateClients.every)
   })
   await Promise.all(attempts)
 }
 
-function knock (port: number, tally: Tally): Promise<void> {
+function attempt (port: number, counts: Counts): Promise<void> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}${paths.newcomer}`)
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${paths.late}`)
     const timer = setTimeout(() => answer('no answer'), patience)
     let answered = false
     let accepted = false
@@ -32,14 +32,14 @@ function knock (port: number, tally: Tally): Promise<void> {
       answered = true
       accepted = outcome === 'accepted'
       clearTimeout(timer)
-      countKnock(tally, outcome)
+      countAttempt(counts, outcome)
       if (accepted) return
       socket.terminate()
       resolve()
     }
 
     socket.on('open', () => {
-      tally.open++
+      counts.open++
       answer('accepted')
     })
     socket.on('unexpected-response', (_request, response) => {
@@ -51,8 +51,8 @@ function knock (port: number, tally: Tally): Promise<void> {
     })
     socket.on('close', (code, reason) => {
       if (accepted) {
-        tally.open--
-        countEnd(tally, 'newcomer', code, reason.toString())
+        counts.open--
+        countEnd(counts, 'late', code, reason.toString())
       }
       resolve()
     })

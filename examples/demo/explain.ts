@@ -1,8 +1,7 @@
-// What the figures of a run mean, in words. Every clause is derived from what was counted: if the plugin did
-// worse, it says so.
+// Explains the figures of a run. Every clause is derived from the counts: if the plugin did worse, it says so.
 
 import type { Outcome } from './side.ts'
-import { codesOf } from './tally.ts'
+import { codesOf } from './counts.ts'
 
 const meanings: Record<string, string> = {
   1000: 'normal end',
@@ -13,38 +12,38 @@ const meanings: Record<string, string> = {
   1012: 'service restart',
   1013: 'try again later'
 }
-/** Codes by which a client knows that the server is leaving and that it should come back. */
-const comeBack = ['1001', '1012', '1013']
+/** Codes that tell a client to reconnect. */
+const reconnectCodes = ['1001', '1012', '1013']
 
-/** `closeTimeout` of ws, which @fastify/websocket leaves as it is. Milliseconds. */
+/** `closeTimeout` of ws, which @fastify/websocket does not change. Milliseconds. */
 const wsPatience = 30_000
 
-export const noteReplies = 'A reply is lost when a chatty client sent its message before it knew of the closing (a ' +
-  'close frame, the end of the connection, or the warning lifecycle.ts sends in onDrain) and no answer ever came.'
+export const noteReplies = 'A reply is lost if a chatty client sent its message before it saw the shutdown (a close ' +
+  'frame, the end of the connection, or the announcement that lifecycle.ts sends in onDrain) and got no answer.'
 
 /** A legend of the codes that occurred. */
 export function noteCodes (outcomes: Outcome[]): string {
-  const seen = new Set(outcomes.flatMap(({ tally }) => Object.keys(codesOf(tally))))
+  const seen = new Set(outcomes.flatMap(({ counts }) => Object.keys(codesOf(counts))))
   return [...seen].sort().map((code) => `${code}: ${meanings[code] ?? 'see RFC 6455 §7.4'}.`).join(' ')
 }
 
 export function explain (outcomes: Outcome[]): string {
   const [bare, plugin] = outcomes as [Outcome, Outcome]
-  return `In plain words: ${[explainTime(bare, plugin), explainCodes(bare, plugin), explainLosses(bare, plugin)].join(' ')}`
+  return `Summary: ${[explainTime(bare, plugin), explainCodes(bare, plugin), explainLosses(bare, plugin)].join(' ')}`
 }
 
 function explainTime (bare: Outcome, plugin: Outcome): string {
   const [theirs, ours] = [bare, plugin].map(({ exit }) => seconds(exit.after))
-  if (plugin.exit.after >= bare.exit.after) return `the plugin took ${ours} to leave, the bare server ${theirs}.`
+  if (plugin.exit.after >= bare.exit.after) return `the plugin took ${ours} to shut down, the bare server ${theirs}.`
   const why = bare.exit.after >= wsPatience ? ', the time ws waits for clients that do not answer' : ''
-  return `the bare server took ${theirs} to leave${why}; with the plugin it was gone after ${ours}.`
+  return `the bare server took ${theirs} to shut down${why}; with the plugin it took ${ours}.`
 }
 
 function explainCodes (bare: Outcome, plugin: Outcome): string {
-  const { delays } = plugin.tally
+  const { delays } = plugin.counts
   const spread = Math.max(...delays) - Math.min(...delays)
-  const when = spread > 0 ? `, spread over ${seconds(spread)} so that they do not all return at once` : ''
-  return `${told(plugin)} of its clients were told to come back${when}; ` +
+  const when = spread > 0 ? `, spread over ${seconds(spread)} so that they do not all reconnect at once` : ''
+  return `${told(plugin)} of its clients were told to reconnect${when}; ` +
     `on the bare server ${told(bare) || 'none'} were.`
 }
 
@@ -52,22 +51,22 @@ function explainLosses (bare: Outcome, plugin: Outcome): string {
   return `Lost on the bare server: ${lost(bare)}. Lost with the plugin: ${lost(plugin)}.`
 }
 
-function lost ({ tally, database }: Outcome): string {
-  const { messages, jobs, knocks } = tally
+function lost ({ counts, database }: Outcome): string {
+  const { messages, jobs, attempts } = counts
   const losses = [
     [messages.sent - messages.answered, 'reply', 'replies', ''],
     [jobs.started - jobs.answered, 'job', 'jobs', ' half done'],
     [database.acquired - database.released, 'cleanup', 'cleanups', ' that came too late for the database'],
-    [codesOf(tally, ['deaf'])['1006'] ?? 0, 'client', 'clients', ' cut off before reading what was waiting'],
-    [knocks['cut off'] ?? 0, 'handshake', 'handshakes', ' cut off without an answer']
+    [codesOf(counts, ['deaf'])['1006'] ?? 0, 'client', 'clients', ' cut off with unread data'],
+    [attempts['cut off'] ?? 0, 'handshake', 'handshakes', ' cut off without an answer']
   ] as const
   const clauses = losses.filter(([count]) => count > 0).map(([count, one, many, what]) => `${count} ${count === 1 ? one : many}${what}`)
   return clauses.join(', ') || 'nothing'
 }
 
-function told ({ tally }: Outcome): number {
-  const codes = codesOf(tally)
-  return comeBack.reduce((sum, code) => sum + (codes[code] ?? 0), 0)
+function told ({ counts }: Outcome): number {
+  const codes = codesOf(counts)
+  return reconnectCodes.reduce((sum, code) => sum + (codes[code] ?? 0), 0)
 }
 
 export function seconds (milliseconds: number): string {
