@@ -35,9 +35,6 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   /** Why nothing is read at present; a bit for each reason. */
   #pauses = 0
 
-  /** Whether the raw socket is gone. */
-  abstract readonly gone: boolean
-
   get messagesReceived (): number { return this.#messages }
   get messagesDropped (): number { return this.rare?.dropped ?? 0 }
 
@@ -224,7 +221,7 @@ export abstract class Traffic extends Vitals implements MessageSource, InputSour
   resumeFor (reason: PauseReason): void {
     if ((this.#pauses & PAUSES[reason]) === 0) return
     this.#pauses &= ~PAUSES[reason]
-    if (this.#pauses === 0 && !this.gone) this.host.transport.resume(this.socket)
+    if (this.#pauses === 0) this.host.transport.resume(this.socket)
   }
 
   /** Whether a reason holds for which nothing is read. */

@@ -63,6 +63,14 @@ test('a peer that stops reading is cut off when it has read nothing for its time
   assert.ok(at >= 1900 + 2000 && at <= 1900 + 2500 + 5 * TICK, `${at} ms`)
 })
 
+test('a peer that reads a little at once, then nothing, has its time from then', () => {
+  const { clock, socket, cutOffAt } = setup(100_000)
+  clock.tick(400)
+  socket.bytesPending(50_000)
+  const at = cutOffAt(30_000)!
+  assert.ok(at >= 400 + 2000, `${at} ms`)
+})
+
 test('one byte read in time is progress', () => {
   const { clock, socket, answer, host } = setup(1000)
   for (let i = 1; i < 20; i++) {

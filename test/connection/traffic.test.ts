@@ -478,6 +478,17 @@ test('a client that takes its pongs slowly and sends pings fast is cut off after
   assert.equal((await connection.closed).cause, 'slow')
 })
 
+test('a client whose pongs wait when a drain begins is cut off all the same', async () => {
+  const { connection, socket, clock } = setup()
+  socket.pongsWait = true
+  socket.bytesPending(10_000)
+  connection.pongsWait()
+  connection.startDraining()
+  connection.stopMessages()
+  await clock.run(150)
+  assert.equal((await connection.closed).cause, 'slow')
+})
+
 test('nothing is kept of pongs that wait when the connection closes', async () => {
   const { host, connection, socket, clock } = setup()
   socket.pongsWait = true

@@ -12,7 +12,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { LifecycleOptions } from '../../lib/index.ts'
-import { connect, logged, Opcode, rawHandshake, start, until, within } from '../helpers/server.ts'
+import { connect, logged, Opcode, rawHandshake, start, timersOfOurs, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 
 type Answer = (yes: boolean, code?: number) => void
@@ -157,4 +157,21 @@ test('a second handleUpgrade for an open socket throws, as in ws, and leaves the
   assert.equal(String(data), 'still there')
   assert.equal(app.sockets.size, 1)
   assert.equal(logged(app, /^a handshake failed/).length, 0)
+})
+
+test('a handshake whose client has left before handleUpgrade is called is not waited for', async (t) => {
+  const app = await start(t, { limits: LIMITS })
+  const server = new WebSocketServer({ noServer: true })
+  app.sockets.adopt(server)
+  const http = createServer().listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  t.after(() => { http.close() })
+  const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+  client.on('error', () => {})
+  const [request, raw, head] = await once(http, 'upgrade') as [IncomingMessage, Duplex, Buffer]
+  raw.destroy()
+  await once(raw, 'close')
+  server.handleUpgrade(request, raw, head, () => fail())
+  assert.deepEqual(timersOfOurs(), [])
+  assert.equal(app.sockets.stats().refused, 0)
 })
