@@ -7,6 +7,7 @@ runScripts([
   'test:coverage',
   'build',
   'test:types',
+  'test:api',
   'test:package',
   'test:coverage:check' // last: whoever writes a test first wants to see what it says
 ])
