@@ -1,5 +1,5 @@
 /**
- * Who is measured: names as they stand in the results, and how the server of each is started.
+ * The candidates: their names in the results, and how the server of each is started.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,9 +16,9 @@ type ServerFile = 'ours' | 'fastify-websocket' | 'fastify-websocket-recipe' | 'w
 export interface Candidate {
   name: string
   server: ServerFile | 'floor'
-  /** Added to what the scenario asks for. */
+  /** Options added to those of the scenario. */
   options?: Partial<ServerOptions>
-  /** The library of a commit, in place of the sources as they are. */
+  /** A commit, whose library is used instead of the current sources. */
   revision?: string
 }
 
@@ -28,7 +28,7 @@ export interface ServerProcess {
   stop (): Promise<void>
 }
 
-/** The usual ones; scenarios may have candidates of their own besides. */
+/** The usual candidates; scenarios can add their own. */
 export const OURS: Candidate = { name: 'ours', server: 'ours' }
 export const BARE: Candidate = { name: 'bare', server: 'fastify-websocket' }
 export const RECIPE: Candidate = { name: 'ws recipe', server: 'ws-recipe' }
@@ -39,15 +39,15 @@ export const RAW_WRITES: Candidate = { name: 'raw writes', server: 'raw-writes' 
 export const RAW_SLICES: Candidate = { name: 'raw writes, in slices', server: 'raw-writes', options: { slices: true } }
 export const FLOOR: Candidate = { name: 'floor', server: 'floor' }
 
-/** ws without a heartbeat: nothing but the socket. */
+/** ws without a heartbeat. */
 export const WS: Candidate = { name: 'ws', server: 'ws-recipe', options: { heartbeat: false } }
 
-/** How its clients speak. */
+/** The protocol of its clients. */
 export function dialectOf ({ server }: Candidate): Dialect {
   return server === 'socketio' ? 'socketio' : 'plain'
 }
 
-/** Starts its process; `start` has yet to be called. */
+/** Starts its process; `start` must be called after that. */
 export function launch ({ server, revision }: Candidate): ServerProcess {
   if (server === 'floor') return new FloorServer()
   const file = join(import.meta.dirname, 'servers', `${server}.ts`)

@@ -1,16 +1,16 @@
 /**
- * The charts of docs/explanation/benchmarks.md, as SVG; drawn by echarts on the server side. Its numbers come ready: nothing is
- * computed here. All text and lines are legible on white and on black, and no meaning hangs on a colour alone: bars stand
- * beside their names, lines differ in their dashes and marks and end in their names.
+ * The charts of docs/explanation/benchmarks.md as SVG, rendered by echarts. Nothing is computed here. Text and lines are legible
+ * on white and on black, and no meaning depends on colour alone: bars have their names beside them, lines differ in dashes and
+ * marks and end in their names.
  */
 
-/** One bar, and how far its rounds lay apart. */
+/** One bar, with the spread of its rounds. */
 export interface Bar { name: string, median: number, min: number, max: number }
 
-/** Bars with an axis of their own, side by side with others in a chart. */
+/** Bars with an axis of their own; one of several panels of a chart. */
 export interface BarPanel { title: string, bars: Bar[] }
 
-/** What it costs at each size. */
+/** The cost at each size. */
 export interface Line { name: string, points: Array<[connections: number, value: number]> }
 
 export interface LinePanel { title: string, lines: Line[] }
@@ -29,26 +29,26 @@ interface Chart {
 interface Library { init (element: null, theme: null, options: object): Chart }
 
 const WIDTH = 860
-/** Height of one bar with its room, and of the plot above a line's axis. */
+/** Height of one bar with its margin, and of the plot above a line's axis. */
 const BAR = 30
 const PLOT = 126
 /** Contrast of at least 4:1 on white and on GitHub's dark page. */
 const TEXT = '#757575'
 const RULE = 'rgba(128, 128, 128, 0.35)'
-/** Okabe and Ito's: told apart with any kind of colour vision, and by their lightness. */
+/** The palette of Okabe and Ito: distinct for every kind of colour vision, and by lightness. */
 const OURS = '#0080c8'
 const FLOOR = '#009e73'
 const OTHERS = '#a0a0a0'
 const WHISKER = '#d55e00'
 
 const FONT = { color: TEXT, fontFamily: 'sans-serif', fontSize: 13 }
-/** Told apart where there is more than one peer. */
+/** Marks and dashes that distinguish peers. */
 const DASHES = ['dashed', 'dotted', [8, 3, 2, 3], [2, 6]]
 const MARKS = ['rect', 'triangle', 'diamond', 'pin']
 
-/** null where echarts is not installed: it belongs to the benchmarks' own packages, and the rest goes without. */
+/** null if echarts is not installed: it belongs to the benchmarks' own packages, and the report works without charts. */
 export async function loadCharts (): Promise<Draw | null> {
-  // By a name that the type checker does not follow.
+  // A variable name, which the type checker does not resolve.
   const name: string = 'echarts'
   let library: Library
   try {
@@ -85,13 +85,13 @@ function drawBars (library: Library, title: string, panels: BarPanel[]): string 
   })
 }
 
-/** What is left of a subtraction can be below 0; it has no length then. */
+/** A difference can be below 0; the bar has no length then. */
 function bar ({ name, median }: Bar): object {
   const color = isOurs(name) ? OURS : name === 'floor' ? FLOOR : OTHERS
   return { value: Math.max(median, 0), itemStyle: { color } }
 }
 
-/** From the least to the greatest round, and behind it the median in figures. */
+/** A line from the minimum to the maximum of the rounds, followed by the median as a number. */
 function whiskers (bars: Bar[], index: number): object {
   interface Api { value (column: number): number, coord (point: number[]): [number, number] }
   return {
@@ -157,7 +157,7 @@ function drawLines (library: Library, title: string, panels: LinePanel[]): strin
   })
 }
 
-/** Three or four steps of a round number. */
+/** Three or four ticks at round numbers. */
 function axisOf (lines: Line[]): { max: number, interval: number } {
   const most = Math.max(...lines.flatMap(({ points }) => points.map(([, value]) => value)), Number.MIN_VALUE)
   const power = 10 ** Math.floor(Math.log10(most / 3))
@@ -165,11 +165,11 @@ function axisOf (lines: Line[]): { max: number, interval: number } {
   return { interval, max: Math.ceil(most / interval) * interval }
 }
 
-/** Pixels by which the names at the ends of lines make room for one another. */
+/** Offsets in pixels of the names at the ends of lines, so that they do not overlap. */
 function labelShifts (lines: Line[], max: number): number[] {
   const ends = lines.map(({ points }) => (1 - points.at(-1)![1] / max) * PLOT)
   const shifts = ends.map(() => 0)
-  // From the lowest up: what is in the way of it moves up.
+  // From the lowest up: an overlapping name moves up.
   let room = Infinity
   for (const i of ends.map((_end, i) => i).sort((a, b) => ends[b]! - ends[a]!)) {
     room = Math.min(ends[i]!, room)
@@ -195,7 +195,7 @@ function subheading (text: string, left: number, top = 40): object {
   return { text, left: left + 8, top, textStyle: { ...FONT, fontSize: 13, fontWeight: 'normal' } }
 }
 
-/** Three digits, thousands apart; a dash for what is no number. */
+/** Three digits with thousands separators; a dash for what is not a number. */
 export function figure (value: number): string {
   if (!Number.isFinite(value)) return '–'
   const rounded = Math.abs(value) >= 1_000 ? Math.round(value) : Number(value.toPrecision(3))
@@ -207,14 +207,14 @@ function render (library: Library, title: string, height: number, option: object
   try {
     chart.setOption({ animation: false, backgroundColor: 'transparent', ...option })
     return chart.renderToSVGString()
-      // What it adds for a mouse.
+      // Elements that react to a mouse.
       .replace(/<style[^]*?<\/style>/g, '')
       .replace(/ (?:class|ecmeta_\w+|pointer-events)="[^"]*"/g, '')
       .replace('<svg ', '<svg role="img" ')
       .replace('>', `><title>${title.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</title>`)
       .replace(/\n+/g, '\n').trimEnd() + '\n'
   } finally {
-    // Or a timer of its own keeps the process.
+    // Otherwise a timer of echarts keeps the process alive.
     chart.dispose()
   }
 }

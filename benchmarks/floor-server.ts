@@ -1,6 +1,6 @@
 /**
- * The kernel's floor (floor/floor.c) as a server under test: its lines on stdin and stdout, behind the same control
- * protocol as the others.
+ * The kernel's floor (floor/floor.c) as a server under test: translates the common control protocol to its lines on stdin and
+ * stdout.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
@@ -13,10 +13,10 @@ import { monotonicMicros } from './monotonic.ts'
 import type { Remote } from './rpc.ts'
 import type { Sample, ServerControl, ServerOptions } from './servers/control.ts'
 
-/** What it says to `stats`. */
+/** Its answer to `stats`. */
 interface Answer { cpuMicros: number, connections: number }
 
-/** Path of the program; undefined until it was asked for. */
+/** Path of the program; undefined until it is needed. */
 let program: string | null | undefined
 
 export class FloorServer implements ServerProcess, Remote<ServerControl> {
@@ -69,7 +69,7 @@ export class FloorServer implements ServerProcess, Remote<ServerControl> {
     await exited
   }
 
-  /** One line and its answer; one after the other. */
+  /** Sends one line and resolves with its answer, one after the other. */
   #ask (line: string): Promise<Answer> {
     const answer = this.#turn.then(() => {
       this.#process!.stdin.write(`${line}\n`)

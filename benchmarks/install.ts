@@ -7,9 +7,9 @@ import { join } from 'node:path'
 
 const FOLDER = import.meta.dirname
 
-/** `npm ci` in this folder, unless that was done since the lock file has changed. Throws where it fails. */
+/** Runs `npm ci` in this folder, unless that was done since the lock file changed. Throws if it fails. */
 export function install (): void {
-  // npm writes this one last.
+  // npm writes this file last.
   if (modifiedAt('node_modules/.package-lock.json') >= modifiedAt('package-lock.json')) return
   console.error('Installing the packages of benchmarks/ …')
   // A string for the shell: npm is npm.cmd on Windows. None of them needs its install script.
@@ -17,7 +17,7 @@ export function install (): void {
   if (status !== 0) throw new Error('npm ci has failed in benchmarks/')
 }
 
-/** Epoch milliseconds; 0 where there is no such file. */
+/** Epoch milliseconds; 0 if there is no such file. */
 function modifiedAt (path: string): number {
   return statSync(join(FOLDER, path), { throwIfNoEntry: false })?.mtimeMs ?? 0
 }

@@ -1,18 +1,17 @@
 /**
- * The library as its users get it: compiled, once a run, into a folder that is gone afterwards.
- *
- * Not the sources: a loader of TypeScript may change what it runs, and what is measured is what users install.
+ * The library as users install it: compiled once per run into a temporary folder. The sources are not measured, because a
+ * TypeScript loader may change what it runs.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
-/** How the names of the folders begin, in some `node_modules`. */
+/** Prefix of the names of the folders, in a `node_modules`. */
 export const LIBRARY = '.ours-'
 const folders = new Map<string, string>()
 
-/** The folder with its index.js, of the sources as they are, or of a commit. Built on the first call. */
+/** The folder with index.js, compiled from the current sources or from a commit. Built on the first call. */
 export function libraryFolder (revision = ''): string {
   const known = folders.get(revision)
   if (known !== undefined) return known
@@ -22,7 +21,7 @@ export function libraryFolder (revision = ''): string {
 }
 
 function build (revision: string): string {
-  // Below the repository, for its packages are looked up from there; in a folder that every tool leaves alone.
+  // Below the repository, from where its packages are resolved; in a folder that every tool ignores.
   const parent = join(import.meta.dirname, 'node_modules')
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(join(parent, LIBRARY))
@@ -34,11 +33,11 @@ function build (revision: string): string {
     execFileSync('tar', ['x'], { cwd: sources, input: archive })
   }
   const script = join(sources, 'scripts/build.js')
-  // Revisions without this script are what the compiler makes of them.
+  // Revisions without this script are compiled by tsc alone.
   const command = existsSync(script) ? [script, folder] : [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(sources, 'tsconfig.build.json'), '--outDir', folder]
   const { status } = spawnSync(process.execPath, command, { stdio: ['ignore', 2, 2] })
   if (!existsSync(join(folder, 'index.js'))) throw new Error('the library does not compile')
-  // Good enough for a measurement in the middle of a change.
+  // Type errors do not matter for a measurement in the middle of a change.
   if (status !== 0) console.error('The library has errors of types; what came out of it is measured all the same.')
   return folder
 }

@@ -1,5 +1,5 @@
 /**
- * What is said of the machine, so that figures can be compared with those of another.
+ * Describes the machine, so that figures can be compared with those of another.
  */
 import { cpus, release, totalmem, type } from 'node:os'
 import type { Machine } from './results.ts'

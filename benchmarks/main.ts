@@ -4,11 +4,11 @@
  *   --sizes 1000,10000        numbers of connections
  *   --rounds 5                rounds of each scenario
  *   --candidates ours,bare    only these
- *   --before COMMIT           the library as it was then takes part, too, as `before`
+ *   --before COMMIT           the library of that commit takes part as `before`
  *   --out FILE                where the results go: results/latest.json of all scenarios, results/NAME.json of some
- *   --into FILE               they take their place in FILE, which an earlier run on this machine has written
+ *   --into FILE               replaces these scenarios in FILE, which an earlier run on this machine has written
  *
- * Progress and tables go to stderr. After a run of all scenarios the report is written, too.
+ * Progress and tables go to stderr. A run of all scenarios also writes the report.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -31,15 +31,15 @@ const { values: options, positionals } = parseArgs({
   }
 })
 
-// So that what is cleaned up on exit is cleaned up then, too; the children end with their parent.
+// So that exit handlers run on a signal too; the children end with their parent.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
 
 install()
-// Only now: they need the packages.
+// Imported here, because they need the packages.
 const { scenarios } = await import('./scenarios/index.ts')
 const { runSize } = await import('./scenario.ts')
 
-// What is compared with other candidates, or kept elsewhere, is nobody's report.
+// No report for a selection of candidates, or for results in another file.
 const complete = positionals.length === 0 && options.candidates === undefined && options.before === undefined && options.out === undefined && options.into === undefined
 const names = positionals.length === 0 ? Object.keys(scenarios) : positionals
 const unknown = names.filter((name) => !(name in scenarios))
@@ -48,7 +48,7 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 
-// What takes the place of complete results must be complete.
+// Results that replace complete ones must be complete.
 if (options.into !== undefined && (positionals.length === 0 || [options.sizes, options.candidates, options.before, options.out].some((given) => given !== undefined))) {
   console.error('--into takes names of scenarios, and neither --sizes nor --candidates, --before or --out')
   process.exit(1)
@@ -70,7 +70,7 @@ for (const name of names) {
     const found = await runSize(scenario, size, Number(options.rounds ?? scenario.rounds), candidates, (round, candidate) => { printStep(name, size, round, candidate) })
     result.sizes.push(found)
     printSize(scenario.title, found)
-    // After each: what has been measured stays, whatever comes.
+    // After each scenario, so that a failure later loses nothing.
     write()
   }
   results.scenarios[name] = result

@@ -1,5 +1,5 @@
 /**
- * What the benchmarks use of packages that are installed in this folder only, so that they can be checked without them.
+ * Types of packages that are installed in this folder only, so that the benchmarks can be checked without them.
  */
 declare module 'socket.io' {
   import type { Server as HttpServer } from 'node:http'

@@ -1,5 +1,5 @@
 /**
- * The table of the scenario profile: an activity and a candidate a line, whose code it was across.
+ * The table of the scenario profile: one row per activity and candidate, one column per part of the code.
  */
 import { figure } from './charts.ts'
 import { find, largest, unique } from './report-rows.ts'
@@ -8,7 +8,7 @@ import type { ScenarioResult } from './results.ts'
 
 const COLUMNS = [WHOLE, ...Object.values(PROFILE_PARTS), MOST, CALLS, TURNS]
 
-/** At the greatest size of each activity. Pure. */
+/** The table, at the greatest size of each activity. Pure. */
 export function profileTable (scenario: ScenarioResult): string[] {
   const rows = scenario.sizes.flatMap((size) => size.rows)
   const activities = unique(rows.map(({ metric }) => metric.split(': ')[0]!))

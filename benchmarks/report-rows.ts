@@ -69,7 +69,7 @@ export function table (scenario: ScenarioResult): string[] {
   return lines
 }
 
-/** What a connection costs at the greatest size, by what it costs at the least. */
+/** The cost per connection at the greatest size, divided by the cost at the smallest. */
 function growth (across: Array<Row | undefined>, unit: string): number | undefined {
   const found = across.filter((row) => row !== undefined)
   return unit.includes('per ') && found.length > 1 ? found.at(-1)!.median / found[0]!.median : undefined

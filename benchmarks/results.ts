@@ -1,11 +1,11 @@
 /**
- * The shape of results/latest.json: what the scenarios give, and what the report is written from.
+ * The types of results/latest.json, which the scenarios produce and the report reads.
  */
 
-/** What the names of a stall's parts end with. */
+/** Endings of the names of a stall's parts. */
 export const PARTS = { own: 'while at work itself', collection: 'garbage collection' } as const
 
-/** Whose code a main thread was in, as the names of a profile's metrics end. */
+/** The code a main thread was in: endings of the names of a profile's metrics. */
 export const PROFILE_PARTS = {
   plugin: 'this plugin',
   ws: 'ws',
@@ -16,7 +16,7 @@ export const PROFILE_PARTS = {
   polling: 'waiting for events'
 } as const
 
-/** Further ones: all of the above and the benchmark's own; the most of the plugin's in one function; two system calls that the plugin makes for a handshake; a number, not a time. */
+/** Further endings: all of the above and the benchmark's own code; the largest time in one function of the plugin; two system calls of the plugin per handshake; the number of turns. */
 export const WHOLE = 'main thread'
 export const MOST = 'one function of the plugin, at most'
 export const CALLS = 'for addresses and keep-alive'
@@ -36,10 +36,10 @@ export interface Machine {
   date: string
 }
 
-/** A row against the row of another candidate with the same metric. */
+/** The ratio of a row to the row of another candidate with the same metric. */
 export interface Ratio {
   to: string
-  /** Of the ratios within each round. */
+  /** Median of the ratios within each round. */
   median: number
   min: number
   max: number
@@ -50,12 +50,12 @@ export interface Row {
   candidate: string
   metric: string
   unit: string
-  /** One a round. */
+  /** One value per round. */
   values: number[]
   median: number
   min: number
   max: number
-  /** To each candidate that the scenario compares with; left out where there is none. */
+  /** Ratios to each candidate that the scenario compares with, if any. */
   ratios?: Ratio[]
 }
 

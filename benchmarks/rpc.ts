@@ -1,15 +1,15 @@
 /**
- * Calls between this process and a child it has forked: `answer` in the child, `Child` here. One message a call and one
- * an answer, matched by number.
+ * Calls between this process and a forked child: `answer` in the child, `Child` here. A call is one message and its answer
+ * another, matched by number.
  */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
-/** An object of methods that can be called from another process; all it takes and gives can be written as JSON. */
+/** An object of methods that can be called from another process. Arguments and results are JSON. */
 type Methods<T> = { [K in keyof T]: (...args: any[]) => unknown }
 
-/** The same object from afar. */
+/** The same object, called from another process. */
 export type Remote<T extends Methods<T>> = {
   [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>>
 }
@@ -20,7 +20,7 @@ interface Answer { id: number, value?: unknown, error?: string }
 /** Longest time for an answer, milliseconds: a benchmark that hangs must end. */
 const TIME_LIMIT = 180_000
 
-/** In the child: answers calls until the parent goes away, and then ends the process. */
+/** In the child: answers calls until the parent disconnects, then ends the process. */
 export function answer<T extends Methods<T>> (methods: T): void {
   process.on('message', ({ id, method, args }: Call) => {
     const reply = (answer: Answer) => { process.send?.(answer) }
@@ -40,12 +40,12 @@ export class Child<T extends Methods<T>> {
   /** Its methods. */
   readonly remote: Remote<T>
 
-  /** Starts `file`, which has to call `answer`. */
+  /** Starts `file`, which must call `answer`. */
   constructor (file: string, args: string[] = []) {
     this.#name = file.split('/').slice(-2).join('/')
     this.#process = fork(file, args, {
       execArgv: ['--import', import.meta.resolve('../scripts/typescript.js'), '--expose-gc'],
-      // Native code for masks would come to some peers by the way of others' packages.
+      // Some peers would otherwise find the native code for masks in packages of others.
       env: { ...process.env, WS_NO_BUFFER_UTIL: '1', WS_NO_UTF_8_VALIDATE: '1', NODE_ENV: 'production' }
     })
     this.#process.on('message', ({ id, value, error }: Answer) => {

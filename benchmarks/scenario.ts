@@ -1,5 +1,5 @@
 /**
- * What a scenario is, and how it is run: candidates in turn within a round, the order rotated from round to round.
+ * A scenario and its run: candidates in turn within a round, in an order that rotates from round to round.
  */
 import type { Candidate } from './candidates.ts'
 import type { Measurement, Row, SizeResult } from './results.ts'
@@ -7,25 +7,25 @@ import { ratio, spread } from './statistics.ts'
 
 interface ScenarioBase {
   title: string
-  /** Numbers of connections; [0] where there is nothing to scale. */
+  /** Numbers of connections; [0] if the scenario has no sizes. */
   sizes: number[]
   rounds: number
-  /** Who takes part at a size, in the order of the rows. */
+  /** The candidates at a size, in the order of the rows. */
   candidates (connections: number): Candidate[]
-  /** Candidates that the others are held against. */
+  /** Candidates that the others are compared with. */
   peers: Candidate[]
 }
 
-/** One candidate, once; or all of them, by name, where they have to share a process. */
+/** Runs one candidate once; or all of them, by name, if they must share a process. */
 export type Scenario = ScenarioBase & (
   { measure (candidate: Candidate, connections: number): Promise<Measurement[]> } |
   { together (candidates: Candidate[]): Promise<Record<string, Measurement[]>> }
 )
 
-/** Told before every run. */
+/** Called before every run. */
 export type Progress = (round: number, candidate: string) => void
 
-/** All rounds of a scenario at one size. A candidate that fails is left out from there on, and named. */
+/** Runs all rounds of a scenario at one size. A candidate that fails is skipped from then on, and named. */
 export async function runSize (scenario: Scenario, connections: number, rounds: number, candidates: Candidate[], progress: Progress): Promise<SizeResult> {
   const names = candidates.map(({ name }) => name)
   const table = new Table(names)
@@ -67,7 +67,7 @@ class Table {
     }
   }
 
-  /** Leaves one out: what it has so far is dropped, too. */
+  /** Skips a candidate and drops its values so far. */
   skip (candidate: string, reason: unknown): void {
     this.skipped[candidate] = String(reason)
     this.#series.delete(candidate)

@@ -1,6 +1,6 @@
 /**
- * One run of one candidate: a fresh server, a fresh load client, and the connections between them. Whatever happens,
- * both processes are gone at its end.
+ * One run of one candidate: a fresh server, a fresh load client, and the connections between them. Both processes have ended
+ * when it ends, also after an error.
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,11 +15,11 @@ import type { ServerControl, ServerOptions } from './servers/control.ts'
 
 /** Handshakes under way at a time. */
 const PARALLEL = 64
-/** Handshakes before anything is measured. */
+/** Handshakes before the measurement. */
 const WARM_UP = 1_000
-/** Servers that are closed before, each with so many connections. */
+/** Servers closed before the measurement, and the connections of each. */
 const CLOSED_BEFORE = 10
-/** For what comes after a handshake or an end, milliseconds. */
+/** Time for late work after a handshake or a close, milliseconds. */
 const SETTLE = 300
 
 export class Session {
@@ -36,7 +36,7 @@ export class Session {
     this.#options = { ...options, ...candidate.options }
   }
 
-  /** Starts both, warms up, and hands over. */
+  /** Starts both processes, warms up, and runs the work. */
   static async run<T> (candidate: Candidate, options: ServerOptions, measure: (session: Session) => Promise<T>): Promise<T> {
     const server = launch(candidate)
     const load = new Child<LoadControl>(join(import.meta.dirname, 'load/main.ts'))
@@ -72,20 +72,20 @@ export class Session {
     }
   }
 
-  /** Opens so many more connections; says how long it took, in microseconds. */
+  /** Opens `count` more connections. Resolves with the time it took, in microseconds. */
   async open (count: number, silent = 0): Promise<number> {
     const { startedAt, endedAt } = await this.load.open({ port: this.#port, count, parallel: PARALLEL, dialect: dialectOf(this.candidate), silent })
     return endedAt - startedAt
   }
 
-  /** Ends all connections, and waits until the server knows. */
+  /** Ends all connections, and waits until the server has seen it. */
   async drop (): Promise<void> {
     await this.load.drop()
     while ((await this.server.sample()).connections > 0) await sleep(20)
     await sleep(SETTLE)
   }
 
-  /** So many broadcasts, one after the other; microseconds from each one's start to its last arrival, in all. */
+  /** Runs broadcasts one after the other. Resolves with the microseconds from each start to its last arrival, added up. */
   async broadcast (bytes: number, connections: number, times: number): Promise<number> {
     let wall = 0
     for (let i = 0; i < times; i++) {
@@ -97,13 +97,13 @@ export class Session {
     return wall
   }
 
-  /** Closes the server: milliseconds until its own `close` has ended, and until the last client has; clients by close code. */
+  /** Closes the server: milliseconds until its `close` has resolved and until the last client has ended; clients by close code. */
   async close (): Promise<{ closed: number, total: number, codes: Record<number, number> }> {
     const [{ startedAt, endedAt }, { lastAt, codes }] = await Promise.all([this.server.close(), this.load.ended()])
     return { closed: (endedAt - startedAt) / 1000, total: (lastAt - startedAt) / 1000, codes }
   }
 
-  /** The longest stall of the server while `work` runs; nothing of a server that has no event loop of Node. */
+  /** The longest stall of the server while `work` runs; undefined for a server without an event loop of Node. */
   async stallOf (metric: string, work: () => Promise<unknown>): Promise<Measurement[]> {
     if (this.candidate.server === 'floor') {
       await work()

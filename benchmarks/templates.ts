@@ -11,7 +11,7 @@ export const PAGES: Record<string, string> = {
   'guides/sizing.md': 'sizing.template.md'
 }
 
-/** Scenario, candidate and metric of each figure that has a name; at the greatest size at which it was measured. */
+/** Scenario, candidate and metric of each named figure, which has its value at the greatest size that was measured. */
 const FIGURES: Record<string, [scenario: string, candidate: string, metric: string]> = {
   heap: ['memory', 'ours', 'heap'],
   resident: ['memory', 'ours', 'resident'],
@@ -52,12 +52,12 @@ const FIGURES: Record<string, [scenario: string, candidate: string, metric: stri
   bareStall: ['close', 'bare', 'stall, cooperative']
 }
 
-/** What a sum or a product is rounded to: two digits, three from a thousand on. */
+/** Rounds a computed value: two digits, three from a thousand on. */
 function rounded (value: number): string {
   return written(Number(value.toPrecision(Math.abs(value) >= 1000 ? 3 : 2)))
 }
 
-/** What was measured: three digits, whole from a thousand on. */
+/** Rounds a measured value: three digits, whole from a thousand on. */
 function exact (value: number): string {
   return written(Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(3)))
 }
@@ -88,18 +88,18 @@ export function fillTemplate (template: string, { machine, scenarios }: Results)
     connections: sizes.at(-1)!,
     ceil: Math.ceil,
     exact,
-    /** A figure that has no name, as a number and as it is written. */
+    /** A figure without a name: as a number, and as text. */
     value: (...place: Parameters<typeof row>) => row(...place).median,
     at: (...place: Parameters<typeof row>) => exact(row(...place).median),
-    /** How many times as much as a peer. */
+    /** The ratio to a peer. */
     times: (...place: Parameters<typeof ratioOf>) => factor(ratioOf(...place).median),
-    /** From which to which in the rounds. */
+    /** Minimum and maximum of the rounds. */
     spread: (...place: Parameters<typeof row>) => { const { min, max } = row(...place); return `${exact(min)} to ${exact(max)}` },
-    /** By how much one candidate's median is more than another's. */
+    /** The difference of the medians of two candidates. */
     more: (scenario: string, metric: string, candidate: string, other: string, size?: number) => exact(row(scenario, candidate, metric, size).median - row(scenario, other, metric, size).median),
-    /** At the greatest size, by what it is at the least. */
+    /** The value at the greatest size, divided by the value at the smallest. */
     growth: (scenario: string, candidate: string, metric: string) => factor(row(scenario, candidate, metric, sizes.at(-1)).median / row(scenario, candidate, metric, sizes[0]).median),
-    /** The same at all sizes, a column each. */
+    /** The same at all sizes, one column per size. */
     sizes: across((size) => written(size)),
     allTimes: (scenario: string, metric: string, peer: string, candidate?: string) => across((size) => factor(ratioOf(scenario, metric, peer, size, candidate).median)),
     all: (scenario: string, candidate: string, metric: string) => across((size) => exact(row(scenario, candidate, metric, size).median)),
@@ -108,7 +108,7 @@ export function fillTemplate (template: string, { machine, scenarios }: Results)
   for (const [name, place] of Object.entries(FIGURES)) Object.defineProperty(values, name, { enumerable: true, get: () => row(...place).median })
   return template.replaceAll(/\{\{(.+?)\}\}/g, (_, expression: string) => {
     const names = Object.keys(values).filter((name) => new RegExp(`\\b${name}\\b`).test(expression))
-    // eslint-disable-next-line no-new-func -- the template is ours, as code is
+    // eslint-disable-next-line no-new-func -- templates are part of this repository, like code
     const value: unknown = new Function(...names, `return ${expression}`)(...names.map((name) => values[name]))
     if (typeof value === 'string') return value
     return names.length === 1 && names[0] === expression.trim() ? exact(value as number) : rounded(value as number)

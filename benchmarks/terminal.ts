@@ -1,15 +1,15 @@
 /**
- * Progress and tables for whoever sits before the terminal; all of it on stderr.
+ * Progress and tables for the terminal, on stderr.
  */
 import type { SizeResult } from './results.ts'
 
-/** One run is about to begin. */
+/** Shows that a run begins. */
 export function printStep (scenario: string, connections: number, round: number, candidate: string): void {
   const size = connections === 0 ? '' : ` ${connections.toLocaleString('en')}`
   console.error(`${new Date().toTimeString().slice(0, 8)}  ${scenario}${size}, round ${round + 1}: ${candidate}`)
 }
 
-/** A table: by metric, a line a candidate. */
+/** Prints a table per metric, with one line per candidate. */
 export function printSize (title: string, { connections, rounds, rows, skipped = {} }: SizeResult): void {
   const lines = [`\n${title}${connections === 0 ? '' : `, ${connections.toLocaleString('en')} connections`}, ${rounds} rounds`]
   for (const metric of new Set(rows.map((row) => row.metric))) {

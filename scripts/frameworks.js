@@ -1,4 +1,4 @@
-// Runs test/frameworks/*.framework.ts: the plugin under other people's frameworks (see the README there).
+// Runs test/frameworks/*.framework.ts: the plugin with other frameworks (see the README there).
 //
 //   npm run test:frameworks                        all
 //   npm run test:frameworks -- nestjs http-proxy   files whose name contains one of these

@@ -9,5 +9,5 @@ runScripts([
   'test:types',
   'test:api',
   'test:package',
-  'test:coverage:check' // last: whoever writes a test first wants to see what it says
+  'test:coverage:check' // last: results of the other steps come sooner
 ])

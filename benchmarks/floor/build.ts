@@ -1,6 +1,6 @@
 /**
- * Builds floor.c with whatever C compiler there is, into a folder that is gone when the process ends. Without a compiler
- * the benchmarks go on and have no floor.
+ * Builds floor.c with the first C compiler found, into a temporary folder that is removed when the process ends. Without a
+ * compiler the benchmarks run without the floor.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { join } from 'node:path'
 const SOURCE = join(import.meta.dirname, 'floor.c')
 const COMPILERS = ['cc', 'gcc', 'clang']
 
-/** Path of the built program; null where it cannot be built, with the reason on stderr. */
+/** Path of the built program; null if it cannot be built, with the reason on stderr. */
 export function buildFloor (): string | null {
   if (process.platform !== 'linux') return skip(`it needs epoll, and this is ${process.platform}`)
   const compilers = process.env.CC === undefined ? COMPILERS : [process.env.CC]

@@ -1,15 +1,15 @@
 /*
- * The kernel's floor: the traffic of the benchmarks with as little program around it as there can be. One thread, epoll,
- * non-blocking sockets, one read(2) for what has come and one write(2) for each frame that goes. What it costs is what
- * Linux takes for the same packets; nobody above it can be cheaper without sending fewer of them.
+ * The kernel's floor: the traffic of the benchmarks with the smallest possible program around it. One thread, epoll,
+ * non-blocking sockets, one read(2) for input and one write(2) per frame. Its cost is what Linux takes for the same packets;
+ * no program can be cheaper without sending fewer of them.
  *
  *   floor echo PORT | floor ping PORT | floor broadcast PORT BYTES        (port 0: any)
  *
- * Prints {"listening":PORT}, then one line of JSON for each line read from stdin: `stats`, `ping` (a ping to everyone,
- * answered when all pongs are there), `broadcast` (the prebuilt frame to everyone; `broadcast BYTES` changes it), `close` (a close frame to everyone,
- * answered when all have gone), `quit`. It also ends with its stdin.
+ * Prints {"listening":PORT}, then one line of JSON for each line read from stdin: `stats`, `ping` (a ping to all clients,
+ * answered when all pongs have arrived), `broadcast` (the prebuilt frame to all clients; `broadcast BYTES` changes it), `close`
+ * (a close frame to all clients, answered when all have gone), `quit`. It also ends with its stdin.
  *
- * It speaks WebSocket as well as the load client needs it: no fragments, no frame above 4 KB from a client, no checks.
+ * It implements what the load client needs of WebSocket: no fragments, no frame above 4 KB from a client, no checks.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

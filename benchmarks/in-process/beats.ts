@@ -1,6 +1,6 @@
 /**
- * What a heartbeat costs that has nobody to ping: all peers active. Over the network the messages of the peers cost a
- * hundred times as much as the looks at them, and vary by more than that; here the looks are measured by themselves.
+ * The cost of a heartbeat without pings, when all peers are active. Over the network the messages of the peers cost a hundred
+ * times as much as the checks, and vary by more than that. Here the checks are measured alone.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -13,14 +13,14 @@ const CONNECTIONS = 18_500
 /** Milliseconds. */
 const INTERVAL = 3_000
 const BEATS = 2
-/** From message to message of a peer: far less than from look to look, which is half an interval. */
+/** Time between two messages of a peer: far less than between two checks, which is half an interval. */
 const TALK = 500
-/** The first is thrown away. */
+/** The first round is discarded. */
 const TURNS = 4
 
 const MESSAGE = frame(OPCODE.text, Buffer.from('0123456789abcdef'))
 
-/** Makes an app with a route /sync. */
+/** Creates an app with a route /sync. */
 type MakeApp = (options: { clock: MeteredClock, heartbeat: { interval: number } }) => Promise<FastifyInstance>
 
 /** Microseconds per connection and beat. */
@@ -37,7 +37,7 @@ export async function activeBeats (makeApp: MakeApp): Promise<number> {
       for (const { socket } of openings) socket.push(MESSAGE)
       await sleep(TALK)
     }
-    // A machine that stood still has made the peers silent, and had them pinged.
+    // If the machine stood still, the peers were silent and were pinged.
     if (i > 0 && written() === writes) costs.push((clock.spent - spent) / CONNECTIONS / BEATS)
   }
   for (const { socket } of openings) socket.destroy()

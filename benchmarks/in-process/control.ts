@@ -1,13 +1,13 @@
 /**
- * What the in-process program can be asked. Types only. In pairs @fastify/websocket comes first.
+ * Calls of the in-process program. Types only. In pairs @fastify/websocket comes first.
  */
 import type { Pair } from './pairs.ts'
 
 export interface InProcessControl {
-  /** Nanoseconds a message that is delivered to one listener; or that one sends it back. */
+  /** Nanoseconds per message that is delivered to one listener, or that the listener sends back. */
   messages (listener: 'sync' | 'async' | 'echo'): Promise<Pair>
-  /** Microseconds a handshake. */
+  /** Microseconds per handshake. */
   handshakes (): Promise<Pair>
-  /** Microseconds per connection and beat that our heartbeat takes while all peers are active. */
+  /** Microseconds of this plugin's heartbeat per connection and beat, while all peers are active. */
   activeBeats (): Promise<number>
 }

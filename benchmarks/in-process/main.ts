@@ -1,7 +1,7 @@
 /**
- * What hides in the noise of the network: messages and handshakes of a real server, without the kernel and without the
- * parser of HTTP. Both apps are in this process and take turns of a fraction of a millisecond, so that whatever disturbs
- * one disturbs the other, too.
+ * Costs that are smaller than the noise of the network: messages and handshakes of a real server, without the kernel and
+ * without the HTTP parser. Both apps run in this process and take turns of a fraction of a millisecond, so that every
+ * disturbance affects both.
  *
  * Its program's first argument is the folder of the built library; the second, 'everything', turns on what is off by default.
  */
@@ -23,7 +23,7 @@ import type { Pair } from './pairs.ts'
 /** Messages and handshakes in a turn. */
 const MESSAGES = 1_000
 const HANDSHAKES = 50
-/** Turns of each app: those that are thrown away, and those that count. */
+/** Turns of each app: those that are discarded, and those that count. */
 const WARM_UP = 200
 const TURNS = 1_000
 
@@ -44,7 +44,7 @@ answer<InProcessControl>({
     return inUnits(pair, 1e6 / MESSAGES)
   },
   async handshakes () {
-    // Somebody is there already, as a rule: the first one starts what the others find running.
+    // A server usually has connections already; the first one starts timers that the others find running.
     const there = [connect(bare, '/sync'), connect(ours, '/sync')]
     const pair = await compare(TURNS, WARM_UP, () => open(bare), () => open(ours))
     for (const socket of there) socket.destroy()
@@ -69,7 +69,7 @@ function connect (app: FastifyInstance, path: string): Socket {
   return opening.socket
 }
 
-/** Milliseconds for a chunk of messages, with all that follows from them. */
+/** Milliseconds for a chunk of messages, with the work that follows from them. */
 async function deliver (socket: Socket): Promise<number> {
   received = 0
   const startedAt = performance.now()
@@ -80,7 +80,7 @@ async function deliver (socket: Socket): Promise<number> {
   return duration
 }
 
-/** Milliseconds for some handshakes, with all that follows from them; their sockets are ended outside of it. */
+/** Milliseconds for some handshakes, with the work that follows from them, without the end of their sockets. */
 async function open (app: FastifyInstance): Promise<number> {
   const openings = Array.from({ length: HANDSHAKES }, () => handshake('/sync'))
   const before = app.websocketServer.clients.size

@@ -1,5 +1,5 @@
 /**
- * A raw socket without a kernel below it: what is written to it is forgotten, what is pushed into it arrives.
+ * A raw socket without a kernel below it: written data is discarded, pushed data arrives.
  */
 import { IncomingMessage } from 'node:http'
 import type { Server } from 'node:http'
@@ -9,10 +9,10 @@ import { handshakeHeaders } from '../load/handshake.ts'
 const NOTHING = Buffer.alloc(0)
 const HEADERS = handshakeHeaders(80)
 
-/** A net.Socket, for that is what a server looks for; it never has a handle. */
+/** A net.Socket, because a server checks for that class; it never has a handle. */
 class MemorySocket extends Socket {
   override readonly remoteAddress = '127.0.0.1'
-  /** How often something was written to it. */
+  /** Number of writes. */
   writes = 0
 
   override _write (_chunk: Buffer, _encoding: string, callback: () => void): void {
@@ -29,12 +29,12 @@ class MemorySocket extends Socket {
   override _final (callback: () => void): void { callback() }
 }
 
-/** What Node's own parser does with the headers of a request. */
+/** Sets headers on a request as Node's parser does. */
 interface ParsedMessage extends IncomingMessage {
   _addHeaderLines (headers: string[], count: number): void
 }
 
-/** A handshake as Node hands it to a server, but not yet handed over. */
+/** A handshake as Node passes it to a server, not yet passed on. */
 export function handshake (path: string): { socket: MemorySocket, request: IncomingMessage } {
   const socket = new MemorySocket()
   const request = new IncomingMessage(socket) as ParsedMessage
@@ -48,7 +48,7 @@ export function handshake (path: string): { socket: MemorySocket, request: Incom
   return { socket, request }
 }
 
-/** Hands it over. */
+/** Passes it to the server. */
 export function upgrade (server: Server, { socket, request }: ReturnType<typeof handshake>): void {
   server.emit('upgrade', request, socket, NOTHING)
 }

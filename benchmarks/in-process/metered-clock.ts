@@ -1,6 +1,6 @@
 /**
- * A clock for the plugin's option of that name: the real one, which adds up the CPU time of all that it calls. Whatever the
- * plugin does by itself, and not in answer to something, is called by its clock.
+ * A clock for the plugin's option of that name: the real one, which adds up the CPU time of the functions it calls. The clock
+ * calls all work that the plugin does by itself, and not in response to an event.
  */
 import { systemClock } from '../../lib/base/clock.ts'
 import type { Clock, Timer } from '../../lib/base/clock.ts'

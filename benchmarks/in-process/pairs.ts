@@ -1,9 +1,9 @@
 /**
- * Figures of two that take turns, so that whatever disturbs one disturbs the other, too.
+ * Measures two candidates in turns, so that every disturbance affects both.
  */
 import { median } from '../statistics.ts'
 
-/** Each the median of all turns. */
+/** Medians of all turns. */
 export interface Pair {
   first: number
   second: number
@@ -11,11 +11,11 @@ export interface Pair {
   added: number
 }
 
-/** So many turns of each, after some that are thrown away. */
+/** Turns of each candidate, after those that are discarded. */
 export async function compare (turns: number, warmUp: number, first: () => Promise<number>, second: () => Promise<number>): Promise<Pair> {
   const pairs: Array<[number, number]> = []
   for (let i = -warmUp; i < turns; i++) {
-    // Whoever comes second finds the caches as the other one left them: in turn.
+    // The order alternates, because the second candidate finds the caches as the first one left them.
     const pair: [number, number] = [0, 0]
     for (const which of i % 2 === 0 ? [0, 1] as const : [1, 0] as const) pair[which] = await (which === 0 ? first : second)()
     if (i >= 0) pairs.push(pair)

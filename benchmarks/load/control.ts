@@ -1,8 +1,8 @@
 /**
- * What the load client can be asked. Types only. Points in time are microseconds of the monotonic clock.
+ * Calls of the load client. Types only. Points in time are microseconds of the monotonic clock.
  */
 
-/** How the peers speak after the handshake. */
+/** The protocol of the peers after the handshake. */
 export type Dialect = 'plain' | 'socketio'
 
 export interface OpenOptions {
@@ -11,7 +11,7 @@ export interface OpenOptions {
   /** Handshakes under way at a time. */
   parallel: number
   dialect: Dialect
-  /** How many of them never answer a close frame. */
+  /** Number of them that never answer a close frame. */
   silent: number
 }
 
@@ -25,7 +25,7 @@ export interface EchoOptions {
   messages: number
 }
 
-/** Seen so far. */
+/** Counts so far. */
 export interface Counts {
   open: number
   /** Data frames. */
@@ -43,11 +43,11 @@ export interface Ends {
 export interface LoadControl {
   open (options: OpenOptions): Promise<{ startedAt: number, endedAt: number }>
   counts (): Counts
-  /** From now on, wait for so many data frames. */
+  /** Waits for `count` data frames from now on. */
   expect (frames: number): void
-  /** Resolves when they are all there. */
+  /** Resolves when all have arrived. */
   reached (): Promise<{ lastAt: number }>
-  /** Every connection sends a short message each so many milliseconds, evenly spread; 0 ends it. */
+  /** Makes every connection send a short message at this interval in milliseconds, evenly spread; 0 ends it. */
   talk (period: number): void
   echo (options: EchoOptions): Promise<{ startedAt: number, endedAt: number }>
   /** Resolves when no connection is left. */

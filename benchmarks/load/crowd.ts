@@ -1,14 +1,14 @@
 /**
- * All connections of the load client: opens them, has them talk, and counts what they see.
+ * All connections of the load client: opens them, sends messages, and counts frames and closes.
  */
 import { monotonicMicros } from '../monotonic.ts'
 import type { Counts, EchoOptions, Ends, LoadControl, OpenOptions } from './control.ts'
 import { Peer } from './peer.ts'
 import type { PeerHost } from './peer.ts'
 
-/** Milliseconds between two portions of messages. */
+/** Milliseconds between two batches of messages. */
 const TALK_STEP = 5
-/** Bytes of what a client says that just talks. */
+/** Bytes of a message of a client that only keeps active. */
 const WORD = 16
 
 interface Deferred<T> { promise: Promise<T>, resolve: (value: T) => void }
@@ -58,7 +58,7 @@ export class Crowd implements PeerHost, LoadControl {
     const startedAt = performance.now()
     let said = 0
     this.#talking = setInterval(() => {
-      // By the time that has passed, not by the number of steps: timers come late.
+      // By the time that has passed, not by the number of steps, because timers are late.
       const due = Math.floor((performance.now() - startedAt) / period * peers.length)
       while (said < due) peers[said++ % peers.length]!.write(word)
     }, TALK_STEP)
@@ -97,7 +97,7 @@ export class Crowd implements PeerHost, LoadControl {
     this.#ends = { codes: {}, lastAt: 0 }
   }
 
-  // ——— what peers tell
+  // ——— events of peers
 
   opened (): void {
     this.#counts.open++

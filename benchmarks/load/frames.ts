@@ -1,12 +1,12 @@
 /**
- * Just enough of RFC 6455 for a client: frames are written with a mask of zeros, which leaves the payload as it is (§5.3),
- * and read without being copied.
+ * The part of RFC 6455 that the load client needs: frames are written with a mask of zeros, which leaves the payload unchanged
+ * (§5.3), and read without a copy.
  */
 import { Buffer } from 'node:buffer'
 
 export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
-/** A whole frame of a client. Payloads up to 64 KiB. */
+/** A complete frame of a client. Payloads up to 64 KiB. */
 export function frame (opcode: number, payload: Buffer): Buffer {
   const short = payload.length < 126
   const head = Buffer.alloc(short ? 6 : 8)
@@ -16,7 +16,7 @@ export function frame (opcode: number, payload: Buffer): Buffer {
   return Buffer.concat([head, payload])
 }
 
-/** Calls `found` for every whole frame in `data`, and returns where the first one that is not whole begins. */
+/** Calls `found` for every complete frame in `data`, and returns the offset of the first incomplete one. */
 export function readFrames (data: Buffer, found: (opcode: number, data: Buffer, from: number, to: number) => void): number {
   let at = 0
   while (data.length - at >= 2) {

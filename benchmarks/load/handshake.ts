@@ -1,5 +1,5 @@
 /**
- * The opening handshake of a client (RFC 6455 §4.1), with the headers that a browser sends: they weigh on the server.
+ * The opening handshake of a client (RFC 6455 §4.1), with the headers of a browser, which cost the server time and memory.
  */
 import type { Dialect } from './control.ts'
 
@@ -8,7 +8,7 @@ const PATHS: Record<Dialect, string> = {
   socketio: '/socket.io/?EIO=4&transport=websocket'
 }
 
-/** Names and values in turn, as they come over the wire. */
+/** Names and values in turn, as in the request. */
 export function handshakeHeaders (port: number): string[] {
   return [
     'Host', `127.0.0.1:${port}`,

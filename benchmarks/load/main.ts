@@ -1,5 +1,5 @@
 /**
- * The load client's program: a process of its own, so that its CPU time is not the server's.
+ * The program of the load client: a separate process, so that its CPU time does not count for the server.
  */
 import { answer } from '../rpc.ts'
 import type { LoadControl } from './control.ts'

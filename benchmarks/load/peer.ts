@@ -1,7 +1,7 @@
 /**
- * One connection of the load client: a raw socket, a handshake, and the answers that a WebSocket client owes.
+ * One connection of the load client: a raw socket, a handshake, and the answers that a WebSocket client must give.
  *
- * All share one buffer to read into, for what is read is handled at once.
+ * All connections share one read buffer, because input is handled at once.
  */
 import { Buffer } from 'node:buffer'
 import { connect } from 'node:net'
@@ -10,7 +10,7 @@ import type { Dialect } from './control.ts'
 import { frame, OPCODE, readFrames } from './frames.ts'
 import { handshakeRequest } from './handshake.ts'
 
-/** What peers tell, and whom. */
+/** Listeners for the events of peers. */
 export interface PeerHost {
   opened (peer: Peer): void
   data (peer: Peer, bytes: number): void
@@ -22,7 +22,7 @@ const SWITCHING = Buffer.from('HTTP/1.1 101')
 const BLANK_LINE = '\r\n\r\n'
 const NO_PAYLOAD = Buffer.alloc(0)
 const EMPTY_PONG = frame(OPCODE.pong, NO_PAYLOAD)
-/** Of Socket.IO: connect to the main namespace; the answer to a ping of Engine.IO. */
+/** Packets of Socket.IO: connect to the main namespace; the answer to a ping of Engine.IO. */
 const CONNECT = frame(OPCODE.text, Buffer.from('40'))
 const ENGINE_PONG = frame(OPCODE.text, Buffer.from('3'))
 
@@ -35,7 +35,7 @@ export class Peer {
   readonly #socket: Socket
   #upgraded = false
   #open = false
-  /** The beginning of something that was not whole. */
+  /** The beginning of an incomplete frame. */
   #rest: Buffer | null = null
   #code = 1006
 
@@ -56,7 +56,7 @@ export class Peer {
 
   get isOpen (): boolean { return this.#open }
 
-  /** A text message of so many bytes, as its server understands it. */
+  /** A text message of `bytes`, in the protocol of the server. */
   message (bytes: number): Buffer {
     const text = 'x'.repeat(bytes)
     return frame(OPCODE.text, Buffer.from(this.#dialect === 'plain' ? text : `42["message","${text}"]`))
@@ -64,7 +64,7 @@ export class Peer {
 
   write (data: Buffer): void { this.#socket.write(data) }
 
-  /** Ends it without leaving anything behind in the kernel. */
+  /** Resets the connection, so that nothing of it stays in the kernel. */
   reset (): void { this.#socket.resetAndDestroy() }
 
   #receive (chunk: Buffer): void {
@@ -79,7 +79,7 @@ export class Peer {
     this.#keep(data.subarray(read))
   }
 
-  /** A copy: the buffer is everyone's. */
+  /** Copies, because all connections share the buffer. */
   #keep (data: Buffer): void {
     this.#rest = data.length === 0 ? null : Buffer.from(data)
   }
@@ -105,7 +105,7 @@ export class Peer {
     }
   }
 
-  /** A packet of Engine.IO, with perhaps one of Socket.IO inside: `0` open, `2` ping, `40` connected, `42` an event. */
+  /** A packet of Engine.IO, which may contain one of Socket.IO: `0` open, `2` ping, `40` connected, `42` an event. */
   #engineData (data: Buffer, from: number, to: number): void {
     const type = String.fromCharCode(data[from]!)
     if (type === '2') {

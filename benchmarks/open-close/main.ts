@@ -1,8 +1,8 @@
 /**
- * Opens and closes Fastify servers, as test suites do hundreds of times: each with a route, listening, with one WebSocket
- * client or without.
+ * Opens and closes Fastify servers, as test suites do hundreds of times: each with a route, listening, with or without one
+ * WebSocket client.
  *
- * Its program's first argument is the folder of the built library; without it, it is @fastify/websocket.
+ * The first argument is the folder of the built library; without it, the program measures @fastify/websocket.
  */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -13,9 +13,9 @@ import { WebSocket } from 'ws'
 import { answer } from '../rpc.ts'
 import { loadPlugin } from '../servers/plugin.ts'
 
-/** What the program can be asked. */
+/** Calls of the program. */
 export interface OpenCloseControl {
-  /** Milliseconds an app, of so many one after the other. */
+  /** Milliseconds per app, for `count` apps one after the other. */
   measure (apps: number, withClient: boolean): Promise<number>
 }
 

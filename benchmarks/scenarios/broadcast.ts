@@ -1,5 +1,5 @@
 /**
- * One message to everyone: CPU and wall time a peer until all clients have it, and the longest stall of the event loop.
+ * One message to all clients: CPU and wall time per peer until all have it, and the longest stall of the event loop.
  */
 import { FLOOR, OURS, RAW_SLICES, RAW_WRITES, SOCKET_IO, UWS, WS } from '../candidates.ts'
 import type { Measurement } from '../results.ts'
@@ -8,10 +8,10 @@ import { Session } from '../session.ts'
 
 /** Bytes. */
 const MESSAGES = [{ bytes: 64, name: '64 B' }, { bytes: 1_024, name: '1 KiB' }]
-/** Broadcasts before anything is measured, and those that are. */
+/** Broadcasts before the measurement, and measured ones. */
 const WARM_UP = 3
 const REPEATS = 5
-/** No beats meanwhile, but the machinery for them. */
+/** The heartbeat is on, but no beat occurs meanwhile. */
 const HEARTBEAT = 600_000
 
 export const broadcast: Scenario = {

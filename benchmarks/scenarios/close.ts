@@ -1,7 +1,7 @@
 /**
- * How a server ends: time from its close to the moment when the last client has seen the end, and to the one when its own
- * `close` has ended; CPU a connection, the longest stall, and the share of clients that read a close code; all clients
- * cooperative, and 1 % that never answer. At the least size also warm: after other servers were closed in the process.
+ * Closing a server: time until the last client has seen the end, and until its own `close` has resolved; CPU per connection,
+ * the longest stall, and the share of clients that read a close code; with all clients cooperative, and with 1 % that never
+ * answer. At the smallest size also warm: after other servers were closed in the process.
  */
 import { BARE, FLOOR, OURS, UWS, WS } from '../candidates.ts'
 import type { Candidate } from '../candidates.ts'
@@ -10,12 +10,12 @@ import type { Scenario } from '../scenario.ts'
 import { Session } from '../session.ts'
 
 const SILENT_SHARE = 0.01
-/** Close codes that say that there was none (RFC 6455 §7.4.1). */
+/** Close codes that mean that there was none (RFC 6455 §7.4.1). */
 const NO_CODE = ['1005', '1006']
-/** With silent clients, ws takes 30 s at any size, and says so once. */
+/** With silent clients, ws takes 30 s at any size, so it is measured at one size only. */
 const LEAST = 1_000
 let waited = false
-/** A server closes once, with code that has never run; of few connections that is the greater part, so these are closed warm, too. */
+/** A server closes once, with code that has never run, which is most of the work for few connections. These are also closed warm. */
 const IN_JAVASCRIPT = [OURS, BARE, WS].map(({ server }) => server)
 
 export const close: Scenario = {
@@ -32,7 +32,7 @@ export const close: Scenario = {
       { metric: 'close(), cooperative', unit: 'ms', value: closed },
       { metric: 'CPU, cooperative', unit: 'µs per connection', value: cpu },
       { metric: 'codes, cooperative', unit: '% of clients', value: codes },
-      // Once more, for the probe takes some of the CPU.
+      // A separate run, because the probe takes some of the CPU.
       ...(await closing(candidate, connections, { stall: 'stall, cooperative' })).stalls
     ]
     if (connections === LEAST && IN_JAVASCRIPT.includes(candidate.server)) {
@@ -62,10 +62,10 @@ function isDue (candidate: Candidate, connections: number): boolean {
   return true
 }
 
-/** Milliseconds, CPU microseconds a connection, per cent of the clients. */
+/** Milliseconds, CPU microseconds per connection, per cent of the clients. */
 interface Closing { total: number, closed: number, cpu: number, codes: number, stalls: Measurement[] }
 
-/** Stalls where a name for them is given. */
+/** Measures stalls if a name for them is given. */
 function closing (candidate: Candidate, connections: number, { silent = 0, warm = false, stall }: { silent?: number, warm?: boolean, stall?: string } = {}): Promise<Closing> {
   return Session.run(candidate, { handler: 'sync' }, async (session) => {
     if (warm) await session.warmUpClosing()

@@ -1,6 +1,6 @@
 /**
- * Messages of 64 bytes that come back: CPU of the server for each, with 32 of the open connections busy and a fixed number
- * of messages under way.
+ * Echoed messages of 64 bytes: CPU of the server per message, with 32 of the open connections busy and a fixed number of
+ * messages under way.
  */
 import { BARE, FLOOR, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
 import type { Scenario } from '../scenario.ts'
@@ -9,7 +9,7 @@ import { Session } from '../session.ts'
 const TRAFFIC = { busy: 32, inFlight: 2, bytes: 64 }
 const WARM_UP = 10_000
 const MESSAGES = 50_000
-/** No beats meanwhile, but the machinery for them. */
+/** The heartbeat is on, but no beat occurs meanwhile. */
 const HEARTBEAT = 600_000
 
 export const echo: Scenario = {

@@ -1,11 +1,11 @@
 /**
- * Opening connections, 64 handshakes at a time, all of them kept: CPU and wall time of each.
+ * Opening connections, 64 handshakes at a time, and keeping all of them: CPU and wall time of each.
  */
 import { BARE, FLOOR, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
 import type { Scenario } from '../scenario.ts'
 import { Session } from '../session.ts'
 
-/** Thousands of handshakes before: only after some 10,000 is all of their code compiled. Until then they cost twice as much. */
+/** Thousands of handshakes before the measurement: only after about 10,000 is all of the code compiled. Until then they cost twice as much. */
 const WARM_UP = 10
 
 export const handshakes: Scenario = {

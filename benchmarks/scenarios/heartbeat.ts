@@ -1,11 +1,12 @@
 /**
- * What it costs to find dead peers: CPU a connection and beat, and the longest stall of the event loop; all peers idle,
- * and all active (each sends a message between any two looks, whose own cost is measured without a heartbeat and taken off).
+ * The cost of finding dead peers: CPU per connection and beat, and the longest stall of the event loop; with all peers idle,
+ * and with all active. Active peers send a message between any two checks; the cost of the messages is measured without a
+ * heartbeat and subtracted.
  *
- * The difference of the two is finer than the cost of messages over a network can be told: what ours takes with all peers
- * active is in the scenario in-process, as `beat, all active`.
+ * That difference is smaller than the noise of messages over a network. The scenario in-process measures the cost of this
+ * plugin with all peers active, as `beat, all active`.
  *
- * Stalls are looked for after CPU was measured: the probe's timer would be the greater part of it.
+ * Stalls are measured after CPU, because the probe's timer would be most of the CPU time.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BARE_RECIPE, FLOOR, OURS, RECIPE } from '../candidates.ts'
@@ -17,14 +18,14 @@ import { Session } from '../session.ts'
 /** Milliseconds. */
 const INTERVAL = 3_000
 const BEATS = 3
-/** From message to message of a client: less than from look to look of ours, which is half an interval. */
+/** Time between two messages of a client: less than between two checks, which is half an interval. */
 const TALK = 1_300
 
 export const heartbeat: Scenario = {
   title: 'Heartbeat',
   sizes: [1_000, 10_000, 18_500],
   rounds: 2,
-  // At the larger sizes the recipe is the recipe.
+  // At the larger sizes the recipe is measured on ws alone.
   candidates: (connections) => [OURS, RECIPE, ...(connections <= 1_000 ? [BARE_RECIPE] : []), FLOOR],
   peers: [RECIPE, FLOOR],
 
@@ -34,12 +35,12 @@ export const heartbeat: Scenario = {
       await sleep(INTERVAL)
       const idle = await duringBeats(session, connections)
       const found: Measurement[] = [
-        // The floor's beats are timed from here, and those of a window may be one more or less.
+        // The floor's beats are started from here, and a window may have one more or less.
         { metric: 'CPU, all idle', unit: 'µs per connection and beat', value: candidate === FLOOR ? idle.cpu / idle.pings : idle.cpu },
         { metric: 'pings, all idle', unit: 'per connection and beat', value: idle.pings },
         ...await session.stallOf('stall, all idle', () => sleep(BEATS * INTERVAL))
       ]
-      // The floor pings whoever there is, and knows of nobody's activity.
+      // The floor pings all clients, whether they are active or not.
       if (candidate === FLOOR) return { found, active: null }
       await talk(session)
       const active = await duringBeats(session, connections)
@@ -64,7 +65,7 @@ function costOfMessages (candidate: Candidate, connections: number): Promise<num
   return Session.run(candidate, { handler: 'sync', heartbeat: false }, async (session) => {
     await session.open(connections)
     await sleep(INTERVAL)
-    // As idle as the other one was: compiled code and heap are the same then.
+    // Idle for as long as the other run, so that compiled code and heap are the same.
     await sleep(2 * BEATS * INTERVAL)
     await talk(session)
     return (await duringBeats(session, connections)).cpu

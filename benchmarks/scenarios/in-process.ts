@@ -1,5 +1,5 @@
 /**
- * What is added to a message, a handshake and a beat, shown without a kernel: see in-process/main.ts.
+ * The cost added to a message, a handshake and a beat, measured without a kernel: see in-process/main.ts.
  */
 import { join } from 'node:path'
 import { BARE, OURS } from '../candidates.ts'
@@ -22,14 +22,14 @@ export const inProcess: Scenario = {
   async together (candidates) {
     let found: Record<string, Measurement[]> = {}
     for (const candidate of candidates) {
-      // The plain one is part of every pair; the first pair's is shown.
+      // Bare is part of every pair; its figures are those of the first pair.
       if (candidate.server === 'ours') found = { ...await pairOf(candidate), ...found }
     }
     return found
   }
 }
 
-/** A candidate and the plain one. */
+/** A candidate and bare. */
 async function pairOf ({ name, revision }: Candidate): Promise<Record<string, Measurement[]>> {
   const [bare, ours]: [Measurement[], Measurement[]] = [[], []]
   const add = (metric: string, unit: string, { first, second, added }: Pair) => {
@@ -43,7 +43,7 @@ async function pairOf ({ name, revision }: Candidate): Promise<Record<string, Me
     add('handshake', 'µs', await remote.handshakes())
     ours.push({ metric: 'beat, all active', unit: 'µs per connection and beat', value: await remote.activeBeats() })
   })
-  // In a process of its own: what is compiled for one is not as fast for two that differ.
+  // In a separate process, because code compiled for one candidate is slower when it serves two.
   await asking(revision, async (remote) => {
     add('message, everything on', 'ns', await remote.messages('sync'))
     add('handshake, everything on', 'µs', await remote.handshakes())

@@ -1,6 +1,6 @@
 /**
- * What an open, idle connection holds: V8 heap and resident set, after garbage collection; handshake headers as a browser
- * sends them, everything on that is on by default.
+ * Memory of an open, idle connection: V8 heap and resident set, after garbage collection; with the handshake headers of a
+ * browser, and the defaults.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BARE, BARE_RECIPE, OURS, SOCKET_IO, UWS, WS } from '../candidates.ts'
@@ -16,12 +16,12 @@ const HANDLERS: Array<[Handler, string]> = [['async', 'async (socket)'], ['async
 const VARIANTS = [OURS, BARE].flatMap((candidate) => HANDLERS.map(([handler, text]): Candidate =>
   ({ ...candidate, name: `${candidate.name}, ${text}`, options: { handler } })))
 
-/** What each feature costs, likewise; and all of them, which are asked for at all sizes. */
+/** Each feature, likewise; and all of them together, at all sizes. */
 const FEATURES = EVERYTHING.map((feature): Candidate =>
   ({ ...OURS, name: `ours with ${feature}`, options: { features: [feature] } }))
 const ALL: Candidate = { ...OURS, name: 'ours with everything on', options: { features: EVERYTHING } }
 
-/** For what is let go of some time after the handshake, milliseconds. */
+/** Time for objects that are released some time after the handshake, milliseconds. */
 const SETTLE = 1_000
 
 export const memory: Scenario = {

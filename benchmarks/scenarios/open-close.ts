@@ -1,5 +1,5 @@
 /**
- * What the plugin adds to opening and closing a server: see open-close/main.ts.
+ * The time that the plugin adds to opening and closing a server: see open-close/main.ts.
  */
 import { join } from 'node:path'
 import { BARE, OURS } from '../candidates.ts'

@@ -1,8 +1,7 @@
 /**
- * Where the CPU goes: the main thread's time by whose code it is in, for beats, broadcasts, handshakes and closing. What
- * is not in the plugin it can only change by calling it less.
+ * CPU time of the main thread by the code it is in, for beats, broadcasts, handshakes and closing.
  *
- * The profiler itself takes some per cent: the other scenarios tell what something costs, this one tells where.
+ * The profiler itself takes a few per cent: the other scenarios measure the costs, this one shows where they arise.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,21 +14,21 @@ import type { Scenario } from '../scenario.ts'
 import type { Profile, ServerOptions } from '../servers/control.ts'
 import { Session } from '../session.ts'
 
-/** Where the profiles themselves are left. */
+/** The folder for the profiles. */
 const FOLDER = join(import.meta.dirname, '../results/profiles')
 /** Milliseconds. */
 const INTERVAL = 3_000
 const BEATS = 4
 const BROADCASTS = 5
 const MESSAGE_BYTES = 64
-/** Thousands of handshakes before: see the scenario handshakes. */
+/** Thousands of handshakes before the measurement: see the scenario handshakes. */
 const WARM_UP = 10
 
 interface Activity {
   unit: string
   candidates: Candidate[]
   options?: Partial<ServerOptions>
-  /** Until it is as it will be; then `run`, which says how many times its unit was done. */
+  /** Warms up, then runs; `run` returns how many times its unit was done. */
   prepare (session: Session, connections: number): Promise<unknown>
   run (session: Session, connections: number): Promise<number>
 }

@@ -1,9 +1,9 @@
 /**
- * What a server under test can be asked, and how it is set up. Types only.
+ * Calls and options of a server under test. Types only.
  */
 import type { ProfilePart } from '../results.ts'
 
-/** What the route's handler is. */
+/** The handler of the route. */
 export type Handler =
   /** `(socket) => { socket.on('message', …) }` */
   | 'sync'
@@ -14,16 +14,16 @@ export type Handler =
   /** Sends every message back. */
   | 'echo'
 
-/** Features of the plugin that are off by default and cost each connection something. */
+/** Features of the plugin that are off by default and take memory per connection. */
 export type Feature = 'idleTimeout' | 'maxLifetime' | 'limits' | 'owner' | 'rates'
 
 export interface ServerOptions {
   handler: Handler
-  /** Milliseconds from beat to beat; false: none. Left out: what the candidate does by itself. */
+  /** Milliseconds between beats; false: no heartbeat; undefined: the default of the candidate. */
   heartbeat?: number | false
-  /** Of ours: what is on besides. */
+  /** For this plugin: features that are on. */
   features?: Feature[]
-  /** Of raw writes: in slices of 2 ms. */
+  /** For raw writes: in slices of 2 ms. */
   slices?: boolean
 }
 
@@ -41,27 +41,27 @@ export interface Memory {
   resident: number
 }
 
-/** The longest time for which the event loop did not turn, milliseconds. */
+/** The longest time without a turn of the event loop, milliseconds. */
 export interface Stalls {
-  /** As it was. */
+  /** The whole stall. */
   longest: number
   /** Without the pauses of the garbage collector. */
   apart: number
-  /** The same, where the process itself was at work: others on the machine may have had the core meanwhile. */
+  /** The part in which the process itself had a core. */
   own: number
   /** The longest pause of the garbage collector. */
   collection: number
 }
 
-/** What the main thread did, microseconds of its CPU time. */
+/** CPU time of the main thread by part, microseconds. */
 export interface Profile {
   cpu: number
   parts: Record<ProfilePart | 'application', number>
-  /** In the one function of the plugin that took most. */
+  /** In the function of the plugin that took most. */
   largest: number
   /** In system calls for a client's address and for TCP keep-alive; a part of the native code. */
   calls: number
-  /** How often the event loop has turned; null where Node does not tell. */
+  /** Turns of the event loop; null if Node does not count them. */
   turns: number | null
 }
 
@@ -71,16 +71,16 @@ export interface ServerControl {
   sample (): Sample
   /** Collects garbage first. */
   memory (): Promise<Memory>
-  /** Starts to look for stalls. */
+  /** Starts to measure stalls. */
   watch (): void
-  /** What was seen since `watch`, which ends with it. */
+  /** Ends the measurement and returns its result. */
   stalls (): Promise<Stalls>
   /** Starts V8's profiler. */
   profile (): Promise<void>
-  /** Ends it; `file` is where its profile goes. */
+  /** Ends it, and writes the profile to `file`. */
   profiled (file: string): Promise<Profile>
-  /** Sends one message of so many bytes to everyone; answers when all is handed over. */
+  /** Sends one message of `bytes` to all clients. Resolves when all writes are done. */
   broadcast (bytes: number): Promise<{ startedAt: number }>
-  /** Closes the server; answers when its own `close` has ended. */
+  /** Closes the server. Resolves when its `close` has. */
   close (): Promise<{ startedAt: number, endedAt: number }>
 }

@@ -1,5 +1,5 @@
 /**
- * @fastify/websocket with the recipe for dead peers of the README of ws.
+ * @fastify/websocket with the heartbeat recipe of the README of ws.
  */
 import fastifyWebsocket from '@fastify/websocket'
 import { startFastify } from './fastify-server.ts'

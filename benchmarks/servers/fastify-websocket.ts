@@ -1,5 +1,5 @@
 /**
- * @fastify/websocket without anything.
+ * @fastify/websocket alone.
  */
 import fastifyWebsocket from '@fastify/websocket'
 import { startFastify } from './fastify-server.ts'

@@ -4,7 +4,7 @@
 import type { WebSocket } from 'ws'
 import type { Handler } from './control.ts'
 
-/** What one does with a message where the message does not matter. */
+/** A listener that ignores the message. */
 function ignore (): void {}
 
 /** A sync handler adds its listener and returns; async ones stay suspended until the socket closes. */
@@ -19,7 +19,7 @@ export const handlers: Record<Handler, (socket: WebSocket, request: unknown) => 
   async 'async-request' (socket, request) {
     socket.on('message', ignore)
     await closed(socket)
-    // Used after the wait: it has to be there until then.
+    // Used after the wait, so that V8 must keep it.
     ignore.call(request)
   },
   echo (socket) {
@@ -31,7 +31,7 @@ function closed (socket: WebSocket): Promise<void> {
   return new Promise((resolve) => { socket.on('close', () => { resolve() }) })
 }
 
-/** Sends to everyone as one does it with ws alone. */
+/** Sends to all clients in a loop, as with ws alone. */
 export function sendToAll (sockets: Iterable<WebSocket>, text: string): void {
   for (const socket of sockets) if (socket.readyState === socket.OPEN) socket.send(text)
 }

@@ -1,5 +1,5 @@
 /**
- * This plugin with everything on that is on by default. Its program's first argument is the folder of the built library.
+ * This plugin with its defaults. The first argument is the folder of the built library.
  */
 import { startFastify } from './fastify-server.ts'
 import { optionsOf } from './features.ts'
@@ -12,7 +12,7 @@ serve((options) => startFastify(options, async (app) => {
   await app.register(plugin, {
     ...optionsOf(options.features ?? []),
     ...(options.heartbeat === undefined ? {} : { heartbeat: options.heartbeat === false ? false : { interval: options.heartbeat } }),
-    // Long enough for any number of connections; the rest is as it is by default, which is: no spread.
+    // Long enough for any number of connections; the other drain options are the defaults, so there is no spread.
     drain: { timeout: 120_000 }
   })
 }, (app, text) => app.sockets.broadcast(text, 'all')))

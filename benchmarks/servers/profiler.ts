@@ -1,5 +1,5 @@
 /**
- * V8's profiler around a piece of work: what the main thread did, by whose code it was in.
+ * Runs V8's profiler around some work: CPU time of the main thread by the code it was in.
  */
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
@@ -10,16 +10,16 @@ import type { ProfilePart } from '../results.ts'
 import type { Profile } from './control.ts'
 import { threadCpu } from './stall-probe.ts'
 
-/** Microseconds from sample to sample. */
+/** Microseconds between samples. */
 const PERIOD = 500
-/** Roots of the profile that are no function. */
+/** Roots of the profile that are not functions. */
 const IDLE = '(idle)'
 const COLLECTOR = '(garbage collector)'
 
-/** Native functions that are little more than system calls. */
+/** Native functions that are mostly system calls. */
 const CALLS = ['getpeername', 'setKeepAlive']
 
-/** Whose code a script is, the first that fits. */
+/** Parts by the URL of a script; the first match counts. */
 const OWNERS: Array<[part: ProfilePart, script: RegExp]> = [
   ['plugin', new RegExp(`/node_modules/${LIBRARY.replace('.', '\\.')}`)],
   ['ws', /\/node_modules\/ws\//],
@@ -44,7 +44,7 @@ export class Profiler {
     this.#startedAt = this.#cpuOfThread()
   }
 
-  /** Ends it; `file` is where the profile goes, for whoever wants to look at it with other tools. */
+  /** Ends it, and writes the profile to `file` for other tools. */
   async end (file: string): Promise<Profile> {
     const cpu = (this.#cpuOfThread() - this.#startedAt) * 1000
     const after = turns()
@@ -62,8 +62,8 @@ function turns (): number | null {
 }
 
 /**
- * CPU time by part. Samples are taken by the clock on the wall: what the thread waited for a core is taken off in
- * proportion, and CPU time beyond that of the samples the kernel has spent while the thread waited for events.
+ * CPU time by part. Samples are taken in wall time: the time for which the thread waited for a core is subtracted in
+ * proportion. CPU time beyond that of the samples was spent by the kernel while the thread waited for events.
  */
 function divide ({ nodes, samples = [], timeDeltas = [] }: V8.Profile, cpu: number): Omit<Profile, 'turns'> {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))

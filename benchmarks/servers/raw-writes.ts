@@ -1,7 +1,6 @@
 /**
- * The least that JavaScript can do: one frame, made once, written to the raw socket of each client below `ws`, without a look
- * at anything; in one go, or in slices between turns of the event loop. No library for applications; what a broadcast costs
- * beyond it is ours.
+ * The minimum in JavaScript: one frame, created once, written to the raw socket of each client below `ws`, without any checks;
+ * at once, or in slices between turns of the event loop. The cost of a broadcast beyond it is that of the plugin.
  */
 import fastifyWebsocket from '@fastify/websocket'
 import type { Socket } from 'node:net'

@@ -1,12 +1,12 @@
 /**
- * The recipe for dead peers in the README of ws: a flag a socket, and one timer that pings them all.
+ * The heartbeat recipe of the README of ws: a flag per socket, and one timer that pings all clients.
  */
 import type { WebSocket, WebSocketServer } from 'ws'
 
 /** As in the README, milliseconds. */
 const DEFAULT_INTERVAL = 30_000
 
-/** Starts it; `interval` as in ServerOptions. */
+/** Starts the recipe; `interval` as in ServerOptions. */
 export function watchWithRecipe (server: WebSocketServer, interval: number | false | undefined): void {
   if (interval === false) return
   server.on('connection', (socket: WatchedSocket) => {

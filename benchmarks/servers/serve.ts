@@ -1,5 +1,5 @@
 /**
- * The part that all servers under test share: the control protocol over IPC, and the measuring of their own process.
+ * The common part of all servers under test: the control protocol over IPC, and measurements of their own process.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { monotonicMicros } from '../monotonic.ts'
@@ -8,20 +8,20 @@ import type { Memory, ServerControl, ServerOptions } from './control.ts'
 import { Profiler } from './profiler.ts'
 import { cpuMicros, StallProbe } from './stall-probe.ts'
 
-/** What a candidate brings. */
+/** The functions of a candidate. */
 export interface RunningServer {
   port: number
   /** Connections now. */
   size (): number
-  /** Sends to everyone, each in its own way. */
+  /** Sends to all clients, in the way of the candidate. */
   broadcast? (text: string): unknown
   close (): Promise<unknown>
 }
 
-/** Between two collections: what the first one frees may hold on to more, milliseconds. */
+/** Time between two collections, because objects that the first one frees may refer to others; milliseconds. */
 const PAUSE = 300
 
-/** Makes the process a server under test. */
+/** Turns the process into a server under test. */
 export function serve (start: (options: ServerOptions) => Promise<RunningServer>): void {
   let server: RunningServer
   let probe: StallProbe | null = null

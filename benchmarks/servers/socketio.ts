@@ -1,5 +1,5 @@
 /**
- * Socket.IO over WebSocket only, as its documents set it up.
+ * Socket.IO over WebSocket only, set up as in its documentation.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -11,7 +11,7 @@ serve(async ({ handler, heartbeat }) => {
   const http = createServer()
   const io = new Server(http, {
     transports: ['websocket'],
-    // It cannot be switched off; false is as good as never.
+    // It cannot be turned off; false means an interval that never ends.
     ...(heartbeat === undefined ? {} : { pingInterval: heartbeat === false ? 600_000 : heartbeat })
   })
   io.on('connection', (socket) => {

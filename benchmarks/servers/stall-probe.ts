@@ -1,8 +1,8 @@
 /**
- * Finds the longest stall of the event loop: a timer of 1 ms that notes how late it comes. The pauses of the garbage
- * collector inside a stall are taken off, for they are told apart.
+ * Finds the longest stall of the event loop with a timer of 1 ms that notes how late it is. Pauses of the garbage collector are
+ * subtracted and reported separately.
  *
- * The timer costs some per cent of a core: not to be used while CPU time is measured.
+ * The timer takes a few per cent of a core, so it must not run while CPU time is measured.
  */
 import { openSync, readSync } from 'node:fs'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
@@ -43,7 +43,7 @@ export class StallProbe {
   async end (): Promise<Stalls> {
     this.#tick()
     clearInterval(this.#timer)
-    // Entries of collections come some turns later.
+    // Entries of collections arrive some turns later.
     for (let i = 0; i < 3; i++) await setImmediate()
     this.#observer.disconnect()
     const result: Stalls = { longest: 0, apart: 0, own: 0, collection: 0 }
@@ -60,15 +60,15 @@ export class StallProbe {
 }
 
 /**
- * Milliseconds for which this thread has had a core; where the kernel does not tell (not Linux), those of the whole process,
- * with its compilers and collectors.
+ * Milliseconds for which this thread has had a core; outside of Linux those of the whole process, with its compilers and
+ * collectors.
  */
 export function threadCpu (): () => number {
   try {
     const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
     const buffer = Buffer.alloc(64)
     return () => {
-      // Or the kernel tells what it knew at the last tick of its scheduler, 4 ms ago maybe.
+      // Otherwise the kernel reports the value of the last tick of its scheduler, up to 4 ms ago.
       cpuMicros()
       return Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)).split(' ', 1)[0]) / 1e6
     }

@@ -1,6 +1,6 @@
 /**
- * uWebSockets.js, from a package that carries its binaries (the npm entry of that name is a stub). Loaded as a binary, for
- * the package itself falls back to JavaScript where it has none for this Node.
+ * uWebSockets.js, from a package that carries its binaries (the npm entry of that name is a stub). Loaded as a binary, because
+ * the package itself falls back to JavaScript if it has none for this Node.
  */
 import { createRequire } from 'node:module'
 import { serve } from './serve.ts'
@@ -23,7 +23,7 @@ interface UwsApp {
   publish (topic: string, message: string, isBinary: boolean): boolean
 }
 
-/** What is used of it. */
+/** The part of its API that is used here. */
 interface Binary {
   App (): UwsApp
   us_listen_socket_close (listener: object): void
@@ -31,7 +31,7 @@ interface Binary {
 }
 
 const TOPIC = 'everyone'
-/** The longest idle timeout that it takes, seconds. */
+/** Its longest idle timeout, seconds. */
 const NO_HEARTBEAT = 960
 
 const { platform, arch, versions: { modules } } = process

@@ -1,5 +1,5 @@
 /**
- * ws alone, with the recipe for dead peers of its README.
+ * ws alone, with the heartbeat recipe of its README.
  */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'

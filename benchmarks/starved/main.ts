@@ -2,7 +2,7 @@
  * `npm run starve`: drains of processes that get little CPU, or whose application keeps the event loop busy. Each must report,
  * close the database and end by itself within timeout and reserve, without a turn of 50 ms of CPU.
  *
- * Linux only. CPU is limited by a control group where one can be made, else by stopping and continuing the process.
+ * Linux only. CPU is limited by a control group if possible, else by stopping and continuing the process.
  */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -20,9 +20,9 @@ const CASES = [
   { clients: 8_000, share: 1, busy: 95, timeout: 3_000, reserve: 1_500 },
   { clients: 17_000, share: 1, busy: 95, timeout: 8_000, reserve: 5_000 }
 ]
-/** Connections of one client process: it must have as many local ports, and time to answer. */
+/** Connections of one client process, which needs as many local ports, and time to answer. */
 const PER_PROCESS = 6_000
-/** What leaving takes beside timeout and reserve: the flush of the log. */
+/** Time to exit in addition to timeout and reserve: the flush of the log. */
 const FLUSH = 500
 /** Milliseconds of CPU. */
 const LONGEST_TURN = 50

@@ -1,8 +1,8 @@
 /**
- * A server that is about to be starved. argv: the folder of the compiled library, and JSON with its options and how many
- * milliseconds of 100 the application keeps the event loop busy once it is told 'starve'.
+ * A server that gets little CPU. argv: the folder of the compiled library, and JSON with its options and the number of
+ * milliseconds of 100 for which the application keeps the event loop busy after the message 'starve'.
  *
- * Tells over IPC: { port }, then { drained } and { database: 'closed' }, and { exit, longest } at its end.
+ * Reports over IPC: { port }, then { drained } and { database: 'closed' }, and { exit, longest } at its end.
  */
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -20,7 +20,7 @@ app.addHook('onClose', async () => { process.send!({ database: 'closed' }) })
 await app.register(sockets, { signals: true, ...options })
 app.get('/', { websocket: true }, () => {})
 
-// CPU time of the main thread; that of the process has the threads of V8 in it.
+// CPU time of the main thread; that of the process includes the threads of V8.
 const cpu = () => Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0]) / 1e6
 let longest = 0
 app.sockets.on('drain', () => {
