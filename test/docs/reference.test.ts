@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { CAUSE_CODES } from '../../lib/base/close-codes.ts'
 import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
 import { STATES } from '../../lib/connection/connection.ts'
 import { CHANNELS } from '../../lib/show/diagnostics.ts'
@@ -14,7 +15,7 @@ const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf
 
 /** Names of the members of an interface, from its source; a getter with its setter is one. */
 function membersOf (name: string): string[] {
-  const body = new RegExp(`export interface ${name} \\{\\n([^]*?)\\n\\}`).exec(sources)![1]!
+  const body = new RegExp(`export interface ${name}(?: extends \\w+)? \\{\\n([^]*?)\\n\\}`).exec(sources)![1]!
   const names = [...body.matchAll(/^ {2}(?:readonly |[gs]et )?(\w+)(?=[?:<]| \()/gm)].map(([, member]) => member!)
   return [...new Set(names)]
 }
@@ -36,6 +37,19 @@ for (const [variable, name, page] of [
 test('docs/reference/connection.md has every field of a close record, and no others', () => {
   const fields = tables(readDocument('docs/reference/connection.md'), 'field', 'type', 'what it is').map((row) => codeIn(row.field))
   assert.deepEqual(fields, membersOf('CloseRecord'))
+})
+
+test('docs/reference/tracker.md has every field of the statistics, the plan and the report, and no others', () => {
+  const rows = tables(readDocument('docs/reference/tracker.md'), 'field', 'what it is')
+  const fields = rows.flatMap((row) => [...row.field!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
+  const members = ['TrackerStats', 'Counters', 'DrainPlan', 'DrainReport'].flatMap(membersOf).filter((name) => name !== 'toString')
+  assert.deepEqual([...new Set(fields)].toSorted(), [...new Set(members)].toSorted())
+})
+
+test('docs/reference/close-codes.md has every cause, and no others', () => {
+  const causes = tables(readDocument('docs/reference/close-codes.md'), 'cause', 'code and reason')
+    .flatMap((row) => row.cause!.split(':')[0]!.split(' ').filter((word) => word.startsWith('`')).map((word) => codeIn(word)!))
+  assert.deepEqual([...new Set(causes)].toSorted(), Object.keys(CAUSE_CODES).toSorted())
 })
 
 test('docs/reference/tracker.md lists the events, and no others', () => {

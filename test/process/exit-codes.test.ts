@@ -33,13 +33,13 @@ const stop = (app: ServerSpec, signal: NodeJS.Signals = 'SIGTERM'): Scenario => 
 
 /** The row of the table → ways to get there, each with what must be in the log, or in the notes of the process. */
 const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: RegExp]>> = {
-  'a signal; all apps are closed': [
+  'a signal; all applications are closed': [
     ['a signal', stop({ options: SIGNALS }), /0 database closed/],
     ['a logger whose flush throws', stop({ options: SIGNALS, flush: 'throws' }), /0 database closed/],
     ['a logger that never flushes', stop({ options: SIGNALS, flush: -1 }), /0 database closed/],
     ['the longest budget that there is', stop({ options: { ...SIGNALS, drain: { timeout: 2 ** 31 - 1 } }, onClose: 50 }), /0 database closed/]
   ],
-  'a signal while `app.close()` is under way; all apps are closed': [['a signal', async (t) => {
+  'a signal while `app.close()` is under way; all applications are closed': [['a signal', async (t) => {
     const child = await working(t, { options: { ...SIGNALS, drain: BUDGET }, job: -1 })
     child.process.send('close')
     await child.noted('0 drain by close')
@@ -48,12 +48,12 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     child.process.send('finish')
     return child
   }, /0 database closed/]],
-  '`beforeExit` with `errors`; all apps are closed': [['the listener is not referenced', async (t) => {
+  '`beforeExit` with `errors`; all applications are closed': [['the listener is not referenced', async (t) => {
     const { child } = await run(t, [{ options: { signals: { errors: true } }, flush: 'none' }])
     child.process.send('unref')
     return child
   }, /0 database closed/]],
-  'cleanups or work had to be given up in the drain; all apps are closed': [['both hang', async (t) => {
+  'cleanups or work had to be given up in the drain; all applications are closed': [['both hang', async (t) => {
     const child = await working(t, { options: { ...SIGNALS, drain: { timeout: 500 } }, job: -1, cleanup: -1 })
     child.kill('SIGTERM')
     return child
@@ -71,10 +71,10 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     child.kill('SIGTERM')
     return child
   }, /^(?![^]*killed by timeout)[^]*second signal: everything is cut off/]],
-  '`app.close()` rejects after a signal, for a hook of some plugin has failed': [
+  '`app.close()` rejects after a signal, because a hook of a plugin failed': [
     ['an onClose throws', stop({ options: SIGNALS, closeThrows: true }), /closing failed/]
   ],
-  'the apps are not closed within `drain.timeout` + `drain.reserve` + 500 ms': [
+  'the applications are not closed within `drain.timeout` + `drain.reserve` + 500 ms': [
     ['an onClose hangs', stop({ options: { ...SIGNALS, drain: { timeout: 200, reserve: 100 } }, onClose: -1 }), /killed by timeout \(800ms\)/]
   ],
   'an uncaught error with `errors`, before or during a drain': [['before', async (t) => {
@@ -100,7 +100,7 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     child.process.send('throw')
     return child
   }, /^(?![^]*0 drained)[^]*exit 1/]],
-  'a signal before the first app listens, or one that is not taken; at once, without a drain': [
+  'a signal before the first application listens, or one that is not taken; at once, without a drain': [
     ['before', stop({ options: SIGNALS, listen: false }), /^(?![^]*0 drain)/],
     ['not in the list', stop({ options: { signals: ['SIGINT'] } }), /^(?![^]*0 drain)/]
   ]
