@@ -175,3 +175,11 @@ test('a handshake whose client has left before handleUpgrade is called is not wa
   assert.deepEqual(timersOfOurs(), [])
   assert.equal(app.sockets.stats().refused, 0)
 })
+
+test('a verifyClient is guarded once, however many handshakes there are', async (t) => {
+  const app = await start(t, { options: verify((answer) => { answer(true) }) }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  await connect(t, app, '/')
+  const { verifyClient } = app.websocketServer.options
+  for (let i = 0; i < 3; i++) await connect(t, app, '/')
+  assert.equal(app.websocketServer.options.verifyClient, verifyClient)
+})

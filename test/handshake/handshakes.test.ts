@@ -5,6 +5,7 @@ import net from 'node:net'
 import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocket } from 'ws'
+import { rawSocketOf } from '../../lib/ws/internals.ts'
 import { assertRefused, ended, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { connect, handshake, maskedFrame, Opcode, portOf, rawConnect, rawHandshake, rawTcp, start, until } from '../helpers/server.ts'
@@ -266,4 +267,16 @@ test('a server given in `options.server` is the one that is watched', async (t) 
   const late = new WebSocket(url)
   const [error] = await once(late, 'error') as [Error]
   assert.match(error.message, /503/)
+})
+
+test('a handshake that has waited for a hook leaves no listener on its socket', async (t) => {
+  const app = await start(t, {}, plain, {
+    before: (app) => {
+      app.addHook('onRequest', (request, _reply, done) => { if (request.url === '/?waits') setImmediate(done); else done() })
+    }
+  })
+  await connect(t, app, '/')
+  await connect(t, app, '/?waits')
+  const [direct, waited] = app.sockets.list().map(({ socket }) => rawSocketOf(socket))
+  for (const event of waited!.eventNames() as string[]) assert.equal(waited!.listenerCount(event), direct!.listenerCount(event), event)
 })
