@@ -15,7 +15,7 @@ const TAGS = ['default']
 
 interface Documented { name: string, text: string, tags: string[] }
 
-/** All that a user of these entries can see by name: exports, and the members of the types that they lead to. */
+/** All that a user of these entries can see by name: exports, the members of the types that they lead to, and what is added to Fastify's. */
 function documented (entries: string[]): Documented[] {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as { config: object }
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT)
@@ -61,13 +61,20 @@ function documented (entries: string[]): Documented[] {
     const file = checker.getSymbolAtLocation(program.getSourceFile(entry)!)!
     for (const symbol of checker.getExportsOfModule(file)) visitSymbol(symbol, symbol.name)
   }
+  // What lib/ adds to the types of Fastify.
+  for (const file of program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(LIB))) {
+    for (const statement of file.statements) {
+      if (!ts.isModuleDeclaration(statement) || statement.body === undefined || !ts.isModuleBlock(statement.body)) continue
+      for (const { name, members } of statement.body.statements.filter(ts.isInterfaceDeclaration)) members.forEach((member) => { visitNode(member, name.text) })
+    }
+  }
   return found
 }
 
 const names = documented([join(LIB, 'index.ts'), join(LIB, 'testing/index.ts')])
 
 test('the doc comments of options, connections, filters and the testing entry are looked at', () => {
-  for (const name of ['default', 'LifecycleOptions.limits', 'LimitsOptions.pressure', 'Tracker.stats', 'Filter.tag', 'Connection.close', 'TestClock.tick', 'CloseCode']) {
+  for (const name of ['default', 'LifecycleOptions.limits', 'LimitsOptions.pressure', 'Tracker.stats', 'Filter.tag', 'Connection.close', 'TestClock.tick', 'CloseCode', 'FastifyInstance.sockets', 'FastifyContextConfig.sockets']) {
     assert.ok(names.some((documented) => documented.name === name), name)
   }
 })
