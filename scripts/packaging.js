@@ -14,7 +14,7 @@ const TIME_LIMIT = 240_000
 /** What is shown of a failure, characters: Node prints the line that has thrown, which may be a whole bundle. */
 const OUTPUT = 2_000
 
-const COMPILERS = ['5.2', '5.4', '5.6', '5.8', '6.0', '7.0']
+const COMPILERS = ['5.2', '5.4', '5.6', '5.8', '5.9', '6.0', '7.0']
 // ES modules, CommonJS written with `import`, and CommonJS written with `import … = require()`.
 const ESM = 'use-typescript.ts'
 const COMMONJS = ['use-typescript-imports.cts', 'use-typescript.cts']
