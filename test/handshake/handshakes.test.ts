@@ -269,14 +269,32 @@ test('a server given in `options.server` is the one that is watched', async (t) 
   assert.match(error.message, /503/)
 })
 
-test('a handshake that has waited for a hook leaves no listener on its socket', async (t) => {
-  const app = await start(t, {}, plain, {
+test('a handshake that has waited, for a hook or for an earlier answer, leaves no listener on its socket', async (t) => {
+  const app = await start(t, {}, (app) => {
+    plain(app)
+    app.get('/slow', (_request, reply) => { setImmediate(() => { void reply.send('slow') }) })
+  }, {
     before: (app) => {
       app.addHook('onRequest', (request, _reply, done) => { if (request.url === '/?waits') setImmediate(done); else done() })
     }
   })
   await connect(t, app, '/')
   await connect(t, app, '/?waits')
-  const [direct, waited] = app.sockets.list().map(({ socket }) => rawSocketOf(socket))
-  for (const event of waited!.eventNames() as string[]) assert.equal(waited!.listenerCount(event), direct!.listenerCount(event), event)
+  const pipelined = await rawTcp(t, app)
+  pipelined.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n' + handshake('/'))
+  await until(() => app.sockets.size === 3)
+  const [direct, ...waited] = app.sockets.list().map(({ socket }) => rawSocketOf(socket))
+  for (const raw of waited) {
+    for (const event of raw.eventNames() as string[]) assert.equal(raw.listenerCount(event), direct!.listenerCount(event), event)
+  }
+})
+
+test('a WebSocket opens on a socket whose bytes the application counts with a listener of its own', async (t) => {
+  let bytes = 0
+  const app = await start(t, {}, plain, {
+    before: (app) => { app.server.on('connection', (socket) => { socket.on('data', (chunk: Buffer) => { bytes += chunk.length }) }) }
+  })
+  const client = await connect(t, app, '/')
+  assert.equal(client.socket.readyState, WebSocket.OPEN)
+  assert.ok(bytes > 0)
 })
