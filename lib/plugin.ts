@@ -91,7 +91,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   logEvents(tracker, log, gate, lines)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
-  const ownRoutes = new OwnRoutes(app)
+  const ownRoutes = new OwnRoutes()
   app.addHook('onRoute', (route) => { ownRoutes.add(route) })
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {

@@ -32,8 +32,8 @@ test('bundled and minified, a server behaves as from its source', async (t) => {
     return run(outfile)
   }
   const source = await run(...TYPESCRIPT, ENTRY)
-  assert.deepEqual({ hangs: source.hangs, throws: source['/throws'], stream: source['/stream'], late: source.late, closed: source.closed }, {
-    hangs: 503, throws: '1011 internal error', stream: '1011 internal error', late: 503, closed: '1012 service restart; retry=1000'
+  assert.deepEqual({ own: source.own, hangs: source.hangs, throws: source['/throws'], stream: source['/stream'], late: source.late, closed: source.closed }, {
+    own: '4000 own', hangs: 503, throws: '1011 internal error', stream: '1011 internal error', late: 503, closed: '1012 service restart; retry=1000'
   })
   assert.deepEqual(await bundled(false), source)
   assert.deepEqual(await bundled(true), source)

@@ -20,8 +20,7 @@ import { rawSocketOf } from '../ws/internals.ts'
 /** Name of @fastify/websocket's 'upgrade' listener, in its source. */
 const LISTENER = 'onUpgrade'
 
-/** `alone`: no other listener has seen the request. */
-type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer, alone?: boolean) => void
+type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
 
 /** Why a handshake is turned away, and how. */
 export interface Refused {
@@ -119,11 +118,11 @@ export class Handshakes implements Verification {
     server.removeListener('upgrade', listener)
     this.#server = server
     this.#dispatch = listener
-    this.#listener = (request, raw, head, alone = server.listenerCount('upgrade') === 1) => {
+    this.#listener = (request, raw, head) => {
       // Also where another listener has taken it: nothing says that it guards it.
       guardErrors(raw)
-      const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head, alone) }) }
-      if (alone || server.listeners('upgrade').at(-1) === this.#listener) return go()
+      const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) }) }
+      if (server.listenerCount('upgrade') === 1 || server.listeners('upgrade').at(-1) === this.#listener) return go()
       // Others were added later, and come first from now on.
       this.goLast()
       queueMicrotask(go)
@@ -145,11 +144,9 @@ export class Handshakes implements Verification {
     this.#server?.on('upgrade', this.#listener)
   }
 
-  /** Takes a handshake that no other listener has seen, and returns true; false where our listener is not on the server. */
-  takeUnseen (request: IncomingMessage, raw: Duplex, head: Buffer): boolean {
-    if (!this.#server?.listeners('upgrade').includes(this.#listener!)) return false
-    this.#listener!(request, raw, head, true)
-    return true
+  /** Whether our listener is on the server. */
+  get listening (): boolean {
+    return this.#server?.listeners('upgrade').includes(this.#listener!) ?? false
   }
 
   /** Names of the 'upgrade' listeners that are not ours. */
@@ -209,10 +206,10 @@ export class Handshakes implements Verification {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
-  /** It is its turn to be let in; `alone`: no other listener has seen it. */
-  #arrived (request: IncomingMessage, raw: Duplex, head: Buffer, alone: boolean): void {
+  /** It is its turn to be let in. */
+  #arrived (request: IncomingMessage, raw: Duplex, head: Buffer): void {
     const server = this.#server!
-    if (isTaken(raw, alone)) {
+    if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
       // Ended by a listener that does not wait for the client to end its half.
       if (raw.writableEnded) endSoon(raw)
       return

@@ -1,81 +1,63 @@
 /**
- * Handshakes for the WebSocket routes of the application: which they are, and how other 'upgrade' listeners are kept from them.
+ * Keeps handshakes for the application's own WebSocket routes from `ws` servers on the same HTTP server.
  *
- * Node calls every listener of an event, and some answer what is not theirs: a `ws` server with `server` and `path` answers
- * all other paths with 400, engine.io and NestJS end their sockets. The server's `emit` is therefore replaced. Paths are
- * matched by the router of Fastify, with its options: a path that matched by mistake would be lost to another server.
+ * Node calls every listener of an event, and the listener that a `ws` server with the option `server` adds answers all paths
+ * but its own with 400. The server's `emit` is therefore replaced, and does not call such a listener for the path of a
+ * declared route. All other listeners see every upgrade request: they may refuse it, or know their own by other means.
  */
 import type { IncomingMessage, Server } from 'node:http'
-import type { Duplex } from 'node:stream'
-import type { FastifyInstance, RouteOptions } from 'fastify'
-import FindMyWay from 'find-my-way'
-import { attempt } from '../base/guard.ts'
+import type { RouteOptions } from 'fastify'
 import { asksForWebSocket } from './upgrade-request.ts'
 
 /** A route as `onRoute` hooks get it. */
-type Declared = RouteOptions & { prefix: string, websocket?: boolean, wsHandler?: unknown }
+type Declared = Pick<RouteOptions, 'url' | 'constraints'> & { websocket?: boolean, wsHandler?: unknown }
 
-interface Route extends Pick<Declared, 'url' | 'prefix' | 'constraints'> { websocket: boolean }
+/** The listener of a `ws` server without its white space, also minified. */
+const WS_LISTENER = /^\(([\w$]+),([\w$]+),([\w$]+)\)=>\{?this\.handleUpgrade\(\1,\2,\3,[\w$]+\);?\}?$/
 
-/** Returns true where it has taken an upgrade request. */
-export type TakeUpgrade = (request: IncomingMessage, raw: Duplex, head: Buffer) => boolean
+function isWsListener (listener: Function): boolean {
+  return WS_LISTENER.test(Function.prototype.toString.call(listener).replace(/\s/g, ''))
+}
 
-/** The WebSocket routes of an application, and its other GET routes, which may take precedence over them. */
+/** The static WebSocket routes of an application. A path that matches another route may be meant for another server. */
 export class OwnRoutes {
-  readonly #app: Pick<FastifyInstance, 'initialConfig' | 'hasRoute'>
-  readonly #routes: Route[] = []
-  #router: ReturnType<typeof FindMyWay> | null = null
+  readonly #paths = new Set<string>()
 
-  constructor (app: Pick<FastifyInstance, 'initialConfig' | 'hasRoute'>) {
-    this.#app = app
+  add ({ url, constraints, websocket, wsHandler }: Declared): void {
+    // HEAD routes are added too: '/' below a prefix is also declared with a trailing slash, and only its HEAD route says so.
+    // Fastify decodes what is requested and not what is declared, so a path with '%' is not that of its route.
+    if ((websocket || wsHandler) && !/[:*%]/.test(url) && Object.keys(constraints ?? {}).length === 0) this.#paths.add(url)
   }
 
-  add ({ method, url, prefix, constraints, websocket, wsHandler }: Declared): void {
-    if ([method].flat().includes('GET')) this.#routes.push({ url, prefix, constraints, websocket: Boolean(websocket || wsHandler) })
-  }
-
-  /** Returns true if a request is a handshake for a WebSocket route without a wildcard. To be called once all routes are declared. */
+  /** Returns true if a request is a handshake for exactly the path of one of them; other spellings are left to all listeners. */
   has (request: IncomingMessage): boolean {
-    this.#router ??= this.#build()
-    return asksForWebSocket(request) && this.#router.lookup(request, undefined as never) === true
-  }
-
-  #build (): ReturnType<typeof FindMyWay> {
-    const { initialConfig } = this.#app
-    const no = (): boolean => false
-    const router = FindMyWay({
-      ...initialConfig, ...initialConfig.routerOptions, constraints: {}, defaultRoute: no, onBadUrl: no, onMaxParamLength: no, querystringParser: () => ({})
-    })
-    const enter = (url: string, { constraints, websocket }: Route): void => {
-      // Fails for constraints that the application has defined, and for a path that is declared already: these are left out.
-      attempt(() => { router.on('GET', url, { constraints }, (_request, _response, params) => websocket && !('*' in params)) }, () => {})
-    }
-    for (const route of this.#routes) enter(route.url, route)
-    // Fastify declares '/' below a prefix twice, with and without a slash, and calls `onRoute` hooks for the one without.
-    for (const route of this.#routes) {
-      const { url, prefix, constraints } = route
-      if (url === prefix && this.#app.hasRoute({ method: 'GET', url: `${url}/`, constraints })) enter(`${url}/`, route)
-    }
-    return router
+    return asksForWebSocket(request) && this.#paths.has(request.url!.split('?', 1)[0]!)
   }
 }
 
-/** Calls `take` for each upgrade request before the listeners of a server, which do not see what it takes. Returns a function that ends this. */
-export function takeFirst (server: Server, take: TakeUpgrade): () => void {
-  const own = Object.hasOwn(server, 'emit')
+/** Has a server not call the listeners of `ws` servers for upgrade requests that are `own`. Returns a function that ends this. */
+export function bypassWsServers (server: Server, own: (request: IncomingMessage) => boolean): () => void {
+  const replacedBefore = Object.hasOwn(server, 'emit')
   const { emit } = server
   let active = true
   const replaced = (event: string, ...args: unknown[]): boolean => {
-    if (active && event === 'upgrade' && server.listenerCount('upgrade') > 1 && take(...args as Parameters<TakeUpgrade>)) return true
+    if (active && event === 'upgrade' && server.listenerCount('upgrade') > 1 && own(args[0] as IncomingMessage)) {
+      const listeners = server.rawListeners('upgrade')
+      const others = listeners.filter((listener) => !isWsListener(listener))
+      if (others.length < listeners.length) {
+        for (const listener of others) Reflect.apply(listener, server, args)
+        return true
+      }
+    }
     // Read at each call: an instrumentation may replace the method of the prototype at any time.
-    return Reflect.apply(own ? emit : (Object.getPrototypeOf(server) as Server).emit, server, [event, ...args]) as boolean
+    return Reflect.apply(replacedBefore ? emit : (Object.getPrototypeOf(server) as Server).emit, server, [event, ...args]) as boolean
   }
   server.emit = replaced
   return () => {
     // A tool that has replaced `emit` since may still call this one.
     active = false
     if (server.emit !== replaced) return
-    if (own) server.emit = emit
+    if (replacedBefore) server.emit = emit
     else Reflect.deleteProperty(server, 'emit')
   }
 }

@@ -1,21 +1,20 @@
 /**
  * Whose turn it is to take the handshakes of an HTTP server that serves several applications. A hot reload makes the new
  * one ready before it closes the old one: the last to become ready takes them, and when it closes, the one before it does
- * again. Handshakes for its WebSocket routes it takes before all other listeners of the server.
+ * again. `ws` servers on the same server do not see handshakes for its static WebSocket routes.
  */
 import type { IncomingMessage, Server } from 'node:http'
-import { takeFirst } from './own-handshakes.ts'
-import type { TakeUpgrade } from './own-handshakes.ts'
+import { bypassWsServers } from './own-handshakes.ts'
 
 /** An application's 'upgrade' listener: put on the server, behind all others, and taken off. */
 interface UpgradeListener {
   goLast (): void
   close (): void
-  /** Takes a request that no other listener has seen. */
-  readonly takeUnseen: TakeUpgrade
+  /** Whether it is on the server. */
+  readonly listening: boolean
 }
 
-/** The WebSocket routes of an application. */
+/** The static WebSocket routes of an application. */
 interface Routes {
   has (request: IncomingMessage): boolean
 }
@@ -62,9 +61,9 @@ export class UpgradeTurn {
     this.#ready = true
     turns.push(this)
     this.#listener.goLast()
-    this.#applications.release ??= takeFirst(this.#server, (request, raw, head) => {
+    this.#applications.release ??= bypassWsServers(this.#server, (request) => {
       const current = turns.findLast((turn) => turn.#ready)!
-      return current.#routes.has(request) && current.#listener.takeUnseen(request, raw, head)
+      return current.#listener.listening && current.#routes.has(request)
     })
   }
 

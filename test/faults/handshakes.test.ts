@@ -497,7 +497,7 @@ for (const how of ['a reset', 'an ended answer'] as const) {
     })
     // What follows keeps the client's end from being seen.
     const peer = await rawTcp(t, app)
-    peer.write(handshake('/theirs') + 'more')
+    peer.write(handshake('/') + 'more')
     await until(() => taken.length === 1)
     if (how === 'a reset') peer.reset()
     else assert.equal((await peer.answer).status, 400)

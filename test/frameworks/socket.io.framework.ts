@@ -68,12 +68,15 @@ test('socket.io: adopted in an onListen hook, it is tracked without a warning', 
   await until(() => app.sockets.size === 0, 'the client to leave')
 })
 
-test('socket.io: a handshake for a route may take longer than its engine waits for others to answer', async (t) => {
-  const app = await start(t, {}, (app) => {
-    attach(app, { destroyUpgradeTimeout: 1 })
-    const hook = async () => { await new Promise((resolve) => { setTimeout(resolve, 100) }) }
-    app.get('/slow', { websocket: true, preHandler: hook }, (socket) => { socket.send('open') })
-  })
-  const client = await connectTo(t, `ws://127.0.0.1:${portOf(app)}/slow`)
-  assert.equal(await client.next(), 'open')
+test('socket.io: its engine ends a handshake for a route that takes longer than it waits, unless destroyUpgrade is false', async (t) => {
+  for (const destroyUpgrade of [true, false]) {
+    const app = await start(t, {}, (app) => {
+      attach(app, { destroyUpgrade, destroyUpgradeTimeout: 1 })
+      const hook = async () => { await new Promise((resolve) => { setTimeout(resolve, 100) }) }
+      app.get('/slow', { websocket: true, preHandler: hook }, (socket) => { socket.send('open') })
+    })
+    const client = connectTo(t, `ws://127.0.0.1:${portOf(app)}/slow`)
+    if (destroyUpgrade) await assert.rejects(client)
+    else assert.equal(await (await client).next(), 'open')
+  }
 })

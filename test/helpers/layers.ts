@@ -30,7 +30,6 @@ const OWNERS: Record<string, string[]> = {
   '@fastify/websocket': ['plugin.ts', 'index.ts'],
   'fastify-plugin': ['plugin.ts', 'index.ts'],
   ws: ['ws/', 'testing/'],
-  'find-my-way': ['http/'],
   'close-with-grace': ['drain/signals.ts'],
   '@fastify/error': ['base/errors.ts']
 }

@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import test from 'node:test'
+import { WebSocketServer } from 'ws'
 import { UpgradeTurn } from '../../lib/http/upgrade-turn.ts'
 
 function setUp () {
   const server = createServer()
   const listening = new Set<string>()
-  /** Who has taken a handshake for its own route. */
-  const taken: string[] = []
-  server.on('upgrade', () => {}).on('upgrade', () => {})
-  const upgrade = (url: string) => { server.emit('upgrade', { url }) }
   const register = (name: string) => {
     listening.add(name)
-    const listener = { goLast () { listening.add(name) }, close () { listening.delete(name) }, takeUnseen () { taken.push(name); return true } }
-    return new UpgradeTurn(server, { name }, listener, { has: ({ url }) => url === '/own' })
+    const listener = { goLast () { listening.add(name) }, close () { listening.delete(name) }, get listening () { return listening.has(name) } }
+    return new UpgradeTurn(server, { name }, listener, { has: ({ url }) => url === `/${name}` })
   }
-  return { register, listening, taken, upgrade, server }
+  return { register, listening, server }
 }
 
 test('the last application to become ready takes the handshakes alone', () => {
@@ -47,22 +44,29 @@ test('one that leaves out of turn changes nothing for the others', () => {
   assert.deepEqual([...listening], ['second'])
 })
 
-test('handshakes for its own routes are taken by the application whose turn it is, and by none that is not ready', () => {
-  const { register, taken, upgrade, server } = setUp()
+test('a ws server does not see handshakes for the routes of the application whose turn it is, if that listens', () => {
+  const { register, listening, server } = setUp()
   const { emit } = server
   const [first, second] = [register('first'), register('second')]
-  upgrade('/own')
+  let seen: string[] = []
+  new WebSocketServer({ server }).handleUpgrade = ({ url }) => { seen.push(url!) }
+  server.on('upgrade', () => {})
+  const seeing = () => {
+    seen = []
+    for (const url of ['/first', '/second', '/other']) server.emit('upgrade', { url })
+    return seen
+  }
+  assert.deepEqual(seeing(), ['/first', '/second', '/other'])
   first.take()
-  upgrade('/own')
-  upgrade('/other')
+  assert.deepEqual(seeing(), ['/second', '/other'])
   second.take()
-  upgrade('/own')
+  assert.deepEqual(seeing(), ['/first', '/other'])
   second.leave()
-  upgrade('/own')
-  assert.deepEqual(taken, ['first', 'second', 'first'])
+  assert.deepEqual(seeing(), ['/second', '/other'])
+  listening.clear()
+  assert.deepEqual(seeing(), ['/first', '/second', '/other'])
   first.leave()
-  upgrade('/own')
-  assert.equal(taken.length, 3)
+  assert.deepEqual(seeing(), ['/first', '/second', '/other'])
   assert.equal(server.emit, emit)
   assert.equal(Object.hasOwn(server, 'emit'), false)
 })

@@ -14,15 +14,14 @@ import type { FastifyInstance } from 'fastify'
 import { WebSocketServer } from 'ws'
 import plugin from '../../lib/index.ts'
 import { assertRefused } from '../helpers/gate.ts'
-import { turn } from '../helpers/records.ts'
-import { connect, connectTo, handshake, logged, rawHandshake, rawTcp, start, within } from '../helpers/server.ts'
+import { connect, connectTo, logged, rawHandshake, start, within } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
 type App = Pick<FastifyInstance, 'server'>
 
 /** A ws server that answers every path but its own with 400. */
-function attach ({ server }: App, path = '/own'): WebSocketServer {
-  return new WebSocketServer({ server, path }).on('connection', (socket) => { socket.send('theirs') })
+function attach ({ server }: App, path: string | null = '/own'): WebSocketServer {
+  return new WebSocketServer({ server, path: path! }).on('connection', (socket) => { socket.send('theirs') })
 }
 
 /** Paths of the upgrade requests that an 'upgrade' listener has seen. */
@@ -36,6 +35,7 @@ const routes = (app: FastifyInstance) => {
   app.get('/ws', { websocket: true }, (socket) => { socket.send('ours') })
   app.get('/rooms/:room', { websocket: true }, (socket) => { socket.send('ours') })
   app.get('/files/*', { websocket: true }, (socket) => { socket.send('ours') })
+  app.register(async (child) => { child.get('/', { websocket: true }, (socket) => { socket.send('ours') }) }, { prefix: '/child' })
   app.get('/plain', async () => 'plain')
 }
 
@@ -56,39 +56,73 @@ for (const [when, options, late] of [
   ['after the application listens', {}, attach],
   ['before @fastify/websocket, which is registered before the plugin', { before: async (app: FastifyInstance) => { attach(app); await app.register(fastifyWebsocket) } }, () => {}]
 ] as const) {
-  test(`a ws server with a path that is attached ${when} takes its own, and the application the routes it has declared`, async (t) => {
+  test(`a ws server with a path that is attached ${when} takes its own, and the application its static routes`, async (t) => {
     const app = await start(t, {}, routes, options)
     late(app)
     for (let i = 0; i < 2; i++) {
-      assert.deepEqual(await Promise.all(['/ws?a', '/rooms/a%20b', '/own'].map((path) => got(t, app, path))), ['ours', 'ours', 'theirs'])
+      assert.deepEqual(await Promise.all(['/ws?a', '/child', '/child/', '/own'].map((path) => got(t, app, path))), ['ours', 'ours', 'ours', 'theirs'])
     }
-    // The application cannot know whether these are its own.
-    assert.deepEqual(await Promise.all(['/files/a', '/plain', '/nowhere'].map((path) => got(t, app, path))), [400, 400, 400])
-    assert.equal(app.sockets.stats().opened, 4)
+    // These may be meant for a server that comes later in the line.
+    assert.deepEqual(await Promise.all(['/rooms/a', '/files/a', '/plain', '/nowhere', '/w%73'].map((path) => got(t, app, path))), [400, 400, 400, 400, 400])
+    assert.equal(app.sockets.stats().opened, 6)
     assert.equal(logged(app, /failed/).length, 0)
   })
 }
 
-test('other listeners see every upgrade request but the handshakes for declared routes', async (t) => {
-  const app = await start(t, {}, (app) => {
-    routes(app)
-    app.register(async (child) => { child.get('/', { websocket: true }, () => {}) }, { prefix: '/child' })
-  }, { fastify: { rewriteUrl: ({ url }) => url === '/rewritten' ? '/ws' : url! } })
-  const seen = observe(app)
-  for (const path of ['/ws', '/ws?seen', '/rooms/a', '/child', '/child/']) (await connect(t, app, path)).socket.terminate()
-  assert.deepEqual(seen, [])
-  for (const path of ['/files/a', '/rewritten']) assert.equal(await got(t, app, path), 'ours')
-  for (const path of ['/nowhere', '/rooms/a/b', '/ws/']) assert.equal(await got(t, app, path), 404)
-  const offer = await rawHandshake(t, app, '/plain', { Upgrade: 'h2c' })
-  assert.equal((await offer.answer).status, 200)
-  const post = await rawTcp(t, app)
-  post.write(handshake('/ws').replace('GET', 'POST'))
-  assert.equal((await post.answer).status, 404)
-  assert.deepEqual(seen, ['/files/a', '/rewritten', '/nowhere', '/rooms/a/b', '/ws/', '/plain', '/ws'])
+test('several ws servers leave the application its static routes', async (t) => {
+  const app = await start(t, {}, routes)
+  attach(app)
+  attach(app, '/more')
+  assert.deepEqual(await Promise.all(['/ws', '/child', '/nowhere'].map((path) => got(t, app, path))), ['ours', 'ours', 400])
 })
 
-test('a listener that knows its own by the subprotocol takes it at a path where the application has no route', async (t) => {
+test('a ws server without a path takes all but the static routes of the application', async (t) => {
   const app = await start(t, {}, routes)
+  attach(app, null)
+  assert.deepEqual(await Promise.all(['/ws', '/own', '/rooms/a', '/'].map((path) => got(t, app, path))), ['ours', 'theirs', 'theirs', 'theirs'])
+})
+
+test('an adopted ws server with a path takes its own, and the application its static routes', async (t) => {
+  const app = await start(t, {}, (app) => { routes(app); app.sockets.adopt(attach(app)) })
+  assert.deepEqual(await Promise.all(['/ws', '/own', '/nowhere'].map((path) => got(t, app, path))), ['ours', 'theirs', 400])
+  assert.equal(app.sockets.stats().opened, 2)
+})
+
+test('a parameter of a route takes no handshake from a ws server that has its path', async (t) => {
+  const app = await start(t, {}, (app) => { app.get('/:room', { websocket: true }, (socket) => { socket.send('ours') }) })
+  const own = attach(app)
+  assert.equal(await got(t, app, '/own'), 'theirs')
+  own.close()
+  assert.equal(await got(t, app, '/own'), 'ours')
+})
+
+test('other listeners see every upgrade request first, beside a ws server too', async (t) => {
+  for (const beside of [() => {}, attach]) {
+    const app = await start(t, {}, routes)
+    beside(app)
+    const seen = observe(app)
+    assert.deepEqual([await got(t, app, '/ws?seen'), await got(t, app, '/child')], ['ours', 'ours'])
+    await got(t, app, '/rooms/a')
+    await (await rawHandshake(t, app, '/ws', { Upgrade: 'h2c' })).answer
+    assert.deepEqual(seen, ['/ws?seen', '/child', '/rooms/a', '/ws'])
+  }
+})
+
+test('a listener that refuses handshakes by destroying their sockets is asked first, beside a ws server too', async (t) => {
+  for (const beside of [() => {}, attach]) {
+    const app = await start(t, {}, routes)
+    beside(app)
+    app.server.on('upgrade', ({ headers }: IncomingMessage, raw: Duplex) => { if (headers['x-blocked'] !== undefined) raw.destroy() })
+    await (await rawHandshake(t, app, '/ws', { 'X-Blocked': 'yes' })).ended
+    assert.equal(app.sockets.stats().opened, 0)
+    assert.equal(await got(t, app, '/ws'), 'ours')
+  }
+})
+
+test('a listener that knows its own by the subprotocol takes it at the path of a route', async (t) => {
+  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, (socket) => { socket.send('ours') }) })
+  attach(app)
+  // As Vite does.
   const hmr = new WebSocketServer({ noServer: true })
   app.server.on('upgrade', (request, raw: Duplex, head: Buffer) => {
     if (request.url === '/' && request.headers['sec-websocket-protocol'] === 'vite-hmr') hmr.handleUpgrade(request, raw, head, (socket) => { socket.send('reload') })
@@ -96,39 +130,18 @@ test('a listener that knows its own by the subprotocol takes it at a path where 
   const client = await connect(t, app, '/', { protocols: ['vite-hmr'] })
   assert.equal(await client.next(), 'reload')
   client.socket.terminate()
-  assert.equal(await got(t, app, '/ws'), 'ours')
+  assert.equal(await got(t, app, '/'), 'ours')
 })
 
-test('a hook may take its time beside a listener that ends the sockets it has no use for', async (t) => {
-  const app = await start(t, {}, (app) => {
-    app.get('/slow', { websocket: true, preHandler: async () => { for (let i = 0; i < 5; i++) await turn() } }, (socket) => { socket.send('ours') })
-  })
-  // As engine.io does, after a second.
-  app.server.on('upgrade', (_request, raw: Duplex & { bytesWritten: number }) => {
-    setImmediate(() => { if (raw.writable && raw.bytesWritten <= 0) raw.end() })
-  })
-  assert.equal(await got(t, app, '/slow'), 'ours')
-})
-
-test('a tool that reads along on the socket does not count as a listener that has taken the handshake', async (t) => {
-  const app = await start(t, {}, routes)
-  observe(app)
-  let bytes = 0
-  app.server.on('connection', (socket) => { socket.on('data', ({ length }: Buffer) => { bytes += length }) })
-  assert.equal(await got(t, app, '/ws'), 'ours')
-  assert.ok(bytes > 0)
-})
-
-test('an application whose handshakes come from another server takes none of its own server', async (t) => {
+test('an application whose handshakes come from another server keeps none of its own server from a ws server', async (t) => {
   const other = http.createServer()
   const app = await start(t, {}, routes, { before: async (app) => { await app.register(fastifyWebsocket, { options: { server: other } }) } })
-  const seen = observe(app)
-  app.server.on('upgrade', (_request, raw: Duplex) => { raw.destroy() })
-  await (await rawHandshake(t, app, '/ws')).ended
-  assert.deepEqual(seen, ['/ws'])
+  attach(app)
+  observe(app)
+  assert.deepEqual([await got(t, app, '/ws'), await got(t, app, '/own')], [400, 'theirs'])
 })
 
-test('in a drain handshakes for declared routes are refused by the application', async (t) => {
+test('in a drain handshakes for static routes are refused by the application', async (t) => {
   const app = await start(t, {}, routes)
   attach(app)
   await app.sockets.drain()
@@ -149,7 +162,7 @@ test("every server that Fastify opens for 'localhost' keeps the routes of the ap
   }
 })
 
-test('injectWS reaches a declared route beside another ws server', async (t) => {
+test('injectWS reaches a static route beside another ws server', async (t) => {
   const app = await start(t, {}, routes)
   attach(app)
   const socket = await app.injectWS('/ws')
