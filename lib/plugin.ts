@@ -26,13 +26,13 @@ import { addReadiness } from './drain/readiness.ts'
 import { arm, disarm } from './drain/signals.ts'
 import { resolveOptions } from './options/resolve.ts'
 import { routeHook } from './handshake/routes.ts'
-import { ManagedTracker } from './managed-tracker.ts'
 import { takeServer } from './ws/accept.ts'
 import { errorTaker } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
 import { isLastRequest } from './http/http-sockets.ts'
 import { OwnRoutes } from './http/own-handshakes.ts'
 import { UpgradeTurn } from './http/upgrade-turn.ts'
+import { wire } from './wiring.ts'
 import { wsTransport } from './ws/transport.ts'
 
 /** Versions of Fastify that the tests run under. */
@@ -58,7 +58,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const lines = new LineBudget()
   const gate = new LogGate(clock, log, lines)
 
-  const tracker = new ManagedTracker(options, {
+  const wiring = wire(options, {
     clock,
     transport: wsTransport,
     log,
@@ -76,8 +76,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     pressureChanged: (under, evicted) => { tellPressure(log, under, evicted) }
   })
 
+  const { tracker } = wiring
+
   const acceptor = new Acceptor(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
-  const admissionChecks = new AdmissionChecks(tracker, acceptor, options, log, gate, (raw) => { closeGates.upgraded(raw as Socket) })
+  const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, gate, (raw) => { closeGates.upgraded(raw as Socket) })
   const handshakes = new Handshakes(admissionChecks)
   const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */

@@ -84,6 +84,17 @@ test('the check finds a file without a header comment', () => {
   assert.deepEqual(checkTree(new Map([['base/a.ts', 'export {}\n']])), ['lib/base/a.ts does not begin with a comment that says what it owns'])
 })
 
+test('the check finds files that import each other, and the way around', () => {
+  const tree = {
+    'base/a.ts': "import { b } from './b.ts'",
+    'base/b.ts': "import type { C } from './c.ts'",
+    'base/c.ts': "import type { A } from './a.ts'",
+    'base/d.ts': "import { a } from './a.ts'"
+  }
+  const breaches = checkTree(new Map(Object.entries(tree).map(([file, source]) => [file, HEADER + source])))
+  assert.deepEqual(breaches, ['lib/base/a.ts is in a cycle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts'])
+})
+
 test('the check lets pass what the rules allow', () => {
   const tree = {
     'index.ts': "import plugin from './plugin.ts'\nexport { plugin as default }\nexport type { WebSocket } from 'ws'",

@@ -3,17 +3,26 @@
  *
  * RFC 6455 §7.1.1 has the server close TCP once both frames were exchanged, and sets no time. The time runs from when
  * our frame has left the queue; while it cannot leave, a peer that keeps reading is waited for, one that does not read
- * for the same time is not. Who was closed because it reads too slowly has that time and no more.
+ * for the same time is not. A peer that was closed because it reads too slowly has that time and no more.
  */
 import type { WebSocket } from 'ws'
-import type { ConnectionHost } from './host.ts'
 import { Entry } from '../base/deadlines.ts'
+import type { Deadlines } from '../base/deadlines.ts'
+import type { Transport } from './transport.ts'
 
 /** Looks at a frame that cannot leave, within `closeTimeout`. */
 const LOOKS = 4
 
+/** What the wait for an answer needs. */
+export interface AnswerHost {
+  readonly deadlines: Deadlines
+  readonly transport: Transport
+  /** Milliseconds a peer has to answer a close frame, from when the frame has left. */
+  readonly closeTimeout: number
+}
+
 export class AnswerDeadline extends Entry {
-  readonly #host: ConnectionHost
+  readonly #host: AnswerHost
   readonly #socket: WebSocket
   /** Whether a frame that cannot leave yet is waited for. */
   readonly #patient: boolean
@@ -22,7 +31,7 @@ export class AnswerDeadline extends Entry {
   /** Looks in a row without progress. */
   #stalls = 0
 
-  constructor (host: ConnectionHost, socket: WebSocket, patient: boolean) {
+  constructor (host: AnswerHost, socket: WebSocket, patient: boolean) {
     super()
     this.#host = host
     this.#socket = socket

@@ -91,8 +91,9 @@ export class CleanupStack {
     return () => { this.#takeBack(entry) }
   }
 
-  /** Starts the stack. */
+  /** Starts the stack; once. */
   run (): void {
+    if (this.#started) return
     this.#started = true
     this.#next()
   }

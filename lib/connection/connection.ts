@@ -1,11 +1,11 @@
 /**
  * What users see of one accepted WebSocket. The class behind it is in managed-connection.ts.
  */
+import type { Buffer } from 'node:buffer'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Cleanup } from './cleanups.ts'
 import type { CloseCause } from '../base/close-codes.ts'
-import type { Message } from './message-queue.ts'
 import type { WritableOptions } from './writable.ts'
 
 /** States of a connection, in order, never backwards. */
@@ -13,6 +13,11 @@ export const STATES = ['open', 'draining', 'closing', 'closed'] as const
 
 /** `open → draining → closing → closed`. */
 export type ConnectionState = typeof STATES[number]
+
+/** Says whether a close frame is out, or the connection is closed. */
+export function isClosing (state: ConnectionState): boolean {
+  return state === 'closing' || state === 'closed'
+}
 
 /**
  * What you keep with a connection; augment it:
@@ -47,6 +52,9 @@ export interface CloseRecord {
   /** Messages that arrived and nobody saw: after our close frame, or left over in `messages()`. */
   dropped: number
 }
+
+/** A message: text as string, binary as Buffer (RFC 6455 §5.6). */
+export type Message = string | Buffer
 
 /** Options of `messages()`. */
 export interface MessagesOptions {

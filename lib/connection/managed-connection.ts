@@ -1,76 +1,178 @@
 /**
- * One connection: its state machine, and everything that must happen exactly once on its way to `closed`.
+ * One connection: its state machine, and what must happen exactly once on its way to `closed`.
  *
- * Only `#enter` changes the state. Everything rare (signals, cleanups, tags, iterator, logger) is made when it is first
- * asked for, so that an idle connection stays small. The transport tells it what the socket does; it never listens.
+ * The connection is composed of parts, each in a file of its own and usable alone; most are made when they are first needed, so that
+ * an idle connection stays small. Only `enter` changes the state. ws/ tells the connection what its socket does; the rooms above hear of
+ * it by hooks, and act on it.
  */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { outside } from '../base/async-context.ts'
-import { CleanupStack } from './cleanups.ts'
-import type { Cleanup, CleanupObserver } from './cleanups.ts'
-import { CloseCode, escapeReason, isSendable, truncateReason } from '../base/close-codes.ts'
-import type { CloseCause } from '../base/close-codes.ts'
-import { STATES } from './connection.ts'
-import type { CloseRecord, Connection, ConnectionState } from './connection.ts'
-import type { ConnectionFacts, ConnectionHost } from './host.ts'
-import { Deadline } from '../base/deadlines.ts'
-import { deferred, rejected } from '../base/deferred.ts'
-import { CloseHandshake, NO_CLOSE_FRAME } from './close-handshake.ts'
-import {
-  SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError, isAbortError
-} from '../base/errors.ts'
+import { CloseCode, escapeReason, isSendable, truncateReason, type CloseCause } from '../base/close-codes.ts'
+import { rejected } from '../base/deferred.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError } from '../base/errors.ts'
 import { nameOf } from '../base/guard.ts'
-import { LazySignal } from './lazy-signal.ts'
-import { Traffic } from './traffic.ts'
-import { untilWritable } from './writable.ts'
-import type { WritableOptions } from './writable.ts'
+import { Attachments } from './attachments.ts'
+import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
+import { CleanupStack, type Cleanup } from './cleanups.ts'
+import { Closing, NO_CLOSE_FRAME, type ClosingConnection } from './closing.ts'
+import { STATES, type CloseRecord, type ConnectionData, type ConnectionState, type Message, type MessagesOptions } from './connection.ts'
+import type { ConnectionFacts } from './facts.ts'
+import type { ConnectionHost } from './host.ts'
+import { Incoming } from './incoming.ts'
+import { Labels, tagsOf } from './labels.ts'
+import { Lifetimes } from './lifetimes.ts'
+import { NEW, UNKNOWN, messageReceived, messagesSoFar, type Liveness, type Probe } from './liveness.ts'
+import { note } from './note.ts'
+import type { Settings } from './settings.ts'
+import { Signals } from './signals.ts'
+import type { Frame } from './transport.ts'
+import { UntoldClose } from './untold-close.ts'
+import { Work } from './work.ts'
+import { untilWritable, type WritableOptions } from './writable.ts'
 
-export class ManagedConnection extends Traffic implements Connection, CleanupObserver {
+let lastId = 0
+
+export class ManagedConnection implements ClosingConnection<ManagedConnection>, CleaningConnection<ManagedConnection>, Liveness {
+  readonly id: number = ++lastId
+  readonly host: ConnectionHost<ManagedConnection>
+  readonly socket: WebSocket
+  readonly route: string
+  readonly ip: string
+  readonly requestId: string
+  readonly settings: Settings
+  /** Monotonic time of its start, in whole milliseconds: those take no memory of their own. */
+  readonly bornAt: number
+  // Liveness, as the heartbeat reads it.
+  heard = true
+  bytesSeen = NEW
+  probe: Probe | null = null
+  lastMessage = messagesSoFar()
+  roundTrip = UNKNOWN
+  /** Broadcasts under way that it was not handed yet: track/broadcast.ts. */
+  owed: { readonly frame: Frame } | Array<{ readonly frame: Frame }> | undefined = undefined
+  /** Wall time of its start, in milliseconds from that of the tracker's: a small number takes no memory of its own. */
+  readonly #opened: number
   #state: ConnectionState = 'open'
-  #closeHandshake: CloseHandshake | null = null
   #gone = false
+  #closing: Closing<ManagedConnection> | null = null
+  #labels: Labels<ManagedConnection> | null = null
+  #attachments: Attachments | null = null
+  #work: Work<ManagedConnection> | null = null
+  #incoming: Incoming<ManagedConnection> | null = null
+  #lifetimes: Lifetimes<ManagedConnection> | null = null
+  #signals: Signals | null = null
+  #cleanups: CleanupStack | null = null
 
-  constructor (host: ConnectionHost, socket: WebSocket, facts: ConnectionFacts) {
-    super(host, socket, facts)
+  constructor (host: ConnectionHost<ManagedConnection>, socket: WebSocket, facts: ConnectionFacts) {
+    this.host = host
+    this.socket = socket
+    this.route = facts.route
+    this.ip = facts.ip
+    this.requestId = facts.requestId
+    this.settings = facts.settings ?? host.settings
+    this.bornAt = Math.ceil(host.clock.now())
+    this.#opened = Math.round(host.clock.wallNow() - host.epoch)
+    if (this.settings.idleTimeout !== false || this.settings.maxLifetime !== false) this.#lifetimes = new Lifetimes(this, this.settings)
+    if (facts.request !== undefined) this.#attachments = new Attachments(facts.request)
     if (facts.owner !== undefined) this.setOwner(facts.owner)
-    host.registry.add(this)
+    for (const part of host.hooks.accepted) part.accepted(this)
   }
 
-  // ——— what users read
+  // ——— what it is (a private method or getter with # would cost every connection a field)
 
   get state (): ConnectionState { return this.#state }
+  get openedAt (): number { return this.host.epoch + this.#opened }
+  get owner (): string | undefined { return this.#labels?.owner }
+  get tags (): ReadonlySet<string> { return tagsOf(this.#labels) }
+  get rtt (): number | undefined { return this.roundTrip === UNKNOWN ? undefined : this.roundTrip / 1000 }
+  get request (): FastifyRequest | undefined { return this.#attachments?.request }
+  get data (): ConnectionData { return this.attached.data }
+  set data (data: ConnectionData) { this.attached.data = data }
+  get log (): FastifyBaseLogger { return this.attached.log(() => this.host.childLogger(this)) }
+  private get attached (): Attachments { return (this.#attachments ??= new Attachments(undefined)) }
+  private get labelled (): Labels<ManagedConnection> { return (this.#labels ??= new Labels(this)) }
+
+  setOwner (owner: string | undefined): boolean { return this.labelled.setOwner(owner) }
+  tag (...tags: string[]): void { this.labelled.add(tags) }
+  untag (...tags: string[]): void { this.#labels?.remove(tags) }
+
+  /** What a logger or JSON.stringify shows: enough to find it, nothing private. */
+  toJSON (): object { return { id: this.id, route: this.route, state: this.state, openedAt: this.openedAt } }
+
+  // ——— how long it may last
+
+  get idleTimeout (): number | false { return this.#lifetimes?.idleTimeout ?? false }
+  set idleTimeout (timeout: number | false) { this.limited.idleTimeout = timeout }
+  get maxLifetime (): number | false { return this.#lifetimes?.maxLifetime ?? false }
+  set maxLifetime (lifetime: number | false) { this.limited.maxLifetime = lifetime }
+  get expiresAt (): number | undefined { return this.#lifetimes?.expiresAt }
+  set expiresAt (time: number | Date | undefined) { this.limited.expiresAt = time }
+  private get limited (): Lifetimes<ManagedConnection> { return (this.#lifetimes ??= new Lifetimes(this, this.settings)) }
+
+  // ——— messages, in and out
+
+  get incoming (): Incoming<ManagedConnection> { return (this.#incoming ??= new Incoming(this)) }
+  get messagesReceived (): number { return this.#incoming?.received ?? 0 }
+  /** Whether `messages()` is iterated over. */
+  get consumed (): boolean { return this.#incoming?.consumed === true }
+  get muted (): boolean { return this.#incoming?.muted === true || this.#closing?.muted === true }
+
+  messages (options: MessagesOptions = {}): AsyncIterableIterator<Message> { return this.incoming.messages(options) }
+
+  /** A message has arrived. Returns whether it may be delivered to listeners. */
+  received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
+    messageReceived(this)
+    return this.incoming.receive(data, isBinary, this.muted)
+  }
+
+  /** As many automatic pongs wait to be taken by the peer as may. */
+  pongsWait (): void { for (const part of this.host.hooks.pongsWait) part.pongsWait(this) }
+
+  /** Whether a message is not sent: code of a connection that a drain has closed sends it. */
+  get suppressed (): boolean { return this.host.suppression.applies(this) }
+
+  sending (): void { for (const part of this.host.hooks.sending) part.sending(this) }
+  sent (): void { for (const part of this.host.hooks.sent) part.sent(this) }
+  writable (options: WritableOptions = {}): Promise<void> { return untilWritable(this.host, this, options) }
+
+  // ——— work in flight
+
+  get work (): Work<ManagedConnection> { return (this.#work ??= new Work(this)) }
+  get working (): boolean { return this.#work?.inFlight === true }
+
+  /** Name of the work in flight; of one of them, where there are several. */
+  get workName (): string {
+    if (this.#work?.name !== undefined) return this.#work.name
+    if (this.consumed) return 'messages()'
+    if (this.#incoming?.readsInput) return 'unread input'
+    // A listener that was added with `once` is removed by now.
+    return this.host.transport.messageListeners(this.socket).map(nameOf).join(', ') || 'message listener'
+  }
+
+  track<T extends PromiseLike<unknown>> (promise: T, name = 'track()'): T {
+    this.work.track(promise, name, (err) => { note(this, 'warn', { err }, 'tracked work failed') })
+    return promise
+  }
+
+  // ——— its end, as the application sees it
 
   get drainSignal (): AbortSignal {
-    return (this.extras.drainSignal ??= new LazySignal()).read((this.#state === 'draining' || this.#closeHandshake?.drained === true) && drainingError)
+    return this.signalled.drain((this.#state === 'draining' || this.#closing?.drained === true) && drainingError)
   }
 
   get signal (): AbortSignal {
-    const closeHandshake = this.#closeHandshake
-    return (this.extras.signal ??= new LazySignal()).read(closeHandshake !== null && (() => closeHandshake.toError()))
+    const closing = this.#closing
+    return this.signalled.close(closing !== null && (() => closing.toError()))
   }
+
+  private get signalled (): Signals { return (this.#signals ??= new Signals()) }
+
+  isAbortReason (error: unknown): boolean { return this.#signals?.isReason(error) === true }
 
   get closed (): Promise<CloseRecord> {
-    if (this.rare?.cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
-    const closed = this.extras.closed ??= deferred()
-    const record = this.#closeHandshake?.record
-    if (record != null) closed.resolve(record)
-    return closed.promise
-  }
-
-  // ——— what users do
-
-  defer (cleanup: Cleanup): () => void {
-    if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
-    const { deadlines, cleanupTimeout, registry } = this.host
-    let cleanups = this.rare?.cleanups
-    if (cleanups === undefined) {
-      cleanups = this.extras.cleanups = new CleanupStack(deadlines, cleanupTimeout, this)
-      // Before that it waits with the others.
-      if (this.#closeHandshake?.announced) cleanups.run()
-    }
-    const takeBack = outside(() => cleanups.push(cleanup))
-    if (this.#state === 'closed' && !cleanups.settled) registry.late.add(this)
-    return takeBack
+    if (this.#cleanups?.active) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `closed`'))
+    return this.signalled.closed(this.#closing?.record ?? null)
   }
 
   close (code: number = CloseCode.NormalClosure, reason: string = ''): Promise<CloseRecord> {
@@ -83,218 +185,116 @@ export class ManagedConnection extends Traffic implements Connection, CleanupObs
     return this.closed
   }
 
-  writable (options: WritableOptions = {}): Promise<void> { return untilWritable(this.host, this, options) }
+  defer (cleanup: Cleanup): () => void {
+    if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
+    const { deadlines, cleanupTimeout, hooks } = this.host
+    const cleanups = this.#cleanups ??= new CleanupStack(deadlines, cleanupTimeout, new CleanupHooks(this))
+    // Before that the cleanup waits with the others.
+    if (this.#closing?.announced) cleanups.run()
+    const takeBack = outside(() => cleanups.push(cleanup))
+    if (this.#state === 'closed' && !cleanups.settled) for (const part of hooks.lateCleanup) part.lateCleanup(this)
+    return takeBack
+  }
 
-  // ——— what policies do
+  // ——— its end, as the plugin brings it about
 
-  /** Whether the raw socket is gone. */
-  get gone (): boolean { return this.#gone }
-
-  /** Tells it that the server is leaving. */
   startDraining (): void {
-    if (!this.#enter('draining')) return
+    if (!this.enter('draining')) return
     outside(() => {
       this.host.events.emit('draining', this)
-      this.rare?.drainSignal?.abort(drainingError)
+      this.#signals?.abortDrain(drainingError)
     })
   }
 
-  /** Sends a close frame with a code of ours. The first cause wins; returns false when it was closing already. */
+  /** Sends a close frame with a code of ours. The first cause wins; returns false when the connection was closing already. */
   end (cause: CloseCause, code: number, reason: string): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
     outside(() => { this.sending() })
     const text = truncateReason(reason)
-    return this.#startClosing(cause, code, text, () => {
+    return this.startClosing(cause, code, text, () => {
       const { transport } = this.host
-      this.mute()
+      this.#closing!.muted = true
       transport.close(this.socket, code, text)
       // A stream without a kernel socket (injectWS) answers no close frame for 30 s.
       if (!transport.hasHandle(this.socket)) transport.terminate(this.socket)
     })
   }
 
-  /** Destroys the raw socket, also when it is closing already. */
+  /** Destroys the raw socket, also when the connection is closing already. */
   kill (cause: CloseCause): void {
     const terminate = () => this.host.transport.terminate(this.socket)
-    if (!this.#startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) outside(terminate)
+    if (!this.startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) outside(terminate)
   }
 
-  /** Whether what its listeners throw stays with it. */
-  get isolated (): boolean { return this.host.isolation }
-
-  /** Starts every cleanup that still waits. */
-  rushCleanups (): void { this.rare?.cleanups?.rush() }
+  rushCleanups (): void { this.#cleanups?.rush() }
 
   /** Gives up every cleanup that still runs, and a socket that has lost its raw socket and does not tell. */
   giveUp (): void {
-    this.rare?.cleanups?.giveUp()
-    if (this.rare?.untold !== undefined) this.socketClosed()
+    this.#cleanups?.giveUp()
+    UntoldClose.of(this)?.expire()
   }
 
-  // ——— what the transport tells
+  // ——— its end, as ws/ tells it
 
-  /** The peer's close frame is here (RFC 6455 §5.5.1). */
+  /** Whether the raw socket is gone. */
+  get gone (): boolean { return this.#gone }
+
+  /** The peer's close frame has arrived (RFC 6455 §5.5.1). */
   peerClosing (code: number, reason: string): void {
-    this.#startClosing('client', code, escapeReason(reason))
-    this.host.observer?.answered(this)
+    this.startClosing('client', code, escapeReason(reason))
+    for (const part of this.host.hooks.answered) part.answered(this)
   }
 
-  /** Somebody else closes the socket: the application, ws after a breach of protocol, @fastify/websocket on a plain route. */
-  socketClosing (cause: 'application' | 'protocol' | 'refused' | 'slow', code: number, reason: string): void {
-    // After a fault it is the user's errorHandler that closes.
-    this.#startClosing(cause === 'application' && (this.rare?.faulting || this.muted) ? 'error' : cause, code, reason)
+  socketClosing (cause: 'application' | 'error' | 'protocol' | 'refused', code: number, reason: string): void {
+    this.startClosing(cause, code, reason)
   }
 
-  /** The raw socket is gone. */
+  /** The socket is closed, and its raw socket gone. */
   socketClosed (): void {
     if (this.#gone) return
     this.#gone = true
-    this.host.registry.gone++
-    this.#startClosing('network', NO_CLOSE_FRAME, '')
-    this.#closeHandshake?.answered()
-    if (this.rare?.untold !== undefined) this.host.deadlines.cancel(this.rare.untold)
-    this.host.gatekeeper?.gone(this)
-    this.host.observer?.gone(this)
-    this.#finish()
+    UntoldClose.of(this)?.cancel()
+    for (const part of this.host.hooks.gone) part.gone(this)
+    this.startClosing('network', NO_CLOSE_FRAME, '')
+    this.#closing!.socketGone()
   }
 
   /** The raw socket is gone; `told` says whether 'close' has been emitted on the socket above. */
   rawClosed (told: boolean): void {
-    if (told) return this.socketClosed()
-    // As a rule ws tells one turn later. If not, it is inflating what came last, a close frame maybe; or a listener that
-    // threw has broken its receiver, and it never will.
-    const { clock, deadlines, closeTimeout } = this.host
-    clock.setImmediate(() => {
-      if (this.#gone) return
-      const untold = this.extras.untold = new Deadline(() => this.socketClosed())
-      deadlines.set(untold, closeTimeout)
-    })
-  }
-
-  /** A listener threw or rejected: the connection ends, nobody else notices. */
-  fault (error: unknown): void {
-    if (this.isExpected(error)) return
-    this.mute()
-    outside(() => {
-      this.noteFault(error)
-      this.host.report(error, this)
-    })
-    this.end('error', this.host.errorCode, 'internal error')
-  }
-
-  /** The route's handler threw or rejected. */
-  handlerFailed (error: unknown): void {
-    // Before anything was received it is a failed start, which @fastify/websocket answers by terminating.
-    if (this.messagesReceived > 0 || this.isEnding) return this.fault(error)
-    // ws delivers what it has read already when its raw socket is destroyed.
-    this.mute()
-    this.noteFault(error)
-    this.host.report(error, this)
-    this.kill('error')
-  }
-
-  /** Runs the application's errorHandler: a close in it is for the error. */
-  blame (errorHandler: () => unknown): unknown {
-    this.extras.faulting = true
-    try {
-      return errorHandler()
-    } finally {
-      this.extras.faulting = false
-    }
-  }
-
-  /** Counts a fault and tells whoever listens; reporting it is another's. */
-  noteFault (error: unknown): void {
-    this.host.registry.counters.faults++
-    this.host.events.emit('error', error, this)
-  }
-
-  /**
-   * Calls code that runs because this connection ends: close listeners, abort handlers, events, cleanups. It runs outside of
-   * the context of what ended the connection; what it sends to other connections is the drain's to suppress.
-   */
-  callAtEnd<T> (call: () => T): T {
-    const { suppression } = this.host
-    const cause = this.#closeHandshake?.cause
-    return outside(() => suppression !== null && (cause === 'drain' || cause === 'leave') ? suppression.call(this, call) : call())
-  }
-
-  // ——— what its own parts tell
-
-  cleanupTook (cleanup: Cleanup, duration: number): void { this.host.observer?.cleanupTook(this, cleanup, duration) }
-  cleanupFinished (): void { this.host.registry.counters.cleanups.finished++ }
-
-  cleanupFailed (err: unknown): void {
-    this.host.registry.counters.cleanups.failed++
-    this.note('error', { err }, 'cleanup failed')
-    this.host.events.emit('error', err, this)
-  }
-
-  cleanupAbandoned (cleanup: Cleanup): void {
-    this.host.registry.counters.cleanups.abandoned++
-    this.note('error', { cleanup: nameOf(cleanup) }, 'cleanup given up: it did not settle in time')
-    this.host.observer?.cleanupAbandoned(this, cleanup)
-  }
-
-  cleanupsSettled (): void {
-    if (this.host.registry.late.delete(this)) this.host.observer?.cleaned(this)
-    this.#finish()
+    if (told) this.socketClosed()
+    else UntoldClose.await(this)
   }
 
   // ——— the state machine
 
-  protected get isEnding (): boolean { return this.#state === 'closing' || this.#state === 'closed' }
+  get parts () { return { incoming: this.#incoming, signals: this.#signals, cleanups: this.#cleanups } }
+
+  /** Calls code that runs because the connection ends: listeners, abort handlers, cleanups. The drain may suppress what that code sends. */
+  callAtEnd<T> (call: () => T): T {
+    const cause = this.#closing?.cause
+    return outside(() => cause === 'drain' || cause === 'leave' ? this.host.suppression.call(this, call) : call())
+  }
+
+  cleanupsSettled (): void {
+    if (this.#state === 'closed') for (const part of this.host.hooks.lateCleanupsSettled) part.lateCleanupsSettled(this)
+    this.#closing!.finish()
+  }
+
+  enterClosed (): boolean { return this.enter('closed') }
 
   /** The one place where the state changes; late requests are ignored. */
-  #enter (state: ConnectionState): boolean {
+  private enter (state: ConnectionState): boolean {
     if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
     this.#state = state
     return true
   }
 
-  /** Everything that happens when a connection starts to close, once; `act` puts our frame out, or cuts it off. */
-  #startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
+  private startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
     const drained = this.#state === 'draining'
-    if (!this.#enter('closing')) return false
-    const closeHandshake = this.#closeHandshake = new CloseHandshake(cause, code, reason, drained)
-    if (cause === 'client' || cause === 'network') this.host.observer?.left(this)
-    outside(() => {
-      act?.()
-      // A paused socket hides the peer's close frame.
-      if (!this.#gone) this.host.transport.resume(this.socket)
-    })
-    if (!this.#gone) closeHandshake.awaitAnswer(this.host, this)
-    // What a client sent before it left was received in full; after a close of ours nobody wants it.
-    if (cause === 'client' || cause === 'network') this.stopMessages()
-    else this.endMessages()
-    this.callAtEnd(() => {
-      this.rare?.signal?.abort(() => closeHandshake.toError())
-      this.host.events.emit('closing', this)
-    })
-    closeHandshake.announced = true
-    // Broadcasts behind a fragmented message, whose end nobody will send.
-    if (this.rare?.held !== undefined) this.rare.held = undefined
-    outside(() => { this.rare?.cleanups?.run() })
-    this.#finish()
+    if (!this.enter('closing')) return false
+    this.#closing = new Closing(this, cause, code, reason, drained)
+    this.#closing.start(act)
     return true
-  }
-
-  /** The last step, once the raw socket is gone and the cleanups have settled. */
-  #finish (): void {
-    if (!this.#gone || !this.#closeHandshake!.announced || !(this.rare?.cleanups?.settled ?? true) || !this.#enter('closed')) return
-    const record = this.#closeHandshake!.toRecord(this.host, this, this.messagesReceived, this.messagesDropped)
-    this.host.registry.remove(this, record)
-    this.rare?.closed?.resolve(record)
-    this.host.observer?.closed(this, record)
-    this.callAtEnd(() => { this.host.events.emit('closed', this, record) })
-  }
-
-  /** While draining or closing, an abort is what user code was told to do, not a failure. */
-  isExpected (error: unknown): boolean {
-    if (this.#state === 'open') return false
-    const expected = isAbortError(error) || Boolean(this.rare?.signal?.hasReason(error) || this.rare?.drainSignal?.hasReason(error))
-    if (expected) this.note('debug', { err: error }, 'aborted while closing')
-    return expected
   }
 }

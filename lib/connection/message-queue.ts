@@ -4,24 +4,20 @@
  * A message in the consumer's hands is work. Over the mark the socket is paused; frames of the chunk being parsed still
  * come (ws cannot stop in the middle of one), so the real bound is the mark plus one chunk of 64 KiB plus a message.
  */
-import type { Buffer } from 'node:buffer'
-
-/** A message: text as string, binary as Buffer (RFC 6455 §5.6). */
-export type Message = string | Buffer
+import type { Message } from './connection.ts'
+import type { WorkCounter } from './work.ts'
 
 /** What a queued message costs beside its bytes, so that many small ones are bounded too. */
 const OVERHEAD = 64
 
 /** What the queue asks of its connection. */
 export interface MessageSource {
-  pause (): void
-  resume (): void
-  /** The consumer took a message and works on it. */
-  workStarted (): void
-  /** The consumer asked for the next message, or left. */
-  workEnded (): void
-  /** Messages that nobody will see. */
-  dropped (count: number): void
+  /** From the moment the consumer takes a message until it asks for the next one, or leaves. */
+  readonly work: WorkCounter
+  pause (reason: 'queue'): void
+  resume (reason: 'queue'): void
+  /** Counts messages that are not delivered. */
+  drop (count: number): void
 }
 
 export class MessageQueue implements AsyncIterableIterator<Message> {
@@ -58,7 +54,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     this.#size += cost(message)
     if (this.#size >= this.#highWaterMark && !this.#paused) {
       this.#paused = true
-      this.#source.pause()
+      this.#source.pause('queue')
     }
     return true
   }
@@ -76,7 +72,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     this.#accepting = false
     this.#ended = true
     const left = this.#queue.length - this.#head
-    if (left > 0) this.#source.dropped(left)
+    if (left > 0) this.#source.drop(left)
     this.#queue = []
     this.#head = this.#size = 0
     this.#unpause()
@@ -119,19 +115,19 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     // Two `next()` at once are one consumer: it works, or it does not.
     if (this.#holding) return
     this.#holding = true
-    this.#source.workStarted()
+    this.#source.work.start()
   }
 
   #release (): void {
     if (!this.#holding) return
     this.#holding = false
-    this.#source.workEnded()
+    this.#source.work.end()
   }
 
   #unpause (): void {
     if (!this.#paused) return
     this.#paused = false
-    this.#source.resume()
+    this.#source.resume('queue')
   }
 }
 

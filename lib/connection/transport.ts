@@ -3,15 +3,6 @@
  * One shared object serves every connection: nothing is allocated per socket.
  */
 import type { WebSocket } from 'ws'
-import type { ManagedConnection } from './managed-connection.ts'
-
-/** Where a socket holds its connection: a symbol property costs less than an entry in a map. */
-export const kConnection = Symbol('fastify-websocket-lifecycle.connection')
-
-/** The connection of a socket, if it has one. */
-export function connectionOf (socket: WebSocket): ManagedConnection | undefined {
-  return (socket as { [kConnection]?: ManagedConnection } | null | undefined)?.[kConnection]
-}
 
 /** A message that was encoded once, for many. */
 export interface Frame {

@@ -7,6 +7,7 @@
  */
 import { afterInput } from '../base/clock.ts'
 import type { Clock, Timer } from '../base/clock.ts'
+import type { WorkCounter } from './work.ts'
 
 /** Longest time between two looks, milliseconds. */
 const LONGEST = 32
@@ -15,10 +16,9 @@ const LONGEST = 32
 export interface InputSource {
   /** Whether input waits to be parsed or delivered. */
   readonly hasUnread: boolean
-  workStarted (): void
-  workEnded (): void
+  readonly work: WorkCounter
   /** The input has been read. */
-  stopMessages (): void
+  stop (): void
 }
 
 export class UnreadInput {
@@ -31,7 +31,7 @@ export class UnreadInput {
   constructor (clock: Clock, source: InputSource) {
     this.#clock = clock
     this.#source = source
-    source.workStarted()
+    source.work.start()
     this.#look()
   }
 
@@ -39,7 +39,7 @@ export class UnreadInput {
   end (): void {
     this.#ended = true
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
-    this.#source.workEnded()
+    this.#source.work.end()
   }
 
   #look (): void {
@@ -53,6 +53,6 @@ export class UnreadInput {
   #lookAgain (): void {
     if (this.#ended) return
     if (this.#source.hasUnread) this.#look()
-    else this.#source.stopMessages()
+    else this.#source.stop()
   }
 }

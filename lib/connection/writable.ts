@@ -1,9 +1,11 @@
 /**
  * Waiting until a slow reader has caught up: resolves when the bytes that wait for it are below a mark.
  */
-import type { ConnectionHost } from './host.ts'
+import type { WebSocket } from 'ws'
 import { Deadline, TICK } from '../base/deadlines.ts'
-import type { ManagedConnection } from './managed-connection.ts'
+import type { Deadlines } from '../base/deadlines.ts'
+import type { Settings } from './settings.ts'
+import type { Transport } from './transport.ts'
 
 /** Mark where no `maxBufferedBytes` is set, bytes; else it is half of that. */
 const DEFAULT_MARK = 65_536
@@ -14,8 +16,21 @@ export interface WritableOptions {
   signal?: AbortSignal
 }
 
+/** What the waiting needs. */
+interface WritableHost {
+  readonly transport: Transport
+  readonly running: Deadlines
+}
+
+/** What it needs of the connection. */
+interface Writable {
+  readonly socket: WebSocket
+  readonly settings: Pick<Settings, 'backpressure'>
+  readonly signal: AbortSignal
+}
+
 /** Resolves when there is room; rejects with the reason of `signal`, or of the connection's own when that closes. */
-export function untilWritable (host: ConnectionHost, connection: ManagedConnection, { signal }: WritableOptions): Promise<void> {
+export function untilWritable (host: WritableHost, connection: Writable, { signal }: WritableOptions): Promise<void> {
   const { transport, running } = host
   const { socket, settings: { backpressure: { maxBufferedBytes } } } = connection
   const mark = maxBufferedBytes === false ? DEFAULT_MARK : maxBufferedBytes / 2

@@ -74,7 +74,7 @@ export class CutOff {
 
   /** Milliseconds to keep for cutting off who is left, in slices of `slice` milliseconds. */
   #expected (slice: number): number {
-    const { size, gone } = this.#host.registry
-    return this.#pace.toCut(size - gone, slice) * MARGIN
+    const { size, cleaning } = this.#host.registry
+    return this.#pace.toCut(size - cleaning, slice) * MARGIN
   }
 }

@@ -8,7 +8,7 @@
 import type { Cleanup } from '../connection/cleanups.ts'
 import type { Timer } from '../base/clock.ts'
 import type { CloseRecord } from '../connection/connection.ts'
-import type { ConnectionObserver } from '../connection/host.ts'
+import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
 import type { DrainPhase, DrainReport, DrainTrigger } from '../track/drain-report.ts'
@@ -26,7 +26,7 @@ import { PROGRESS_INTERVAL, settle } from './settle.ts'
 import { DrainSuppression } from './suppression.ts'
 import { ReportBuilder } from './report-builder.ts'
 
-export class Drain implements ConnectionObserver {
+export class Drain {
   readonly #host: DrainHost
   readonly #report = deferred<DrainReport>()
   readonly #pace: Pace
@@ -45,6 +45,8 @@ export class Drain implements ConnectionObserver {
   /** Ends the settling. */
   #settling: (() => void) | null = null
   #stepping = false
+  /** Takes the drain off the hooks of connections. */
+  #unhook: (() => void) | null = null
 
   constructor (host: DrainHost) {
     this.#host = host
@@ -95,8 +97,9 @@ export class Drain implements ConnectionObserver {
 
   // ——— what connections tell
 
-  cleaned (): void { this.#wake() }
-  idle (connection: ManagedConnection): void {
+  lateCleanupsSettled (): void { this.#wake() }
+
+  workEnded (connection: ManagedConnection): void {
     this.#builder!.workEnded(connection)
     if (this.#stopWaiting(connection) && !this.#preClose.holding && this.#phase !== 'notify') this.#pace.add([connection])
     this.#wake()
@@ -131,8 +134,8 @@ export class Drain implements ConnectionObserver {
   // ——— phases
 
   #begin (trigger: DrainTrigger): void {
-    const { clock, registry, events, plan } = this.#host
-    this.#host.observer = this
+    const { clock, hooks, registry, events, plan } = this.#host
+    this.#unhook = hooks.add(this, 'workEnded', 'left', 'answered', 'gone', 'closed', 'cleanupTook', 'cleanupAbandoned', 'lateCleanupsSettled')
     this.#startedAt = clock.now()
     this.#moments = momentsOf(plan, this.#startedAt)
     this.#builder = new ReportBuilder(this.#host, trigger)
@@ -163,7 +166,6 @@ export class Drain implements ConnectionObserver {
     // Late: spread shrinks first, then grace.
     const { graceEnd, lastFrameAt } = this.#moments!
     this.#moments!.graceEnd = Math.min(lastFrameAt, Math.max(graceEnd, clock.now() + plan.grace))
-    this.#host.stopAdmitting()
     this.#enter('notify')
     this.#preClose.run()
     // Before they are told: what ends on its drainSignal was in flight, too.
@@ -246,7 +248,7 @@ export class Drain implements ConnectionObserver {
     const wake = this.#pace.pump()
     const waiting = this.#preClose.holding || this.#working.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
-    this.#enter(waiting ? 'grace' : registry.size > registry.gone ? 'close' : 'cleanup')
+    this.#enter(waiting ? 'grace' : registry.size > registry.cleaning ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
     if (wake === 'soon') return this.#wake()
     const next = [graceEnd, lastFrameAt, cutAt, endAt].find((moment) => moment > now)!
@@ -273,7 +275,8 @@ export class Drain implements ConnectionObserver {
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#enter('done')
-    this.#host.observer = this.#host.suppression = null
+    this.#unhook!()
+    this.#host.suppression = NO_SUPPRESSION
     this.#pace.clear()
     const report = this.#builder!.toReport(this.#suppression?.end() ?? 0)
     events.emit('drained', report)

@@ -1,20 +1,20 @@
 /**
- * What the drain leans on, beside what connections share.
+ * What the drain needs, beside what connections share.
  */
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionHost } from '../connection/host.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Suppression } from '../connection/suppression.ts'
 import type { DrainPlan } from '../track/drain-report.ts'
-import type { Enforcement } from '../track/enforcement.ts'
 import type { Events } from '../track/events.ts'
 import type { Registry } from '../track/registry.ts'
 import type { DrainReason, ReconnectOptions } from './reconnect.ts'
 
 /** What the drain needs of the tracker. */
-export interface DrainHost extends ConnectionHost {
+export interface DrainHost extends ConnectionHost<ManagedConnection> {
+  suppression: Suppression
   readonly registry: Registry
   readonly events: Events
-  /** Whether policies act. */
-  readonly enforcement: Enforcement
   readonly plan: DrainPlan
   /** Whether a spread was asked for. */
   readonly evenly: boolean
@@ -25,8 +25,8 @@ export interface DrainHost extends ConnectionHost {
   readonly farewells: boolean
   readonly onDrain: ((connection: Connection) => unknown) | undefined
   readonly random: () => number
-  /** From now on handshakes are turned away. */
-  stopAdmitting (): void
-  /** Turns away the handshakes that still wait in somebody's hook. */
+  /** Turns away the handshakes that still wait in a hook. */
   refuseHandshakes (): void
+  /** Reports what a hook of the application threw; must not throw. */
+  hookFailed (error: unknown, hook: string): void
 }

@@ -2,7 +2,6 @@
  * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
  */
 import { afterInput, inSlices } from '../base/clock.ts'
-import type { Clock } from '../base/clock.ts'
 import { attempt, isThenable } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
@@ -15,27 +14,31 @@ export function notifyAll (host: DrainHost, until: number, done: () => void): vo
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
-  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => { readInput(clock, connections, done) })
+  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => { readInput(host, connections, done) })
 }
 
 /**
  * Reads input that has arrived already: a job that was sent before the client knew of the drain is work in flight. Input that
  * is not read after the second look holds its connection as work, and does not hold the others.
  */
-function readInput (clock: Clock, connections: readonly ManagedConnection[], done: () => void): void {
+function readInput (host: DrainHost, connections: readonly ManagedConnection[], done: () => void): void {
+  const { clock } = host
   afterInput(clock, () => {
-    inSlices(clock, connections, (connection) => { if (isUnread(connection)) connection.readInput() }, () => {
+    inSlices(clock, connections, (connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }, () => {
       afterInput(clock, () => {
         inSlices(clock, connections, (connection) => {
-          if (isUnread(connection)) connection.readInput()
-          else if (!connection.readsInput) connection.stopMessages()
+          const { incoming } = connection.parts
+          if (isUnread(host, connection)) connection.incoming.readInput()
+          else if (incoming?.readsInput === false) incoming.stop()
         }, done)
       })
     })
   })
 }
 
-function isUnread (connection: ManagedConnection): boolean { return connection.state === 'draining' && connection.hasUnread }
+function isUnread ({ transport }: DrainHost, { parts: { incoming }, socket, state }: ManagedConnection): boolean {
+  return state === 'draining' && (incoming === null ? transport.holdsInput(socket) : incoming.hasUnread)
+}
 
 function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
   const { onDrain, events } = host
@@ -46,5 +49,5 @@ function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): 
     host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)
   })
-  if (isThenable(result)) connection.holdNamed('onDrain', result)
+  if (isThenable(result)) connection.work.holdNamed('onDrain', result)
 }

@@ -5,16 +5,16 @@
  * N × N / 2 messages for a room of N. The code, and all it starts, runs in an async context by which a send knows it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Suppression } from '../connection/host.ts'
-import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Suppression } from '../connection/suppression.ts'
 
 export class DrainSuppression implements Suppression {
-  readonly #closed = new AsyncLocalStorage<ManagedConnection>()
+  readonly #closed = new AsyncLocalStorage<Connection>()
   #count = 0
 
-  call<T> (connection: ManagedConnection, call: () => T): T { return this.#closed.run(connection, call) }
+  call<T> (connection: Connection, call: () => T): T { return this.#closed.run(connection, call) }
 
-  applies (to: ManagedConnection | null): boolean {
+  applies (to: Connection | null): boolean {
     const from = this.#closed.getStore()
     if (from === undefined || from === to) return false
     this.#count++

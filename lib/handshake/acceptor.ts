@@ -10,15 +10,17 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
+import { blame, fault } from '../connection/faults.ts'
 import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import { connectionOf } from '../connection/transport.ts'
+import { note } from '../connection/note.ts'
+import { connectionOf } from '../connection/of-socket.ts'
 import type { LogGate } from '../base/log-gate.ts'
 import type { LifecycleOptions } from '../options/options.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
 import type { PlainRoutes, Route } from './routes.ts'
-import type { ManagedTracker } from '../managed-tracker.ts'
+import type { ManagedTracker } from '../track/managed-tracker.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
@@ -146,7 +148,7 @@ export class Acceptor implements Acceptance {
     // TCP has ended already. Anything else is our side's.
     const breach = typeof code === 'string' && /^(WS_ERR|Z)_/.test(code) && rawSocketOf(connection.socket).destroyed
     if (breach) connection.socketClosing('protocol', 1006, '')
-    if (connection.state !== 'closing' && connection.state !== 'closed') return connection.fault(error)
+    if (connection.state !== 'closing' && connection.state !== 'closed') return fault(connection, error)
     this.#gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
   }
 
@@ -157,7 +159,7 @@ export class Acceptor implements Acceptance {
     if (errorHandler !== undefined && upgrade !== undefined) {
       return errorHandler.call(upgrade.request.server, error as Error, connection.socket, upgrade.request, upgrade.reply)
     }
-    return (connection as ManagedConnection).note('error', { err: error }, 'handler or listener of a socket failed')
+    return note(connection as ManagedConnection, 'error', { err: error }, 'handler or listener of a socket failed')
   }
 
   /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
@@ -167,7 +169,7 @@ export class Acceptor implements Acceptance {
     return function (this: FastifyInstance, error, socket, request, reply) {
       const connection = connectionOf(socket)!
       if (errorHandler === undefined) return acceptor.unheardError(connection, error)
-      attempt(() => connection.blame(() => errorHandler.call(this, error, socket, request, reply)), (err) => { connection.note('error', { err }, 'errorHandler failed') })
+      attempt(() => blame(connection, () => errorHandler.call(this, error, socket, request, reply)), (err) => { note(connection, 'error', { err }, 'errorHandler failed') })
     }
   }
 
@@ -222,11 +224,11 @@ function asksForWebSocket ({ headers }: FastifyRequest): boolean {
 /** Reads nothing from a socket until somebody listens for messages. */
 function hold (connection: ManagedConnection): void {
   const { socket } = connection
-  connection.holdMessages()
+  connection.incoming.pause('listener')
   const release = (): void => {
     socket.removeListener('newListener' as 'message', onNewListener)
     Reflect.deleteProperty(socket, 'removeAllListeners')
-    connection.releaseMessages()
+    connection.incoming.resume('listener')
   }
   const onNewListener = (event: unknown): void => { if (event === 'message') release() }
   socket.on('newListener' as 'message', onNewListener)

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { escapeReason } from '../base/close-codes.ts'
 import type { Deadlines } from '../base/deadlines.ts'
-import type { PolicyName } from '../track/enforcement.ts'
+import type { PolicyName } from '../track/observation.ts'
 import type { Refusal } from '../track/events.ts'
 import { attempt } from '../base/guard.ts'
 import type { Acceptor } from './acceptor.ts'
@@ -16,7 +16,10 @@ import type { LogGate } from '../base/log-gate.ts'
 import { ForeignOrigins, isAllowed } from '../limit/origin.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { pathOf } from './routes.ts'
-import type { ManagedTracker } from '../managed-tracker.ts'
+import type { Admission } from '../limit/admission.ts'
+import type { Enforcement } from '../track/enforcement.ts'
+import type { ManagedTracker } from '../track/managed-tracker.ts'
+import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
 import { DRAINING } from './handshakes.ts'
 import type { HandshakeChecks, Refused } from './handshakes.ts'
@@ -29,20 +32,24 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly timeout: number | false
   readonly deadlines: Deadlines
   readonly #tracker: ManagedTracker
+  readonly #admission: Admission | null
+  readonly #enforcement: Enforcement
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
-  /** What whoever connects can have said as often as he likes. */
+  /** Lines that any client can cause, as often as it likes. */
   readonly #gate: LogGate
   readonly #arrived: (raw: Duplex) => void
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is told of every handshake. */
-  constructor (tracker: ManagedTracker, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, arrived: (raw: Duplex) => void) {
+  constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
-    this.deadlines = tracker.running
+    this.deadlines = running
     this.#tracker = tracker
+    this.#admission = admission
+    this.#enforcement = enforcement
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
@@ -52,22 +59,21 @@ export class AdmissionChecks implements HandshakeChecks {
 
   arrived (request: IncomingMessage, raw: Duplex): Refused | null {
     this.#arrived(raw)
-    const { accepting, admission } = this.#tracker
-    if (!accepting) return DRAINING
-    const policy = admission?.arrived(pathOf(request)) ?? null
+    if (!this.#tracker.accepting) return DRAINING
+    const policy = this.#admission?.arrived(pathOf(request)) ?? null
     if (policy !== null) this.left()
     return this.#refusal(policy)
   }
 
   opening (request: IncomingMessage, raw: Duplex): Refused | null {
-    const { accepting, admission } = this.#tracker
-    if (!accepting) return DRAINING
+    if (!this.#tracker.accepting) return DRAINING
+    const admission = this.#admission
     if (admission === null) return null
     const { address, owner } = this.#acceptor.whoIs(request, raw)
     return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http', pathOf(request)))
   }
 
-  left (): void { this.#tracker.admission?.left() }
+  left (): void { this.#admission?.left() }
 
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void {
     this.#tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
@@ -93,7 +99,7 @@ export class AdmissionChecks implements HandshakeChecks {
   #addressPolicy (request: FastifyRequest): PolicyName | null {
     // Who is to be told by a close frame is let through to where it can be sent.
     if (this.#options.refusal === 'close') return null
-    return this.#tracker.admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
+    return this.#admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
   }
 
   #originPolicy (request: FastifyRequest): PolicyName | null {
@@ -105,7 +111,7 @@ export class AdmissionChecks implements HandshakeChecks {
       if (this.#foreign.isNew(origin!)) this.#log.warn({ origin: escapeReason(origin!) }, 'a page of another origin opens a WebSocket')
       return null
     }
-    return this.#tracker.allows('origin', 'refuse', pathOf(request.raw)) ? 'origin' : null
+    return this.#enforcement.allows('origin', 'refuse', undefined, pathOf(request.raw)) ? 'origin' : null
   }
 
   #refusal (policy: PolicyName | null): Refused | null {

@@ -7,12 +7,13 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { IncomingMessage } from 'node:http'
-import type { ConnectionFacts } from '../connection/host.ts'
+import type { ConnectionFacts } from '../connection/facts.ts'
+import { handlerFailed, isExpected, noteFault } from '../connection/faults.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../base/errors.ts'
 import { attempt, isThenable, nameOf } from '../base/guard.ts'
 import { nearMatch } from '../base/near-match.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import { connectionOf } from '../connection/transport.ts'
+import { connectionOf } from '../connection/of-socket.ts'
 import type { Settings } from '../connection/settings.ts'
 import { ROUTE_KEYS } from '../options/keys.ts'
 import { resolveRouteOptions } from '../options/resolve.ts'
@@ -128,16 +129,16 @@ function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSo
     try {
       const result = handler.call(this, socket, request)
       if (!isThenable(result)) return undefined
-      if (options.waitForHandler) connection.holdNamed(nameOf(handler), result)
+      if (options.waitForHandler) connection.work.holdNamed(nameOf(handler), result)
       if (takeErrors === null) return unlessExpected(result, connection)
-      result.then(undefined, (error: unknown) => { connection.handlerFailed(error) })
+      result.then(undefined, (error: unknown) => { handlerFailed(connection, error) })
       return undefined
     } catch (error) {
       if (takeErrors === null) {
-        connection.noteFault(error)
+        noteFault(connection, error)
         throw error
       }
-      connection.handlerFailed(error)
+      handlerFailed(connection, error)
       return undefined
     } finally {
       if (takeErrors !== null) releaseResponse(request.raw)
@@ -150,8 +151,8 @@ async function unlessExpected (result: PromiseLike<unknown>, connection: Managed
   try {
     await result
   } catch (error) {
-    if (connection.isExpected(error)) return
-    connection.noteFault(error)
+    if (isExpected(connection, error)) return
+    noteFault(connection, error)
     throw error
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Who is let in: one pure decision over counts and limits, the cheap questions first.
  */
-import type { PolicyName } from '../track/enforcement.ts'
+import type { PolicyName } from '../track/observation.ts'
 
 /** What is done with a newcomer when a limit is reached: turn it away, or close somebody else to make room. */
 export const LIMIT_POLICIES = ['refuse', 'evict-oldest', 'evict-idlest'] as const

@@ -6,8 +6,9 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
-import type { Gatekeeper } from '../connection/host.ts'
-import type { Enforcement, PolicyName } from '../track/enforcement.ts'
+import type { Enforcement } from '../track/enforcement.ts'
+import type { PolicyName } from '../track/observation.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Registry } from '../track/registry.ts'
 import { addressKey } from './address-key.ts'
@@ -39,18 +40,28 @@ export interface AdmissionHost {
   readonly minDelay: number
 }
 
-export class Admission implements Gatekeeper {
+/** The place of one connection. */
+interface Place {
+  /** The key of its address, where that is limited. */
+  readonly address: string | undefined
+  /** The owner under whose limit the place is. */
+  owner: string | undefined
+  /** Whether the place was given to another connection; the raw socket is still there. */
+  lost: boolean
+}
+
+export class Admission {
   readonly #host: AdmissionHost
   readonly #limits: Limits
   readonly #underPressure: () => boolean
   readonly #addresses: Slots
   readonly #owners: Slots
   readonly #budget: EvictionBudget
+  readonly #places = new Map<ManagedConnection, Place>()
   /** Handshakes under way. */
   #reserved = 0
-  /** Connections that keep their place, and those with a raw socket. */
+  /** Connections that keep their place. */
   #counted = 0
-  #physical = 0
 
   constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
     this.#host = host
@@ -61,15 +72,15 @@ export class Admission implements Gatekeeper {
     this.#budget = new EvictionBudget(host.clock)
   }
 
-  /** Slots taken and keys held: 0 when nobody is there. */
-  get leftovers (): number { return this.#reserved + this.#physical + this.#addresses.size + this.#owners.size }
+  /** Places and keys: 0 when there is no connection. */
+  get size (): number { return this.#reserved + this.#places.size + this.#addresses.size + this.#owners.size }
 
   // ——— handshakes
 
   /** A handshake has arrived and takes a place; says which policy turns it away, if one does. */
   arrived (path: string): PolicyName | null {
     this.#reserved++
-    const total = { counted: this.#counted + this.#reserved, physical: this.#physical + this.#reserved }
+    const total = { counted: this.#counted + this.#reserved, physical: this.#places.size + this.#reserved }
     const facts = { pressure: this.#underPressure(), handshakes: this.#reserved, total }
     return refusalOf(this.#decide(facts, {}, ['pressure', 'handshakes', 'total'], path))
   }
@@ -103,56 +114,47 @@ export class Admission implements Gatekeeper {
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
-    const { extras } = connection
-    const { place, placeOwner } = extras
-    if (this.#limits.perOwner === false || place !== 'kept' || placeOwner === owner) return true
-    if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, false)
-    extras.placeOwner = undefined
+    const place = this.#places.get(connection)
+    if (this.#limits.perOwner === false || place === undefined || place.lost || place.owner === owner || isClosing(connection.state)) return true
+    if (place.owner !== undefined) this.#owners.remove(place.owner, connection, false)
+    place.owner = undefined
     if (owner === undefined) return true
     const decision = this.#decide(this.#factsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
     if (!decision.admit) return this.#refuse(connection)
-    extras.placeOwner = owner
+    place.owner = owner
     this.#owners.add(owner, connection)
     this.#makeRoom(decision.evict, { owner }, connection)
     return true
   }
 
   gone (connection: ManagedConnection): void {
-    const { ip, extras } = connection
-    const { place, placeOwner } = extras
+    const place = this.#places.get(connection)
     if (place === undefined) return
-    extras.place = undefined
-    const evicted = place === 'lost'
-    if (!evicted) this.#counted--
-    const address = this.#keyOf(ip)
-    if (address !== undefined) this.#addresses.remove(address, connection, evicted)
-    if (placeOwner !== undefined) this.#owners.remove(placeOwner, connection, evicted)
-    this.#physical--
+    this.#places.delete(connection)
+    const { address, owner, lost } = place
+    if (!lost) this.#counted--
+    if (address !== undefined) this.#addresses.remove(address, connection, lost)
+    if (owner !== undefined) this.#owners.remove(owner, connection, lost)
   }
 
   /** Closes a connection to make room; says whether it did. */
   evict (connection: ManagedConnection): boolean {
     if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
-    const { ip, extras } = connection
-    const { place, placeOwner } = extras
-    if (place !== 'kept') return true
-    extras.place = 'lost'
+    const place = this.#places.get(connection)
+    if (place === undefined || place.lost) return true
+    place.lost = true
     this.#counted--
-    const address = this.#keyOf(ip)
-    if (address !== undefined) this.#addresses.evict(address, connection)
-    if (placeOwner !== undefined) this.#owners.evict(placeOwner, connection)
+    if (place.address !== undefined) this.#addresses.evict(place.address, connection)
+    if (place.owner !== undefined) this.#owners.evict(place.owner, connection)
     return true
   }
 
   #enter (connection: ManagedConnection, { address, owner }: Who): void {
-    const { extras } = connection
-    extras.place = 'kept'
+    const place: Place = { address, owner: this.#limits.perOwner === false ? undefined : owner, lost: false }
+    this.#places.set(connection, place)
     this.#counted++
-    this.#physical++
     if (address !== undefined) this.#addresses.add(address, connection)
-    if (this.#limits.perOwner === false || owner === undefined) return
-    extras.placeOwner = owner
-    this.#owners.add(owner, connection)
+    if (place.owner !== undefined) this.#owners.add(place.owner, connection)
   }
 
   #refuse (connection: ManagedConnection): false {
@@ -208,7 +210,7 @@ export class Admission implements Gatekeeper {
 
   /** Those, and all who are open: its own place was reserved, others' reservations are no concern of one that opens. */
   #lateFactsOf (who: Who): AdmissionFacts {
-    return { ...this.#factsOf(who), total: { counted: this.#counted + 1, physical: this.#physical + 1 } }
+    return { ...this.#factsOf(who), total: { counted: this.#counted + 1, physical: this.#places.size + 1 } }
   }
 
   /** `told` are the policies that say so where they only observe: each is asked at several moments, and speaks at one. */

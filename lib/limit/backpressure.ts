@@ -7,9 +7,9 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES } from '../base/close-codes.ts'
-import type { Meter } from '../connection/host.ts'
 import { TICK } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { Sweep } from '../base/sweep.ts'
 import type { SweepVisitor } from '../base/sweep.ts'
@@ -26,16 +26,28 @@ const LOOKS = 4
 /** Shortest `maxStallTime`: a tick for each look. */
 export const LEAST_STALL_TIME = LOOKS * TICK
 
-/** What backpressure leans on. */
+/** What backpressure needs. */
 export interface BackpressureHost {
   readonly clock: Clock
   readonly transport: Transport
   readonly enforcement: Enforcement
+  /** Bytes of broadcasts that a connection waits for. */
+  heldBytes (connection: ManagedConnection): number
 }
 
-export class Backpressure implements SweepVisitor<ManagedConnection>, Pick<Meter, 'sent'> {
+/** A peer that had bytes to take at the last look. */
+interface Stall {
+  /** Bytes the kernel had taken. */
+  readonly taken: number
+  /** Looks since that has changed. */
+  looks: number
+}
+
+export class Backpressure implements SweepVisitor<ManagedConnection> {
   readonly #host: BackpressureHost
   readonly #sweeps = new Map<number, Sweep<ManagedConnection>>()
+  /** Connections that had bytes to take at the last look. */
+  readonly #stalls = new Map<ManagedConnection, Stall>()
   /** Told of a frame that is too many, which is about to be sent as policies only observe. */
   #told: ManagedConnection | null = null
 
@@ -46,8 +58,7 @@ export class Backpressure implements SweepVisitor<ManagedConnection>, Pick<Meter
   /** Connections that are looked at. */
   get size (): number { return [...this.#sweeps.values()].reduce((sum, { size }) => sum + size, 0) }
 
-  /** Watches a connection that has opened. */
-  add (connection: ManagedConnection): void {
+  opened (connection: ManagedConnection): void {
     const { maxStallTime } = connection.settings.backpressure
     if (maxStallTime === false || !this.#host.transport.hasHandle(connection.socket)) return
     let sweep = this.#sweeps.get(maxStallTime)
@@ -55,21 +66,22 @@ export class Backpressure implements SweepVisitor<ManagedConnection>, Pick<Meter
     sweep.add(connection)
   }
 
-  /** Lets go of a connection that is closing. */
-  remove (connection: ManagedConnection): void {
+  closing (connection: ManagedConnection): void {
+    this.#stalls.delete(connection)
     const { maxStallTime } = connection.settings.backpressure
     if (maxStallTime !== false) this.#sweeps.get(maxStallTime)?.remove(connection)
   }
 
   visit (connection: ManagedConnection): boolean {
     const { transport } = this.#host
-    const { socket, stall } = connection
+    const { socket } = connection
     if (transport.pendingBytes(socket) === 0) {
-      connection.stall = null
+      this.#stalls.delete(connection)
       return true
     }
     const taken = transport.bytesTaken(socket)
-    if (stall === null || stall.taken !== taken) connection.stall = { taken, looks: 0 }
+    const stall = this.#stalls.get(connection)
+    if (stall === undefined || stall.taken !== taken) this.#stalls.set(connection, { taken, looks: 0 })
     else if (++stall.looks >= LOOKS) this.#close(connection)
     return true
   }
@@ -87,23 +99,23 @@ export class Backpressure implements SweepVisitor<ManagedConnection>, Pick<Meter
     return false
   }
 
-  /** Something was sent on a connection whose bytes are bounded. */
   sent (connection: ManagedConnection): void {
     const { maxBufferedBytes } = connection.settings.backpressure
+    if (maxBufferedBytes === false || isClosing(connection.state)) return
     if (this.#told === connection) {
       this.#told = null
       return
     }
-    if (this.#waiting(connection) > (maxBufferedBytes as number)) this.#close(connection)
+    if (this.#waiting(connection) > maxBufferedBytes) this.#close(connection)
   }
 
   /** Bytes that wait, those that are held back as well. */
   #waiting (connection: ManagedConnection): number {
-    return this.#host.transport.pendingBytes(connection.socket) + connection.heldBytes
+    return this.#host.transport.pendingBytes(connection.socket) + this.#host.heldBytes(connection)
   }
 
   #close (connection: ManagedConnection): void {
     if (this.#host.enforcement.allows('backpressure', 'close', connection)) connection.end('slow', CAUSE_CODES.slow, REASON)
-    else connection.stall = null
+    else this.#stalls.delete(connection)
   }
 }

@@ -7,43 +7,54 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES } from '../base/close-codes.ts'
-import type { Meter } from '../connection/host.ts'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import type { RateSettings } from '../connection/settings.ts'
 
 const REASON = 'too many messages'
 
-/** What rates lean on. */
+/** What message rates need. */
 export interface RateHost {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly enforcement: Enforcement
 }
 
-export class MessageRate implements Pick<Meter, 'spend'> {
+/** What a client has used of its rate. */
+interface Bucket {
+  /** Monotonic time at which the messages so far are paid for. */
+  paidAt: number
+  /** When the client may be read again; made when it first may not. */
+  pause: Deadline | null
+}
+
+export class MessageRate {
   readonly #host: RateHost
+  readonly #buckets = new Map<ManagedConnection, Bucket>()
 
   constructor (host: RateHost) {
     this.#host = host
   }
 
-  /** A message has arrived; says whether it may be delivered. */
-  spend (connection: ManagedConnection, rate: RateSettings): boolean {
+  /** Connections whose messages were counted. */
+  get size (): number { return this.#buckets.size }
+
+  received (connection: ManagedConnection): boolean {
+    const { messageRate: rate } = connection.settings
+    // What still arrives while the connection closes is the application's, and no deadline may be set any more.
+    if (rate === false || connection.state === 'closing') return true
     const { clock, deadlines, enforcement } = this.#host
-    // What still arrives is the application's; nothing may be set any more.
-    if (connection.state === 'closing') return true
     const now = clock.now()
     const cost = rate.timeWindow / rate.max
-    const bucket = connection.extras.bucket ??= { paidAt: 0, pause: null }
+    let bucket = this.#buckets.get(connection)
+    if (bucket === undefined) this.#buckets.set(connection, bucket = { paidAt: 0, pause: null })
     const paidAt = bucket.paidAt = Math.max(bucket.paidAt, now) + cost
     const over = paidAt - now - rate.burst * cost
-    // A hair's breadth for sums of fractions.
+    // A tolerance for sums of fractions.
     if (over <= cost * 1e-6) return true
     if (!enforcement.allows('messageRate', rate.policy, connection)) {
-      // Or whoever is over once would be over for ever.
+      // Otherwise a client that is over the rate once would stay over it.
       bucket.paidAt = paidAt - cost
       return true
     }
@@ -51,16 +62,15 @@ export class MessageRate implements Pick<Meter, 'spend'> {
       connection.end('rate', CAUSE_CODES.rate, REASON)
       return false
     }
-    // First: a `pause` of the application's that throws closes the connection, which takes the deadline back.
-    deadlines.set(bucket.pause ??= new Deadline(() => { connection.resumeFor('rate') }), over)
-    connection.pauseFor('rate')
+    // Before the pause: a `pause` of the application's that throws closes the connection, which takes the deadline back.
+    deadlines.set(bucket.pause ??= new Deadline(() => { connection.incoming.resume('rate') }), over)
+    connection.incoming.pause('rate')
     return true
   }
 
-  /** Lets go of a connection that is closing. */
-  remove (connection: ManagedConnection): void {
-    if (connection.settings.messageRate === false) return
-    const pause = connection.extras.bucket?.pause
+  closing (connection: ManagedConnection): void {
+    const pause = this.#buckets.get(connection)?.pause
+    this.#buckets.delete(connection)
     if (pause != null) this.#host.deadlines.cancel(pause)
   }
 }

@@ -24,7 +24,7 @@ const PART = 0.01
 
 const REASON = 'server under pressure'
 
-/** What it leans on. */
+/** What it needs. */
 export interface PressureHost {
   readonly clock: Clock
   readonly running: Deadlines
@@ -50,21 +50,21 @@ export class Pressure {
     this.#host = host
   }
 
-  /** Whether newcomers are to be turned away. */
+  /** Whether handshakes are to be turned away. */
   get under (): boolean {
     if (!this.#under && this.#host.isUnderPressure()) this.#begin()
     return this.#under
   }
 
-  /** Whether it is to look again, also where the last connection has left: pressure ends after looks without. */
+  /** Whether it is to look again, also where there is no connection any more: pressure ends after looks without. */
   get standing (): boolean { return this.#look.due !== -1 }
 
-  /** Watches while somebody is there. */
-  add (): void {
+  /** Looks while there are connections. */
+  opened (): void {
     if (!this.standing) this.#arm()
   }
 
-  remove (): void {
+  closing (): void {
     // The last one is still counted.
     if (this.#host.registry.size <= 1 && !this.#under) this.#host.running.cancel(this.#look)
   }

@@ -6,7 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from '../track/drain-report.ts'
-import type { Observation } from '../track/enforcement.ts'
+import type { Observation } from '../track/observation.ts'
 import type { LifecycleEvents, Refusal } from '../track/events.ts'
 import type { Tracker } from '../track/tracker.ts'
 

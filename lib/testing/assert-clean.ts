@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import type { FastifyInstance } from 'fastify'
 import { systemClock } from '../base/clock.ts'
-import type { ManagedTracker } from '../managed-tracker.ts'
+import type { ManagedTracker } from '../track/managed-tracker.ts'
 
 /** Turns of the event loop that what was sent to the server has to arrive and to be dealt with. */
 const TURNS = 10

@@ -9,8 +9,8 @@
 import { SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { show } from '../base/check.ts'
-import type { Outbox, Owed } from '../connection/host.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { fault } from '../connection/faults.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Frame, Transport } from '../connection/transport.ts'
 
@@ -30,7 +30,7 @@ export interface BroadcastResult {
   dropped: number
 }
 
-/** What broadcasts lean on. */
+/** What broadcasts need. */
 export interface BroadcastHost {
   readonly clock: Clock
   readonly transport: Transport
@@ -39,7 +39,8 @@ export interface BroadcastHost {
 }
 
 /** One that is under way; each of its targets holds it until it was handed to that one. */
-interface Broadcast extends Owed {
+interface Broadcast {
+  readonly frame: Frame
   readonly targets: ManagedConnection[]
   readonly result: BroadcastResult
   /** Index of the next target. */
@@ -47,9 +48,16 @@ interface Broadcast extends Owed {
   readonly done: (result: BroadcastResult) => void
 }
 
-export class Broadcasts implements Outbox {
+/** Broadcasts that wait for the end of a fragmented message. */
+interface Held {
+  readonly frames: Frame[]
+  bytes: number
+}
+
+export class Broadcasts {
   readonly #host: BroadcastHost
   readonly #underWay: Broadcast[] = []
+  readonly #held = new Map<ManagedConnection, Held>()
   /** The connection that is handed a broadcast: code that this calls may send to it, or ask for the next broadcast. */
   #serving: ManagedConnection | null = null
   #slicing = false
@@ -71,21 +79,32 @@ export class Broadcasts implements Outbox {
     })
   }
 
-  flush (connection: ManagedConnection): void {
+  /** Connections for which broadcasts wait for the end of a fragmented message. */
+  get size (): number { return this.#held.size }
+
+  /** Bytes of broadcasts that wait for the end of a fragmented message. */
+  heldBytes (connection: ManagedConnection): number { return this.#held.get(connection)?.bytes ?? 0 }
+
+  /** What was broadcast before goes first. */
+  sending (connection: ManagedConnection): void {
     if (this.#serving === connection) return
     while (connection.owed !== undefined) this.#serve(connection)
   }
 
-  release (connection: ManagedConnection): void {
-    if (this.#host.transport.isMidMessage(connection.socket)) return
-    const { held } = connection.extras
-    connection.extras.held = undefined
+  /** The fragmented message may have ended. */
+  sent (connection: ManagedConnection): void {
+    const held = this.#held.size === 0 ? undefined : this.#held.get(connection)
+    if (held === undefined || this.#host.transport.isMidMessage(connection.socket)) return
+    this.#held.delete(connection)
     const outer = this.#serving
     this.#serving = connection
-    // One of them may be too much, or the application's `send` may throw: the rest is for nobody then.
-    for (const frame of held!.frames) if (isOpen(connection)) this.#write(connection, frame)
+    // One of them may be too much, or the application's `send` may throw: then the rest is not sent.
+    for (const frame of held.frames) if (isOpen(connection)) this.#write(connection, frame)
     this.#serving = outer
   }
+
+  /** The end of the fragmented message will not be sent. */
+  closing (connection: ManagedConnection): void { this.#held.delete(connection) }
 
   #frame (data: string | Uint8Array): Frame {
     try {
@@ -135,7 +154,8 @@ export class Broadcasts implements Outbox {
     // Looked at again: of what is only observed a listener is told, who may close it.
     if (!isOpen(connection) || skips(connection, frame.payload.byteLength) || !isOpen(connection)) return 'dropped'
     if (!transport.isMidMessage(connection.socket)) return this.#write(connection, frame)
-    const held = connection.extras.held ??= { frames: [], bytes: 0 }
+    let held = this.#held.get(connection)
+    if (held === undefined) this.#held.set(connection, held = { frames: [], bytes: 0 })
     held.frames.push(frame)
     held.bytes += frame.bytes.byteLength
     connection.sent()
@@ -147,7 +167,7 @@ export class Broadcasts implements Outbox {
       return this.#host.transport.write(connection.socket, frame) ? 'sent' : 'queued'
     } catch (error) {
       // Somebody has replaced `send`, and theirs throws: that is for this connection alone.
-      connection.fault(error)
+      fault(connection, error)
       return 'dropped'
     }
   }

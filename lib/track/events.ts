@@ -6,7 +6,7 @@
 import { show } from '../base/check.ts'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
-import type { Observation, PolicyName } from './enforcement.ts'
+import type { Observation, PolicyName } from './observation.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
 

@@ -6,6 +6,7 @@ import type { CloseRecord } from '../connection/connection.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { IdList } from '../base/id-list.ts'
+import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MultiMap } from './multi-map.ts'
 
@@ -30,12 +31,10 @@ export interface Counters {
   }
 }
 
-export class Registry {
+export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
-  /** Messages received by all so far: each connection keeps the number of its last, which tells who has been silent longer. */
-  messages = 0
   /** Connections that are not closed yet though their raw socket is gone: their cleanups run. */
-  gone = 0
+  cleaning = 0
   /** Connections, closed ones too, with work in flight. */
   working = 0
   /** Closed connections whose late cleanups still run. */
@@ -61,15 +60,35 @@ export class Registry {
     return [...this.#history.slice(this.#historyNext), ...this.#history.slice(0, this.#historyNext)]
   }
 
-  add (connection: ManagedConnection): void {
+  // ——— what connections tell
+
+  accepted (connection: ManagedConnection): void {
     this.#all.add(connection)
     this.counters.opened++
   }
 
+  ownerSet (connection: ManagedConnection, owner: string | undefined, previous: string | undefined): boolean {
+    if (previous !== undefined) this.#byOwner.delete(previous, connection)
+    if (owner !== undefined) this.#byOwner.add(owner, connection)
+    return true
+  }
+
+  tagged (connection: ManagedConnection, tag: string): void { this.#byTag.add(tag, connection) }
+  untagged (connection: ManagedConnection, tag: string): void { this.#byTag.delete(tag, connection) }
+  workStarted (): void { this.working++ }
+  workEnded (): void { this.working-- }
+  failed (): void { this.counters.faults++ }
+  gone (): void { this.cleaning++ }
+  cleanupFinished (): void { this.counters.cleanups.finished++ }
+  cleanupFailed (): void { this.counters.cleanups.failed++ }
+  cleanupAbandoned (): void { this.counters.cleanups.abandoned++ }
+  lateCleanup (connection: ManagedConnection): void { this.late.add(connection) }
+  lateCleanupsSettled (connection: ManagedConnection): void { this.late.delete(connection) }
+
   /** Takes a closed connection out of every index. */
-  remove (connection: ManagedConnection, record: CloseRecord): void {
-    if (!this.#all.remove(connection.id)) return
-    this.gone--
+  closed (connection: ManagedConnection, record: CloseRecord): void {
+    this.#all.remove(connection.id)
+    this.cleaning--
     if (connection.owner !== undefined) this.#byOwner.delete(connection.owner, connection)
     for (const tag of connection.tags) this.#byTag.delete(tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
@@ -79,33 +98,21 @@ export class Registry {
     }
   }
 
+  // ——— what is asked of it
+
   get (id: number): ManagedConnection | undefined {
     return this.#all.get(id)
   }
 
-  /** Moves a connection from one owner to another; undefined is nobody. */
-  moveOwner (connection: ManagedConnection, from: string | undefined, to: string | undefined): void {
-    if (from !== undefined) this.#byOwner.delete(from, connection)
-    if (to !== undefined) this.#byOwner.add(to, connection)
-  }
-
-  addTag (connection: ManagedConnection, tag: string): void {
-    this.#byTag.add(tag, connection)
-  }
-
-  removeTag (connection: ManagedConnection, tag: string): void {
-    this.#byTag.delete(tag, connection)
-  }
-
-  /** Everyone, oldest first: a snapshot, safe to close from. */
+  /** All connections, oldest first: a snapshot, safe to close from. */
   snapshot (): ManagedConnection[] {
     return this.#all.snapshot()
   }
 
-  /** Visits everyone, oldest first, while `visit` says true. */
+  /** Visits all connections, oldest first, while `visit` returns true. */
   visit (visit: (connection: ManagedConnection) => boolean): void { this.#all.visit(0, visit) }
 
-  /** Who a filter selects: a snapshot, oldest first for everyone, in order of indexing for owners and tags. */
+  /** The connections that a filter selects: a snapshot, oldest first, or in the order of indexing for owners and tags. */
   select (filter: Filter): ManagedConnection[] {
     if (filter === 'all') return this.snapshot()
     const matches = matcher(filter)

@@ -4,7 +4,7 @@
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
 import type { DrainReport } from './drain-report.ts'
-import type { PolicyName } from './enforcement.ts'
+import type { PolicyName } from './observation.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
 import type { Filter } from './filter.ts'
 import type { Counters } from './registry.ts'

@@ -11,12 +11,13 @@ import { afterInput } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { TICK } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { Sweep } from '../base/sweep.ts'
 import type { SweepVisitor } from '../base/sweep.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { HeartbeatSettings } from '../connection/settings.ts'
-import { NEW, UNSEEN } from '../connection/liveness.ts'
+import { NEW, NOT_COUNTED } from '../connection/liveness.ts'
 import type { Probe } from '../connection/liveness.ts'
 
 /** Looks at each connection in an interval. */
@@ -44,8 +45,7 @@ export class Heartbeats {
   /** Connections that are watched. */
   get size (): number { return [...this.#all.values()].reduce((sum, { size }) => sum + size, 0) }
 
-  /** Watches a connection that has opened. */
-  add (connection: ManagedConnection): void {
+  opened (connection: ManagedConnection): void {
     const { heartbeat } = connection.settings
     // A stream without a kernel socket answers no ping and cannot die unnoticed.
     if (heartbeat === false || !this.#host.transport.hasHandle(connection.socket)) return
@@ -54,8 +54,7 @@ export class Heartbeats {
     beat.add(connection)
   }
 
-  /** Lets go of a connection that is closing. */
-  remove (connection: ManagedConnection): void {
+  closing (connection: ManagedConnection): void {
     const { heartbeat } = connection.settings
     if (heartbeat !== false) this.#all.get(heartbeat)?.remove(connection)
   }
@@ -110,19 +109,20 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
   }
 
   visit (connection: ManagedConnection): boolean {
+    const { socket } = connection
     if (connection.heard) {
       // Here and not in the handshake: it costs four system calls, and has time.
-      if (connection.seen === NEW) this.#host.transport.keepAlive(connection.socket, this.#interval)
+      if (connection.bytesSeen === NEW) this.#host.transport.keepAlive(socket, this.#interval)
       connection.heard = false
-      connection.seen = UNSEEN
+      connection.bytesSeen = NOT_COUNTED
       connection.probe = null
       return false
     }
     const { transport } = this.#host
-    const { socket, seen, probe } = connection
+    const { bytesSeen: bytes, probe } = connection
     // A part of a message, too, is a sign of life.
-    connection.seen = transport.bytesReceived(socket)
-    if (seen !== UNSEEN && seen !== connection.seen) {
+    connection.bytesSeen = transport.bytesReceived(socket)
+    if (bytes !== NOT_COUNTED && bytes !== connection.bytesSeen) {
       connection.probe = null
     } else if (transport.isPaused(socket)) {
       // Its pong could not be seen. A ping, once an interval, lets the kernel tell that the peer is gone.
@@ -164,10 +164,10 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
   #judge (suspects: ManagedConnection[]): void {
     const { transport, enforcement } = this.#host
     for (const connection of suspects) {
-      const { heard, probe, seen, socket, state } = connection
+      const { heard, probe, bytesSeen: bytes, socket, state } = connection
       // One that has begun to close has its time for that.
-      if (state === 'closing' || state === 'closed') continue
-      if (heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== seen || transport.isPaused(socket)) continue
+      if (isClosing(state)) continue
+      if (heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== bytes || transport.isPaused(socket)) continue
       if (enforcement.allows('heartbeat', 'terminate', connection)) connection.kill('heartbeat')
       else connection.probe = null
     }

@@ -4,7 +4,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../base/errors.ts'
-import { connectionOf } from '../connection/transport.ts'
+import { connectionOf } from '../connection/of-socket.ts'
 import { pack } from './released-memory.ts'
 import { guardFields } from './replaced-methods.ts'
 import { rawSocketOf } from './internals.ts'

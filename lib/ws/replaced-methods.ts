@@ -5,7 +5,8 @@
  */
 import type { WebSocket } from 'ws'
 import { attempt } from '../base/guard.ts'
-import { connectionOf } from '../connection/transport.ts'
+import { fault } from '../connection/faults.ts'
+import { connectionOf } from '../connection/of-socket.ts'
 import { rawSocketOf } from './internals.ts'
 
 type Method = (this: WebSocket, ...args: unknown[]) => unknown
@@ -74,7 +75,7 @@ function guardMethod (name: string, method: Method): Method {
       if (connection === undefined) throw error
       if (!reported.has(socket)) {
         reported.add(socket)
-        connection.fault(error)
+        fault(connection, error)
       }
       attempt(() => { INSTEAD[name]!(socket, args) }, () => {})
     })

@@ -13,7 +13,9 @@ import type { WebSocket } from 'ws'
 import { drainingError } from '../base/errors.ts'
 import { isThenable } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import { connectionOf, kConnection } from '../connection/transport.ts'
+import { applicationCause, fault } from '../connection/faults.ts'
+import { pongReceived } from '../connection/liveness.ts'
+import { connectionOf, kConnection } from '../connection/of-socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
 import { answersPing } from './frames.ts'
 import { endOnce, hangUp, isOurs } from './hang-up.ts'
@@ -147,7 +149,8 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       if (answered) hangUp(rawSocketOf(this), this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
-      this[kConnection]?.socketClosing('application', 1006, '')
+      const connection = this[kConnection]
+      if (connection !== undefined) connection.socketClosing(applicationCause(connection), 1006, '')
       inherited.terminate.call(this)
     },
     // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
@@ -155,13 +158,14 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       const connection = this[kConnection]
       // It would hide the answer to the close frame, and the end of TCP. A stream asks for it so as not to hold what it is given.
       if (connection?.state === 'closing' && this[kStreamed] !== true) return
-      connection?.pauseFor('application')
+      connection?.incoming.pause('application')
       inherited.pause.call(this)
     },
     resume (this: TrackedSocket): void {
       const connection = this[kConnection]
-      connection?.resumeFor('application')
-      if (connection?.paused !== true) inherited.resume.call(this)
+      const incoming = connection?.parts.incoming
+      incoming?.resume('application')
+      if (incoming?.paused !== true) inherited.resume.call(this)
     },
     [kClose]: ((findOwner(base, OWN_METHOD) ?? base) as WebSocket).close,
     [kPause]: inherited.pause,
@@ -207,7 +211,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
     if (type === 'ping' && pongsWait(socket, 1)) connection.pongsWait()
-    if (type === 'pong' && answersPing(args[0] as Buffer)) connection.ponged()
+    if (type === 'pong' && answersPing(args[0] as Buffer)) pongReceived(connection, connection.host.clock.now())
     if (socket.listenerCount(type) === 0) return false
   }
   if (type !== 'close' && type !== 'error') return dispatch(socket, connection, policy, type, args)
@@ -227,7 +231,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
 function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
   const listeners = socket.rawListeners(type as 'message') as Function[]
   if (type === 'error') {
-    if (listeners.length === 0 && !connection.isolated) throw args[0]
+    if (listeners.length === 0 && !connection.host.isolation) throw args[0]
     if (listeners.length === 0) policy.unheardError(connection, args[0])
     listeners.unshift(...socket.rawListeners(errorMonitor as unknown as 'error') as Function[])
   }
@@ -235,8 +239,8 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
     try {
       keep(connection, type, Reflect.apply(listener, socket, args))
     } catch (error) {
-      if (!connection.isolated) throw error
-      connection.fault(error)
+      if (!connection.host.isolation) throw error
+      fault(connection, error)
       // Mute: the frame is not shown to the listeners that are left. 'close' and 'error' are for everyone.
       if (type === 'message') break
     }
@@ -247,10 +251,10 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
 /** Faults of a stream are those of its connection; null where they are left alone. */
 function streamPolicy (socket: WebSocket): StreamPolicy | null {
   const connection = connectionOf(socket)
-  if (connection?.isolated !== true) return null
+  if (connection?.host.isolation !== true) return null
   return {
     muted: () => connection.muted,
-    threw: (error) => { connection.fault(error) },
+    threw: (error) => { fault(connection, error) },
     returned: (result) => { keep(connection, 'data', result) }
   }
 }
@@ -262,8 +266,8 @@ function streamPolicy (socket: WebSocket): StreamPolicy | null {
 function keep (connection: ManagedConnection, type: string | symbol, result: unknown): void {
   if (!isThenable(result)) return
   // Looking at a promise takes its rejection: without isolation it must reach the process, as it does without us.
-  const failed = (error: unknown) => { if (connection.isolated) connection.fault(error); else void Promise.reject(error) }
-  if (type === 'message') connection.hold(result, failed)
+  const failed = (error: unknown) => { if (connection.host.isolation) fault(connection, error); else void Promise.reject(error) }
+  if (type === 'message') connection.work.hold(result, failed)
   else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
   else Promise.resolve(result).then(undefined, failed)
 }
@@ -274,7 +278,7 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   if (connection === undefined || socket.readyState < socket.CLOSING) return
   if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
   else if (isBroken(socket)) connection.socketClosing('protocol', code ?? 1006, '')
-  else connection.socketClosing('application', code ?? 1005, data === undefined ? '' : String(data))
+  else connection.socketClosing(applicationCause(connection), code ?? 1005, data === undefined ? '' : String(data))
 }
 
 /** As ws answers a `send` on a socket that is closing: the callback, where there is one, gets an error. */

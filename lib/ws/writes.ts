@@ -6,7 +6,8 @@
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
 import { isThenable } from '../base/guard.ts'
-import { connectionOf } from '../connection/transport.ts'
+import { fault } from '../connection/faults.ts'
+import { connectionOf } from '../connection/of-socket.ts'
 import type { Frame } from '../connection/transport.ts'
 import { PING, PING_FRAME } from './frames.ts'
 import { compresses, isDirect, isMidMessage, isSendOfWs, rawSocketOf } from './internals.ts'
@@ -28,7 +29,12 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
   } else {
     const result = (replaced ? socket.send(text ?? payload) : socket.send(payload, { binary: text === undefined })) as unknown
     // One of the application's own may be async.
-    if (isThenable(result)) Promise.resolve(result).then(undefined, (error: unknown) => { connectionOf(socket)?.fault(error) })
+    if (isThenable(result)) {
+      Promise.resolve(result).then(undefined, (error: unknown) => {
+        const connection = connectionOf(socket)
+        if (connection !== undefined) fault(connection, error)
+      })
+    }
   }
   return socket.bufferedAmount === 0
 }

@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm'
 import type { FastifyServerOptions } from 'fastify'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import type { ConnectOptions } from '../../lib/testing/connect.ts'
-import type { ManagedTracker } from '../../lib/managed-tracker.ts'
+import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { connect, start, timersOfOurs, until } from '../helpers/server.ts'
 import type { LogLine, TestApp, TestClient } from '../helpers/server.ts'
 

@@ -128,9 +128,3 @@ test('what JSON shows of a connection is enough to find it, and nothing private'
   const { id, openedAt } = connection
   assert.deepEqual(JSON.parse(JSON.stringify({ connection })), { connection: { id, route: '/x', state: 'open', openedAt } })
 })
-
-test('a connection belongs to the host it was made for', () => {
-  const [host, other] = [createCoreHost(), createCoreHost()]
-  const { connection } = host.connect()
-  assert.deepEqual([connection.belongsTo(host), connection.belongsTo(other)], [true, false])
-})

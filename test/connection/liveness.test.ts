@@ -1,27 +1,25 @@
 /**
  * What a connection knows of its life: its settings, its times as they are set and refused, and its round trip.
- * Whoever acts on them is tested in test/policies/.
+ * The parts that act on them are tested in test/watch/.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import type { Settings } from '../../lib/connection/settings.ts'
 import type { Probe } from '../../lib/connection/liveness.ts'
-import { NEW } from '../../lib/connection/liveness.ts'
+import { NEW, pongReceived } from '../../lib/connection/liveness.ts'
 import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
 import type { CoreHost } from '../helpers/core-host.ts'
 
 const NOON = Date.UTC(2030, 0, 1, 12)
 
-/** Keeps on record what the timekeeper is told. */
+/** Keeps on record what the parts are told. */
 function listen (host: CoreHost): string[] {
   const told: string[] = []
-  host.timekeeper = {
+  host.hooks.add({
     idleTimeoutSet: (connection) => { told.push(`idle ${connection.idleTimeout}`) },
-    endSet: (connection) => { told.push(`end ${connection.maxLifetime} ${connection.expiresAt}`) },
-    idleDue () {},
-    endDue () {}
-  }
+    lifetimeSet: (connection) => { told.push(`end ${connection.maxLifetime} ${connection.expiresAt}`) }
+  }, 'idleTimeoutSet', 'lifetimeSet')
   return told
 }
 
@@ -41,10 +39,9 @@ test('a connection has the settings of its host, or those of its route', () => {
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [false, 90_000, undefined])
 })
 
-test('where nothing is set a connection has no times at all: it stays small', () => {
+test('where nothing is set a connection has no times at all', () => {
   const { connection } = createCoreHost({ settings: { heartbeat: { interval: 25_000, maxMissed: 2 } } }).connect()
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt, connection.rtt], [false, false, undefined, undefined])
-  assert.deepEqual([connection.idleDeadline, connection.endDeadline], [undefined, undefined])
 })
 
 test('times of one are not those of another', () => {
@@ -72,12 +69,12 @@ test('a lifetime set later counts from the opening, not from when it was set', (
 
 test('it counts as heard when it opens: the heartbeat asks nobody who has just come', () => {
   const { connection } = createCoreHost().connect()
-  assert.deepEqual([connection.heard, connection.seen, connection.probe], [true, NEW, null])
+  assert.deepEqual([connection.heard, connection.bytesSeen, connection.probe], [true, NEW, null])
 })
 
 // ——— setting times
 
-test('idleTimeout and maxLifetime are set, changed and switched off at any time, and the timekeeper is told each time', () => {
+test('idleTimeout and maxLifetime are set, changed and switched off at any time, and the parts are told each time', () => {
   const host = createCoreHost()
   const told = listen(host)
   const { connection } = host.connect()
@@ -172,7 +169,7 @@ for (const state of ['closing', 'closed'] as const) {
   })
 }
 
-test('without a timekeeper times are kept all the same', () => {
+test('without a part that hears it times are kept all the same', () => {
   const { connection } = createCoreHost().connect()
   connection.idleTimeout = 1_000
   connection.expiresAt = NOON
@@ -186,7 +183,7 @@ test('the round trip is that of our ping, in milliseconds with fractions', () =>
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
   host.clock.tick(12.3456)
-  connection.ponged()
+  pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, 12.346)
   assert.equal(connection.probe, null)
 })
@@ -195,7 +192,7 @@ test('a pong within the same moment is a round trip of 0, not of none', () => {
   const host = createCoreHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
-  connection.ponged()
+  pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, 0)
 })
 
@@ -203,17 +200,17 @@ test('a round trip is never negative', () => {
   const host = createCoreHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now() + 5)
-  connection.ponged()
+  pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, 0)
 })
 
 test('a pong that nobody has asked for, or before the ping has left, is no round trip', () => {
   const host = createCoreHost()
   const { connection } = host.connect()
-  connection.ponged()
+  pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, undefined)
   const waiting = connection.probe = probe(0, false)
-  connection.ponged()
+  pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, undefined)
   assert.equal(connection.probe, waiting)
 })
@@ -224,7 +221,7 @@ test('the last round trip counts, and stays when the connection is closed', asyn
   for (const delay of [5, 80]) {
     pair.connection.probe = probe(host.clock.now())
     host.clock.tick(delay)
-    pair.connection.ponged()
+    pongReceived(pair.connection, host.clock.now())
   }
   await host.leave(pair)
   assert.equal(pair.connection.rtt, 80)

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { STATES } from '../../lib/connection/connection.ts'
 import type { CloseRecord } from '../../lib/connection/connection.ts'
-import type { ConnectionObserver } from '../../lib/connection/host.ts'
+import { fault, handlerFailed } from '../../lib/connection/faults.ts'
+import type { ConnectionHooks } from '../../lib/connection/hooks.ts'
 import type { ClosedError } from '../../lib/base/errors.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
-import { connectionOf } from '../../lib/connection/transport.ts'
+import { connectionOf } from '../../lib/connection/of-socket.ts'
 import { createCoreHost } from '../helpers/core-host.ts'
 import type { CoreHost, Pair } from '../helpers/core-host.ts'
 import { generator } from '../helpers/generator.ts'
@@ -20,13 +21,11 @@ function setup (facts: Parameters<CoreHost['connect']>[0] = {}) {
   return { host, heard: () => heard.map((event) => event.split(' ')[0]), ...pair, clock: host.clock }
 }
 
-/** An observer that writes down what it is told. */
+/** What a part of the plugin is told. */
 function observe (host: CoreHost): string[] {
   const told: string[] = []
-  const note = (what: string) => () => { told.push(what) }
-  host.observer = {
-    cleaned: note('cleaned'), idle: note('idle'), left: note('left'), answered: note('answered'), gone: note('gone'), closed: note('closed'), cleanupTook () {}, cleanupAbandoned: note('cleanupAbandoned')
-  } satisfies ConnectionObserver
+  const events = ['lateCleanupsSettled', 'workEnded', 'left', 'answered', 'gone', 'closed', 'cleanupAbandoned'] as const
+  host.hooks.add(Object.fromEntries(events.map((event) => [event, () => { told.push(event) }])) as unknown as Pick<ConnectionHooks<ManagedConnection>, typeof events[number]>, ...events)
   return told
 }
 
@@ -165,7 +164,7 @@ const ENDS: Array<[what: string, end: (pair: Pair) => void, expected: Partial<Cl
   ['a breach of protocol', ({ connection, socket }) => { connection.socketClosing('protocol', 1002, ''); socket.rawGone() }, { cause: 'protocol', code: 1002, clean: false }],
   ['a policy', ({ connection, socket }) => { connection.end('idle', 3008, 'idle'); socket.peerAnswers() }, { cause: 'idle', code: 3008, reason: 'idle', clean: true }],
   ['a policy that cuts off', ({ connection }) => { connection.kill('heartbeat') }, { cause: 'heartbeat', code: 1006, reason: '', clean: false }],
-  ['a fault', ({ connection, socket }) => { connection.fault(new Error('x')); socket.peerAnswers() }, { cause: 'error', code: 1011, reason: 'internal error', clean: true }]
+  ['a fault', ({ connection, socket }) => { fault(connection, new Error('x')); socket.peerAnswers() }, { cause: 'error', code: 1011, reason: 'internal error', clean: true }]
 ]
 for (const [what, end, expected] of ENDS) {
   test(`${what} leaves a record that says so, and nothing else`, async () => {
@@ -303,8 +302,8 @@ const CALLS: Record<string, (connection: ManagedConnection) => void> = {
   close: (connection) => { void connection.close(4000) },
   terminate: (connection) => { void connection.terminate() },
   'kill(slow)': (connection) => { connection.kill('slow') },
-  fault: (connection) => { connection.fault(new Error('fault')) },
-  handlerFailed: (connection) => { connection.handlerFailed(new Error('handler')) },
+  fault: (connection) => { fault(connection, new Error('fault')) },
+  handlerFailed: (connection) => { handlerFailed(connection, new Error('handler')) },
   peerClosing: (connection) => { connection.peerClosing(1001, '') },
   'socketClosing(protocol)': (connection) => { connection.socketClosing('protocol', 1002, '') },
   'rawClosed(false)': (connection) => { connection.rawClosed(false) },
@@ -643,10 +642,11 @@ test('a cleanup deferred when closed is known until it has settled', async () =>
   assert.deepEqual([...host.registry.late], [connection])
   ends[0]!()
   await clock.flush()
-  assert.deepEqual([[...host.registry.late], told], [[connection], []])
+  assert.deepEqual([...host.registry.late], [connection])
+  told.length = 0
   ends[1]!()
   await clock.flush()
-  assert.deepEqual([host.leftovers, told], [0, ['cleaned']])
+  assert.deepEqual([host.leftovers, told], [0, ['lateCleanupsSettled']])
 })
 
 test('a cleanup deferred when closed that hangs is given up', async () => {
@@ -761,7 +761,7 @@ test('a peer that answers us has not left', async () => {
 test('a fault is counted, reported, told, and closes with 1011', () => {
   const { host, connection, socket, heard } = setup()
   const error = new Error('of a listener')
-  connection.fault(error)
+  fault(connection, error)
   assert.deepEqual([host.registry.counters.faults, host.reports], [1, [[error, connection]]])
   assert.deepEqual(socket.closeFrame, { code: 1011, reason: 'internal error' })
   assert.ok(heard().includes('error'))
@@ -770,7 +770,7 @@ test('a fault is counted, reported, told, and closes with 1011', () => {
 test('the code of a fault can be chosen', () => {
   const host = createCoreHost({ errorCode: 4500 })
   const { connection, socket } = host.connect()
-  connection.fault(new Error('x'))
+  fault(connection, new Error('x'))
   assert.equal(socket.closeFrame!.code, 4500)
 })
 
@@ -778,7 +778,7 @@ test('after a fault the connection is mute', async () => {
   const { connection, socket, clock } = setup()
   socket.peerSends('before')
   await clock.flush()
-  connection.fault(new Error('x'))
+  fault(connection, new Error('x'))
   socket.peerSends('after')
   await clock.flush()
   assert.deepEqual(socket.delivered, ['before'])
@@ -786,7 +786,7 @@ test('after a fault the connection is mute', async () => {
 
 test('a handler that fails before anything was received is cut off without a code, and mute', async () => {
   const { host, connection, socket, clock } = setup()
-  connection.handlerFailed(new Error('x'))
+  handlerFailed(connection, new Error('x'))
   // ws reads what has arrived when its raw socket is destroyed.
   assert.equal(connection.received(Buffer.from('late'), false), false)
   await clock.flush()
@@ -799,7 +799,7 @@ test('a handler that fails afterwards closes with 1011', async () => {
   const { connection, socket, clock } = setup()
   socket.peerSends('x')
   await clock.flush()
-  connection.handlerFailed(new Error('x'))
+  handlerFailed(connection, new Error('x'))
   assert.equal(socket.closeFrame!.code, 1011)
 })
 
@@ -808,7 +808,7 @@ for (const thrown of [null, undefined, 0, 'text', Object.defineProperty({}, 'nam
     test(`a fault may be anything thrown, when ${state}: ${typeof thrown} ${JSON.stringify(thrown)}`, async () => {
       const { host, connection, socket } = setup()
       await bring({ connection, socket }, host, state)
-      connection.fault(thrown)
+      fault(connection, thrown)
       assert.deepEqual([host.registry.counters.faults, host.reports], [1, [[thrown, connection]]])
     })
   }
@@ -818,29 +818,23 @@ test('while closing, the reason of the signal and an AbortError are no faults', 
   const { host, connection } = setup()
   const { signal } = connection
   void connection.close()
-  connection.fault(signal.reason)
-  connection.fault(new DOMException('The operation was aborted', 'AbortError'))
-  connection.handlerFailed(signal.reason)
+  fault(connection, signal.reason)
+  fault(connection, new DOMException('The operation was aborted', 'AbortError'))
+  handlerFailed(connection, signal.reason)
   assert.deepEqual([host.registry.counters.faults, host.reports], [0, []])
   assert.deepEqual(host.logs.map(({ level }) => level), ['debug', 'debug', 'debug'])
 })
 
 test('while open, an AbortError is a fault', () => {
   const { host, connection } = setup()
-  connection.fault(new DOMException('The operation was aborted', 'AbortError'))
+  fault(connection, new DOMException('The operation was aborted', 'AbortError'))
   assert.equal(host.registry.counters.faults, 1)
 })
-
-for (const isolation of [true, false]) {
-  test(`a connection knows whether it is isolated: ${isolation}`, () => {
-    assert.equal(createCoreHost({ isolation }).connect().connection.isolated, isolation)
-  })
-}
 
 test('a fault while closing is reported, and changes nothing else', () => {
   const { host, connection, socket } = setup()
   connection.end('drain', 1012, '')
-  connection.fault(new Error('x'))
+  fault(connection, new Error('x'))
   assert.deepEqual([host.reports.length, socket.frames.length], [1, 1])
 })
 

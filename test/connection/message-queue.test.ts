@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { MessageQueue } from '../../lib/connection/message-queue.ts'
-import type { Message } from '../../lib/connection/message-queue.ts'
+import type { Message } from '../../lib/connection/connection.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 
 /** A queue, and what it asked of its connection, in order. */
@@ -12,9 +12,8 @@ function setup (mark = 1000) {
   const queue = new MessageQueue({
     pause: () => { asked.push('pause') },
     resume: () => { asked.push('resume') },
-    workStarted: () => { working++ },
-    workEnded: () => { working-- },
-    dropped: (count) => { dropped += count }
+    work: { start: () => { working++ }, end: () => { working-- } },
+    drop: (count) => { dropped += count }
   }, mark)
   return { queue, asked, flush: () => new FakeClock().flush(), get working () { return working }, get dropped () { return dropped } }
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { ConnectionObserver } from '../../lib/connection/host.ts'
-import type { Message } from '../../lib/connection/message-queue.ts'
+import type { Message } from '../../lib/connection/connection.ts'
 import { createCoreHost } from '../helpers/core-host.ts'
 
 function setup () {
@@ -38,8 +37,8 @@ test('tracked promises are work until they have settled', async () => {
 test('work is counted by connections', () => {
   const host = createCoreHost()
   for (const { connection } of host.crowd(3)) {
-    connection.workStarted()
-    connection.workStarted()
+    connection.work.start()
+    connection.work.start()
   }
   assert.equal(host.registry.working, 3)
 })
@@ -80,11 +79,11 @@ for (const [what, then] of [
 ] as Array<[string, () => void]>) {
   test(`work whose then ${what} counts once`, async () => {
     const { host, connection, clock } = setup()
-    connection.workStarted()
+    connection.work.start()
     void connection.track({ then } as unknown as PromiseLike<unknown>)
     await clock.flush()
     assert.deepEqual([connection.working, host.registry.working], [true, 1])
-    connection.workEnded()
+    connection.work.end()
     assert.equal(host.registry.working, 0)
   })
 }
@@ -92,10 +91,10 @@ for (const [what, then] of [
 test('the observer is told when all work is done, and only then', async () => {
   const { host, connection, clock } = setup()
   let idle = 0
-  host.observer = { idle: () => { idle++ } } as unknown as ConnectionObserver
+  host.hooks.add({ workEnded: () => { idle++ } }, 'workEnded')
   const [a, b] = [job(), job()]
-  connection.hold(a.promise)
-  connection.hold(b.promise)
+  connection.work.hold(a.promise)
+  connection.work.hold(b.promise)
   a.done()
   await clock.flush()
   assert.equal(idle, 0)
@@ -107,7 +106,7 @@ test('the observer is told when all work is done, and only then', async () => {
 test('what is held tells its rejection after the work has ended', async () => {
   const { connection, clock } = setup()
   const seen: unknown[] = []
-  connection.hold(Promise.reject(new Error('x')), (error) => { seen.push((error as Error).message, connection.working) })
+  connection.work.hold(Promise.reject(new Error('x')), (error) => { seen.push((error as Error).message, connection.working) })
   await clock.flush()
   assert.deepEqual(seen, ['x', false])
 })
@@ -155,7 +154,7 @@ test('a Blob, which has no bytes to give at once, still counts, and lets the ite
   await messages.next()
   assert.equal(socket.paused, false)
   const end = messages.next()
-  connection.stopMessages()
+  connection.incoming.stop()
   assert.deepEqual(await end, DONE)
 })
 
@@ -251,7 +250,7 @@ test('when the server leaves, what had arrived is read and delivered, what comes
   await clock.flush()
   connection.startDraining()
   socket.peerSends('b')
-  connection.readInput()
+  connection.incoming.readInput()
   await clock.flush()
   socket.peerSends('c')
   await clock.flush()
@@ -265,7 +264,7 @@ test('input that ws holds is work until it was parsed', async () => {
   const messages = connection.messages()
   connection.startDraining()
   socket.inflating = true
-  connection.readInput()
+  connection.incoming.readInput()
   await clock.run(100)
   assert.equal(connection.working, true)
   connection.received(Buffer.from('a'), false)
@@ -279,7 +278,7 @@ test('input that ws holds is work until it was parsed', async () => {
 test('input that arrives between the two looks is waited for', async () => {
   const { connection, socket, clock } = setup()
   connection.startDraining()
-  connection.readInput()
+  connection.incoming.readInput()
   clock.setImmediate(() => { socket.inflating = true })
   await clock.run(100)
   assert.equal(connection.working, true)
@@ -293,7 +292,7 @@ test('input is not waited for when the connection closes', async () => {
     const { host, connection, socket, clock } = setup()
     connection.startDraining()
     socket.inflating = looks !== 1
-    connection.readInput()
+    connection.incoming.readInput()
     await clock.run(looks)
     connection.end('drain', 1012, '')
     assert.equal(connection.working, false)
@@ -305,20 +304,20 @@ test('input is not waited for when the connection closes', async () => {
 
 test('input that the application or the message rate keeps back is not waited for', async () => {
   const { connection, clock } = setup()
-  connection.pauseFor('application')
-  connection.pauseFor('rate')
+  connection.incoming.pause('application')
+  connection.incoming.pause('rate')
   connection.startDraining()
-  connection.readInput()
+  connection.incoming.readInput()
   await clock.run(100)
   assert.equal(connection.working, false)
 })
 
 test('a consumer that comes while the server leaves gets what was held for it', async () => {
   const { connection, socket, clock } = setup()
-  connection.holdMessages()
+  connection.incoming.pause('listener')
   socket.peerSends('a').peerSends('b')
   connection.startDraining()
-  connection.readInput()
+  connection.incoming.readInput()
   await clock.run(100)
   assert.equal(connection.working, true)
   const seen: Message[] = []
@@ -386,7 +385,7 @@ test('a consumer that catches up on a closing connection does not pause it again
   socket.peerSends('x'.repeat(100))
   await clock.flush()
   void connection.close()
-  connection.pause()
+  connection.incoming.pause('queue')
   assert.equal(socket.paused, false)
   await messages.next()
   assert.equal(socket.paused, false)
@@ -398,18 +397,18 @@ test('a raw socket that is gone is not resumed', async () => {
   socket.rawGone()
   await clock.flush()
   const before = socket.calls.length
-  connection.resume()
+  connection.incoming.resume('queue')
   assert.equal(socket.calls.length, before)
 })
 
 test('what a mute connection receives is dropped, counted, and shown to nobody', async () => {
   const { connection, socket, clock } = setup()
   const messages = connection.messages()
-  connection.mute()
+  connection.incoming.mute()
   socket.peerSends('a')
   await clock.flush()
-  assert.deepEqual([socket.delivered, connection.messagesReceived, connection.messagesDropped], [[], 0, 1])
-  connection.stopMessages()
+  assert.deepEqual([socket.delivered, connection.messagesReceived, connection.incoming.dropped], [[], 0, 1])
+  connection.incoming.stop()
   assert.deepEqual(await messages.next(), DONE)
 })
 
@@ -420,91 +419,14 @@ test('a message that a listener saw after the consumer has left is not dropped',
   await messages.return!()
   socket.peerSends('a')
   await clock.flush()
-  assert.deepEqual([socket.delivered, connection.messagesDropped], [['a'], 0])
-})
-
-// ——— pongs
-
-test('a client whose pongs wait is cut off after two ticks of running time in which it takes nothing', async () => {
-  const { host, connection, socket, clock } = setup()
-  socket.pongsWait = true
-  socket.bytesPending(10_000)
-  connection.pongsWait()
-  connection.pongsWait()
-  await clock.run(99)
-  assert.equal(connection.state, 'open')
-  await clock.run(51)
-  assert.deepEqual([(await connection.closed).cause, host.leftovers], ['slow', 0])
-})
-
-test('a stall is no time in which a client takes no pongs, and one that takes them stays', async () => {
-  const { host, connection, socket, clock } = setup()
-  socket.pongsWait = true
-  connection.pongsWait()
-  clock.stall(60_000)
-  // The timers run first, then what had arrived: the pongs leave.
-  clock.input(() => { socket.pongsWait = false })
-  await clock.run(500)
-  assert.deepEqual([connection.state, host.running.size, clock.pendingTimers], ['open', 0, 0])
-})
-
-test('a client that takes its pongs slowly stays for as long as it does', async () => {
-  const { connection, socket, clock } = setup()
-  socket.pongsWait = true
-  connection.pongsWait()
-  for (let i = 0; i < 20; i++) {
-    socket.bytesWritten += 10
-    await clock.run(50)
-    assert.equal(connection.state, 'open')
-  }
-  await clock.run(300)
-  assert.equal(connection.state, 'closed')
-})
-
-test('a client that takes its pongs slowly and sends pings fast is cut off after two ticks: they would fill the memory', async () => {
-  const { connection, socket, clock } = setup()
-  socket.pongsWait = 3.9
-  connection.pongsWait()
-  for (const waits of [3.9, 4]) {
-    assert.equal(connection.state, 'open')
-    socket.pongsWait = waits
-    for (let i = 0; i < 2; i++) {
-      socket.bytesWritten += 10
-      await clock.run(50)
-    }
-    socket.bytesWritten += 10
-    await clock.run(10)
-  }
-  assert.equal((await connection.closed).cause, 'slow')
-})
-
-test('a client whose pongs wait when a drain begins is cut off all the same', async () => {
-  const { connection, socket, clock } = setup()
-  socket.pongsWait = true
-  socket.bytesPending(10_000)
-  connection.pongsWait()
-  connection.startDraining()
-  connection.stopMessages()
-  await clock.run(150)
-  assert.equal((await connection.closed).cause, 'slow')
-})
-
-test('nothing is kept of pongs that wait when the connection closes', async () => {
-  const { host, connection, socket, clock } = setup()
-  socket.pongsWait = true
-  connection.pongsWait()
-  void connection.close()
-  connection.pongsWait()
-  socket.peerAnswers()
-  await clock.flush()
-  assert.equal(host.leftovers, 0)
+  assert.deepEqual([socket.delivered, connection.incoming.dropped], [['a'], 0])
 })
 
 // ——— holding
 
 test('a held connection reads nothing until messages() is called', async () => {
   const { connection, socket, clock } = setup()
-  connection.holdMessages()
+  connection.incoming.pause('listener')
   socket.peerSends('early')
   await clock.flush()
   assert.equal(connection.messagesReceived, 0)
@@ -515,11 +437,11 @@ test('a held connection reads nothing until messages() is called', async () => {
 
 test('a held connection that is released reads again, once', async () => {
   const { connection, socket, clock } = setup()
-  connection.releaseMessages()
+  connection.incoming.resume('listener')
   assert.deepEqual(socket.calls, [])
-  connection.holdMessages()
-  connection.releaseMessages()
-  connection.releaseMessages()
+  connection.incoming.pause('listener')
+  connection.incoming.resume('listener')
+  connection.incoming.resume('listener')
   assert.deepEqual(socket.calls, ['pause', 'resume'])
   socket.peerSends('a')
   await clock.flush()

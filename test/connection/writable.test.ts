@@ -7,7 +7,6 @@ import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
 
 function setup (maxBufferedBytes: number | false = false, pending = 0) {
   const host = createCoreHost({ settings: { backpressure: { ...NO_TERMS.backpressure, maxBufferedBytes } } })
-  host.meter = { spend: () => true, sent () {} }
   const pair = host.connect()
   pair.socket.bytesPending(pending)
   const told: string[] = []

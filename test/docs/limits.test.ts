@@ -1,7 +1,7 @@
 // The arithmetic of docs/explanation/limits.md: its tables against the policies they describe.
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { POLICIES } from '../../lib/track/enforcement.ts'
+import { POLICIES } from '../../lib/track/observation.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
 import { ceiling } from '../../lib/limit/admission-decision.ts'
 import { EvictionBudget } from '../../lib/limit/evictions.ts'
@@ -56,16 +56,12 @@ test('the message rates of docs/explanation/limits.md are those of the token buc
     let now = 1_000_000
     let closed = false
     const rate = new MessageRate({ clock: { now: () => now }, enforcement: { allows: () => true } } as never)
-    const bucket = { paidAt: 0, pause: null }
-    const connection = { state: 'open', extras: { bucket }, end: () => { closed = true } }
-    /** Messages that pass; the one that does not is taken back, for it would have closed the connection. */
+    const connection = { state: 'open', settings: { messageRate }, end: () => { closed = true } }
+    /** Messages that pass, and the one that does not: its cost counts, too, though it would have closed the connection. */
     const passing = () => {
-      for (let passed = 0; ; passed++) {
-        const { paidAt } = bucket
-        if (rate.spend(connection as never, messageRate)) continue
-        bucket.paidAt = paidAt
-        return passed
-      }
+      let passed = 0
+      while (rate.received(connection as never)) passed++
+      return passed
     }
     const atOnce = passing()
     assert.equal(atOnce, numberIn(row['at once']), JSON.stringify(row))

@@ -16,7 +16,7 @@ const INDIRECT: Record<string, RegExp | null> = {
   'handshake/acceptor.ts: message': /this\.#refuse\(.*, ('.*')\)/g,
   'show/log.ts: said': /^ {2}\w+: ('[^']+'),?$/gm,
   'plugin.ts: message': null,
-  'managed-tracker.ts: message': null,
+  'wiring.ts: message': null,
   'handshake/routes.ts: mistake': /('config\.sockets has no effect[^'\n]*'|`(?:config\.)?\$\{key\} has no effect[^`\n]*`)/g
 }
 

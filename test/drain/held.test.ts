@@ -13,7 +13,7 @@ test('the report names the work and the cleanups that took longest, the longest 
   const listener = rig.connect({ route: '/chat' })
   listener.socket.onMessage = async function answer () {}
   const reply = createJob()
-  listener.connection.hold(reply.promise)
+  listener.connection.work.hold(reply.promise)
   const tracked = rig.connect({ route: '/reports' })
   const report = createJob()
   void tracked.connection.track(report.promise, 'report')
@@ -49,7 +49,7 @@ test('each kind of work has a name', async () => {
   iterating.socket.peerSends('job')
   await rig.clock.flush()
   const unread = rig.connect({ route: '/unread' })
-  unread.connection.holdMessages()
+  unread.connection.incoming.pause('listener')
   const { held } = await rig.run()
   assert.deepEqual(held.map(({ route, name }) => [route, name]).sort(), [['/messages', 'messages()'], ['/onDrain', 'onDrain'], ['/unread', 'unread input']])
 })

@@ -291,7 +291,7 @@ for (const [timeout, silent, frameCost] of [[8_000, 10_000, 0.03], [1_000, 8_000
 test('thousands that work until grace ends get their frame in time', async () => {
   const rig = createRig({ timeout: 1_000, frameCost: 0.03 })
   const pairs = rig.crowd(4_000, { peer: 'silent' })
-  for (const { connection } of pairs) connection.workStarted()
+  for (const { connection } of pairs) connection.work.start()
   const report = await rig.run()
   const { grace, closeTimeout, cleanupReserve, timeout } = rig.plan
   assert.equal(rig.frames[0]!.at, grace)

@@ -213,7 +213,7 @@ async function simulate (seed: number): Promise<void> {
   assert.equal(host.registry.working, neverEnding)
   assert.equal(rig.reports.length, 1)
   assert.equal(rig.reports[0], report)
-  assert.equal(host.observer, null)
+  assert.deepEqual(host.hooks.closed, [host.registry])
   assert.equal(host.registry.indexSize, 0)
   assert.equal(host.deadlines.size, 0)
   assert.equal(clock.pendingTimers, 0)

@@ -1,3 +1,4 @@
+import { fault } from '../../lib/connection/faults.ts'
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createJob, createRig, work } from '../helpers/drain-rig.ts'
@@ -265,7 +266,7 @@ test('a connection whose work ends it with a fault is closed by the fault', asyn
   const rig = createRig()
   const { connection } = rig.connect()
   const job = createJob()
-  connection.hold(job.promise, (error) => connection.fault(error))
+  connection.work.hold(job.promise, (error) => fault(connection, error))
   void rig.start()
   await rig.clock.run(100)
   job.fail(new Error('no'))

@@ -3,17 +3,22 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/connection/connection.ts'
-import type { ConnectionFacts, ConnectionHost, ConnectionObserver, Gatekeeper, Meter, Outbox, Suppression, Timekeeper } from '../../lib/connection/host.ts'
+import type { ConnectionFacts } from '../../lib/connection/facts.ts'
+import { Hooks } from '../../lib/connection/hooks.ts'
+import type { ConnectionHost } from '../../lib/connection/host.ts'
+import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
+import type { Suppression } from '../../lib/connection/suppression.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
-import { Enforcement, POLICIES } from '../../lib/track/enforcement.ts'
-import type { Mode, PolicyName } from '../../lib/track/enforcement.ts'
+import { Enforcement } from '../../lib/track/enforcement.ts'
+import { POLICIES } from '../../lib/track/observation.ts'
+import type { Mode, PolicyName } from '../../lib/track/observation.ts'
 import { Events } from '../../lib/track/events.ts'
 import type { LifecycleEvents } from '../../lib/track/events.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
 import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { Registry } from '../../lib/track/registry.ts'
 import { RunningClock } from '../../lib/base/running-clock.ts'
-import { kConnection } from '../../lib/connection/transport.ts'
+import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { Settings } from '../../lib/connection/settings.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { FakeClockOptions } from './fake-clock.ts'
@@ -60,7 +65,7 @@ export interface Pair {
   socket: FakeSocket
 }
 
-export class CoreHost implements ConnectionHost {
+export class CoreHost implements ConnectionHost<ManagedConnection> {
   readonly clock: FakeClock
   readonly epoch: number
   readonly transport = new FakeTransport()
@@ -77,12 +82,8 @@ export class CoreHost implements ConnectionHost {
   readonly cleanupTimeout: number
   readonly errorCode: number
   readonly isolation: boolean
-  observer: ConnectionObserver | null = null
-  suppression: Suppression | null = null
-  timekeeper: Timekeeper | null = null
-  gatekeeper: Gatekeeper | null = null
-  meter: Meter | null = null
-  outbox: Outbox | null = null
+  readonly hooks = new Hooks<ManagedConnection>()
+  suppression: Suppression = NO_SUPPRESSION
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */
@@ -102,6 +103,7 @@ export class CoreHost implements ConnectionHost {
     const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
     this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })
     this.registry = new Registry(history)
+    this.hooks.add(this.registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
     this.closeTimeout = closeTimeout
     this.cleanupTimeout = cleanupTimeout
     this.errorCode = errorCode

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import type { Connection, CloseRecord } from '../../lib/connection/connection.ts'
-import type { ConnectionFacts } from '../../lib/connection/host.ts'
+import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import type { DrainPlan, DrainProgress, DrainReport, DrainTrigger } from '../../lib/track/drain-report.ts'
 import { Drain } from '../../lib/drain/drain.ts'
 import type { DrainHost } from '../../lib/drain/host.ts'
@@ -94,7 +94,6 @@ export function createRig ({
     farewells: false,
     onDrain,
     random,
-    stopAdmitting: () => { doors.push(['stop', clock.now() - startedAt]) },
     refuseHandshakes: () => { doors.push(['refuse', clock.now() - startedAt]) }
   })
   const { clock, transport, events } = host
@@ -111,7 +110,10 @@ export function createRig ({
   const progress: DrainProgress[] = []
   const reports: DrainReport[] = []
   const records: CloseRecord[] = []
-  events.on('progress', (told) => { progress.push(told) })
+  events.on('progress', (told) => {
+    if (told.phase === 'notify') doors.push(['stop', clock.now() - startedAt])
+    progress.push(told)
+  })
   events.on('drained', (report) => { reports.push(report) })
   events.on('closed', (_connection, record) => { records.push(record) })
   return {

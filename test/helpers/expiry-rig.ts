@@ -26,14 +26,13 @@ export function createEnds (settings: Partial<Settings> = {}, chance: number | (
   const host = createCoreHost({ settings })
   const { clock, deadlines, enforcement } = host
   const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
-  host.timekeeper = { idleTimeoutSet () {}, idleDue () {}, endSet: (connection) => { expiry.endSet(connection) }, endDue: (connection) => { expiry.endDue(connection) } }
-  host.events.on('closing', (connection) => { expiry.remove(connection as Pair['connection']) })
+  host.hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
   return {
     host,
     clock,
     open (options) {
       const pair = host.connect({ peer: 'answers', ...options })
-      expiry.add(pair.connection)
+      expiry.opened(pair.connection)
       return pair
     },
     assertLives ({ connection }, expected) {

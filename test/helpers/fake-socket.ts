@@ -7,7 +7,8 @@
  */
 import type { WebSocket } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
-import { kConnection } from '../../lib/connection/transport.ts'
+import { pongReceived } from '../../lib/connection/liveness.ts'
+import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { Frame as EncodedFrame, Transport } from '../../lib/connection/transport.ts'
 import type { FakeClock } from './fake-clock.ts'
 
@@ -170,7 +171,7 @@ export class FakeSocket {
       this.bytesRead += PING_SIZE
       if (this.connection === undefined) return
       this.connection.heard = true
-      if (ours) this.connection.ponged()
+      if (ours) pongReceived(this.connection, this.clock.now())
     })
   }
 

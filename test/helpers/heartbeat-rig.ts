@@ -21,10 +21,10 @@ export interface HeartbeatRig {
 export function createHeartbeat (heartbeat: HeartbeatSettings | false = { interval: 1_000, maxMissed: 2 }): HeartbeatRig {
   const host = createCoreHost({ settings: { heartbeat } })
   const heartbeats = new Heartbeats(host)
-  host.events.on('closing', (connection) => { heartbeats.remove(connection as Pair['connection']) })
+  host.hooks.add(heartbeats, 'closing')
   const open: HeartbeatRig['open'] = (options) => {
     const pair = host.connect(options)
-    heartbeats.add(pair.connection)
+    heartbeats.opened(pair.connection)
     return pair
   }
   return { host, clock: host.clock, heartbeats, open, crowd: (count, options) => Array.from({ length: count }, () => open(options)) }

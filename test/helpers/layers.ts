@@ -17,8 +17,7 @@ const LAYERS = [
   ['track'],
   ['watch', 'limit', 'drain', 'ws', 'show'],
   ['options'],
-  ['policies.ts'],
-  ['managed-tracker.ts'],
+  ['wiring.ts'],
   ['handshake'],
   ['plugin.ts'],
   ['index.ts', 'testing']
@@ -53,11 +52,30 @@ const VAGUE_NAMES = ['utils', 'helpers', 'common', 'types']
 
 /** Returns one sentence for every breach; none means that the tree keeps all rules. */
 export function checkTree (tree: Tree): string[] {
-  return [...tree].flatMap(([file, source]) => [
+  const breaches = [...tree].flatMap(([file, source]) => [
     ...checkFile(file, source),
     ...readImports(source).flatMap((found) => checkImport(file, found))
       .map((breach) => `lib/${file} ${breach}`)
   ])
+  return [...breaches, ...checkCycles(tree)]
+}
+
+/** Finds files that import each other, by whatever way around; types count. */
+function checkCycles (tree: Tree): string[] {
+  const breaches: string[] = []
+  const done = new Set<string>()
+  const visit = (file: string, way: string[]): void => {
+    const at = way.indexOf(file)
+    if (at !== -1) breaches.push(`lib/${file} is in a cycle of imports: ${[...way.slice(at), file].join(' → ')}`)
+    if (at !== -1 || done.has(file)) return
+    const source = tree.get(file)
+    for (const { specifier } of source === undefined ? [] : readImports(source)) {
+      if (specifier.startsWith('.')) visit(posix.join(posix.dirname(file), specifier), [...way, file])
+    }
+    done.add(file)
+  }
+  for (const file of tree.keys()) visit(file, [])
+  return breaches
 }
 
 function checkFile (file: string, source: string): string[] {

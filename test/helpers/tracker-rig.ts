@@ -2,13 +2,13 @@
  * A tracker on a fake clock with fake sockets and a logger that keeps what it was told.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import type { ConnectionFacts } from '../../lib/connection/host.ts'
+import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
-import { kConnection } from '../../lib/connection/transport.ts'
+import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
-import { ManagedTracker } from '../../lib/managed-tracker.ts'
-import type { TrackerParts } from '../../lib/managed-tracker.ts'
+import { wire } from '../../lib/wiring.ts'
+import type { Surroundings, Wiring } from '../../lib/wiring.ts'
 import type { Pair } from './core-host.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
@@ -51,8 +51,7 @@ export function createLog (level = 'debug'): FakeLog {
   return { log: create({}), lines, messages: (of) => lines.filter(({ level }) => level === of).map(({ message }) => message) }
 }
 
-export interface TrackerRig extends FakeLog {
-  tracker: ManagedTracker
+export interface TrackerRig extends FakeLog, Wiring {
   clock: FakeClock
   transport: FakeTransport
   /** What may be logged. */
@@ -67,14 +66,14 @@ export interface TrackerRig extends FakeLog {
   open (facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair
 }
 
-export function createTracker (options: LifecycleOptions = {}, level = 'debug', parts: Partial<TrackerParts> = {}): TrackerRig {
+export function createTracker (options: LifecycleOptions = {}, level = 'debug', parts: Partial<Surroundings> = {}): TrackerRig {
   const clock = new FakeClock()
   const transport = new FakeTransport()
   const fakeLog = createLog(level)
   const budget = new LineBudget()
   const asked: TrackerRig['asked'] = []
   const reports: unknown[][] = []
-  const tracker = new ManagedTracker(resolveOptions(options), {
+  const wiring = wire(resolveOptions(options), {
     clock,
     transport,
     log: fakeLog.log,
@@ -86,6 +85,7 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     pressureChanged: (...args) => { asked.push(['pressureChanged', args]) },
     ...parts
   })
+  const { tracker } = wiring
   const accept: TrackerRig['accept'] = ({ peer = 'answers', handle, ...facts } = {}) => {
     const socket = new FakeSocket(clock, handle === undefined ? { peer } : { peer, handle })
     const connection = tracker.accept(socket.ws, { route: '/', ip: '127.0.0.1', requestId: 'req-1', ...facts })
@@ -93,7 +93,7 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     return { connection, socket }
   }
   return {
-    tracker,
+    ...wiring,
     clock,
     transport,
     ...fakeLog,

@@ -13,15 +13,15 @@ function setup (limits: Limits, options: LifecycleOptions = {}) {
   const rig = createTracker({ heartbeat: false, backpressure: false, limits, ...options }, 'fatal')
   const refusals: unknown[] = []
   rig.tracker.on('refused', (refusal) => { refusals.push(refusal) })
-  return { ...rig, refusals, admission: rig.tracker.admission! }
+  return { ...rig, refusals, admission: rig.admission! }
 }
 
 const states = (...pairs: Pair[]) => pairs.map(({ connection }) => connection.state)
 const causes = (rig: ReturnType<typeof setup>) => rig.tracker.history.map(({ cause, code }) => [cause, code])
 
 test('without limits there is no admission', () => {
-  assert.equal(setup({}).tracker.admission, null)
-  for (const limits of [{ total: { max: 1 } }, { handshakes: { max: 1 } }, { pressure: true }] as Limits[]) assert.notEqual(setup(limits).tracker.admission, null)
+  assert.equal(setup({}).admission, null)
+  for (const limits of [{ total: { max: 1 } }, { handshakes: { max: 1 } }, { pressure: true }] as Limits[]) assert.notEqual(setup(limits).admission, null)
 })
 
 test('a handshake takes a place until it is over', () => {
@@ -32,7 +32,7 @@ test('a handshake takes a place until it is over', () => {
   assert.equal(admission.arrived('/'), null)
   admission.left()
   admission.left()
-  assert.equal(admission.leftovers, 0)
+  assert.equal(admission.size, 0)
 })
 
 test('handshakes are counted by themselves', () => {
@@ -135,7 +135,7 @@ test('one client has one limit, however its address is written, at every moment 
   assert.deepEqual(states(second, third, fourth), ['open', 'closing', 'open'])
   for (const { connection } of [second, fourth]) void connection.terminate()
   await rig.clock.run(10_000)
-  assert.deepEqual([rig.tracker.size, rig.admission.leftovers], [0, 0])
+  assert.deepEqual([rig.tracker.size, rig.admission.size], [0, 0])
 
   const strict = setup({ perAddress: { max: 1 } })
   strict.open({ ip: '203.0.113.7' })
@@ -247,7 +247,7 @@ for (const end of ['is closed', 'leaves', 'is lost', 'is terminated', 'is evicte
     await rig.clock.run(100)
     rig.tracker.disconnect('all')
     await rig.clock.run(5_000)
-    assert.deepEqual([rig.admission.leftovers, rig.tracker.leftovers, rig.clock.pendingTimers], [0, 0, 0])
+    assert.deepEqual([rig.admission.size, rig.tracker.leftovers, rig.clock.pendingTimers], [0, 0, 0])
   })
 }
 
@@ -256,7 +256,7 @@ test('one that was closed before it was announced takes no place', async () => {
   const pair = rig.accept()
   void pair.connection.close().catch(() => {})
   rig.tracker.opened(pair.connection)
-  assert.equal(rig.admission.leftovers, 0)
+  assert.equal(rig.admission.size, 0)
   assert.equal(rig.open().connection.state, 'open')
 })
 
@@ -268,7 +268,7 @@ test('50,000 refusals leave nothing', async () => {
     admission.left()
   }
   admission.left()
-  assert.equal(admission.leftovers, 0)
+  assert.equal(admission.size, 0)
 })
 
 // ——— observe
@@ -296,7 +296,7 @@ for (const [policy, limits] of OVER) {
     assert.deepEqual([rig.tracker.stats().observed, rig.tracker.size, rig.refusals], [{ [policy]: 4 }, 5, []])
     rig.tracker.disconnect('all')
     await rig.clock.run(70_000)
-    assert.deepEqual([rig.admission.leftovers, rig.tracker.leftovers], [0, 0])
+    assert.deepEqual([rig.admission.size, rig.tracker.leftovers], [0, 0])
   })
 }
 
@@ -333,5 +333,5 @@ test('what is left is every place and every key', () => {
   const { admission, open } = setup({ total: { max: 9 }, perOwner: { max: 9 }, perAddress: { max: 9 } })
   open({ owner: 'ann' })
   admission.arrived('/')
-  assert.equal(admission.leftovers, 4)
+  assert.equal(admission.size, 4)
 })

@@ -70,7 +70,7 @@ test('pause: the message is delivered, and nothing is read until it is paid for'
   await clock.run(60)
   assert.equal(socket.delivered.length, 12)
   await clock.run(1_000)
-  assert.deepEqual([socket.delivered.length, socket.paused, connection.state, connection.messagesDropped], [13, false, 'open', 0])
+  assert.deepEqual([socket.delivered.length, socket.paused, connection.state, connection.incoming.dropped], [13, false, 'open', 0])
 })
 
 test('in the long run a flood that is paused is as fast as its rate', async () => {
@@ -83,13 +83,13 @@ test('in the long run a flood that is paused is as fast as its rate', async () =
 
 test('a pause of the rate does not end a pause for another reason', async () => {
   const { clock, send, connection, socket } = setup({ max: 1, policy: 'pause' })
-  connection.holdMessages()
-  connection.releaseMessages()
+  connection.incoming.pause('listener')
+  connection.incoming.resume('listener')
   await send(2)
-  connection.holdMessages()
+  connection.incoming.pause('listener')
   await clock.run(5_000)
   assert.equal(socket.paused, true)
-  connection.releaseMessages()
+  connection.incoming.resume('listener')
   assert.equal(socket.paused, false)
 })
 

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { PolicyName } from '../../lib/track/enforcement.ts'
+import type { PolicyName } from '../../lib/track/observation.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 
@@ -91,29 +91,29 @@ test('an end that is only observed does not hide the other, and is told once, wh
 })
 
 test('origin: the handshake may go on, and is told with its path', () => {
-  const { tracker } = setup('origin', {})
+  const { tracker, enforcement } = setup('origin', {})
   const paths: unknown[] = []
   tracker.on('observed', ({ path, connection }) => { paths.push([path, connection]) })
-  assert.equal(tracker.allows('origin', 'refuse', '/chat'), false)
+  assert.equal(enforcement.allows('origin', 'refuse', undefined, '/chat'), false)
   assert.deepEqual([paths, tracker.stats().observed], [[['/chat', undefined]], { origin: 1 }])
 })
 
 test('one summary a minute goes to the log, at info, and the rest of it at the end', async () => {
-  const { clock, tracker, lines } = setup('origin', {})
+  const { clock, tracker, enforcement, lines } = setup('origin', {})
   const summaries = () => lines.filter(({ message }) => message.includes('only observe')).map(({ level, fields }) => [level, fields])
-  for (let i = 0; i < 100; i++) tracker.allows('origin', 'refuse', '/')
+  for (let i = 0; i < 100; i++) enforcement.allows('origin', 'refuse', undefined, '/')
   assert.deepEqual(summaries(), [])
   await clock.run(60_100)
   assert.deepEqual(summaries(), [['info', { observed: { origin: 100 } }]])
-  tracker.allows('origin', 'refuse', '/')
+  enforcement.allows('origin', 'refuse', undefined, '/')
   tracker.close()
   assert.deepEqual(summaries().at(-1), ['info', { observed: { origin: 1 } }])
   assert.deepEqual([tracker.leftovers, clock.pendingTimers], [0, 0])
 })
 
 test('what stats() gives is a copy', () => {
-  const { tracker } = setup('origin', {})
-  tracker.allows('origin', 'refuse', '/')
+  const { tracker, enforcement } = setup('origin', {})
+  enforcement.allows('origin', 'refuse', undefined, '/')
   tracker.stats().observed.origin = 99
   assert.deepEqual(tracker.stats().observed, { origin: 1 })
 })

@@ -15,7 +15,7 @@ function setup (options: LifecycleOptions = {}) {
     }
   })
   const changes = () => rig.asked.filter(([what]) => what === 'pressureChanged').map(([, args]) => args)
-  return { ...rig, state, changes, admission: rig.tracker.admission! }
+  return { ...rig, state, changes, admission: rig.admission! }
 }
 
 test('it begins at once, with a handshake that arrives, and is told once', () => {

@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
-import type { ManagedTracker } from '../../lib/managed-tracker.ts'
+import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { portOf, timersOfOurs } from '../helpers/server.ts'
 
 const APPS = 200

@@ -5,6 +5,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { LifecycleEvents } from '../../lib/track/events.ts'
 import { CHANNELS, mirrorToChannels } from '../../lib/show/diagnostics.ts'
+import { fault } from '../../lib/connection/faults.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 
 const EVENTS = Object.keys(CHANNELS) as Array<keyof LifecycleEvents>
@@ -23,11 +24,11 @@ function subscribeAll (t: TestContext): Published[] {
 }
 
 /** Everything that can happen, once. */
-async function live ({ tracker, open, clock }: ReturnType<typeof createTracker>): Promise<void> {
+async function live ({ tracker, enforcement, open, clock }: ReturnType<typeof createTracker>): Promise<void> {
   tracker.refused({ reason: 'draining', path: '/', ip: '' })
-  tracker.allows('origin', 'refuse', '/')
+  enforcement.allows('origin', 'refuse', undefined, '/')
   const { connection } = open()
-  connection.fault(new Error('no'))
+  fault(connection, new Error('no'))
   open()
   void tracker.drain()
   await clock.run(8_000)

@@ -1,6 +1,7 @@
 /**
  * Everything that can happen between two advances of the clock, each with how often it does.
  */
+import { handlerFailed } from '../../lib/connection/faults.ts'
 import { addCleanup, chooseTerms, fault, handle, work } from './application.ts'
 import { HABITS } from './peers.ts'
 import type { Peer } from './peers.ts'
@@ -27,8 +28,7 @@ function chooseWho ({ random }: World): Who {
 
 /** A handshake arrives, maybe waits in a hook, and opens where every door lets it through. */
 function knock (world: World, who: Who = chooseWho(world)): void {
-  const { tracker, random } = world
-  const { admission } = tracker
+  const { admission, tracker, random } = world
   if (!tracker.accepting) return
   if (admission === null) return open(world, connect(world, who))
   if (admission.arrived('/') !== null || admission.addressed(who.ip, '/') !== null) return admission.left()
@@ -52,8 +52,8 @@ function connect (world: World, who: Who = chooseWho(world)): Peer {
   const rude = random.chance(0.1)
   peer.answersClose = rude ? false : random.upTo(random.chance(0.2) ? options.closeTimeout * 2 : 20)
   if (random.chance(0.05)) {
-    peer.connection.holdMessages()
-    world.later(random.upTo(500), () => { peer.connection.releaseMessages() })
+    peer.connection.incoming.pause('listener')
+    world.later(random.upTo(500), () => { peer.connection.incoming.resume('listener') })
   }
   return peer
 }
@@ -177,7 +177,7 @@ const APPLICATION: readonly Action[] = [
     weight: 0.5,
     act (_, { connection, causes }) {
       causes.add('error')
-      connection.handlerFailed(new Error('on purpose'))
+      handlerFailed(connection, new Error('on purpose'))
     }
   },
   {

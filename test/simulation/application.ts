@@ -2,9 +2,10 @@
  * What the application of a run does: options, hooks, listeners, cleanups, consumers. Much of it fails.
  */
 import type { Connection } from '../../lib/connection/connection.ts'
+import { fault as failOn } from '../../lib/connection/faults.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import type { Settings } from '../../lib/connection/settings.ts'
-import { POLICIES } from '../../lib/track/enforcement.ts'
+import { POLICIES } from '../../lib/track/observation.ts'
 import type { LifecycleOptions, LimitsOptions } from '../../lib/options/options.ts'
 import { LIMIT_POLICIES } from '../../lib/limit/admission-decision.ts'
 import type { Peer } from './peers.ts'
@@ -145,7 +146,7 @@ function listenToSignals (world: World, peer: Peer): void {
 /** A listener of the connection's socket fails. */
 export function fault (peer: Peer, error: unknown = failure()): void {
   peer.causes.add('error')
-  peer.connection.fault(error)
+  failOn(peer.connection, error)
 }
 
 /** Declares work in flight. */

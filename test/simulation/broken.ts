@@ -2,13 +2,13 @@
  * What sabotages are made of: a transport, a clock or a class of another kind, and how the real one comes back.
  */
 import type { Clock } from '../../lib/base/clock.ts'
-import type { TrackerParts } from '../../lib/managed-tracker.ts'
+import type { Surroundings } from '../../lib/wiring.ts'
 import type { FakeClock } from '../helpers/fake-clock.ts'
 import { FakeTransport } from '../helpers/fake-socket.ts'
 
 /** What a sabotage puts in place of the real thing, and how that is undone. */
 export interface Broken {
-  parts?: Partial<TrackerParts>
+  parts?: Partial<Surroundings>
   /** In place of Math.random. */
   random?: () => number
   undo? (): void

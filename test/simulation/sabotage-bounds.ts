@@ -74,18 +74,18 @@ export const BOUNDS: readonly Sabotage[] = [
     invariant: 'whoever keeps to its rate is neither closed nor paused',
     what: 'a message is paid for twice',
     begin: () => patch(MessageRate.prototype, (original) => ({
-      spend: method<MessageRate>(function (...args: Parameters<MessageRate['spend']>) { return original.spend.apply(this, args) && original.spend.apply(this, args) })
+      received: method<MessageRate>(function (connection: ManagedConnection) { return original.received.call(this, connection) && original.received.call(this, connection) })
     }))
   },
   {
     invariant: 'nobody gets through more than its rate',
     what: 'messages cost nothing',
-    begin: () => patch(MessageRate.prototype, () => ({ spend: method(() => true) }))
+    begin: () => patch(MessageRate.prototype, () => ({ received: method(() => true) }))
   },
   {
     invariant: 'messages are sent in the order of the calls',
     what: 'what is sent to one alone overtakes broadcasts',
-    begin: () => patch(Broadcasts.prototype, () => ({ flush: method(() => {}) }))
+    begin: () => patch(Broadcasts.prototype, () => ({ sending: method(() => {}) }))
   },
   {
     invariant: 'messages are sent in the order of the calls',

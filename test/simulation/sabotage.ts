@@ -6,7 +6,8 @@
  */
 import { CleanupStack } from '../../lib/connection/cleanups.ts'
 import { Events } from '../../lib/track/events.ts'
-import { LazySignal } from '../../lib/connection/lazy-signal.ts'
+import { Signals } from '../../lib/connection/signals.ts'
+import { Work } from '../../lib/connection/work.ts'
 import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { MessageQueue } from '../../lib/connection/message-queue.ts'
 import { Registry } from '../../lib/track/registry.ts'
@@ -59,8 +60,8 @@ const CORE: readonly Sabotage[] = [
     invariant: 'the index holds whoever is not closed',
     what: 'a connection with an owner stays in the index',
     begin: () => patch(Registry.prototype, (original) => ({
-      remove: method<Registry>(function (...args: Parameters<Registry['remove']>) {
-        if (args[0].owner === undefined) original.remove.apply(this, args)
+      closed: method<Registry>(function (...args: Parameters<Registry['closed']>) {
+        if (args[0].owner === undefined) original.closed.apply(this, args)
       })
     }))
   },
@@ -104,12 +105,12 @@ const CORE: readonly Sabotage[] = [
   {
     invariant: 'work is counted until it has settled',
     what: 'tracked promises are not held',
-    begin: () => patch(ManagedConnection.prototype, () => ({ hold: method(() => {}) }))
+    begin: () => patch(Work.prototype, () => ({ hold: method(() => {}) }))
   },
   {
     invariant: 'nothing remains',
     what: 'the end of a life is watched after it has come',
-    begin: () => patch(Expiry.prototype, () => ({ remove: method(() => {}) }))
+    begin: () => patch(Expiry.prototype, () => ({ closing: method(() => {}) }))
   },
   {
     invariant: NOTHING_THROWS,
@@ -133,7 +134,7 @@ const GUARDS: readonly Sabotage[] = [
   {
     invariant: 'whoever hears of a close finds its signal aborted',
     what: 'signals are never aborted',
-    begin: () => patch(LazySignal.prototype, () => ({ abort: method(() => {}) }))
+    begin: () => patch(Signals.prototype, () => ({ abortClose: method(() => {}), abortDrain: method(() => {}) }))
   },
   {
     invariant: 'nobody is closed but for a cause',
@@ -217,10 +218,10 @@ const POLICIES: readonly Sabotage[] = [
     begin () {
       const seen = new WeakSet<ManagedConnection>()
       return patch(Expiry.prototype, (original) => ({
-        endSet: method<Expiry>(function (connection: ManagedConnection) {
+        lifetimeSet: method<Expiry>(function (connection: ManagedConnection) {
           if (seen.has(connection)) return
           seen.add(connection)
-          original.endSet.call(this, connection)
+          original.lifetimeSet.call(this, connection)
         })
       }))
     }
@@ -233,7 +234,7 @@ const POLICIES: readonly Sabotage[] = [
   {
     invariant: 'the lifetime is never late',
     what: 'nobody is watched who does not set his own times',
-    begin: () => patch(Expiry.prototype, () => ({ add: method(() => {}) }))
+    begin: () => patch(Expiry.prototype, () => ({ opened: method(() => {}) }))
   },
   {
     invariant: 'the drain ends within its timeout',

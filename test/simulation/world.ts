@@ -11,13 +11,14 @@ import type { CloseCause } from '../../lib/base/close-codes.ts'
 import type { DrainReport } from '../../lib/track/drain-report.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { guardLog } from '../../lib/base/guard.ts'
-import { kConnection } from '../../lib/connection/transport.ts'
+import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
 import type { ResolvedOptions } from '../../lib/options/resolve.ts'
-import type { ManagedTracker } from '../../lib/managed-tracker.ts'
+import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { fake, FakeTransport } from '../helpers/fake-socket.ts'
+import type { Wiring } from '../../lib/wiring.ts'
 import { createLog, createTracker } from '../helpers/tracker-rig.ts'
 import { fault } from './application.ts'
 import { listen, listenTo } from './invariants/all.ts'
@@ -73,6 +74,8 @@ export class World {
   readonly schedule = new Schedule()
   readonly options: ResolvedOptions
   readonly tracker: ManagedTracker
+  readonly admission: Wiring['admission']
+  readonly broadcasts: Wiring['broadcasts']
   readonly invariants: readonly Invariant[]
   readonly peers = new Set<Peer>()
   readonly byConnection = new Map<ManagedConnection, Peer>()
@@ -121,7 +124,10 @@ export class World {
     // It is taken when the tracker is made.
     Math.random = broken?.random ?? random.next
     try {
-      this.tracker = createTracker(options, 'none', { clock: this.clock, transport: this.#transport(), log: guardLog(badLog(random)), isUnderPressure: () => this.underPressure, ...broken?.parts }).tracker
+      const rig = createTracker(options, 'none', { clock: this.clock, transport: this.#transport(), log: guardLog(badLog(random)), isUnderPressure: () => this.underPressure, ...broken?.parts })
+      this.tracker = rig.tracker
+      this.admission = rig.admission
+      this.broadcasts = rig.broadcasts
     } finally {
       Math.random = chance
     }
@@ -259,7 +265,7 @@ export class World {
   /** What is due happens, promises settle, and all invariants are looked at. */
   turn (): Promise<void> {
     // Nobody is served meanwhile.
-    return this.#context === null ? this.#turn() : this.#context.exit(() => this.#turn())
+    return this.#context === null ? this.#turn() : this.#context.run(undefined as never, () => this.#turn())
   }
 
   async #turn (): Promise<void> {

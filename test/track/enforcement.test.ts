@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { POLICIES } from '../../lib/track/enforcement.ts'
-import type { Observation } from '../../lib/track/enforcement.ts'
+import { POLICIES } from '../../lib/track/observation.ts'
+import type { Observation } from '../../lib/track/observation.ts'
 import { createCoreHost } from '../helpers/core-host.ts'
 import type { CoreHostOptions } from '../helpers/core-host.ts'
 

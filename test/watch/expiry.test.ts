@@ -31,7 +31,8 @@ test('while nobody sets the wall clock no deadline is set anew', () => {
   const { set } = deadlines
   const anew: unknown[] = []
   deadlines.set = (entry, delay) => {
-    if (entry === connection.endDeadline) anew.push(delay)
+    // The tick itself is set anew.
+    if (delay > TICK) anew.push(delay)
     set.call(deadlines, entry, delay)
   }
   rig.clock.tick(10_000)

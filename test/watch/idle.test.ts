@@ -17,11 +17,10 @@ function setup (settings: Partial<Settings> = { idleTimeout: MINUTE }) {
   const host = createCoreHost({ settings })
   const { clock } = host
   const idle = new Idle(host)
-  host.timekeeper = { idleTimeoutSet: (connection) => { idle.idleTimeoutSet(connection) }, idleDue: (connection) => { idle.idleDue(connection) }, endSet () {}, endDue () {} }
-  host.events.on('closing', (connection) => { idle.remove(connection as Pair['connection']) })
+  host.hooks.add(idle, 'received', 'idleTimeoutSet', 'closing')
   const open = (options: Parameters<typeof host.connect>[0] = {}): Pair => {
     const pair = host.connect({ peer: 'answers', ...options })
-    idle.add(pair.connection)
+    idle.opened(pair.connection)
     return pair
   }
   /** Asserts that one starts to close this long from now: never sooner, and at most two ticks later. */

@@ -50,7 +50,8 @@ export function listen (world: World): void {
 /** Has the invariants of a world told when its tracker is about to end this connection. */
 export function listenTo (world: World, peer: Peer): void {
   const { connection } = peer
-  const { end, kill, pauseFor } = connection
+  const { end, incoming, kill } = connection
+  const { pause } = incoming
   const ending = (cause: CloseCause) => {
     if (connection.state !== 'open' && connection.state !== 'draining') return
     for (const { name, ending: look } of world.invariants) {
@@ -60,14 +61,14 @@ export function listenTo (world: World, peer: Peer): void {
     peer.ended = cause
     if (cause === 'replaced') world.victims.push(peer)
   }
-  connection.pauseFor = (reason) => {
+  incoming.pause = (reason) => {
     if (reason === 'rate') {
       for (const { name, pausing } of world.invariants) {
         const verdict = pausing?.(world, peer)
         if (verdict) world.violate(name, verdict)
       }
     }
-    pauseFor.call(connection, reason)
+    pause.call(incoming, reason)
   }
   connection.end = (cause, code, reason) => {
     ending(cause)

@@ -63,9 +63,9 @@ export const ends: readonly Invariant[] = [
   },
   {
     name: 'nothing remains',
-    step ({ live, drain, unsettled, tracker, clock, options }) {
+    step ({ admission, live, drain, unsettled, tracker, clock, options }) {
       // A summary, the end of pressure or a handshake may be waited for.
-      if (tracker.admission !== null || Object.values(options.modes).includes('observe')) return undefined
+      if (admission !== null || Object.values(options.modes).includes('observe')) return undefined
       if (live.size > 0 || unsettled.size > 0 || (drain.startedAt !== null && drain.doneAt === null)) return undefined
       const left = tracker.leftovers + clock.pendingTimers + clock.pendingImmediates
       return left > 0 && `nobody is there, and ${tracker.leftovers} entries, ${clock.pendingTimers} timers and ${clock.pendingImmediates} immediates are`

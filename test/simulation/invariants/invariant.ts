@@ -6,7 +6,7 @@
  */
 import type { CloseCause } from '../../../lib/base/close-codes.ts'
 import type { CloseRecord } from '../../../lib/connection/connection.ts'
-import type { PolicyName } from '../../../lib/track/enforcement.ts'
+import type { PolicyName } from '../../../lib/track/observation.ts'
 import type { DrainReport } from '../../../lib/track/drain-report.ts'
 import type { Peer } from '../peers.ts'
 import type { World } from '../world.ts'

@@ -1,7 +1,7 @@
 /**
  * S34, S35: who may have a place, and whom somebody else's costs one.
  */
-import type { PolicyName } from '../../../lib/track/enforcement.ts'
+import type { PolicyName } from '../../../lib/track/observation.ts'
 import type { CloseCause } from '../../../lib/base/close-codes.ts'
 import type { Limit } from '../../../lib/limit/admission-decision.ts'
 import type { Peer } from '../peers.ts'
@@ -34,8 +34,8 @@ function countBy (world: World, name: Name, counts: (peer: Peer) => boolean, len
   const found = new Map<string, number>()
   for (const peer of world.live) {
     const key = KEYS[name](peer)
-    // Nobody is told of a raw socket that is gone below a broken receiver, for a while.
-    if (key !== undefined && peer.entered && (peer.goneAt === null || (lenient && peer.socket.broken)) && counts(peer)) found.set(key, (found.get(key) ?? 0) + 1)
+    // A raw socket that is destroyed tells a turn later, or much later below a broken receiver.
+    if (key !== undefined && peer.entered && (peer.goneAt === null || (lenient && !peer.connection.gone)) && counts(peer)) found.set(key, (found.get(key) ?? 0) + 1)
   }
   return found
 }

@@ -26,10 +26,10 @@ function over ({ settings: { messageRate } }: Peer, times: readonly number[]): n
 export const readers: readonly Invariant[] = [
   {
     name: 'whoever reads is not slow',
-    ending ({ time }, peer, cause) {
+    ending ({ broadcasts, time }, peer, cause) {
       const { settings: { backpressure: { maxStallTime, maxBufferedBytes } }, socket, stuckSince } = peer
       // Broadcasts that wait for the end of a fragmented message wait, too.
-      const pending = socket.pending + peer.connection.heldBytes
+      const pending = socket.pending + broadcasts.heldBytes(peer.connection)
       if (cause !== 'slow' || (maxBufferedBytes !== false && pending > maxBufferedBytes)) return undefined
       if (maxStallTime === false || stuckSince === null) return `${peer.name} was slow with ${pending} bytes to take`
       const stuck = time.moment.fast - stuckSince.fast
@@ -52,7 +52,7 @@ export const readers: readonly Invariant[] = [
     step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ settings, socket: { pending }, connection }) => {
       const { maxBufferedBytes } = settings.backpressure
       if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
-      const held = pending + connection.heldBytes
+      const held = pending + world.broadcasts.heldBytes(connection)
       return held > maxBufferedBytes + PINGS && `holds ${held} bytes, and may hold ${maxBufferedBytes}`
     })
   },

@@ -1,0 +1,126 @@
+/**
+ * How a connection closes, from the first cause to `closed` (RFC 6455 §7). Made when the close starts.
+ *
+ * The order is fixed: our close frame goes out, the parts of the plugin hear of it, `signal` is aborted, the application is told, the
+ * cleanups run. `closed` comes once, when the raw socket is gone and the cleanups have settled.
+ */
+import type { WebSocket } from 'ws'
+import { outside } from '../base/async-context.ts'
+import type { CloseCause } from '../base/close-codes.ts'
+import { SOCKETS_ERR_CLOSED } from '../base/errors.ts'
+import type { ClosedError } from '../base/errors.ts'
+import { AnswerDeadline } from './answer-deadline.ts'
+import type { CleanupStack } from './cleanups.ts'
+import type { CloseRecord, Connection } from './connection.ts'
+import type { ConnectionHost } from './host.ts'
+import type { Signals } from './signals.ts'
+
+/** What an endpoint reports when it received no close frame (RFC 6455 §7.1.5); never sent. */
+export const NO_CLOSE_FRAME = 1006
+
+/** What a close needs of its connection. */
+export interface ClosingConnection<C> extends Connection {
+  readonly host: ConnectionHost<C>
+  readonly socket: WebSocket
+  /** Monotonic time of its start. */
+  readonly bornAt: number
+  /** Whether the raw socket is gone. */
+  readonly gone: boolean
+  /** The parts that exist. */
+  readonly parts: { readonly incoming: { readonly received: number, readonly dropped: number, stop (): void, end (): void } | null, readonly signals: Signals | null, readonly cleanups: CleanupStack | null }
+  /** Calls code that runs because the connection ends. */
+  callAtEnd<T> (call: () => T): T
+  /** Moves the state to `closed`; returns false where it was. */
+  enterClosed (): boolean
+}
+
+export class Closing<C extends ClosingConnection<C>> {
+  readonly cause: CloseCause
+  readonly code: number
+  readonly reason: string
+  /** Whether the connection was draining before. */
+  readonly drained: boolean
+  /** Whether messages that arrive are not delivered: our close frame is out. */
+  muted = false
+  /** Whether all were told that the connection is closing; it cannot be closed before. */
+  announced = false
+  /** The record, once the connection is closed. */
+  record: CloseRecord | null = null
+  readonly #connection: C
+  #answer: AnswerDeadline | null = null
+
+  constructor (connection: C, cause: CloseCause, code: number, reason: string, drained: boolean) {
+    this.#connection = connection
+    this.cause = cause
+    this.code = code
+    this.reason = reason
+    this.drained = drained
+  }
+
+  /** Does what a close does at once; `act` sends our close frame, or destroys the raw socket. */
+  start (act?: () => void): void {
+    const connection = this.#connection
+    const { host, socket, parts } = connection
+    const first = this.cause === 'client' || this.cause === 'network'
+    if (first) for (const part of host.hooks.left) part.left(connection)
+    outside(() => {
+      act?.()
+      // A paused socket hides the peer's close frame.
+      if (!connection.gone) host.transport.resume(socket)
+    })
+    if (!connection.gone) this.#answer = new AnswerDeadline(host, socket, this.cause !== 'slow')
+    // What a client sent before it left is still delivered; after a close of ours it is not.
+    if (first) parts.incoming?.stop()
+    else parts.incoming?.end()
+    connection.callAtEnd(() => {
+      for (const part of host.hooks.closing) part.closing(connection)
+      connection.parts.signals?.abortClose(() => this.toError())
+      host.events.emit('closing', connection)
+    })
+    this.announced = true
+    outside(() => { connection.parts.cleanups?.run() })
+    this.finish()
+  }
+
+  /** The raw socket is gone: no answer is waited for. */
+  socketGone (): void {
+    this.#answer?.cancel()
+    this.finish()
+  }
+
+  /** The last step, once the raw socket is gone and the cleanups have settled. */
+  finish (): void {
+    const connection = this.#connection
+    const { host, parts: { cleanups, signals } } = connection
+    if (!connection.gone || !this.announced || !(cleanups?.settled ?? true) || !connection.enterClosed()) return
+    const record = this.record = this.#toRecord()
+    signals?.resolveClosed(record)
+    for (const part of host.hooks.closed) part.closed(connection, record)
+    connection.callAtEnd(() => { host.events.emit('closed', connection, record) })
+  }
+
+  /** What `connection.signal` is aborted with. */
+  toError (): ClosedError {
+    const error = new SOCKETS_ERR_CLOSED(`${this.cause}, code ${this.code}${this.reason === '' ? '' : `, ${this.reason}`}`)
+    return Object.assign(error, { closeCause: this.cause, closeCode: this.code, closeReason: this.reason }) as unknown as ClosedError
+  }
+
+  #toRecord (): CloseRecord {
+    const { host: { clock, transport }, id, route, openedAt, bornAt, socket, parts: { incoming } } = this.#connection
+    return {
+      id,
+      route,
+      cause: this.cause,
+      code: this.code,
+      reason: this.reason,
+      clean: transport.closedCleanly(socket),
+      openedAt,
+      // Not by `openedAt`: the wall clock may have been set meanwhile. `bornAt` is rounded up.
+      duration: Math.max(0, Math.round(clock.now() - bornAt)),
+      bytesReceived: transport.bytesReceived(socket),
+      bytesSent: transport.bytesSent(socket),
+      messages: incoming?.received ?? 0,
+      dropped: incoming?.dropped ?? 0
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Messages from the client: whether they are delivered, to the listeners and to `messages()`, and whether the socket is read.
+ *
+ * Made when the first message arrives, or when reading is first paused.
+ */
+import { Buffer } from 'node:buffer'
+import type { WebSocket } from 'ws'
+import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from '../base/errors.ts'
+import { isClosing } from './connection.ts'
+import type { ConnectionState, Message, MessagesOptions } from './connection.ts'
+import type { ConnectionHost } from './host.ts'
+import { MessageQueue } from './message-queue.ts'
+import type { MessageSource } from './message-queue.ts'
+import { UnreadInput } from './unread-input.ts'
+import type { InputSource } from './unread-input.ts'
+import type { WorkCounter } from './work.ts'
+
+const DEFAULT_HIGH_WATER_MARK = 65_536
+
+/** Why a socket is not read: no listener yet, the queue is full, the message rate, the application's own `pause()`. */
+const PAUSES = { listener: 1, queue: 2, rate: 4, application: 8 } as const
+
+export type PauseReason = keyof typeof PAUSES
+
+/** What incoming messages need of their connection. */
+interface Receiver<C> {
+  readonly host: Pick<ConnectionHost<C>, 'clock' | 'hooks' | 'transport'>
+  readonly socket: WebSocket
+  readonly state: ConnectionState
+  readonly work: WorkCounter
+}
+
+export class Incoming<C extends Receiver<C>> implements MessageSource, InputSource {
+  readonly #connection: C
+  #received = 0
+  #dropped = 0
+  #muted = false
+  /** A bit for each reason. */
+  #pauses = 0
+  #queue: MessageQueue | null = null
+  /** Input that had arrived before the drain. */
+  #unread: UnreadInput | null = null
+
+  constructor (connection: C) {
+    this.#connection = connection
+  }
+
+  get work (): WorkCounter { return this.#connection.work }
+
+  /** Messages that were delivered, and those that were not. */
+  get received (): number { return this.#received }
+  get dropped (): number { return this.#dropped }
+
+  /** Whether nothing more is delivered. */
+  get muted (): boolean { return this.#muted }
+  mute (): void { this.#muted = true }
+
+  /** Whether `messages()` is iterated over. */
+  get consumed (): boolean { return this.#queue?.left === false }
+
+  /** Whether reading is paused. */
+  get paused (): boolean { return this.#pauses !== 0 && !this.#closing }
+
+  /** Whether input that had arrived before the drain is waited for. */
+  get readsInput (): boolean { return this.#unread !== null }
+
+  get #closing (): boolean { return isClosing(this.#connection.state) }
+
+  /** A message has arrived. Returns whether it may be delivered to listeners. */
+  receive (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean, muted: boolean): boolean {
+    const connection = this.#connection
+    let deliver = !muted
+    if (deliver) for (const part of connection.host.hooks.received) if (!part.received(connection)) deliver = false
+    if (!deliver) {
+      this.drop(1)
+      return false
+    }
+    this.#received++
+    if (this.consumed && !this.#queue!.push(isBinary ? toBuffer(data) : data.toString())) this.drop(1)
+    return true
+  }
+
+  /** Counts messages that are not delivered. */
+  drop (count: number): void { this.#dropped += count }
+
+  /** `connection.messages()`. */
+  messages ({ highWaterMark = DEFAULT_HIGH_WATER_MARK }: MessagesOptions): AsyncIterableIterator<Message> {
+    if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', highWaterMark)
+    if (this.#queue !== null) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
+    const queue = this.#queue = new MessageQueue(this, highWaterMark)
+    if (this.#closing) queue.end()
+    this.resume('listener')
+    // With `holdMessages` nothing has been read so far.
+    if (this.#connection.state === 'draining') this.readInput()
+    return queue
+  }
+
+  /** Reads nothing from the socket while any reason holds. */
+  pause (reason: PauseReason): void {
+    if (this.#closing) return
+    if (this.#pauses === 0) this.#connection.host.transport.pause(this.#connection.socket)
+    this.#pauses |= PAUSES[reason]
+  }
+
+  resume (reason: PauseReason): void {
+    if ((this.#pauses & PAUSES[reason]) === 0) return
+    this.#pauses &= ~PAUSES[reason]
+    if (this.#pauses === 0) this.#connection.host.transport.resume(this.#connection.socket)
+  }
+
+  /**
+   * Whether input that has arrived waits to be parsed or delivered. A pause of the application or for the message rate does
+   * not count: the client may have to wait for as long as it lasts.
+   */
+  get hasUnread (): boolean {
+    return (this.#pauses & (PAUSES.listener | PAUSES.queue)) !== 0 || this.#connection.host.transport.holdsInput(this.#connection.socket)
+  }
+
+  /** Waits, as work, until what has arrived was read; then `messages()` takes no new ones. */
+  readInput (): void { this.#unread ??= new UnreadInput(this.#connection.host.clock, this) }
+
+  /** Takes no new messages into `messages()`; those queued are still delivered. */
+  stop (): void {
+    this.#endReading()
+    this.#queue?.stop()
+  }
+
+  /** Ends `messages()`. */
+  end (): void {
+    this.#endReading()
+    this.#queue?.end()
+  }
+
+  #endReading (): void {
+    const unread = this.#unread
+    this.#unread = null
+    unread?.end()
+  }
+}
+
+/** A binary message as Buffer, whatever `socket.binaryType` makes of it. */
+function toBuffer (data: Buffer | ArrayBuffer | Buffer[]): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data)
+  return data instanceof ArrayBuffer ? Buffer.from(data) : data
+}

@@ -1,0 +1,67 @@
+/**
+ * Work in flight on one connection: a drain waits for it. Work may have a name, which a drain that has waited long reports.
+ */
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import type { ConnectionHost } from './host.ts'
+
+/** What is counted, as the parts that count it see it. */
+export interface WorkCounter {
+  start (): void
+  end (): void
+}
+
+export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }> implements WorkCounter {
+  readonly #connection: C
+  #count = 0
+  /** Work that has a name; messages have none, it would cost each of them memory. */
+  #named: Set<{ readonly name: string }> | null = null
+
+  constructor (connection: C) {
+    this.#connection = connection
+  }
+
+  get inFlight (): boolean { return this.#count > 0 }
+
+  /** Name of the work in flight; of one of them, where there are several. */
+  get name (): string | undefined {
+    const [work] = this.#named ?? []
+    return work?.name
+  }
+
+  start (): void {
+    if (this.#count++ === 0) for (const part of this.#connection.host.hooks.workStarted) part.workStarted(this.#connection)
+  }
+
+  end (): void {
+    if (--this.#count === 0) for (const part of this.#connection.host.hooks.workEnded) part.workEnded(this.#connection)
+  }
+
+  /** Counts a promise until it has settled. */
+  hold (promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
+    this.start()
+    // A foreign thenable may call back twice, or throw; as a promise it does neither.
+    Promise.resolve(promise).then(() => { this.end() }, (error: unknown) => {
+      this.end()
+      failed?.(error)
+    })
+  }
+
+  /** The same, for a promise of the application's. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  track (promise: PromiseLike<unknown>, name: string, failed: (error: unknown) => void): void {
+    if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', typeof promise)
+    if (typeof name !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('the name for track()', 'a string', typeof name)
+    this.holdNamed(name, promise, failed)
+  }
+
+  /** The same, under a name. */
+  holdNamed (name: string, promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
+    const named = this.#named ??= new Set()
+    const work = { name }
+    named.add(work)
+    const once = Promise.resolve(promise)
+    this.hold(once, failed)
+    // After that: the name may be asked for when the work ends.
+    const over = () => { named.delete(work) }
+    once.then(over, over)
+  }
+}

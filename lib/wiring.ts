@@ -1,0 +1,148 @@
+/**
+ * The wiring: the parts of the plugin put together, and which of them hears what of connections. A policy takes one line here.
+ *
+ * The parts know nothing of each other. Where two speak of one connection, the first close wins.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { WebSocketServer } from 'ws'
+import type { Clock } from './base/clock.ts'
+import { Deadlines } from './base/deadlines.ts'
+import { attempt } from './base/guard.ts'
+import type { LineBudget } from './base/line-budget.ts'
+import { RunningClock } from './base/running-clock.ts'
+import type { Connection } from './connection/connection.ts'
+import { Hooks } from './connection/hooks.ts'
+import type { ManagedConnection } from './connection/managed-connection.ts'
+import { NO_SUPPRESSION } from './connection/suppression.ts'
+import type { Transport } from './connection/transport.ts'
+import { Drain } from './drain/drain.ts'
+import type { DrainHost } from './drain/host.ts'
+import { Admission } from './limit/admission.ts'
+import { Backpressure } from './limit/backpressure.ts'
+import { MessageRate } from './limit/message-rate.ts'
+import { PongBacklog } from './limit/pong-backlog.ts'
+import { Pressure } from './limit/pressure.ts'
+import type { ResolvedOptions } from './options/resolve.ts'
+import { Broadcasts } from './track/broadcast.ts'
+import { Enforcement } from './track/enforcement.ts'
+import { Events } from './track/events.ts'
+import { ManagedTracker } from './track/managed-tracker.ts'
+import { Registry } from './track/registry.ts'
+import { Expiry } from './watch/expiry.ts'
+import { Heartbeats } from './watch/heartbeat.ts'
+import { Idle } from './watch/idle.ts'
+
+/** What the plugin gives to the parts. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly transport: Transport
+  readonly log: FastifyBaseLogger
+  /** Log lines that may be written about connections and hooks. */
+  readonly lines: LineBudget
+  /** Takes a foreign ws server. */
+  adopt (server: WebSocketServer): void
+  /** Ends the handshakes that still wait in a hook. */
+  refuseHandshakes (): void
+  /** Reports what a connection's code threw. */
+  report (error: unknown, connection: Connection): unknown
+  /** What @fastify/under-pressure says. */
+  isUnderPressure (): boolean
+  /** Pressure has begun, or is over. */
+  pressureChanged (under: boolean, evicted: number): void
+}
+
+/** The parts that others need. */
+export interface Wiring {
+  readonly tracker: ManagedTracker
+  /** Decides about handshakes, where there are limits. */
+  readonly admission: Admission | null
+  readonly enforcement: Enforcement
+  readonly broadcasts: Broadcasts
+  /** Deadlines in time that passes only while the event loop runs. */
+  readonly running: Deadlines
+}
+
+/** Puts the parts together. */
+export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, ...surroundings }: Surroundings): Wiring {
+  const { limits, plan, drain: { reconnect: { minDelay } } } = options
+  const hookFailed = (err: unknown, hook: string) => {
+    const message = `${hook} failed`
+    if (lines.spend(message)) log.error({ err }, message)
+  }
+  const hooks = new Hooks<ManagedConnection>()
+  const events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
+  const registry = new Registry(options.history)
+  const running = new Deadlines(new RunningClock(clock))
+  const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
+  const host: DrainHost = {
+    clock,
+    lines,
+    hooks,
+    events,
+    registry,
+    running,
+    hookFailed,
+    plan,
+    ...options.drain,
+    epoch: clock.wallNow(),
+    transport: surroundings.transport,
+    deadlines: new Deadlines(clock),
+    settings: options.settings,
+    closeTimeout: options.closeTimeout,
+    cleanupTimeout: options.cleanupTimeout,
+    isolation: options.isolation,
+    errorCode: options.errorCode,
+    onDrain: options.onDrain,
+    suppression: NO_SUPPRESSION,
+    random: Math.random,
+    childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
+    report: (error, connection) => {
+      attempt(() => report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
+    },
+    refuseHandshakes: () => { surroundings.refuseHandshakes() }
+  }
+  const shared = { ...host, ...surroundings, enforcement, minDelay, grace: plan.grace }
+  const drain = new Drain(host)
+  const broadcasts: Broadcasts = new Broadcasts({ ...shared, skips: (connection, bytes) => backpressure.skips(connection, bytes) })
+  const backpressure = new Backpressure({ ...shared, heldBytes: (connection) => broadcasts.heldBytes(connection) })
+  const heartbeats = new Heartbeats(shared)
+  const idle = new Idle(shared)
+  const expiry = new Expiry(shared)
+  const rate = new MessageRate(shared)
+  const pongs = new PongBacklog(shared)
+  const pressure = limits.pressure ? new Pressure(shared) : null
+  const limited = limits.pressure || [limits.total, limits.perOwner, limits.perAddress, limits.handshakes].some((limit) => limit !== false)
+  const admission = limited ? new Admission(shared, limits, () => pressure?.under ?? false) : null
+  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, ...(admission === null ? [] : [admission])]
+
+  const tracker = new ManagedTracker({
+    host,
+    drain,
+    broadcasts,
+    enforcement,
+    minDelay,
+    adopt,
+    onOpen: options.onOpen,
+    admit: admission === null ? null : (connection) => admission.opened(connection),
+    // Deadlines that belong to no connection stand for as long as they are needed.
+    leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
+    close: () => {
+      pressure?.close()
+      enforcement.close()
+    }
+  })
+
+  // What each part hears, in the order in which it is told. The drain adds itself when it starts.
+  hooks.add(registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
+  hooks.add(tracker, 'closed')
+  hooks.add(heartbeats, 'opened', 'closing')
+  hooks.add(idle, 'opened', 'idleTimeoutSet', 'received', 'closing')
+  hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
+  hooks.add(rate, 'received', 'closing')
+  hooks.add(pongs, 'pongsWait', 'closing')
+  hooks.add(broadcasts, 'sending', 'sent', 'closing')
+  hooks.add(backpressure, 'opened', 'sent', 'closing')
+  if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
+  if (admission !== null) hooks.add(admission, 'ownerSet', 'gone')
+  return { tracker, admission, broadcasts, enforcement, running }
+}
