@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { AnswerDeadline } from '../../lib/connection/answer-deadline.ts'
 import { TICK } from '../../lib/base/deadlines.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 import { FakeSocket } from '../helpers/fake-socket.ts'
 
 /** A socket whose close frame is out, or waits behind so many bytes; 2000 ms to answer. */
 function setup (pending = 0) {
-  const host = createCoreHost({ closeTimeout: 2000 })
+  const host = createFakeHost({ closeTimeout: 2000 })
   const { clock } = host
   const socket = new FakeSocket(clock)
   socket.bytesPending(pending)
@@ -104,7 +104,7 @@ test('a cancelled one cuts nobody off and leaves nothing', () => {
 })
 
 test('after a stall an answer that has arrived is read before the peer is judged', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection, socket } = host.connect()
   void connection.close()
   await host.clock.run(1900)

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { FastifyRequest } from 'fastify'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 
 test('ids are numbers and grow', () => {
-  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection.id)
+  const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection.id)
   assert.ok(Number.isSafeInteger(a) && b! > a!)
 })
 
 test('ids are unique in the process, not only on one server', () => {
-  const [a, b] = [createCoreHost().connect().connection, createCoreHost().connect().connection]
+  const [a, b] = [createFakeHost().connect().connection, createFakeHost().connect().connection]
   assert.notEqual(a.id, b.id)
 })
 
 test('a connection knows what the handshake told', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const request = {} as FastifyRequest
   const { connection, socket } = host.connect({ route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', request })
   const { route, ip, requestId, openedAt } = connection
@@ -24,13 +24,13 @@ test('a connection knows what the handshake told', () => {
 })
 
 test('data is an object of its own where none is set', () => {
-  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
+  const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection)
   assert.deepEqual([a!.data, b!.data], [{}, {}])
   assert.notEqual(a!.data, b!.data)
 })
 
 test('a connection has no owner until it is known', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   assert.equal(connection.owner, undefined)
   connection.setOwner('42')
   assert.equal(connection.owner, '42')
@@ -38,7 +38,7 @@ test('a connection has no owner until it is known', () => {
 
 for (const [state, stays] of [['open', true], ['draining', true], ['closing', false], ['closed', false]] as const) {
   test(`setOwner answers ${stays} when ${state}`, async () => {
-    const host = createCoreHost()
+    const host = createFakeHost()
     const { connection } = host.connect()
     if (state !== 'open') connection.startDraining()
     if (state === 'closing' || state === 'closed') connection.end('drain', 1012, '')
@@ -51,7 +51,7 @@ for (const [state, stays] of [['open', true], ['draining', true], ['closing', fa
 }
 
 test('an owner or a tag set on a closed connection leaves nothing in the indexes', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect({ owner: '1' })
   connection.tag('a')
   connection.socketClosed()
@@ -65,7 +65,7 @@ test('an owner or a tag set on a closed connection leaves nothing in the indexes
 
 for (const owner of [42, null, {}, Symbol('x')]) {
   test(`an owner may not be ${String(owner)}`, () => {
-    const host = createCoreHost()
+    const host = createFakeHost()
     const { connection } = host.connect({ owner: '1' })
     assert.throws(() => connection.setOwner(owner as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
     assert.deepEqual(host.registry.select({ owner: '1' }), [connection])
@@ -73,26 +73,26 @@ for (const owner of [42, null, {}, Symbol('x')]) {
 }
 
 test('a connection that cannot be made leaves nothing', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   assert.throws(() => host.connect({ owner: 42 as never }), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
   assert.deepEqual([host.leftovers, host.registry.counters.opened], [0, 0])
 })
 
 test('tags are added and taken away', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   connection.tag('a', 'b', 'a')
   connection.untag('b', 'never')
   assert.deepEqual([...connection.tags], ['a'])
 })
 
 test('tags of one connection are not those of another', () => {
-  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
+  const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection)
   a!.tag('x')
   assert.equal(b!.tags.size, 0)
 })
 
 test('tags that were read do not change', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   connection.tag('a')
   const before = connection.tags
   connection.tag('b')
@@ -100,7 +100,7 @@ test('tags that were read do not change', () => {
 })
 
 test('every tag can be taken away in a loop over them', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   connection.tag('a', 'b', 'c')
   for (const tag of connection.tags) connection.untag(tag)
   assert.equal(connection.tags.size, 0)
@@ -108,14 +108,14 @@ test('every tag can be taken away in a loop over them', () => {
 
 for (const tag of [undefined, null, 5, ['a']]) {
   test(`a tag may not be ${JSON.stringify(tag)}, and then none is added`, () => {
-    const { connection } = createCoreHost().connect()
+    const { connection } = createFakeHost().connect()
     assert.throws(() => { connection.tag('ok', tag as never) }, { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
     assert.equal(connection.tags.size, 0)
   })
 }
 
 test('the logger is made when it is first read, once', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect()
   assert.equal(host.loggers, 0)
   assert.equal(connection.log, connection.log)
@@ -123,7 +123,7 @@ test('the logger is made when it is first read, once', () => {
 })
 
 test('what JSON shows of a connection is enough to find it, and nothing private', () => {
-  const { connection } = createCoreHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1' })
+  const { connection } = createFakeHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1' })
   connection.data = { secret: 1 } as object
   const { id, openedAt } = connection
   assert.deepEqual(JSON.parse(JSON.stringify({ connection })), { connection: { id, route: '/x', state: 'open', openedAt } })

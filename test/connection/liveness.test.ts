@@ -8,13 +8,13 @@ import type { ManagedConnection } from '../../lib/connection/managed-connection.
 import type { Settings } from '../../lib/connection/settings.ts'
 import type { Probe } from '../../lib/connection/liveness.ts'
 import { NEW, pongReceived } from '../../lib/connection/liveness.ts'
-import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
-import type { CoreHost } from '../helpers/core-host.ts'
+import { createFakeHost, NO_SETTINGS } from '../helpers/fake-host.ts'
+import type { FakeHost } from '../helpers/fake-host.ts'
 
 const NOON = Date.UTC(2030, 0, 1, 12)
 
 /** Keeps on record what the parts are told. */
-function listen (host: CoreHost): string[] {
+function listen (host: FakeHost): string[] {
   const told: string[] = []
   host.hooks.add({
     idleTimeoutSet: (connection) => { told.push(`idle ${connection.idleTimeout}`) },
@@ -31,21 +31,21 @@ const set = (connection: ManagedConnection, name: string, value: unknown) => { R
 // ——— settings
 
 test('a connection has the settings of its host, or those of its route', () => {
-  const host = createCoreHost({ settings: { idleTimeout: 60_000 } })
+  const host = createFakeHost({ settings: { idleTimeout: 60_000 } })
   assert.equal(host.connect().connection.settings, host.settings)
-  const settings: Settings = { ...NO_TERMS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
+  const settings: Settings = { ...NO_SETTINGS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
   const { connection } = host.connect({ settings })
   assert.equal(connection.settings, settings)
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [false, 90_000, undefined])
 })
 
 test('where nothing is set a connection has no times at all', () => {
-  const { connection } = createCoreHost({ settings: { heartbeat: { interval: 25_000, maxMissed: 2 } } }).connect()
+  const { connection } = createFakeHost({ settings: { heartbeat: { interval: 25_000, maxMissed: 2 } } }).connect()
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt, connection.rtt], [false, false, undefined, undefined])
 })
 
 test('times of one are not those of another', () => {
-  const host = createCoreHost({ settings: { idleTimeout: 60_000 } })
+  const host = createFakeHost({ settings: { idleTimeout: 60_000 } })
   const [{ connection: a }, { connection: b }] = [host.connect(), host.connect()]
   a.idleTimeout = 1_000
   a.expiresAt = NOON
@@ -53,13 +53,13 @@ test('times of one are not those of another', () => {
 })
 
 test('its life starts when it is made, also where its lifetime is set later', () => {
-  const host = createCoreHost({ settings: { maxLifetime: 60_000 } })
+  const host = createFakeHost({ settings: { maxLifetime: 60_000 } })
   const { connection } = host.connect()
   assert.equal(connection.bornAt, host.clock.now())
 })
 
 test('a lifetime set later counts from the opening, not from when it was set', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const born = host.clock.now()
   const { connection } = host.connect()
   host.clock.tick(5_000)
@@ -68,14 +68,14 @@ test('a lifetime set later counts from the opening, not from when it was set', (
 })
 
 test('it counts as heard when it opens: the heartbeat asks nobody who has just come', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   assert.deepEqual([connection.heard, connection.bytesSeen, connection.probe], [true, NEW, null])
 })
 
 // ——— setting times
 
 test('idleTimeout and maxLifetime are set, changed and switched off at any time, and the parts are told each time', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const told = listen(host)
   const { connection } = host.connect()
   connection.idleTimeout = 1_000
@@ -87,7 +87,7 @@ test('idleTimeout and maxLifetime are set, changed and switched off at any time,
 })
 
 test('expiresAt is taken as epoch milliseconds or Date, read as a number, and unset with undefined', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const told = listen(host)
   const { connection } = host.connect()
   connection.expiresAt = NOON
@@ -102,7 +102,7 @@ test('expiresAt is taken as epoch milliseconds or Date, read as a number, and un
 })
 
 test('a Date that is changed afterwards changes nothing', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   const date = new Date(NOON)
   connection.expiresAt = date
   date.setTime(0)
@@ -110,7 +110,7 @@ test('a Date that is changed afterwards changes nothing', () => {
 })
 
 test('expiresAt may lie in the past, from 1973 on', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   connection.expiresAt = 1e11
   assert.equal(connection.expiresAt, 1e11)
 })
@@ -123,7 +123,7 @@ const WRONG: Array<[property: 'expiresAt' | 'idleTimeout' | 'maxLifetime', ...va
 
 for (const [property, ...values] of WRONG) {
   test(`${property} refuses ${values.map((value) => typeof value === 'bigint' ? `${value}n` : String(value)).join(', ')}, and keeps what it had`, () => {
-    const host = createCoreHost()
+    const host = createFakeHost()
     const told = listen(host)
     const { connection } = host.connect()
     const good = property === 'expiresAt' ? NOON : 1_000
@@ -138,12 +138,12 @@ for (const [property, ...values] of WRONG) {
 }
 
 test('a time in seconds is refused with what to do about it', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   assert.throws(() => { connection.expiresAt = NOON / 1_000 }, { message: /epoch milliseconds \(a claim in seconds × 1000\), a Date or undefined, got 1893499200/ })
 })
 
 test('while draining times are still handed on', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const told = listen(host)
   const { connection } = host.connect()
   connection.startDraining()
@@ -154,7 +154,7 @@ test('while draining times are still handed on', () => {
 
 for (const state of ['closing', 'closed'] as const) {
   test(`on a ${state} connection times are kept, checked, and nobody is told`, async () => {
-    const host = createCoreHost()
+    const host = createFakeHost()
     const pair = host.connect()
     const { connection } = pair
     if (state === 'closed') await host.leave(pair)
@@ -170,7 +170,7 @@ for (const state of ['closing', 'closed'] as const) {
 }
 
 test('without a part that hears it times are kept all the same', () => {
-  const { connection } = createCoreHost().connect()
+  const { connection } = createFakeHost().connect()
   connection.idleTimeout = 1_000
   connection.expiresAt = NOON
   assert.deepEqual([connection.idleTimeout, connection.expiresAt], [1_000, NOON])
@@ -179,7 +179,7 @@ test('without a part that hears it times are kept all the same', () => {
 // ——— the round trip
 
 test('the round trip is that of our ping, in milliseconds with fractions', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
   host.clock.tick(12.3456)
@@ -189,7 +189,7 @@ test('the round trip is that of our ping, in milliseconds with fractions', () =>
 })
 
 test('a pong within the same moment is a round trip of 0, not of none', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
   pongReceived(connection, host.clock.now())
@@ -197,7 +197,7 @@ test('a pong within the same moment is a round trip of 0, not of none', () => {
 })
 
 test('a round trip is never negative', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now() + 5)
   pongReceived(connection, host.clock.now())
@@ -205,7 +205,7 @@ test('a round trip is never negative', () => {
 })
 
 test('a pong that nobody has asked for, or before the ping has left, is no round trip', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect()
   pongReceived(connection, host.clock.now())
   assert.equal(connection.rtt, undefined)
@@ -216,7 +216,7 @@ test('a pong that nobody has asked for, or before the ping has left, is no round
 })
 
 test('the last round trip counts, and stays when the connection is closed', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const pair = host.connect()
   for (const delay of [5, 80]) {
     pair.connection.probe = probe(host.clock.now())

@@ -7,22 +7,22 @@ import type { ConnectionHooks } from '../../lib/connection/hooks.ts'
 import type { ClosedError } from '../../lib/base/errors.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { connectionOf } from '../../lib/connection/of-socket.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
-import type { CoreHost, Pair } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
+import type { FakeHost, Pair } from '../helpers/fake-host.ts'
 import { generator } from '../helpers/generator.ts'
 
 const DEADLOCK = { code: 'SOCKETS_ERR_CLEANUP_DEADLOCK' }
 
 /** A host with one connection, and what was told of it. */
-function setup (facts: Parameters<CoreHost['connect']>[0] = {}) {
-  const host = createCoreHost()
+function setup (facts: Parameters<FakeHost['connect']>[0] = {}) {
+  const host = createFakeHost()
   const heard = host.listen('open', 'draining', 'closing', 'closed', 'error')
   const pair = host.connect(facts)
   return { host, heard: () => heard.map((event) => event.split(' ')[0]), ...pair, clock: host.clock }
 }
 
 /** What a part of the plugin is told. */
-function observe (host: CoreHost): string[] {
+function observe (host: FakeHost): string[] {
   const told: string[] = []
   const events = ['lateCleanupsSettled', 'workEnded', 'left', 'answered', 'gone', 'closed', 'cleanupAbandoned'] as const
   host.hooks.add(Object.fromEntries(events.map((event) => [event, () => { told.push(event) }])) as unknown as Pick<ConnectionHooks<ManagedConnection>, typeof events[number]>, ...events)
@@ -30,7 +30,7 @@ function observe (host: CoreHost): string[] {
 }
 
 /** Puts a connection into a state. */
-async function bring ({ connection, socket }: Pair, host: CoreHost, state: typeof STATES[number]): Promise<void> {
+async function bring ({ connection, socket }: Pair, host: FakeHost, state: typeof STATES[number]): Promise<void> {
   if (state === 'open') return
   connection.startDraining()
   if (state === 'draining') return
@@ -198,7 +198,7 @@ test('the record tells traffic, messages and how long it was', async () => {
 
 test('setting the wall clock changes no duration', async () => {
   for (const step of [3_600_000, -3_600_000]) {
-    const host = createCoreHost()
+    const host = createFakeHost()
     const { connection } = host.connect()
     host.clock.tick(1_000)
     host.clock.setWall(host.clock.wallNow() + step)
@@ -480,7 +480,7 @@ test('a terminate from an abort listener of signal', async () => {
 })
 
 test('a close from a listener of open', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   host.events.on('open', (connection) => { void connection.close(4000) })
   const { connection, socket } = host.connect({ peer: 'answers' })
   await host.clock.flush()
@@ -497,9 +497,9 @@ test('a cleanup deferred in a listener of closed still runs, and is late', async
 })
 
 for (const [where, add] of [
-  ['an abort listener', (connection: ManagedConnection, _host: CoreHost, then: () => void) => { connection.signal.addEventListener('abort', then) }],
-  ['a listener of closing', (_connection: ManagedConnection, host: CoreHost, then: () => void) => { host.events.on('closing', then) }]
-] as Array<[string, (connection: ManagedConnection, host: CoreHost, then: () => void) => void]>) {
+  ['an abort listener', (connection: ManagedConnection, _host: FakeHost, then: () => void) => { connection.signal.addEventListener('abort', then) }],
+  ['a listener of closing', (_connection: ManagedConnection, host: FakeHost, then: () => void) => { host.events.on('closing', then) }]
+] as Array<[string, (connection: ManagedConnection, host: FakeHost, then: () => void) => void]>) {
   for (const kind of ['its first cleanup', 'another cleanup'] as const) {
     test(`a client vanishes, and ${where} defers ${kind}: closed waits for it, and is told after closing`, async () => {
       const { host, connection, socket, clock, heard } = setup()
@@ -706,7 +706,7 @@ test('a refused promise that nobody awaits is no unhandled rejection', async () 
 })
 
 test('a cleanup may close another connection and await it', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b] = [host.connect({ peer: 'answers' }), host.connect({ peer: 'answers' })]
   let other: CloseRecord | undefined
   b.connection.defer(() => {})
@@ -768,7 +768,7 @@ test('a fault is counted, reported, told, and closes with 1011', () => {
 })
 
 test('the code of a fault can be chosen', () => {
-  const host = createCoreHost({ errorCode: 4500 })
+  const host = createFakeHost({ errorCode: 4500 })
   const { connection, socket } = host.connect()
   fault(connection, new Error('x'))
   assert.equal(socket.closeFrame!.code, 4500)

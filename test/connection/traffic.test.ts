@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Message } from '../../lib/connection/connection.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 
 function setup () {
-  const host = createCoreHost()
+  const host = createFakeHost()
   return { host, clock: host.clock, ...host.connect() }
 }
 
@@ -35,7 +35,7 @@ test('tracked promises are work until they have settled', async () => {
 })
 
 test('work is counted by connections', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   for (const { connection } of host.crowd(3)) {
     connection.work.start()
     connection.work.start()

@@ -3,10 +3,10 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
+import { createFakeHost, NO_SETTINGS } from '../helpers/fake-host.ts'
 
 function setup (maxBufferedBytes: number | false = false, pending = 0) {
-  const host = createCoreHost({ settings: { backpressure: { ...NO_TERMS.backpressure, maxBufferedBytes } } })
+  const host = createFakeHost({ settings: { backpressure: { ...NO_SETTINGS.backpressure, maxBufferedBytes } } })
   const pair = host.connect()
   pair.socket.bytesPending(pending)
   const told: string[] = []

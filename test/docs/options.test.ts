@@ -8,7 +8,7 @@ import { codeIn, readDocument, tables } from './markdown.ts'
 
 const document = readDocument('docs/reference/options.md')
 /** What the plugin says for all routes, and a route for itself. */
-const TERMS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure'].map((name) => `route.${name}`)
+const SETTINGS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure'].map((name) => `route.${name}`)
 const columns = ['type', 'default', 'what it does']
 const rows = [
   ...tables(document, 'option', ...columns).map((row) => ({ ...row, name: codeIn(row.option)! })),
@@ -65,7 +65,7 @@ test('docs/reference/options.md calls a default what is one, and no more', () =>
     else if (name === 'messageRate.burst') assert.deepEqual([cell, messageRate && messageRate.burst], ['`max`', 7])
     else if (name === 'messageRate.timeWindow' || name === 'messageRate.policy') assert.equal(valueOf(cell), (messageRate as never as Record<string, unknown>)[name.split('.')[1]!], name)
     else if (name === 'clock') assert.deepEqual([cell, clock], ['the real one', systemClock])
-    else if (TERMS.includes(name)) assert.equal(cell, 'the plugin\'s', name)
+    else if (SETTINGS.includes(name)) assert.equal(cell, 'the plugin\'s', name)
     else assert.equal(cell, 'none', name)
   }
 })

@@ -7,7 +7,7 @@ import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
 import type { DrainTrigger } from '../../lib/track/drain-report.ts'
 import { createJob, createRig, seeded } from '../helpers/drain-rig.ts'
 import type { Job } from '../helpers/drain-rig.ts'
-import type { Pair } from '../helpers/core-host.ts'
+import type { Pair } from '../helpers/fake-host.ts'
 
 const DRAINS = 600
 const PER_TEST = 100

@@ -9,13 +9,13 @@ import { Drain } from '../../lib/drain/drain.ts'
 import type { DrainHost } from '../../lib/drain/host.ts'
 import { makePlan } from '../../lib/drain/plan.ts'
 import type { PlanInput } from '../../lib/drain/plan.ts'
-import { CoreHost } from './core-host.ts'
-import type { CoreHostOptions, Pair } from './core-host.ts'
+import { FakeHost } from './fake-host.ts'
+import type { FakeHostOptions, Pair } from './fake-host.ts'
 import type { FakeClock } from './fake-clock.ts'
 import { fake, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
 
-export interface RigOptions extends Partial<PlanInput>, Omit<CoreHostOptions, 'closeTimeout'> {
+export interface RigOptions extends Partial<PlanInput>, Omit<FakeHostOptions, 'closeTimeout'> {
   code?: number
   reason?: DrainHost['reason']
   reconnect?: Partial<DrainHost['reconnect']>
@@ -45,7 +45,7 @@ export interface Job {
   fail (error: unknown): void
 }
 
-type RigHost = CoreHost & DrainHost
+type RigHost = FakeHost & DrainHost
 
 export interface Rig {
   readonly host: RigHost
@@ -85,7 +85,7 @@ export function createRig ({
   let startedAt = 0
   const frames: SentFrame[] = []
   const doors: Rig['doors'] = []
-  const host: RigHost = Object.assign(new CoreHost({ ...core, closeTimeout: plan.closeTimeout }), {
+  const host: RigHost = Object.assign(new FakeHost({ ...core, closeTimeout: plan.closeTimeout }), {
     plan,
     evenly: spread !== false,
     code,

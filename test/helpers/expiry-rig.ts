@@ -5,17 +5,17 @@ import assert from 'node:assert/strict'
 import { TICK } from '../../lib/base/deadlines.ts'
 import type { Settings } from '../../lib/connection/settings.ts'
 import { Expiry } from '../../lib/watch/expiry.ts'
-import { createCoreHost } from './core-host.ts'
-import type { CoreHost, Pair } from './core-host.ts'
+import { createFakeHost } from './fake-host.ts'
+import type { FakeHost, Pair } from './fake-host.ts'
 import type { FakeClock } from './fake-clock.ts'
 
 /** Longest time until somebody counts as living for ever. */
 const FOREVER = 6_000_000
 
 export interface EndsRig {
-  host: CoreHost
+  host: FakeHost
   clock: FakeClock
-  open (options?: Parameters<CoreHost['connect']>[0]): Pair
+  open (options?: Parameters<FakeHost['connect']>[0]): Pair
   /** Asserts that one starts to close this long from now, and two ticks later at most. */
   assertLives (pair: Pair, expected: number): void
 }
@@ -23,7 +23,7 @@ export interface EndsRig {
 /** `chance` is what `random` answers; grace is 3 s, the shortest reconnect delay 1 s. */
 export function createEnds (settings: Partial<Settings> = {}, chance: number | (() => number) = 0): EndsRig {
   const random = typeof chance === 'function' ? chance : () => chance
-  const host = createCoreHost({ settings })
+  const host = createFakeHost({ settings })
   const { clock, deadlines, enforcement } = host
   const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
   host.hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')

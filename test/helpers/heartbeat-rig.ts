@@ -5,21 +5,21 @@ import assert from 'node:assert/strict'
 import type { HeartbeatSettings } from '../../lib/connection/settings.ts'
 import { TICK } from '../../lib/base/deadlines.ts'
 import { Heartbeats } from '../../lib/watch/heartbeat.ts'
-import { createCoreHost } from './core-host.ts'
-import type { CoreHost, Pair } from './core-host.ts'
+import { createFakeHost } from './fake-host.ts'
+import type { FakeHost, Pair } from './fake-host.ts'
 import type { FakeClock } from './fake-clock.ts'
 import type { FakeSocket, FakeSocketOptions } from './fake-socket.ts'
 
 export interface HeartbeatRig {
-  host: CoreHost
+  host: FakeHost
   clock: FakeClock
   heartbeats: Heartbeats
-  open (options?: Parameters<CoreHost['connect']>[0]): Pair
+  open (options?: Parameters<FakeHost['connect']>[0]): Pair
   crowd (count: number, options?: FakeSocketOptions): Pair[]
 }
 
 export function createHeartbeat (heartbeat: HeartbeatSettings | false = { interval: 1_000, maxMissed: 2 }): HeartbeatRig {
-  const host = createCoreHost({ settings: { heartbeat } })
+  const host = createFakeHost({ settings: { heartbeat } })
   const heartbeats = new Heartbeats(host)
   host.hooks.add(heartbeats, 'closing')
   const open: HeartbeatRig['open'] = (options) => {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
-import type { Pair } from '../helpers/core-host.ts'
+import type { Pair } from '../helpers/fake-host.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 
 type Limits = NonNullable<LifecycleOptions['limits']>

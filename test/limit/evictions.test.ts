@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { EvictionBudget, victimOf } from '../../lib/limit/evictions.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 
 const spendAll = (budget: EvictionBudget, key: string, max: number) => {
@@ -34,7 +34,7 @@ test('with a new minute there are new ones, not sooner', () => {
 })
 
 test('the oldest is the first of those who are open', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b, c] = host.crowd(3)
   const all = [c, a, b].map((pair) => pair!.connection)
   assert.equal(victimOf('evict-oldest', all), a!.connection)
@@ -45,14 +45,14 @@ test('the oldest is the first of those who are open', () => {
 })
 
 test('a newcomer never makes room for itself', () => {
-  const [a, b] = createCoreHost().crowd(2).map(({ connection }) => connection)
+  const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection)
   assert.equal(victimOf('evict-oldest', [a!, b!], a), b)
   assert.equal(victimOf('evict-oldest', [a!], a), undefined)
   assert.equal(victimOf('evict-idlest', [], a), undefined)
 })
 
 test('the idlest is who has been silent longest; of equals the oldest', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b, c] = host.crowd(3).map(({ connection }) => connection)
   a!.lastMessage = 30
   b!.lastMessage = 10

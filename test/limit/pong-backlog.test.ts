@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { PongBacklog } from '../../lib/limit/pong-backlog.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 
 function setup () {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const backlog = new PongBacklog(host)
   host.hooks.add(backlog, 'pongsWait', 'closing')
   return { host, backlog, clock: host.clock, ...host.connect() }

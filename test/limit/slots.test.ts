@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Slots } from '../../lib/limit/slots.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 
-const setup = (count = 2) => ({ places: new Slots(true), members: createCoreHost().crowd(count).map(({ connection }) => connection) })
+const setup = (count = 2) => ({ places: new Slots(true), members: createFakeHost().crowd(count).map(({ connection }) => connection) })
 
 test('one more is counted with those that are there', () => {
   const { places, members: [a, b] } = setup()

@@ -13,7 +13,7 @@ function resolve (given: object): ReturnType<typeof resolveOptions> {
 
 const noop = () => undefined
 
-const TERMS = {
+const SETTINGS = {
   heartbeat: { interval: 25_000, maxMissed: 2 },
   idleTimeout: false,
   maxLifetime: false,
@@ -40,7 +40,7 @@ test('without options everything has its default', () => {
     history: 256,
     isolation: true,
     errorCode: 1011,
-    settings: TERMS,
+    settings: SETTINGS,
     limits: { total: false, perOwner: false, perAddress: false, pressure: false, handshakes: false, handshakeTimeout: 10_000 },
     allowedOrigins: 'report',
     refusal: 'http',
@@ -386,7 +386,7 @@ for (const [what, given, message] of CONFLICTS) {
 // ——— routes
 
 test('without options of its own a route has the defaults', () => {
-  const expected = { holdMessages: false, keepRequest: false, waitForHandler: false, settings: TERMS }
+  const expected = { holdMessages: false, keepRequest: false, waitForHandler: false, settings: SETTINGS }
   assert.deepEqual(resolveRouteOptions('/', undefined), expected)
   assert.deepEqual(resolveRouteOptions('/', {}), expected)
   assert.deepEqual(resolveRouteOptions('/', { holdMessages: undefined as never }), expected)
@@ -394,7 +394,7 @@ test('without options of its own a route has the defaults', () => {
 
 for (const option of ['holdMessages', 'keepRequest', 'waitForHandler']) {
   test(`${option} of a route is a boolean`, () => {
-    assert.deepEqual(resolveRouteOptions('/', { [option]: true }), { holdMessages: false, keepRequest: false, waitForHandler: false, settings: TERMS, [option]: true })
+    assert.deepEqual(resolveRouteOptions('/', { [option]: true }), { holdMessages: false, keepRequest: false, waitForHandler: false, settings: SETTINGS, [option]: true })
     for (const value of [1, 'yes', null, {}]) {
       assert.throws(() => resolveRouteOptions('/jobs', { [option]: value }), {
         code: 'SOCKETS_ERR_INVALID_OPTION',

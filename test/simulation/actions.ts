@@ -2,7 +2,7 @@
  * Everything that can happen between two advances of the clock, each with how often it does.
  */
 import { handlerFailed } from '../../lib/connection/faults.ts'
-import { addCleanup, chooseTerms, fault, handle, work } from './application.ts'
+import { addCleanup, chooseSettings, fault, handle, work } from './application.ts'
 import { HABITS } from './peers.ts'
 import type { Peer } from './peers.ts'
 import { TAG } from './world.ts'
@@ -44,7 +44,7 @@ function knock (world: World, who: Who = chooseWho(world)): void {
 /** A client connects: its habit, its route's settings and its owner are chance. */
 function connect (world: World, who: Who = chooseWho(world)): Peer {
   const { random, options } = world
-  const peer = world.accept(random.weighted(HABITS), random.chance(0.3) ? chooseTerms(random) : options.settings, {
+  const peer = world.accept(random.weighted(HABITS), random.chance(0.3) ? chooseSettings(random) : options.settings, {
     handle: !random.chance(0.05),
     ...who
   })

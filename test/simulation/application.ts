@@ -11,7 +11,7 @@ import { LIMIT_POLICIES } from '../../lib/limit/admission-decision.ts'
 import type { Peer } from './peers.ts'
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
-import { NO_TERMS } from '../helpers/core-host.ts'
+import { NO_SETTINGS } from '../helpers/fake-host.ts'
 
 const failure = () => new Error('on purpose')
 
@@ -20,7 +20,7 @@ export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'on
   const timeout = random.pick([300, 1_000, 2_000, 4_000])
   return {
     ...hooks,
-    ...chooseTerms(random),
+    ...chooseSettings(random),
     closeTimeout: random.between(50, Math.floor(timeout / 4)),
     cleanupTimeout: random.pick([100, 300, 1_000]),
     history: random.pick([0, 3, 256]),
@@ -49,11 +49,11 @@ function chooseLimits (random: Random): LimitsOptions {
 }
 
 /** Settings of a route or of all. */
-export function chooseTerms (random: Random): Settings {
+export function chooseSettings (random: Random): Settings {
   const interval = random.chance(0.02) ? 30_000 : random.pick([100, 130, 200, 250, 400, 1_000])
   const heartbeat = random.chance(0.1) ? false : { interval, maxMissed: random.between(1, 3) }
   return {
-    ...NO_TERMS,
+    ...NO_SETTINGS,
     heartbeat,
     idleTimeout: random.chance(0.4) ? false : (heartbeat === false ? 0 : interval) + random.between(1, 2_000),
     maxLifetime: random.chance(0.7) ? false : random.between(100, 5_000),
@@ -61,7 +61,7 @@ export function chooseTerms (random: Random): Settings {
       ? false
       : { max: random.between(1, 20), timeWindow: random.pick([100, 1_000]), burst: random.between(1, 20), policy: random.pick(['close', 'pause'] as const) },
     backpressure: random.chance(0.6)
-      ? NO_TERMS.backpressure
+      ? NO_SETTINGS.backpressure
       : {
           maxStallTime: random.chance(0.3) ? false : random.pick([200, 330, 500, 1_000]),
           maxBufferedBytes: random.chance(0.5) ? false : random.pick([1_000, 20_000, 50_000]),

@@ -5,11 +5,11 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { POLICIES } from '../../lib/track/observation.ts'
 import type { Observation } from '../../lib/track/observation.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
-import type { CoreHostOptions } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
+import type { FakeHostOptions } from '../helpers/fake-host.ts'
 
-function setup (options?: CoreHostOptions) {
-  const host = createCoreHost(options)
+function setup (options?: FakeHostOptions) {
+  const host = createFakeHost(options)
   const observations: Observation[] = []
   host.events.on('observed', (observation) => { observations.push(observation) })
   return { host, observations, ...host }

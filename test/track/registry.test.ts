@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { CloseRecord } from '../../lib/connection/connection.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { Registry } from '../../lib/track/registry.ts'
-import { createCoreHost } from '../helpers/core-host.ts'
+import { createFakeHost } from '../helpers/fake-host.ts'
 
 /** A connection as far as the registry looks at it. */
 function entry (id: number, given: { owner?: string, tags?: string[] } = {}): ManagedConnection {
@@ -79,7 +79,7 @@ test('a snapshot stays as it is while connections leave', () => {
 })
 
 test('owners and tags select without a look at the others', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b, c] = ['1', '2', '1'].map((owner) => host.connect({ owner }).connection)
   b!.tag('vip')
   c!.tag('vip', 'lobby')
@@ -94,7 +94,7 @@ test('owners and tags select without a look at the others', () => {
 })
 
 test('an owner of the name of an inherited property is an owner like any other', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect({ owner: '__proto__' })
   connection.tag('constructor')
   assert.deepEqual(host.registry.select({ owner: '__proto__' }), [connection])
@@ -103,7 +103,7 @@ test('an owner of the name of an inherited property is an owner like any other',
 })
 
 test('an owner can be moved, and given up', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect({ owner: '1' })
   connection.setOwner('2')
   assert.deepEqual([host.registry.select({ owner: '1' }), host.registry.select({ owner: '2' })], [[], [connection]])
@@ -113,14 +113,14 @@ test('an owner can be moved, and given up', () => {
 })
 
 test('setting the same owner again keeps it', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const { connection } = host.connect({ owner: '1' })
   connection.setOwner('1')
   assert.deepEqual(host.registry.select({ owner: '1' }), [connection])
 })
 
 test('a tag that is taken away no longer selects', () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b] = host.crowd(2).map(({ connection }) => connection)
   a!.tag('x')
   b!.tag('x')
@@ -131,7 +131,7 @@ test('a tag that is taken away no longer selects', () => {
 })
 
 test('a closed connection leaves nothing in any index', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const pairs = host.crowd(40, { owner: '1' })
   for (const { connection } of pairs) connection.tag('a', 'b')
   for (const pair of pairs) await host.leave(pair)
@@ -143,7 +143,7 @@ test('a wrong filter throws before anyone is looked at', () => {
 })
 
 test('connections may be closed while a selection is walked through', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   host.crowd(50, { owner: '1' })
   for (const connection of host.registry.select({ owner: '1' })) {
     void connection.terminate()
@@ -171,7 +171,7 @@ test('the history is a copy', () => {
 })
 
 test('the counters tell opened, and closed by cause', async () => {
-  const host = createCoreHost()
+  const host = createFakeHost()
   const [a, b, c] = host.crowd(3)
   await host.leave(a!)
   await host.leave(b!)

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createHeartbeat, isDead, pingsOf, tickWhile, timeToDeath } from '../helpers/heartbeat-rig.ts'
-import { NO_TERMS } from '../helpers/core-host.ts'
+import { NO_SETTINGS } from '../helpers/fake-host.ts'
 
-const TERMS = { interval: 1_000, maxMissed: 2 }
+const HEARTBEAT = { interval: 1_000, maxMissed: 2 }
 const BOUND = 3_000
 
 // ——— a ping that cannot leave
@@ -197,7 +197,7 @@ test('pongs of other heartbeats are life, but no round trip of ours', () => {
 })
 
 test('after asking anew the pong of the lost ping is no round trip of the new one', () => {
-  const { clock, open } = createHeartbeat(TERMS)
+  const { clock, open } = createHeartbeat(HEARTBEAT)
   const { connection, socket } = open()
   tickWhile(clock, () => pingsOf(socket) === 0)
   clock.tick(100)
@@ -218,9 +218,9 @@ test('after asking anew the pong of the lost ping is no round trip of the new on
 test('connections under different settings are watched by their own', () => {
   const { clock, open } = createHeartbeat({ interval: 1_000, maxMissed: 2 })
   const slow = open()
-  const fast = open({ settings: { ...NO_TERMS, heartbeat: { interval: 200, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
-  const patient = open({ settings: { ...NO_TERMS, heartbeat: { interval: 200, maxMissed: 20 }, idleTimeout: false, maxLifetime: false } })
-  const never = open({ settings: { ...NO_TERMS, heartbeat: false, idleTimeout: false, maxLifetime: false } })
+  const fast = open({ settings: { ...NO_SETTINGS, heartbeat: { interval: 200, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
+  const patient = open({ settings: { ...NO_SETTINGS, heartbeat: { interval: 200, maxMissed: 20 }, idleTimeout: false, maxLifetime: false } })
+  const never = open({ settings: { ...NO_SETTINGS, heartbeat: false, idleTimeout: false, maxLifetime: false } })
   assert.ok(timeToDeath(clock, fast, 400) <= 400)
   assert.ok(timeToDeath(clock, slow, BOUND) <= BOUND)
   assert.equal(isDead(patient), false)
@@ -231,7 +231,7 @@ test('connections under different settings are watched by their own', () => {
 test('when the last one of a kind goes, its timer goes; when all have gone, none is left', async () => {
   const { host, clock, open } = createHeartbeat()
   const a = open({ peer: 'answers' })
-  const b = open({ peer: 'answers', settings: { ...NO_TERMS, heartbeat: { interval: 5_000, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
+  const b = open({ peer: 'answers', settings: { ...NO_SETTINGS, heartbeat: { interval: 5_000, maxMissed: 1 }, idleTimeout: false, maxLifetime: false } })
   assert.deepEqual([clock.pendingTimers, clock.refedTimers], [2, 0])
   await host.leave(a)
   assert.equal(clock.pendingTimers, 1)

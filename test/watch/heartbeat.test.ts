@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { TICK } from '../../lib/base/deadlines.ts'
-import type { Pair } from '../helpers/core-host.ts'
+import type { Pair } from '../helpers/fake-host.ts'
 import type { FakeClock } from '../helpers/fake-clock.ts'
 import type { FakeSocket } from '../helpers/fake-socket.ts'
 import { createHeartbeat as setup, isDead as dead, pingsOf as pings, timeToDeath } from '../helpers/heartbeat-rig.ts'

@@ -6,15 +6,15 @@ import test from 'node:test'
 import { TICK } from '../../lib/base/deadlines.ts'
 import type { Settings } from '../../lib/connection/settings.ts'
 import { Idle } from '../../lib/watch/idle.ts'
-import { createCoreHost, NO_TERMS } from '../helpers/core-host.ts'
-import type { Pair } from '../helpers/core-host.ts'
+import { createFakeHost, NO_SETTINGS } from '../helpers/fake-host.ts'
+import type { Pair } from '../helpers/fake-host.ts'
 import type { FakeSocket } from '../helpers/fake-socket.ts'
 
 const MINUTE = 60_000
 
 /** A host whose connections are watched, as the tracker does it. */
 function setup (settings: Partial<Settings> = { idleTimeout: MINUTE }) {
-  const host = createCoreHost({ settings })
+  const host = createFakeHost({ settings })
   const { clock } = host
   const idle = new Idle(host)
   host.hooks.add(idle, 'received', 'idleTimeoutSet', 'closing')
@@ -207,7 +207,7 @@ test('it may be set in a message listener', () => {
 
 test('routes differ', () => {
   const { clock, open } = setup()
-  const settings = (idleTimeout: number | false): Settings => ({ ...NO_TERMS, idleTimeout })
+  const settings = (idleTimeout: number | false): Settings => ({ ...NO_SETTINGS, idleTimeout })
   const [own, off, plain] = [open({ settings: settings(1_000) }), open({ settings: settings(false) }), open()]
   const states = () => [own, off, plain].map(({ connection }) => connection.state)
   clock.tick(1_000 + 3 * TICK)

@@ -1,5 +1,5 @@
 /**
- * A ConnectionHost on a fake clock and fake sockets, with everything it was told on record.
+ * A ConnectionHost on a fake clock with fake sockets. It records every call that connections make.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseRecord, Connection } from '../../lib/connection/connection.ts'
@@ -26,7 +26,7 @@ import { FakeSocket, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
 
 /** Settings under which nothing is bounded. */
-export const NO_TERMS: Settings = Object.freeze({
+export const NO_SETTINGS: Settings = Object.freeze({
   heartbeat: false,
   idleTimeout: false,
   maxLifetime: false,
@@ -34,7 +34,7 @@ export const NO_TERMS: Settings = Object.freeze({
   backpressure: Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: 'close' })
 })
 
-export interface CoreHostOptions extends FakeClockOptions {
+export interface FakeHostOptions extends FakeClockOptions {
   /** @default 2000 */
   closeTimeout?: number
   /** @default 5000 */
@@ -65,7 +65,7 @@ export interface Pair {
   socket: FakeSocket
 }
 
-export class CoreHost implements ConnectionHost<ManagedConnection> {
+export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly clock: FakeClock
   readonly epoch: number
   readonly transport = new FakeTransport()
@@ -93,12 +93,12 @@ export class CoreHost implements ConnectionHost<ManagedConnection> {
   /** What hooks and event listeners threw. */
   readonly hookFailures: Array<[error: unknown, hook: string]> = []
 
-  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, settings, observe = [], ...clock }: CoreHostOptions = {}) {
+  constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, settings, observe = [], ...clock }: FakeHostOptions = {}) {
     this.clock = new FakeClock(clock)
     this.epoch = this.clock.wallNow()
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
-    this.settings = { ...NO_TERMS, ...settings }
+    this.settings = { ...NO_SETTINGS, ...settings }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
     const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
     this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })
@@ -171,8 +171,8 @@ export class CoreHost implements ConnectionHost<ManagedConnection> {
 }
 
 /**
- * Makes a host. `extra` becomes part of it, for policies that want more of their host; connections see the same object.
+ * Makes a host. `extra` becomes part of it, for policies that need more than a ConnectionHost; connections see the same object.
  */
-export function createCoreHost<T extends object = object> (options: CoreHostOptions = {}, extra: T = {} as T): CoreHost & T {
-  return Object.assign(new CoreHost(options), extra)
+export function createFakeHost<T extends object = object> (options: FakeHostOptions = {}, extra: T = {} as T): FakeHost & T {
+  return Object.assign(new FakeHost(options), extra)
 }
