@@ -17,7 +17,7 @@ test('lib/ keeps the rules of layers, names, headers and size', () => {
   assert.ok(breaches.length === 0, `\n${breaches.join('\n')}`)
 })
 
-// Also shows every file to the coverage: one that nobody imports counts as uncovered, one of types only as covered.
+// Also shows every file to the coverage: one that no file imports counts as uncovered, one of types only as covered.
 test('importing any file of lib/ starts nothing: no timer, no socket, no process listener', async () => {
   const before = activity()
   for (const file of FILES) await import(pathToFileURL(join(LIB, file)).href)

@@ -36,7 +36,7 @@ it('addresses that are none cost no more than a key each, and none is left', asy
   await attack.restored()
 })
 
-it('with trustProxy: true everyone says who they are: perAddress then limits nobody who lies', async (t) => {
+it('with trustProxy: true the client names its own address, so perAddress does not limit a client that lies', async (t) => {
   const attack = await ground(t, { limits: { perAddress: { max: 1 } } }, { fastify: { trustProxy: true } })
   const { admitted } = await storm(attack.app, 50, (i) => ({ 'X-Forwarded-For': `10.1.2.${i}` }))
   assert.equal(admitted.length, 50, 'the docs say: trust proxies by their addresses')
@@ -117,7 +117,7 @@ async function storm (app: TestApp, count: number, headers: (index: number) => R
   const admitted: RawClient[] = []
   const refused: Array<{ status: number }> = []
   await Promise.all(Array.from({ length: count }, async (_, i) => {
-    // Nobody's end is in question here.
+    // No test context: the raw client is not ended with the test, but by `leave`.
     const client = await rawTcp(undefined as never, app)
     client.write(Buffer.from(handshake('/quiet', headers(i)), 'latin1'))
     const { status } = await client.answer

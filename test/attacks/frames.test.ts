@@ -12,7 +12,7 @@ import type { Ground } from './ground.ts'
 
 const KIB = 1024
 
-it('a flood of pings whose pongs nobody takes ends its own connection', async (t) => {
+it('a flood of pings whose pongs are not read ends its own connection', async (t) => {
   const attack = await ground(t)
   const client = await rawConnect(t, attack.app, '/echo')
   client.pause()
@@ -23,7 +23,7 @@ it('a flood of pings whose pongs nobody takes ends its own connection', async (t
   await attack.restored()
 })
 
-it('a flood of pings whose pongs are taken is answered, and starves nobody', async (t) => {
+it('a flood of pings whose pongs are read is answered, and starves no other connection', async (t) => {
   const attack = await ground(t)
   const client = await rawConnect(t, attack.app, '/echo')
   const block = Buffer.concat(Array.from({ length: 40 }, () => maskedFrame(Opcode.Ping, 'x')))
@@ -94,7 +94,7 @@ it('a flood of messages is held back by TCP where the rate pauses, and ends when
   await attack.restored()
 })
 
-it('a flood of echoes that nobody reads is closed with cause slow at the byte cap', async (t) => {
+it('a flood of echoes that are not read is closed with cause slow at the byte cap', async (t) => {
   const attack = await ground(t, { backpressure: { maxBufferedBytes: 256 * KIB } })
   const client = await rawConnect(t, attack.app, '/echo')
   client.pause()
@@ -130,7 +130,7 @@ it('a message of empty fragments that never ends is refused by ws, 1008', async 
 })
 
 it('a message sent a byte at a time for ever is not idle time, and its memory is bounded', async (t) => {
-  // Bytes are no messages: whoever finishes none is idle.
+  // Bytes are not messages: a client that finishes no message is idle.
   const attack = await ground(t, { options: { maxPayload: 64 * KIB } }, {
     configure: (app) => { app.get('/idle', { websocket: true, config: { sockets: { idleTimeout: 500 } } }, (socket) => { socket.on('message', () => {}) }) }
   })

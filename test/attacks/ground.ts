@@ -25,7 +25,7 @@ const BEAT = 3
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Characters that forge lines or terminal output: the log must hold none of them, whoever reads it with what. */
+/** Characters that forge lines or terminal output: the log must hold none of them. */
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 export const FORGERY = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
 

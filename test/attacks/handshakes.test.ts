@@ -8,7 +8,7 @@ import { handshake, rawTcp, until } from '../helpers/server.ts'
 import { ground, repeatInParts } from './ground.ts'
 import { dial, reset } from './raw.ts'
 
-it('a flood of half-sent requests is cut off by the timeout of HTTP headers and costs nobody else anything', async (t) => {
+it('a flood of half-sent requests is cut off by the timeout of HTTP headers and costs other clients nothing', async (t) => {
   // Before 'upgrade' a handshake is Node's: it cuts off after 60 s, looking every 30 s, unless told otherwise.
   const attack = await ground(t, {}, { fastify: { http: { headersTimeout: 300, requestTimeout: 600, connectionsCheckingInterval: 100 } } })
   const whole = handshake('/echo')

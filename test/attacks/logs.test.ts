@@ -1,5 +1,5 @@
 /**
- * Attacks on whoever reads the log: lines and terminal sequences in headers, paths, subprotocols and close reasons, secrets
+ * Attacks on the readers of the log: lines and terminal sequences in headers, paths, subprotocols and close reasons, secrets
  * in query strings, and noise. Each ends with the count of what is left beside the healthy client.
  */
 import assert from 'node:assert/strict'

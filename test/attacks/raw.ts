@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { portOf } from '../helpers/server.ts'
 
-/** A TCP connection whose errors harm nobody. */
+/** A TCP connection whose errors are ignored. */
 export async function dial (app: FastifyInstance): Promise<Socket> {
   const socket = net.connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
   socket.on('error', () => {})

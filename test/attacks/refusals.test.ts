@@ -13,7 +13,7 @@ const SLACK = 3 * 1024 * 1024
 it('8,000 refusals at the limit for all leave zero sockets', async (t) => {
   const attack = await ground(t, { limits: { total: { max: 1 } } }, { slack: SLACK })
   await repeatInParts(t, attack, 8_000, 48, async () => { assert.match(await knock(attack.app, handshake('/echo')), /^HTTP\/1\.1 503 /) })
-  // Refused before Fastify hears of them: nobody was opened.
+  // Refused before Fastify sees the requests: only the healthy client was opened.
   assert.equal(attack.app.sockets.stats().opened, 1)
   assert.equal(attack.app.sockets.stats().refused, 8_000)
   await attack.restored()

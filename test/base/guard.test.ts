@@ -18,7 +18,7 @@ test('a call may return a promise, which can be awaited', async () => {
   assert.equal(await attempt(async () => 5, () => assert.fail('failed')), 5)
 })
 
-test('a rejection reaches whoever awaits it, too', async () => {
+test('a rejection also reaches the code that awaits it', async () => {
   const failures: unknown[] = []
   const result = attempt(async () => { throw new Error('rejected') }, (error) => { failures.push(error) })
   await assert.rejects(result!, { message: 'rejected' })
@@ -97,7 +97,7 @@ test('where the fields of a line cannot be logged, its text is', () => {
   assert.deepEqual(log.lines, [['error', 'text'], ['error', 'a line could not be logged']])
 })
 
-test('a logger that throws at every level, or returns rejections, reaches nobody', () => {
+test('what a logger throws at every level, or rejects with, does not reach the caller', () => {
   const guarded = guardLog(logger(() => true))
   for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) assert.doesNotThrow(() => { guarded[level]({}, 'text') })
   assert.doesNotThrow(() => { guarded.child({}).info('text') })

@@ -87,7 +87,7 @@ test('a visit that is stopped says so, and the next goes on behind it', () => {
   assert.equal(list.visit(0, ({ id }) => id < 4), false)
   assert.deepEqual(visited(list, 4, (id) => id < 8), [5, 6, 7, 8])
   assert.deepEqual(visited(list, 8), [9, 10])
-  // Also at the very last: it does not know that nobody follows.
+  // Also at the very last: the list does not know that it was the last.
   assert.equal(list.visit(9, () => false), false)
 })
 
@@ -102,7 +102,7 @@ test('one that is removed during a visit before its turn is not visited, while n
   assert.deepEqual(visited(list, 0, (id) => { list.remove(id + 1); return true }), [1, 3, 5, 7, 9])
 })
 
-test('when holes are closed during a visit nobody is left out and nobody comes twice', () => {
+test('when holes are closed during a visit each entry is visited once', () => {
   for (const count of [32, 33, 64, 100, 257]) {
     const list = listOf(...upTo(count))
     const seen = visited(list, 0, (id) => {

@@ -50,7 +50,7 @@ for (const stall of [101, 1_000, 60_000, 86_400_000]) {
     const { clock, running, passed } = setup()
     beat(running)
     clock.stall(stall)
-    // Also for whoever asks before a timer has fired.
+    // Also before a timer has fired.
     assert.equal(passed(), MOST)
     clock.tick(0)
     assert.equal(passed(), MOST)
@@ -88,7 +88,7 @@ test('without a timer two ticks may pass, then none', () => {
   assert.equal(passed(), 60)
   clock.tick(60_000)
   assert.equal(passed(), MOST)
-  // Whoever arms the first one after a rest starts from there.
+  // The first timer after a rest starts from there.
   running.setTimeout(() => {}, TICK)
   assert.equal(passed(), MOST)
   clock.tick(TICK)

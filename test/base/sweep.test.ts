@@ -1,5 +1,5 @@
 /**
- * Looks in rounds: everyone once a period, a few at a tick, in slices, whatever comes and goes meanwhile.
+ * Sweeps visit each entry once a period, a few at a tick, in slices, while entries are added and removed.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -39,7 +39,7 @@ function setup (period: number, on: (entry: Entry) => boolean = () => false) {
 const groupsOf = (period: number) => Math.min(250, Math.max(1, Math.floor(period / TICK)), Math.max(5, Math.ceil(period / 250)))
 
 for (const period of [1, 50, 125, 500, 12_500, 30_000, 31_234, 1_800_000]) {
-  test(`everyone is looked at once in ${period} ms, at even distances, nobody sooner and nobody later`, () => {
+  test(`each entry is looked at once in ${period} ms, at even distances, none sooner and none later`, () => {
     const { clock, looks, add, looksAt, entries } = setup(period)
     clock.tick(23)
     add(7)
@@ -79,7 +79,7 @@ test('neighbours are looked at one after another, a run of them at one beat', ()
   }
 })
 
-test('whoever is looked at keeps its place when others come and go', () => {
+test('an entry keeps its place when others are added and removed', () => {
   const { clock, rounds, entries, add, looksAt } = setup(1_000)
   add(100)
   for (let i = 0; i < 20; i++) {
@@ -108,7 +108,7 @@ test('looks that take their time are done in slices of 1 ms, input in between', 
   assert.ok(longest <= 20, `${longest} looks of 0.1 ms without a look at the input`)
 })
 
-test('a round that takes longer than its period goes on alone: no turn has two slices, and everyone has its turn', () => {
+test('a round that takes longer than its period goes on alone: no turn has two slices, and each entry has its turn', () => {
   const { clock, looks, add } = setup(50, () => {
     clock.stall(1)
     return true
@@ -136,7 +136,7 @@ test('a look that took no time is not worth a look at the clock', () => {
   assert.ok(asked - rig.looks.length < 100, `${asked - rig.looks.length} questions`)
 })
 
-test('so far behind that groups would be due twice, everyone is looked at once, in order, and it catches up', () => {
+test('so far behind that groups would be due twice, each entry is looked at once, in order, and the sweep catches up', () => {
   let slow = true
   const rig = setup(200, () => {
     if (slow) rig.clock.stall(5)
@@ -272,7 +272,7 @@ test('one that comes when the last has gone between the timer and the look is no
   assert.deepEqual([told.beats, looks.map(({ id }) => id)], [1, [2]])
 })
 
-test('nothing ticks while nobody is there', () => {
+test('nothing ticks while there are no entries', () => {
   const { clock, rounds, entries, add } = setup(1_000)
   assert.equal(clock.timersMade, 0)
   add(2)

@@ -206,7 +206,7 @@ test('routes under a prefix and in child contexts share one count', async (t) =>
   assert.deepEqual(told.refused, [{ reason: 'total', path: '/v1/chat', ip: '127.0.0.1' }])
 })
 
-test('a drain in the middle: who waits in a hook is turned away with its 503, nobody is evicted any more', async (t) => {
+test('a drain in the middle: a handshake that waits in a hook is refused with 503, and no connection is evicted any more', async (t) => {
   const gate = deferred<void>()
   const { app, told } = await serve(t, { limits: { total: { max: 1, policy: 'evict-oldest' } } }, {
     configure: (app) => { app.get('/slow', { websocket: true, onRequest: () => gate.promise }, () => {}) }

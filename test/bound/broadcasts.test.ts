@@ -17,7 +17,7 @@ const WIDTH = 100
 /** Messages of a raw client, as text. */
 const texts = ({ frames }: RawClient) => frames.filter(({ opcode }) => opcode === Opcode.Text).map(({ payload }) => payload.toString())
 
-test('policy drop: frames of a broadcast are skipped for a slow reader and counted, others get all of them, and nobody is closed', async (t) => {
+test('policy drop: frames of a broadcast are skipped for a slow reader and counted, others get all of them, and no connection is closed', async (t) => {
   const app = await serve(t, { maxBufferedBytes: 256 * KIB, policy: 'drop', maxStallTime: false })
   const client = await connect(t, app, '/')
   const { raw, connection } = await deaf(t, app)
@@ -58,7 +58,7 @@ test('policy close: a broadcast over the cap closes the slow reader only', async
   assert.deepEqual(await app.sockets.broadcast('left', 'all'), { sent: 1, queued: 0, dropped: 0 })
 })
 
-test('a broadcast goes to whoever matches: text as text, bytes as binary, to nobody who opens later, closing ones dropped', async (t) => {
+test('a broadcast goes to the connections that match: text as text, bytes as binary, not to later ones, closing ones dropped', async (t) => {
   const app = await serve(t, {})
   const clients = [await connect(t, app, '/'), await connect(t, app, '/'), await connect(t, app, '/other')]
   const [a, b, c] = clients as [typeof clients[0], typeof clients[0], typeof clients[0]]
@@ -80,7 +80,7 @@ test('a broadcast goes to whoever matches: text as text, bytes as binary, to nob
   assert.throws(() => app.sockets.broadcast('x', { where: () => { throw new Error('mine') } }), /mine/)
 })
 
-test('a filter of the application that closes connections while a broadcast goes on harms nobody', async (t) => {
+test('a filter of the application that closes connections during a broadcast breaks nothing', async (t) => {
   const app = await serve(t, {})
   const clients = await Promise.all(Array.from({ length: 5 }, () => connect(t, app, '/')))
   const { sent, dropped } = await app.sockets.broadcast('x', { where: (connection) => { void connection.close(); return true } })
@@ -146,7 +146,7 @@ test(`${CROWD} clients get overlapping broadcasts and what is sent to each alone
   for (const [i, { unread }] of compressing.entries()) assert.deepEqual(unread, expected[CROWD + i])
 })
 
-test('while a large broadcast goes on the event loop has its turns, and whoever is closed or closes itself meanwhile gets it before', async (t) => {
+test('during a large broadcast the event loop has its turns, and a connection that is closed meanwhile gets the message first', async (t) => {
   const app = await serve(t, false)
   const clients: RawClient[] = []
   while (clients.length < 1_000) clients.push(...await Promise.all(Array.from({ length: WIDTH }, () => rawConnect(t, app, '/other'))))
@@ -183,7 +183,7 @@ test('broadcasts wait for the end of a fragmented message, and the peer reads al
   assert.deepEqual(await app.sockets.broadcast('third', 'all'), { sent: 1, queued: 0, dropped: 0 })
 })
 
-test('a socket whose `send` was replaced in the handler is sent to by that; one that throws harms nobody else', async (t) => {
+test('a socket whose `send` was replaced in the handler is sent to by that; one that throws harms no other connection', async (t) => {
   const calls: string[] = []
   const app = await start(t, { heartbeat: false }, (app) => {
     app.get('/', { websocket: true }, () => {})

@@ -16,7 +16,7 @@ import { deaf, fill, pending, serve as serveSlow, stalled } from './slow-rig.ts'
 
 const leftovers = (app: { sockets: unknown }) => (app.sockets as { leftovers: number }).leftovers
 
-test('a listener that closes all of an owner when one of them is evicted, the newcomer too, leaves nothing watched', async (t) => {
+test('a listener that closes all of an owner when one of them is evicted, the new one too, leaves nothing watched', async (t) => {
   const { app } = await serve(t, { limits: { perOwner: { max: 1, policy: 'evict-oldest' } }, idleTimeout: 600_000, maxLifetime: 600_000 })
   app.sockets.on('closing', ({ owner }) => { app.sockets.disconnect({ owner }) })
   const first = await as(t, app, 'ann')
@@ -28,7 +28,7 @@ test('a listener that closes all of an owner when one of them is evicted, the ne
   assert.equal(leftovers(app), 0)
 })
 
-test('over a unix socket nobody has an address: perAddress limits nobody, total does', { skip: process.platform === 'win32' && 'no unix sockets' }, async (t) => {
+test('connections over a unix socket have no address: perAddress does not limit them, total does', { skip: process.platform === 'win32' && 'no unix sockets' }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'bound-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'socket')
@@ -45,7 +45,7 @@ test('over a unix socket nobody has an address: perAddress limits nobody, total 
   assert.equal(app.sockets.size, 2)
 })
 
-test('injectWS counts as anybody, and is refused as anybody', async (t) => {
+test('connections of injectWS are counted and refused as all others', async (t) => {
   const { app } = await serve(t, { limits: { total: { max: 1 } } })
   const client = await app.injectWS('/')
   await assert.rejects(app.injectWS('/'), /503/)
@@ -114,7 +114,7 @@ test('an evicted client that comes back at once finds a place that is not its su
   assert.equal(third.socket.readyState, third.socket.OPEN)
 })
 
-test('without isolation a client that is turned away by close and breaks the protocol ends nobody but itself', async (t) => {
+test('without isolation a client that is turned away by close and breaks the protocol ends only its own connection', async (t) => {
   const { app } = await serve(t, { isolation: false, refusal: 'close', limits: { total: { max: 1 } } })
   await connect(t, app, '/')
   const raw = await rawConnect(t, app, '/')
@@ -141,7 +141,7 @@ test('injectWS under limits works behind a trusted proxy, too', async (t) => {
   await settle(app, 0)
 })
 
-test('a handshake that a hook lets in while another waits for that hook takes nobody\'s place for ever', async (t) => {
+test('a handshake that a hook lets in while another waits for that hook keeps no place for ever', async (t) => {
   const app = await start(t, { limits: { handshakes: { max: 2 } } }, (app) => {
     app.get('/inner', { websocket: true }, () => {})
     app.get('/', {

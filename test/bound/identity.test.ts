@@ -105,7 +105,7 @@ test('in the first message: the limit of an owner counts from then on', async (t
   assert.equal((await third.closed).code, 1011, 'an exception of the application is its own')
 })
 
-test('the limit of an owner is the user of the token, whoever asks', async (t) => {
+test('the owner that a limit counts is the user of the token, not what the client claims', async (t) => {
   const { app, told, sign } = await serve(t, { limits: { perOwner: { max: 1 } } })
   await connect(t, app, '/me', header(sign('ann')))
   assert.equal((await turnedAway(connect(t, app, '/me', header(sign('ann'))))).status, 429)

@@ -52,7 +52,7 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
     assert.deepEqual(told.closed.map(({ record: { cause, code, clean } }) => ({ cause, code, clean })), [{ cause: 'refused', code: 1013, clean: true }])
   })
 
-  test(`${name}, evict-oldest: the oldest is told 4001, the newcomer stays`, async (t) => {
+  test(`${name}, evict-oldest: the oldest is told 4001, the new connection stays`, async (t) => {
     const { app, told } = await serve(t, limited(name, 'evict-oldest'))
     const [first, second] = [await as(t, app, 'ann'), await as(t, app, 'ann')]
     first.send('busy')
@@ -70,7 +70,7 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
     assert.deepEqual(told.refused, [])
   })
 
-  test(`${name}, evict-idlest: whoever has been silent longest has to go`, async (t) => {
+  test(`${name}, evict-idlest: the connection that has been silent longest is evicted`, async (t) => {
     const { app } = await serve(t, limited(name, 'evict-idlest'))
     const [first, second] = [await as(t, app, 'ann'), await as(t, app, 'ann')]
     const [talker] = app.sockets.list()
@@ -82,7 +82,7 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
   })
 }
 
-test('owners and addresses are counted apart; who has no owner is in nobody\'s count', async (t) => {
+test('owners and addresses are counted apart; connections without an owner are in no owner\'s count', async (t) => {
   const { app } = await serve(t, { limits: { perOwner: { max: 1 }, perAddress: { max: 3 } } }, {
     fastify: { trustProxy: '127.0.0.1' }
   })
@@ -127,7 +127,7 @@ test('Retry-After is drain.reconnect.minDelay in seconds, rounded up', async (t)
   assert.equal((await turnedAway(as(t, app, 'ann'))).headers['retry-after'], '5')
 })
 
-test('one newcomer over the limit of its owner and over that for all makes one go, not two', async (t) => {
+test('a connection over the limit of its owner and over that for all evicts one, not two', async (t) => {
   const { app, told } = await serve(t, { limits: { total: { max: 2, policy: 'evict-oldest' }, perOwner: { max: 1, policy: 'evict-oldest' } } })
   const other = await as(t, app, 'bob')
   const first = await as(t, app, 'ann')

@@ -59,7 +59,7 @@ test('close: what is within the burst is delivered, the first above it closes wi
   assert.deepEqual(logged(app, /sends too much/).map(({ level, route }) => ({ level, route })), [{ level: 40, route: '/' }])
 })
 
-test('close: whoever keeps to max per window is never closed, and a burst may be smaller or larger than max', async (t) => {
+test('close: a client that keeps to max per window is never closed, and a burst may be smaller or larger than max', async (t) => {
   const { app, clock, seen } = await serve(t, { messageRate: { max: 10, timeWindow: 1_000, burst: 2 } })
   const client = await connect(t, app, '/')
   for (let i = 0; i < 40; i++) {
@@ -134,7 +134,7 @@ test('pause: TCP holds the client back', async (t) => {
   assert.ok(seen.length < 10, `${seen.length}`)
 })
 
-test('pause: the heartbeat kills no one whose pongs it has itself kept from being read', async (t) => {
+test('pause: the heartbeat kills no peer whose pongs the pause has kept from being read', async (t) => {
   const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 }, messageRate: { max: 1, timeWindow: 30_000, policy: 'pause' } })
   const client = await connect(t, app, '/')
   for (const text of numbers(3)) client.send(text)

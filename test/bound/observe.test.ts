@@ -156,7 +156,7 @@ for (const { policy, options, expected, count = 1, provoke } of cases) {
       assert.deepEqual([told.refused, told.closed], [[], []])
       assert.ok(app.sockets.size > 0)
       assert.ok(app.sockets.list().every(({ state }) => state === 'open'))
-      // Nobody is gone, so some go on being observed: what counts is one line a minute.
+      // No connection has gone, so some go on being observed: what counts is one line a minute.
       await clock.tick(61_000)
       const [line] = logged(app, /only observe/)
       assert.equal(line?.level, 30)

@@ -41,7 +41,7 @@ test('by default a foreign origin is let in and told once, the own one and clien
   assert.deepEqual(app.sockets.stats().observed, {})
 })
 
-test('whoever makes origins up fills no log: a hundred lines at most', async (t) => {
+test('invented origins do not fill the log: a hundred lines at most', async (t) => {
   const { app } = await serve(t)
   for (let i = 0; i < 150; i++) await statusFor(t, app, `https://${i}.example`)
   assert.equal(foreignLines(app).length, 100)
@@ -70,7 +70,7 @@ test("'same-origin': host and port must be the same, the scheme may differ, a de
   for (const [origin, headers] of refused) assert.equal(await statusFor(t, app, origin, headers), 403, origin)
 })
 
-test("'same-origin' behind a proxy that is trusted goes by X-Forwarded-Host, and by nobody else's", async (t) => {
+test("'same-origin' behind a proxy that is trusted goes by X-Forwarded-Host, and by no other proxy's", async (t) => {
   const asked: Array<[string, Record<string, string>]> = [
     ['https://app.example', { Host: 'backend:3000', 'X-Forwarded-Host': 'app.example', 'X-Forwarded-Proto': 'https' }],
     ['https://evil.example', { Host: 'app.example', 'X-Forwarded-Host': 'evil.example' }]
@@ -109,7 +109,7 @@ test('a function is asked with the origin and the request; only true lets in', a
   assert.deepEqual(asked, ['https://app.example /?secret', 'https://evil.example /?secret'])
 })
 
-test('a function that throws, or answers anything but true, lets nobody in, and harms nobody', async (t) => {
+test('a function that throws, or answers anything but true, refuses the handshake and breaks nothing', async (t) => {
   const { got, app } = await statuses(t, () => { throw new Error('no database') }, [['https://app.example'], [undefined]])
   assert.deepEqual(got, [403, 101])
   assert.match(JSON.stringify(logged(app, /allowedOrigins failed/)[0]), /no database/)
@@ -117,11 +117,11 @@ test('a function that throws, or answers anything but true, lets nobody in, and 
     const { got } = await statuses(t, (() => typeof answer === 'function' ? answer() : answer) as never, [['https://app.example']])
     assert.deepEqual(got, [403], String(answer))
   }
-  // A rejection that nobody takes would have ended the process by now.
+  // A rejection that is not handled would have ended the process by now.
   await new Promise((resolve) => { setTimeout(resolve, 20) })
 })
 
-test('false: everyone, without a word', async (t) => {
+test('false: every origin is let in, without a warning', async (t) => {
   const { app, got } = await statuses(t, false, [['https://evil.example'], ['null'], [undefined]])
   assert.deepEqual(got, [101, 101, 101])
   assert.equal(foreignLines(app).length + logged(app, /allowedOrigins/).length, 0)

@@ -1,5 +1,5 @@
 /**
- * Memory pressure as the real @fastify/under-pressure tells it: nobody new, the idlest go a few at a time, and it takes a
+ * Memory pressure as the real @fastify/under-pressure tells it: no new connections, the idlest go a few at a time, and it takes a
  * while without until it is over.
  */
 import assert from 'node:assert/strict'
@@ -43,7 +43,7 @@ async function serve (t: TestContext, options: LifecycleOptions = {}): Promise<S
 const begun = (app: TestApp) => logged(app, /^under pressure/)
 const over = (app: TestApp) => logged(app, /^pressure is over/)
 
-test('under pressure newcomers get 503 with Retry-After, without a hook or a handler; both ends are logged once', async (t) => {
+test('under pressure handshakes get 503 with Retry-After, without a hook or a handler; both ends are logged once', async (t) => {
   const { app, clock, told, press } = await serve(t)
   await connect(t, app, '/')
   await press(true)
@@ -103,7 +103,7 @@ test('it flickers, the door does not: a moment without pressure opens nothing', 
   assert.deepEqual([begun(app).length, over(app).length], [1, 1])
 })
 
-test('pressure is noticed without a newcomer, while somebody is there', async (t) => {
+test('pressure is noticed without a new connection, while one is open', async (t) => {
   const { app, clock, press } = await serve(t)
   await connect(t, app, '/')
   await press(true)
@@ -118,7 +118,7 @@ test('refusal: close tells browsers', async (t) => {
   assert.deepEqual(await client.closed, { code: 1013, reason: 'no room; retry=1000' })
 })
 
-test('mode observe: pressure is told, nobody is refused or evicted', async (t) => {
+test('mode observe: pressure is told, no connection is refused or evicted', async (t) => {
   const { app, clock, told, press } = await serve(t, { mode: { pressure: 'observe' } })
   await connect(t, app, '/')
   await press(true)

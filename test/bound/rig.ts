@@ -39,7 +39,7 @@ export async function serve (t: TestContext, options: LifecycleOptions = {}, mor
   return { app, told }
 }
 
-/** Connects as somebody. */
+/** Connects as an owner. */
 export function as (t: TestContext, app: TestApp, user: string, options: ConnectOptions = {}, path = '/'): Promise<TestClient> {
   return connect(t, app, path, { ...options, headers: { ...options.headers, 'x-user': user } })
 }

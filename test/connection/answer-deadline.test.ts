@@ -91,7 +91,7 @@ test('bytes that are added are no progress', () => {
   assert.equal(socket.destroyed, true)
 })
 
-test('a cancelled one cuts nobody off and leaves nothing', () => {
+test('a cancelled one cuts no connection off and leaves nothing', () => {
   for (const pending of [0, 1000]) {
     const { clock, socket, answer, host } = setup(pending)
     clock.tick(700)

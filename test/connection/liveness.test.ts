@@ -67,7 +67,7 @@ test('a lifetime set later counts from the opening, not from when it was set', (
   assert.equal(connection.bornAt, born)
 })
 
-test('it counts as heard when it opens: the heartbeat asks nobody who has just come', () => {
+test('a connection counts as heard when it opens: the heartbeat does not ping it at once', () => {
   const { connection } = createFakeHost().connect()
   assert.deepEqual([connection.heard, connection.bytesSeen, connection.probe], [true, NEW, null])
 })
@@ -153,7 +153,7 @@ test('while draining times are still handed on', () => {
 })
 
 for (const state of ['closing', 'closed'] as const) {
-  test(`on a ${state} connection times are kept, checked, and nobody is told`, async () => {
+  test(`on a ${state} connection times are kept and checked, and no hook is told`, async () => {
     const host = createFakeHost()
     const pair = host.connect()
     const { connection } = pair
@@ -204,7 +204,7 @@ test('a round trip is never negative', () => {
   assert.equal(connection.rtt, 0)
 })
 
-test('a pong that nobody has asked for, or before the ping has left, is no round trip', () => {
+test('a pong that was not asked for, or before the ping has left, is no round trip', () => {
   const host = createFakeHost()
   const { connection } = host.connect()
   pongReceived(connection, host.clock.now())

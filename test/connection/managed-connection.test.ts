@@ -536,7 +536,7 @@ test('an event listener that throws does not keep a connection from closing', as
 
 // ——— cleanups
 
-test('cleanups run when the connection is closing, last in first out, whoever closes', async () => {
+test('cleanups run when the connection is closing, last in first out, on either side\'s close', async () => {
   for (const [, end] of ENDS) {
     const { connection, socket, clock } = setup()
     const order: number[] = []
@@ -690,7 +690,7 @@ test('close and terminate from within a cleanup change nothing, and awaiting the
   assert.equal(host.leftovers, 0)
 })
 
-test('a cleanup that awaits its own connection fails with the code and holds up nobody', async () => {
+test('a cleanup that awaits its own connection fails with the code and holds up no other cleanup', async () => {
   const { host, connection, socket } = setup()
   const errors: unknown[] = []
   host.events.on('error', (error) => { errors.push(error) })
@@ -699,7 +699,7 @@ test('a cleanup that awaits its own connection fails with the code and holds up 
   assert.deepEqual(errors.map((error) => (error as { code: string }).code), ['SOCKETS_ERR_CLEANUP_DEADLOCK'])
 })
 
-test('a refused promise that nobody awaits is no unhandled rejection', async () => {
+test('a refused promise that is not awaited is no unhandled rejection', async () => {
   const { host, connection, socket } = setup()
   connection.defer(() => { void connection.closed })
   await host.leave({ connection, socket })
@@ -860,7 +860,7 @@ test('tracked work that rejects with what no logger can read is logged without i
   assert.deepEqual([connection.working, host.logs.map(({ message }) => message)], [false, ['tracked work failed']])
 })
 
-test('a childLogger that throws harms nobody', async () => {
+test('a childLogger that throws breaks nothing', async () => {
   const { host, connection, socket } = setup()
   host.childLogger = () => { throw new Error('no logger') }
   connection.defer(() => { throw new Error('x') })

@@ -57,7 +57,7 @@ test('tracked work that rejects is logged, is no fault, and stays the caller\'s'
   assert.deepEqual(host.logs.map(({ level, fields }) => [level, fields['err']]), [['warn', error]])
 })
 
-test('tracked work that rejects and is awaited by nobody is no unhandled rejection', async () => {
+test('tracked work that rejects and is not awaited is no unhandled rejection', async () => {
   const { connection, clock } = setup()
   void connection.track(Promise.reject(new Error('of the work')))
   await clock.flush()
@@ -401,7 +401,7 @@ test('a raw socket that is gone is not resumed', async () => {
   assert.equal(socket.calls.length, before)
 })
 
-test('what a mute connection receives is dropped, counted, and shown to nobody', async () => {
+test('what a mute connection receives is dropped, counted, and not delivered', async () => {
   const { connection, socket, clock } = setup()
   const messages = connection.messages()
   connection.incoming.mute()

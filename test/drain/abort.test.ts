@@ -41,7 +41,7 @@ test('a drain that was not cut short says so', async () => {
   assert.equal((await rig.run()).aborted, false)
 })
 
-test('an abort while settling cuts everybody off', async () => {
+test('an abort while settling cuts every connection off', async () => {
   const rig = createRig({ settleDelay: 2_000 })
   const pairs = rig.crowd(3, { peer: 'silent' })
   void rig.start('SIGTERM')
@@ -54,7 +54,7 @@ test('an abort while settling cuts everybody off', async () => {
   assert.equal(rig.host.leftovers, 0)
 })
 
-test('an abort while settling with nobody connected reports once', async () => {
+test('an abort while settling without connections reports once', async () => {
   const rig = createRig({ settleDelay: 2_000 })
   void rig.start('SIGTERM')
   await rig.clock.run(500)
@@ -63,7 +63,7 @@ test('an abort while settling with nobody connected reports once', async () => {
   assert.equal(rig.host.leftovers, 0)
 })
 
-test('an abort in the middle of notify cuts everybody off', async () => {
+test('an abort in the middle of notify cuts every connection off', async () => {
   const rig = createRig({ onDrain: () => { rig.clock.stall(1) } })
   rig.crowd(500, { peer: 'silent' })
   void rig.start()

@@ -5,7 +5,7 @@ import { createRig, work } from '../helpers/drain-rig.ts'
 
 // ——— one drain for all callers
 
-test('everyone who starts the drain gets the same promise', async () => {
+test('all callers that start the drain get the same promise', async () => {
   const rig = createRig()
   rig.connect()
   const first = rig.start('SIGTERM')
@@ -36,7 +36,7 @@ test('the report that is published is the one that is returned', async () => {
 })
 
 for (const trigger of ['close', 'drain', 'SIGTERM'] as DrainTrigger[]) {
-  test(`a drain of nobody is over before start("${trigger}") returns, without a timer`, async () => {
+  test(`a drain without connections is over before start("${trigger}") returns, without a timer`, async () => {
     const rig = createRig()
     const promise = rig.start(trigger)
     assert.equal(rig.drain.phase, 'done')
@@ -52,7 +52,7 @@ for (const trigger of ['close', 'drain', 'SIGTERM'] as DrainTrigger[]) {
   })
 }
 
-test('a drain of somebody who has just left is one of nobody', async () => {
+test('a connection that has just closed is not drained', async () => {
   const rig = createRig()
   await rig.host.leave(rig.connect())
   const { timersMade } = rig.clock
@@ -160,7 +160,7 @@ for (const nth of [1, 2]) {
   })
 }
 
-test('a settling of nobody still waits: somebody may come', async () => {
+test('settling without connections still waits: a client may connect', async () => {
   const rig = createRig({ settleDelay: 1_500 })
   void rig.start('SIGTERM')
   await rig.clock.run(1_000)
@@ -174,7 +174,7 @@ test('a settling of nobody still waits: somebody may come', async () => {
 
 // ——— phases
 
-test('nobody new is admitted before anybody is told', () => {
+test('admission ends before the first connection is notified', () => {
   const rig = createRig()
   rig.connect()
   rig.host.events.on('draining', () => { assert.deepEqual(rig.doors, [['stop', 0]]) })
@@ -182,7 +182,7 @@ test('nobody new is admitted before anybody is told', () => {
   assert.equal(rig.host.hookFailures.length, 0)
 })
 
-test('everybody is told before anybody is closed', async () => {
+test('all connections are notified before the first is closed', async () => {
   const rig = createRig()
   const pairs = rig.crowd(500)
   const signals = pairs.map(({ connection }) => connection.drainSignal)
@@ -332,7 +332,7 @@ test('a peer that reads nothing is cut off without delay for the others', async 
   assert.equal(report.connections.terminated, 1)
 })
 
-test('whoever is left at the end of the answers is cut off, in slices', async () => {
+test('connections left at the end of the answers are cut off, in slices', async () => {
   // Peers that go on reading a little are waited for by their own deadline, but not longer than the drain has.
   const rig = createRig({ timeout: 1_000 })
   const pairs = rig.crowd(30, { peer: 'stuck' })

@@ -123,7 +123,7 @@ test('an onDrain that blocks the event loop cannot make the drain longer than it
   // One call may still be under way at the end.
   assert.ok(report.duration <= rig.plan.timeout + 10, `${report.duration}`)
   assert.ok(pairs.every(({ connection }) => connection.state === 'closed'))
-  assert.ok(pairs.every(({ connection }) => connection.drainSignal.aborted), 'everybody is told, if not by onDrain')
+  assert.ok(pairs.every(({ connection }) => connection.drainSignal.aborted), 'drainSignal tells every connection, if onDrain does not')
   assert.equal(rig.frames.length, 1_000)
 })
 
@@ -201,7 +201,7 @@ test('with a spread, neither a preClose that ends late nor those that close alre
   const job = createJob()
   rig.drain.preClose(() => {
     for (const { connection } of leaving) void connection.close(4_000)
-    // It opens while everybody is told.
+    // It opens while the connections are notified.
     rig.admit()
     return job.promise
   })
@@ -228,7 +228,7 @@ test('a preClose that ends after grace does nothing more', async () => {
   assert.equal(rig.host.leftovers, 0)
 })
 
-test('a preClose that takes time is waited for also when nobody is connected', async () => {
+test('a preClose that takes time is waited for also without connections', async () => {
   const rig = createRig()
   const job = createJob()
   rig.drain.preClose(() => job.promise)
@@ -353,7 +353,7 @@ test('clients that are told late do not come late', async () => {
   }
 })
 
-test('nobody is told less than minDelay or more than maxDelay', async () => {
+test('no client is told less than minDelay or more than maxDelay', async () => {
   const rig = createRig({ spread: 3_000, reconnect: { rate: 50, minDelay: 500, maxDelay: 2_000 } })
   rig.crowd(1_000)
   const report = await rig.run()

@@ -33,7 +33,7 @@ test('what is told late is asked back that much sooner', () => {
   assert.deepEqual(targets(500, 2), targets(500))
 })
 
-test('nobody is asked back sooner than minDelay after its own frame', () => {
+test('no client is asked back sooner than minDelay after its own frame', () => {
   for (const elapsed of [0, 500, 2_000, 100_000]) {
     for (const index of [0, 10, 99]) assert.ok(reconnectDelay(OPTIONS, index, 100, elapsed) >= 1_000)
   }

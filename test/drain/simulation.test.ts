@@ -161,7 +161,7 @@ async function simulate (seed: number): Promise<void> {
   assert.equal(connections.total, connections.clean + connections.terminated + connections.unfinished)
   // One that opens in the very last turn gets its frame, and the drain is over before it can answer.
   const inTheLastTurn = [...admittedAt.values()].filter((at) => Math.abs(at - doneAt) < 1).length
-  assert.ok(connections.unfinished <= inTheLastTurn, 'everybody is closed')
+  assert.ok(connections.unfinished <= inTheLastTurn, 'every connection is closed')
   assert.equal(Object.values(connections.causes).reduce((sum, count) => sum + count, 0), connections.total - connections.unfinished)
   assert.ok(connections.leftByThemselves <= (connections.causes.client ?? 0))
   assert.ok(connections.leftByThemselves <= connections.clean)

@@ -98,7 +98,7 @@ test('where there is no time for close frames they are given up, and the drain e
   assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames`)
 })
 
-test('a process with time enough closes everyone in full, however little CPU it has', async () => {
+test('a process with time enough closes every connection in full, however little CPU it has', async () => {
   const { report } = await drain(crowded(2_000, 0.05, { timeout: 60_000 }))
   assert.equal(report.connections.clean, 2_000)
 })

@@ -103,7 +103,7 @@ test('work that goes from one piece to the next is waited for', async () => {
   void rig.start()
   for (let i = 0; i < 5; i++) {
     await rig.clock.run(100)
-    // The next begins before anybody has noticed that there was none.
+    // The next begins before the drain has noticed that there was none.
     job.done()
     await job.promise
     job = work(pair)
@@ -232,7 +232,7 @@ test('a handler that waits for the next message is not work', async () => {
   assert.equal(report.work.inFlight, 0)
 })
 
-test('a message that arrived before anybody knew of the drain is work', async () => {
+test('a message that arrived before the drain was announced is work', async () => {
   const rig = createRig()
   const { connection, socket } = rig.connect()
   socket.onMessage = () => { work({ connection, socket }).promise.catch(() => {}) }

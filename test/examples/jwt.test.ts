@@ -1,5 +1,5 @@
 /**
- * examples/jwt.ts as somebody would use it: each way to bring a token, its end, a new one, and logging out.
+ * examples/jwt.ts in use: each way to bring a token, its end, a new one, and logging out.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -38,7 +38,7 @@ async function run (t: TestContext, tokenLifetime: number): Promise<{ http: stri
 
 const refused = (handshake: Promise<unknown>, status: number) => assert.rejects(handshake, { status })
 
-test('header, cookie, subprotocol and first message each say who it is; nobody comes in without', async (t) => {
+test('header, cookie, subprotocol and first message each identify the user; a handshake without a token is refused', async (t) => {
   const { http, ws, login } = await run(t, 60)
   const { token, cookie } = await login('ann')
   const authorization = `Bearer ${token}`

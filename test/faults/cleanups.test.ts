@@ -150,7 +150,7 @@ test('cleanups that call close, terminate, disconnect and drain are not disturbe
   assertBounded(reportOf(app))
 })
 
-test('a cleanup that terminates its connection costs the client its answer and nobody else anything', async (t) => {
+test('a cleanup that terminates its connection costs the client its answer and other clients nothing', async (t) => {
   const app = await start(t, PATIENT, deferring((connection) => { void connection.terminate() }))
   const clients = await Promise.all([connect(t, app, '/'), connect(t, app, '/')])
   await app.close()
@@ -172,7 +172,7 @@ test('a cleanup that awaits its own closed or the drain is told so at once, by a
   const report = await app.sockets.drain()
   await client.closed
   assert.deepEqual(codes, Array(4).fill('SOCKETS_ERR_CLEANUP_DEADLOCK'))
-  assert.ok(report.duration < 2_500, 'nobody waited for a deadline')
+  assert.ok(report.duration < 2_500, 'the drain waited for no deadline')
   assert.equal(report.cleanups.finished, 4)
 })
 
@@ -345,7 +345,7 @@ test('an onDrain hook that sends megabytes to a peer that never reads is bounded
 const DISTURBANCES: Array<[what: string, disturb: (connection: Connection, app: TestApp) => unknown]> = [
   ['closes its connection', (connection) => connection.close(4000)],
   ['terminates its connection', (connection) => connection.terminate()],
-  ['disconnects everyone', (_connection, app) => app.sockets.disconnect('all')],
+  ['disconnects all', (_connection, app) => app.sockets.disconnect('all')],
   ['awaits the drain', (_connection, app) => app.sockets.drain()],
   ['awaits app.close()', (_connection, app) => app.close()],
   ['awaits the end of its connection', (connection) => connection.closed],

@@ -90,7 +90,7 @@ test('1,000 clients, of which some are silent, some busy and some leave, are all
   app.sockets.on('progress', ({ phase }) => { if (phase === 'notify') leaving.process.send('stop') })
   const closed = app.close()
   await until(() => app.sockets.stats().working === 0, 'the busy')
-  // Whoever is silent keeps others waiting for 10 ms. Less than closeTimeout, for the rest may take long on a busy machine.
+  // A silent peer keeps others waiting for 10 ms. Less than closeTimeout, for the rest may take long on a busy machine.
   await clock.tick(400)
   await until(() => app.sockets.size === silent.length, 'all who answer')
   await clock.tick(15_000)

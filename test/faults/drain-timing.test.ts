@@ -64,7 +64,7 @@ test('a drain leaves the listener open, and HTTP is served with Connection: clos
   await assertClean(app)
 })
 
-test('a drain of nobody needs no timer, and ends at once', async (t) => {
+test('a drain without connections needs no timer, and ends at once', async (t) => {
   const app = await start(t, QUICK, echo)
   const draining = app.sockets.drain()
   assert.deepEqual(timersOfOurs(), [])
@@ -75,7 +75,7 @@ test('a drain of nobody needs no timer, and ends at once', async (t) => {
   assert.equal(reportOf(app), report)
 })
 
-test('a drain during start-up, from a plugin, from onReady and from onListen, ends and refuses whoever comes later', async (t) => {
+test('a drain during start-up, from a plugin, from onReady and from onListen, ends and refuses later handshakes', async (t) => {
   for (const when of ['plugin', 'onReady', 'onListen'] as const) {
     let report: DrainReport | undefined
     const app = await start(t, QUICK, async (app) => {
@@ -90,7 +90,7 @@ test('a drain during start-up, from a plugin, from onReady and from onListen, en
   }
 })
 
-test('a drain before listen is a drain of nobody, and the app still listens and closes', async (t) => {
+test('a drain before listen finds no connections, and the app still listens and closes', async (t) => {
   const app = await start(t, QUICK, echo, { listen: false })
   const report = await app.sockets.drain()
   assert.equal(report.connections.total, 0)
@@ -118,7 +118,7 @@ test('app.close() before ready closes, whatever is still loading', async (t) => 
   await assertClean(app)
 })
 
-test('a drain while other plugins are still loading is a drain of nobody', async (t) => {
+test('a drain while other plugins are still loading finds no connections', async (t) => {
   const app = create(t)
   void app.register(plugin, QUICK)
   let report: DrainReport | undefined
@@ -135,7 +135,7 @@ test('app.close() during listen ends', async (t) => {
   const listening = app.listen({ port: 0, host: '127.0.0.1' }).catch(() => {})
   await within(5_000, app.close(), 'close did not end')
   await listening
-  // Fastify has closed before it listened, and listens now, with or without the plugin: nobody is let in.
+  // Fastify has closed before it listened, and listens now, with or without the plugin: handshakes are refused.
   if (app.server.listening) {
     await assert.rejects(connect(t, app, '/'), { status: 503 })
     await new Promise((resolve) => { app.server.close(resolve) })
@@ -152,7 +152,7 @@ test('app.close() from onReady and from onListen closes', async (t) => {
     }, { listen: false })
     await app.listen({ port: 0, host: '127.0.0.1' }).catch(() => {})
     await within(5_000, closing!, `close from ${when} did not end`)
-    // From onReady Fastify has closed before it listened, and listens now, with or without the plugin: nobody is let in.
+    // From onReady Fastify has closed before it listened, and listens now, with or without the plugin: handshakes are refused.
     assert.equal(app.server.listening, when === 'onReady')
     if (app.server.listening) {
       await assert.rejects(connect(t, app, '/'), { status: 503 })

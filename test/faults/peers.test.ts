@@ -33,7 +33,7 @@ async function lastRecord (app: TestApp, count = 1) {
   return app.sockets.history.at(-1)!
 }
 
-test('a silent peer is cut off after closeTimeout, and holds up nobody beside it', async (t) => {
+test('a silent peer is cut off after closeTimeout, and holds up no other', async (t) => {
   const app = await start(t, QUICK, echo)
   const silent = await rawConnect(t, app, '/')
   const polite = await connect(t, app, '/')
@@ -336,7 +336,7 @@ const BREACHES: Array<[what: string, bytes: () => Buffer, code: number]> = [
 ]
 
 for (const [what, bytes, code] of BREACHES) {
-  test(`a peer that sends ${what} is closed with ${code}, and nobody else notices`, async (t) => {
+  test(`a peer that sends ${what} is closed with ${code}, and no other connection notices`, async (t) => {
     const app = await start(t, { ...QUICK, options: { maxPayload: 1_000 } }, echo)
     const peer = await rawConnect(t, app, '/')
     const other = await connect(t, app, '/')

@@ -65,7 +65,7 @@ test('app.close() carries out a drain longer than pluginTimeout, and every other
   assert.deepEqual(report.work, { inFlight: 1, finished: 1, abandoned: 0 })
   assert.deepEqual(onClose(order).slice(0, 2), ['cleanup', 'drained'])
   assert.deepEqual(onClose(order).slice(2).sort(), ['after us', 'after us, in a child', 'before us', 'before us, in a child'])
-  // Nobody's preClose was skipped.
+  // No plugin's preClose was skipped.
   assert.equal(order.filter((entry) => entry.endsWith('preClose')).length, 4)
 })
 

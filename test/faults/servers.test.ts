@@ -1,5 +1,5 @@
 /**
- * Servers of every make (TLS, HTTP/2, a factory's, on localhost, on a unix socket, of somebody else) and HTTP beside the
+ * Servers of every kind (TLS, HTTP/2, a factory's, on localhost, on a unix socket, run by other code) and HTTP beside the
  * sockets: the drain is the same on all, and the app closes.
  */
 import assert from 'node:assert/strict'
@@ -209,7 +209,7 @@ test('an HTTP/2 server says plainly what it cannot do, serves clients that fall 
   assert.equal(reportOf(app).connections.total, 2)
 })
 
-test('an HTTP/2 server with nobody, and one with an idle session, close', async (t) => {
+test('an HTTP/2 server without sessions, and one with an idle session, close', async (t) => {
   const empty = await start(t, QUICK, echo, { fastify: { http2: true, https: makeCertificate() } })
   await closeWithin(empty)
 
@@ -259,7 +259,7 @@ test('a server of a serverFactory is drained as any other', async (t) => {
   assert.equal(reportOf(app).connections.total, 2)
 })
 
-test('a serverFactory\'s server that somebody else listens on and closes is drained before the last onClose', async (t) => {
+test('a serverFactory\'s server that other code makes listen and closes is drained before the last onClose', async (t) => {
   const order: string[] = []
   const server = http.createServer()
   const app = await start(t, QUICK, (app) => {
@@ -375,7 +375,7 @@ test('injectWS clients are tracked, served, told the code and gone at once', asy
     assertBounded(report)
     assert.equal(report.connections.total, 1)
     assert.equal(report.connections.unfinished, 0)
-    assert.ok(report.duration < 4_000, 'nobody waits for a stream that cannot answer')
+    assert.ok(report.duration < 4_000, 'the drain waits for no stream that cannot answer')
     client.terminate()
     const [code] = await within(PATIENCE, closed, 'the injected client saw no end') as [number]
     assert.ok([1012, 1006].includes(code))
@@ -509,7 +509,7 @@ test('half a request, and half a handshake, do not hold up the close for ever', 
   assert.equal((await client.closed).code, 1012)
 })
 
-test('forceCloseConnections takes nobody\'s close code', async (t) => {
+test('forceCloseConnections takes no client\'s close code', async (t) => {
   for (const forceCloseConnections of [true, false, 'idle'] as const) {
     const app = await start(t, QUICK, echo, { fastify: { forceCloseConnections } })
     const client = await exchange(t, app)

@@ -55,7 +55,7 @@ test('a job sent at the moment of the close is read, done and answered', async (
   })
   const client = await rawConnect(t, app, '/')
   client.send(Opcode.Text, 'job')
-  // What is in the kernel's buffer when the drain starts was sent by somebody who did not know of it.
+  // What is in the kernel's buffer when the drain starts was sent by a client that did not know of the drain.
   const closing = app.close()
   assert.equal((await client.frame()).payload.toString(), 'done')
   assert.equal((await client.closeFrame()).code, 1012)
@@ -230,7 +230,7 @@ test('a compressed job sent at the moment of the close is inflated, done and ans
   assert.equal((await client.closed).code, 1012)
 })
 
-test('what a handler does after its connection has closed harms nobody', async (t) => {
+test('what a handler does after its connection has closed breaks nothing', async (t) => {
   const errors: unknown[] = []
   const app = await start(t, PATIENT, (app) => {
     app.sockets.on('error', (error) => { errors.push(error) })
@@ -271,7 +271,7 @@ const HOSTILE: Array<[what: string, thrown: () => unknown]> = [
 ]
 
 for (const [what, thrown] of HOSTILE) {
-  test(`a listener that throws ${what} ends its own connection with 1011, and nobody else notices`, async (t) => {
+  test(`a listener that throws ${what} ends its own connection with 1011, and no other notices`, async (t) => {
     const errors: unknown[] = []
     const app = await start(t, QUICK, (app) => {
       app.sockets.on('error', (error) => { errors.push(error) })

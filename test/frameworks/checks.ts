@@ -268,7 +268,7 @@ async function watched (t: TestContext, framework: Framework, period?: number): 
   await until(() => performance.now() - from > (period === undefined ? WATCH : 2.5 * period), 'some intervals')
   if (period !== undefined) assert.ok(others > 0 || messages() > before, 'its own keep-alive has not asked once')
   for (const { state, rtt } of connections) assert.ok(state === 'open' && rtt! >= 0, `${state} ${rtt}`)
-  assert.equal(app.sockets.stats().opened, 3, 'nobody had to come back')
+  assert.equal(app.sockets.stats().opened, 3, 'no client had to reconnect')
   assert.deepEqual(app.sockets.stats().closed, { heartbeat: 1 })
   assert.equal(logged(app, /a peer was dead/).length, 1)
   for (const client of clients) await client.works()
@@ -280,7 +280,7 @@ const CHECKS: ReadonlyArray<[title: string, check: (t: TestContext, framework: F
   ['its sockets are tracked, with their route, and leave with their client', tracked],
   ['a listener of the application that throws ends its own connection and no other', isolated],
   ['closing drains with our code and reason, and other plugins close after the last cleanup', drained],
-  ['while work is in flight a drain goes on serving, and refuses newcomers with 503', refused],
+  ['while work is in flight a drain goes on serving, and refuses handshakes with 503', refused],
   ['its own client works after a restart as before', restarted],
   ['clients that do nothing live on under our heartbeat, and one that is dead is found', watched]
 ]

@@ -159,9 +159,9 @@ test('graphql-ws: it finds a real ws server: subprotocols and clients', async (t
   }
   assert.equal(typeof app.websocketServer.options.handleProtocols, 'function')
   // Its own close codes stay as they are.
-  const stranger = await connect(t, app, '/graphql', { protocols: ['other', 'graphql-transport-ws-legacy'] }).catch((error: Error) => error)
-  assert.match(String(stranger), /Server sent no subprotocol/)
-  await until(() => app.sockets.history.length === 1, 'the stranger to leave')
+  const other = await connect(t, app, '/graphql', { protocols: ['other', 'graphql-transport-ws-legacy'] }).catch((error: Error) => error)
+  assert.match(String(other), /Server sent no subprotocol/)
+  await until(() => app.sockets.history.length === 1, 'the other client to leave')
   assert.equal(app.sockets.history[0]!.code, 4406)
   assert.equal(app.sockets.history[0]!.cause, 'application')
 })

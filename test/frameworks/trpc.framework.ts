@@ -98,7 +98,7 @@ const framework: Framework = {
   comesBack: true
 }
 
-/** Its own period; longer than ours, or nobody would ever be silent for ours to ask. */
+/** Its own period; longer than ours, or no client would ever be silent long enough for ours to ping. */
 const PERIOD = 500
 
 checkFramework('tRPC', framework)
@@ -120,7 +120,7 @@ test('tRPC: a drain waits for procedures that a middleware tracks, and the answe
   await stop()
 })
 
-test('tRPC: a drain does not know of procedures that nobody tracks', async (t) => {
+test('tRPC: a drain does not know of procedures that are not tracked', async (t) => {
   Object.assign(slow, { started: deferred<void>(), release: deferred<void>() })
   const { app, url, close } = await serve(t, framework)
   const { trpc, stop } = await connect(t, url)

@@ -45,7 +45,7 @@ for (const [given, timeout] of [[undefined, 10_000], [250, 250], [1_000, 1_000]]
     // The log's window of ten seconds is all that is left.
     await clock.tick(10_000)
     assert.deepEqual([app.sockets.stats().refused, app.sockets.stats().opened, clock.pendingTimers], [1, 0, 0])
-    // It wakes up at last; there is nobody to answer.
+    // The hook ends at last; the client has gone.
     hook.open()
     await turn()
     assert.deepEqual([app.sockets.size, refusals.length], [0, 1])

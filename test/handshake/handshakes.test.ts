@@ -109,7 +109,7 @@ for (const how of ['drain', 'close'] as const) {
     await assertRefused(raw)
     await over
     assert.equal(app.sockets.stats().refused, 1)
-    // It wakes up at last; there is nobody to answer.
+    // The hook ends at last; the client has gone.
     hook.open()
     await turn()
     assert.equal(app.sockets.stats().refused, 1)
@@ -176,7 +176,7 @@ test('a client that goes away while its handshake is in a hook leaves nothing, a
   assert.equal(app.sockets.stats().opened, 0)
 })
 
-test('a client that resets while it is being turned away harms nobody', async (t) => {
+test('a client that resets while it is being refused breaks nothing', async (t) => {
   const app = await start(t, {}, plain)
   await app.sockets.drain()
   const raw = await rawTcp(t, app)

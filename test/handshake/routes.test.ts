@@ -120,7 +120,7 @@ test('holdMessages: a second listener is not the first', async (t) => {
   assert.deepEqual(seen, ['a x', 'b x'])
 })
 
-test('holdMessages: a drain ends a connection on which nobody has listened yet', async (t) => {
+test('holdMessages: a drain ends a connection without a message listener', async (t) => {
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true, config: { sockets: { holdMessages: true } } }, () => {})
   })
@@ -144,7 +144,7 @@ test('holdMessages: a handler that fails meanwhile is cut off', async (t) => {
 
 // ——— without it
 
-test('a frame that nobody listens for is warned about once a route', async (t) => {
+test('a frame without a listener is warned about once a route', async (t) => {
   const app = await start(t, {}, (app) => {
     app.get('/deaf/:id', { websocket: true }, () => {})
     app.get('/deaf2', { websocket: true }, () => {})

@@ -1,5 +1,5 @@
 /**
- * Peers that are slow, and sockets that cannot show a pong: nobody is killed while there is life. The recipe of the ws
+ * Peers that are slow, and sockets that cannot show a pong: no peer is killed while it lives. The recipe of the ws
  * README, which allows one interval for a pong and nothing else, kills them.
  */
 import assert from 'node:assert/strict'
@@ -9,7 +9,7 @@ import { compare, HEALTHY, serve } from './rig.ts'
 const MEBIBYTE = 1_048_576
 
 describe('slow peers', { concurrency: 2 }, () => {
-  test('pongs of 2,000 peers that all come more than two intervals late kill nobody; the recipe kills everyone', async (t) => {
+  test('pongs of 2,000 peers that all come more than two intervals late kill no peer; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, async (server, clients) => {
       await clients.do({ do: 'hold' })
       await server.intervals(2.2)

@@ -1,25 +1,25 @@
 /**
- * The event loop stood still: nobody healthy is killed for it, and the dead are found all the same. The recipe of the
- * ws README, under the same stalls, kills everyone: pongs wait unread while its timer is due again.
+ * The event loop stood still: no healthy peer is killed for it, and the dead are found all the same. The recipe of the
+ * ws README, under the same stalls, kills peers: pongs wait unread while its timer is due again.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { assertFoundInTime, compare, connectAll, HEALTHY, serve } from './rig.ts'
 
 describe('when the event loop stood still', { concurrency: 4 }, () => {
-  test('for 3 s, shorter than the allowance, nobody is killed; the recipe kills everyone', async (t) => {
+  test('for 3 s, shorter than the allowance, no peer is killed; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, (server) => server.do({ do: 'stall', time: 3_000, times: 1 }), { interval: 1_250, allowances: 1 })
     assert.equal(ours.killed, 0)
     assert.ok(recipe.killed > 0)
   })
 
-  test('for longer than the whole allowance, nobody is killed; the recipe kills everyone', async (t) => {
+  test('for longer than the whole allowance, no peer is killed; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, (server) => server.do({ do: 'stall', time: 3_000, times: 1 }), { interval: 400 })
     assert.equal(ours.killed, 0)
     assert.ok(recipe.killed > 0)
   })
 
-  test('in stall after stall, each longer than an interval, nobody is killed; the recipe kills everyone', async (t) => {
+  test('in stall after stall, each longer than an interval, no peer is killed; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, (server) => server.do({ do: 'stall', time: 700, times: 8 }), { interval: 500, maxMissed: 1 })
     assert.equal(ours.killed, 0)
     assert.ok(recipe.killed > 0)

@@ -1,6 +1,6 @@
 /**
  * Processes that were stopped and go on, and clocks that jump: a laptop that was closed, a container that was frozen, a
- * machine that was moved. Nobody healthy is killed for it.
+ * machine that was moved. No healthy peer is killed for it.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -9,13 +9,13 @@ import { compare, connectAll, HEALTHY, serve } from './rig.ts'
 const HOUR = 3_600_000
 
 describe('when processes were stopped', { concurrency: 4 }, () => {
-  test('after SIGSTOP and SIGCONT of the server nobody is killed; the recipe kills everyone', async (t) => {
+  test('after SIGSTOP and SIGCONT of the server no peer is killed; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, (server) => server.stopped(2_500))
     assert.equal(ours.killed, 0)
     assert.ok(recipe.killed > 0)
   })
 
-  test('after SIGSTOP of both ends, the peers back more than an interval later, nobody is killed; the recipe kills everyone', async (t) => {
+  test('after SIGSTOP of both ends, the peers back more than an interval later, no peer is killed; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, async (server, clients) => {
       await server.stopped(2_000, async () => { clients.freeze() })
       await server.intervals(1.2)
@@ -25,7 +25,7 @@ describe('when processes were stopped', { concurrency: 4 }, () => {
     assert.ok(recipe.killed > 0)
   })
 
-  test('after jumps of the wall clock nobody is killed', async (t) => {
+  test('after jumps of the wall clock no peer is killed', async (t) => {
     const server = await serve(t, { watch: 'plugin', interval: 800, maxMissed: 2 })
     await connectAll(t, server, 100)
     for (const by of [HOUR, -24 * HOUR, 48 * HOUR]) await server.do({ do: 'jump', by })

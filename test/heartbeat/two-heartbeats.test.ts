@@ -1,6 +1,6 @@
 /**
- * The user's own heartbeat, as in the README of ws, beside ours on the same sockets: both see their pongs, nobody is
- * harmed, and the dead are found by whoever comes first.
+ * The user's own heartbeat, as in the README of ws, beside ours on the same sockets: both see their pongs, no peer is
+ * harmed, and the dead are found by the faster one.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -8,7 +8,7 @@ import { connectAll, HEALTHY, serve } from './rig.ts'
 
 describe('two heartbeats on one connection', { concurrency: 3 }, () => {
   for (const [how, interval, recipeInterval] of [['as often', 1_000, 1_000], ['less often', 600, 1_500], ['more often', 2_000, 900]] as const) {
-    test(`the user's own, which asks ${how}, harms nobody, and both see pongs`, async (t) => {
+    test(`the user's own, which pings ${how}, harms no peer, and both see pongs`, async (t) => {
       const server = await serve(t, { watch: 'both', interval, maxMissed: 2, recipeInterval })
       const started = performance.now()
       const clients = await connectAll(t, server, 50)
@@ -21,7 +21,7 @@ describe('two heartbeats on one connection', { concurrency: 3 }, () => {
       assert.equal((await clients.report()).open, 50)
       assert.ok(pongs > 50)
       const [least, greatest] = rtt
-      // Whoever is heard of often enough is never asked by ours. Otherwise: no more time than there was.
+      // A peer that is heard often enough is never pinged by ours. Otherwise: no more time than there was.
       if (how !== 'more often') assert.ok(least >= 0 && greatest < performance.now() - started, `rtt ${rtt.join('…')} ms`)
       await server.end()
     })

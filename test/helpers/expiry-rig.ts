@@ -9,7 +9,7 @@ import { createFakeHost } from './fake-host.ts'
 import type { FakeHost, Pair } from './fake-host.ts'
 import type { FakeClock } from './fake-clock.ts'
 
-/** Longest time until somebody counts as living for ever. */
+/** Longest time until a connection counts as living for ever. */
 const FOREVER = 6_000_000
 
 export interface EndsRig {

@@ -136,7 +136,7 @@ export class FakeClock implements Clock {
     this.#runQueues()
   }
 
-  /** Somebody sets the wall clock. */
+  /** Sets the wall clock, as NTP or an operator does. */
   setWall (wall: number): void { this.#wallOffset = wall - this.#now }
 
   #rest (): void {

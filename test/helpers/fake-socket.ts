@@ -165,7 +165,7 @@ export class FakeSocket {
     })
   }
 
-  /** A pong arrives: the answer to our ping, or one that nobody asked for. */
+  /** A pong arrives: the answer to our ping, or an unsolicited one. */
   peerPongs ({ ours = true }: { ours?: boolean } = {}): this {
     return this.#arrives(() => {
       this.bytesRead += PING_SIZE

@@ -1,11 +1,11 @@
 /**
- * Handshakes that wait: a hook that lets go when a test says so, and how a refusal of one that waited looks.
+ * Handshakes that wait: a hook that ends when a test says so, and what the refusal of a handshake that waited looks like.
  */
 import assert from 'node:assert/strict'
 import { within } from './server.ts'
 import type { RawClient } from './server.ts'
 
-/** A hook that waits at a gate; `arrived` resolves when somebody stands there. */
+/** A hook that waits at a gate; `arrived` resolves when a handshake waits there. */
 export function gate () {
   let open!: () => void
   let come!: () => void

@@ -280,7 +280,7 @@ export class RawClient {
   readonly socket: Socket
   /** The answer to the handshake; rejects when the connection ends first. */
   readonly answer: Promise<Answer>
-  /** Frames that nobody has taken with `frame` yet. */
+  /** Frames not yet taken with `frame`. */
   readonly frames: Frame[] = []
   /** What came after a refusal's head. */
   body = ''
