@@ -1,6 +1,6 @@
 /**
- * Every option: what can be given, and what stands where nothing is. `undefined` means the default, `false` means off.
- * Durations are milliseconds, sizes bytes. resolve-options.ts checks and fills them.
+ * Every option with its type and its default. `undefined` means the default, `false` means off. Durations are milliseconds,
+ * sizes are bytes. resolve.ts checks and fills them.
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
@@ -14,33 +14,33 @@ import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
 import type { StopSignal } from '../drain/signals.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
 
-/** How the server leaves. */
+/** How the server drains its connections. */
 export interface DrainOptions {
-  /** From the start of a drain to its end, at most. @default 8000, or terminationGracePeriod − preStop − reserve */
+  /** Maximum time from the start of a drain to its end. @default 8000, or terminationGracePeriod − preStop − reserve */
   timeout?: number
   /** `terminationGracePeriodSeconds` of the pod, in milliseconds; `timeout` follows from it. @default undefined */
   terminationGracePeriod?: number
-  /** Duration of the preStop hook, which counts inside the grace period. @default 0 */
+  /** Duration of the pod's `preStop` hook, which is part of the grace period. @default 0 */
   preStop?: number
-  /** Kept back after the drain for HTTP and other plugins' onClose. @default 5000 */
+  /** Time kept back after the drain, for HTTP requests under way and other plugins' onClose. @default 5000 */
   reserve?: number
-  /** Serve on for this long first, so that load balancers learn; for signals and `drain()`, not for `app.close()`. @default 0 */
+  /** Keep serving this long first, so that load balancers notice; for signals and `drain()`, not for `app.close()`. @default 0 */
   settleDelay?: number
-  /** Send the close frames evenly over this time; false: as fast as the window of at most 64 closing handshakes permits. @default false */
+  /** Send the close frames evenly over this time; false: as fast as the window of at most 64 closing handshakes allows. @default false */
   spread?: number | false
-  /** Close code; 1001 when nobody should come back here. @default 1012 */
+  /** Close code; 1001 if clients should not reconnect to this server. @default 1012 */
   code?: number
-  /** Close reason, to which `; retry=<ms>` is added; or a function that makes the whole reason (false: none). @default 'service restart' */
+  /** Close reason, to which `; retry=<ms>` is added; or a function that creates the whole reason (false: none). @default 'service restart' */
   reason?: DrainReason
-  /** When clients should come back. */
+  /** When clients should reconnect. */
   reconnect?: Partial<ReconnectOptions>
-  /** Send what close listeners and cleanups of drained connections send to other connections. @default false */
+  /** Send messages that close listeners and cleanups of drained connections address to other connections. @default false */
   farewells?: boolean
 }
 
 /** Options of `signals`. */
 export interface SignalOptions {
-  /** Take these and no other; false: all of them, but for those that have another use here. @default false */
+  /** Handle these signals and no others; false: all of them, except those that have another use in this process. @default false */
   only?: readonly StopSignal[] | false
   /** Also drain and exit 1 on an uncaught exception or an unhandled rejection, and on beforeExit. @default false */
   errors?: boolean
@@ -60,117 +60,117 @@ export interface HeartbeatOptions {
   maxMissed?: number
 }
 
-/** What connections may do and cost; of the plugin, and of a route in its `config.sockets`. */
+/** Options of connections, for the plugin and for a route in its `config.sockets`. */
 export interface TermsOptions {
-  /** Ping the silent, destroy the dead; false: neither. @default true */
+  /** Ping silent peers, destroy dead ones; false: neither. @default true */
   heartbeat?: HeartbeatOptions | boolean
   /** Close a client that has sent no message for this long, with 3008. @default false */
   idleTimeout?: number | false
-  /** Close a connection after this long, less up to 20 % by chance, with 1012. @default false */
+  /** Close a connection with 1012 after this long, less a jitter of up to 20 %. @default false */
   maxLifetime?: number | false
-  /** How many messages a client may send. @default false */
+  /** Limit on the messages of a client. @default false */
   messageRate?: MessageRateOptions | false
-  /** What a slow reader may hold; false: whatever it likes. */
+  /** Limits on unsent data per connection; false: no limit. */
   backpressure?: BackpressureOptions | false
 }
 
-/** How many messages a client may send. */
+/** Limit on the messages of a client. */
 export interface MessageRateOptions {
-  /** Messages in a window. */
+  /** Messages per `timeWindow`. */
   max: number
   /** Length of the window. @default 1000 */
   timeWindow?: number
-  /** Messages at once, at most. @default max */
+  /** Maximum number of messages at once. @default max */
   burst?: number
-  /** Over it: close with 1008, or stop reading until it is paid for. @default 'close' */
+  /** Above the rate: close with 1008, or read nothing until the rate allows it. @default 'close' */
   policy?: 'close' | 'pause'
 }
 
-/** What a slow reader may hold. */
+/** Limits on unsent data per connection. */
 export interface BackpressureOptions {
-  /** A peer that takes nothing of what waits for it for this long is closed. @default 60000 */
+  /** Close a client with 4008 that takes none of its unsent data for this long. At least 200. @default 60000 */
   maxStallTime?: number | false
-  /** Bytes that may wait for a peer. @default false */
+  /** Maximum number of unsent bytes of a client. @default false */
   maxBufferedBytes?: number | false
-  /** Over the bytes: close with 4008, or skip frames of broadcasts; plain sends over it close either way. @default 'close' */
+  /** Above `maxBufferedBytes`: close with 4008, or skip frames of broadcasts; other messages close either way. @default 'close' */
   policy?: 'close' | 'drop'
 }
 
 /** A limit on connections. */
 export interface LimitOptions {
-  /** Connections, at most. */
+  /** Maximum number of connections. */
   max: number
-  /** What is done with a newcomer above it. @default 'refuse' */
+  /** Above the limit: refuse the new handshake, or evict a connection. @default 'refuse' */
   policy?: LimitPolicy
 }
 
-/** How many connections there may be, and who may have them. */
+/** Limits on connections and handshakes. */
 export interface LimitsOptions {
-  /** Of the server. @default false */
+  /** Of the server, handshakes under way included. @default false */
   total?: LimitOptions | false
   /** Of one owner. @default false */
   perOwner?: LimitOptions | false
-  /** Of one address, as `request.ip` says (`trustProxy` counts). @default false */
+  /** Of one `request.ip` (`trustProxy` applies). @default false */
   perAddress?: LimitOptions | false
-  /** Refuse newcomers and evict the idlest while `@fastify/under-pressure` says so. @default false */
+  /** While `@fastify/under-pressure` reports pressure, refuse handshakes and close the idlest connections. @default false */
   pressure?: boolean
   /** Handshakes that are not open sockets yet. */
   handshakes?: {
-    /** Handshakes under way, at most. @default false */
+    /** Maximum number of handshakes under way. @default false */
     max?: number | false
-    /** From the upgrade request to the open socket, at most; what arrives meanwhile does not extend it. @default 10000 */
+    /** Maximum time from the upgrade request to the open socket; data that arrives meanwhile does not extend it. @default 10000 */
     timeout?: number | false
   }
 }
 
-/** The option `data`: required as soon as `ConnectionData` has a required field, which nothing else fills. */
+/** The option `data`. It is required if `ConnectionData` has a required field, because nothing else fills that field. */
 type DataOptions = Partial<ConnectionData> extends ConnectionData
   ? {
       /** Fills `connection.data` when the connection opens. Required if `ConnectionData` has a required field. @default an empty object */
       data?: (request: FastifyRequest) => ConnectionData
     }
   : {
-      /** Fills `connection.data` when the connection opens. Required, for `ConnectionData` has a required field. */
+      /** Fills `connection.data` when the connection opens. Required, because `ConnectionData` has a required field. */
       data: (request: FastifyRequest) => ConnectionData
     }
 
 /** Options of the plugin. `options`, `errorHandler` and `preClose` are those of `@fastify/websocket`. */
 export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, DataOptions {
-  /** Whom a connection belongs to; called when it opens, after the route's hooks. */
+  /** Returns the owner of a connection; called when it opens, after the route's hooks. */
   owner?: (request: FastifyRequest) => string | undefined
   /** Called when a connection opens, before its handler. */
   onOpen?: (connection: Connection) => unknown
-  /** Called for each connection when the server leaves; may send; what it returns is awaited until grace ends. */
+  /** Called for each connection when a drain begins. It may send; the promise that it returns is awaited until grace ends. */
   onDrain?: (connection: Connection) => unknown
-  /** How the server leaves: budget, pace, close code and reason. */
+  /** The drain: budget, pace, close code and reason. */
   drain?: DrainOptions
-  /** How long a peer may take to answer our close frame (RFC 6455 §7.1.1). @default min(2000, drain.timeout / 5) */
+  /** Time for a client to answer the server's close frame (RFC 6455 §7.1.1). @default min(2000, drain.timeout / 5) */
   closeTimeout?: number
-  /** How long one cleanup may take. @default 5000 */
+  /** Time for one cleanup. @default 5000 */
   cleanupTimeout?: number
-  /** Drain and exit on SIGTERM, SIGINT and the like, or on the signals of a list, through close-with-grace. @default false */
+  /** Drain and exit on SIGTERM, SIGINT and other stop signals, or on the signals of a list, through close-with-grace. @default false */
   signals?: boolean | readonly StopSignal[] | SignalOptions
   /** A route that answers 200, and 503 from the first moment of a drain. @default false */
   readiness?: ReadinessOptions | false
-  /** Close records kept. @default 256 */
+  /** How many records of closed connections to keep in `app.sockets.history`. @default 256 */
   history?: number
   /** A listener that throws or rejects ends its own connection, not the process. @default true */
   isolation?: boolean
   /** Close code after such a fault. @default 1011 */
   errorCode?: number
-  /** How many connections and handshakes there may be. @default no limits */
+  /** Limits on connections and handshakes. @default no limits */
   limits?: LimitsOptions
   /**
-   * Pages that may open a WebSocket, by their Origin header: `'report'` lets all in and logs the foreign ones; `'same-origin'`
-   * compares with the host of the request; a list; a function; false: all. Clients without the header are no browsers.
+   * Pages that may open a WebSocket, by their Origin header: `'report'` admits all and logs foreign origins; `'same-origin'`
+   * compares with the host of the request; a list; a function; false: all. Clients without the header are admitted: browsers send it.
    * @default 'report'
    */
   allowedOrigins?: AllowedOrigins<FastifyRequest>
-  /** How a handshake is turned away: over HTTP, or by a close frame with 1013, which browsers can see. @default 'http' */
+  /** How a handshake is refused: with an HTTP status, or by a close frame with 1013, which browsers show to pages. @default 'http' */
   refusal?: 'http' | 'close'
-  /** `'observe'`: policies only report what they would have done; of all, or of some by name. @default 'enforce' */
+  /** `'observe'`: policies only report what they would have done. For all policies, or for single ones by name. @default 'enforce' */
   mode?: Mode | Partial<Record<PolicyName, Mode>>
-  /** The source of time; in tests that of `createClock()`. @default the real one */
+  /** The source of time; tests pass the clock of `createClock()`. @default the real clock */
   clock?: Clock
 }
 
@@ -180,11 +180,11 @@ export interface RouteSocketOptions extends TermsOptions {
   holdMessages?: boolean
   /** Keep the upgrade request as `connection.request`. @default false */
   keepRequest?: boolean
-  /** The handler's promise is work that a drain waits for. @default false */
+  /** Track the promise of the handler as work in flight, which a drain waits for. @default false */
   waitForHandler?: boolean
 }
 
-/** What stands where nothing is given; docs/reference/options.md is tested against it. */
+/** The default of every option. The tables of docs/reference/options.md are tested against it. */
 export const defaults = Object.freeze({
   drain: Object.freeze({
     timeout: 8_000,

@@ -1,6 +1,6 @@
 /**
- * Checks, fills and freezes options. The rest of lib/ sees only what comes out of here and never fills a gap itself;
- * unknown keys throw, and what is given is never changed.
+ * Checks, fills and freezes options. The rest of lib/ sees only resolved options and has no defaults of its own. Unknown keys
+ * throw; the object that the application passes is never changed.
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
@@ -11,7 +11,7 @@ import { isSendable } from '../base/close-codes.ts'
 import { POLICIES } from '../track/observation.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
 import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } from '../connection/settings.ts'
-import { DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, TERMS_KEYS, knownKeys } from './keys.ts'
+import { CONNECTION_KEYS, DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
 import { STOP_SIGNALS } from '../drain/signals.ts'
 import type { StopSignal } from '../drain/signals.ts'
 import { defaults } from './options.ts'
@@ -26,7 +26,9 @@ import { LEAST_INTERVAL } from '../watch/heartbeat.ts'
 import { canonicalOrigin, mistakeInPlaceOfAList, mistakesIn } from '../limit/origin.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
 
-/** Checked, filled and frozen. */
+const MODES: readonly Mode[] = ['enforce', 'observe']
+
+/** Options of the plugin, checked, filled and frozen. */
 export interface ResolvedOptions {
   readonly websocket: Readonly<WebsocketPluginOptions>
   readonly owner: LifecycleOptions['owner']
@@ -67,10 +69,10 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
   const { drain = {} } = given
   knownKeys('drain', drain, DRAIN_KEYS, 'timeout')
   const reconnect = resolveReconnect(drain.reconnect)
-  const code = check.where('drain.code', drain.code, defaults.drain.code, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
+  const code = closeCode('drain.code', drain.code, defaults.drain.code)
   const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
     (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
-  const spread = drain.spread === false ? false : check.duration('drain.spread', drain.spread, defaults.drain.spread, 'false or a non-negative integer (ms)')
+  const spread = integerOrFalse('drain.spread', drain.spread, defaults.drain.spread, 'a non-negative integer (ms)', 0)
   const plan = makePlan({
     timeout: check.positive('drain.timeout', drain.timeout, undefined),
     defaultTimeout: defaults.drain.timeout,
@@ -95,17 +97,17 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     readiness: resolveReadiness(given.readiness),
     history: check.duration('history', given.history, defaults.history, 'a non-negative integer'),
     isolation: check.flag('isolation', given.isolation, defaults.isolation),
-    errorCode: check.where('errorCode', given.errorCode, defaults.errorCode, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)'),
+    errorCode: closeCode('errorCode', given.errorCode, defaults.errorCode),
     settings: resolveSettings('', given, defaults),
     limits: resolveLimits(given.limits),
     allowedOrigins: resolveOrigins(given.allowedOrigins),
-    refusal: check.where('refusal', given.refusal, defaults.refusal, (value) => value === 'http' || value === 'close', "'http' or 'close'"),
+    refusal: oneOf('refusal', given.refusal, defaults.refusal, ['http', 'close']),
     modes: resolveModes(given.mode),
     clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one')
   })
 }
 
-/** Checks and fills a route's `config.sockets`; `route` names it in errors, `settings` are the plugin's. */
+/** Checks and fills a route's `config.sockets`. `route` is named in errors; `settings` are those of the plugin. */
 export function resolveRouteOptions (route: string, given: RouteSocketOptions = {}, settings: Settings = resolveSettings('', {}, defaults)): ResolvedRouteOptions {
   const path = `config.sockets of route ${route}`
   knownKeys(path, given, ROUTE_KEYS)
@@ -113,18 +115,15 @@ export function resolveRouteOptions (route: string, given: RouteSocketOptions = 
     holdMessages: check.flag(`${path}.holdMessages`, given.holdMessages, defaults.route.holdMessages),
     keepRequest: check.flag(`${path}.keepRequest`, given.keepRequest, defaults.route.keepRequest),
     waitForHandler: check.flag(`${path}.waitForHandler`, given.waitForHandler, defaults.route.waitForHandler),
-    settings: TERMS_KEYS.some((key) => key in given) ? resolveSettings(`${path}.`, given, settings) : settings
+    settings: CONNECTION_KEYS.some((key) => key in given) ? resolveSettings(`${path}.`, given, settings) : settings
   })
 }
 
 function resolveSettings (path: string, given: TermsOptions, fallback: Settings): Settings {
-  const period = (name: 'idleTimeout' | 'maxLifetime') => given[name] === false
-    ? false
-    : check.duration<number | false>(`${path}${name}`, given[name], fallback[name], 'false or a positive integer (ms)', 1)
   const settings = Object.freeze({
     heartbeat: resolveHeartbeat(`${path}heartbeat`, given.heartbeat, fallback.heartbeat),
-    idleTimeout: period('idleTimeout'),
-    maxLifetime: period('maxLifetime'),
+    idleTimeout: integerOrFalse(`${path}idleTimeout`, given.idleTimeout, fallback.idleTimeout, 'a positive integer (ms)'),
+    maxLifetime: integerOrFalse(`${path}maxLifetime`, given.maxLifetime, fallback.maxLifetime, 'a positive integer (ms)'),
     messageRate: resolveRate(`${path}messageRate`, given.messageRate, fallback.messageRate),
     backpressure: resolveBackpressure(`${path}backpressure`, given.backpressure, fallback.backpressure)
   })
@@ -156,7 +155,7 @@ function resolveRate (path: string, given: TermsOptions['messageRate'], fallback
     max,
     timeWindow: check.positive(`${path}.timeWindow`, given.timeWindow, 1_000),
     burst: check.duration(`${path}.burst`, given.burst, max, 'a positive integer', 1),
-    policy: check.where<'close' | 'pause'>(`${path}.policy`, given.policy, 'close', (value) => value === 'close' || value === 'pause', "'close' or 'pause'")
+    policy: oneOf(`${path}.policy`, given.policy, 'close', ['close', 'pause'])
   } satisfies RateSettings)
 }
 
@@ -164,13 +163,10 @@ function resolveBackpressure (path: string, given: TermsOptions['backpressure'],
   if (given === undefined) return fallback
   if (given === false) return Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: fallback.policy })
   knownKeys(path, given, Object.keys(defaults.backpressure), 'maxBufferedBytes', 'false or ')
-  const bound = (key: 'maxStallTime' | 'maxBufferedBytes', unit: string, least: number) => given[key] === false
-    ? false
-    : check.duration<number | false>(`${path}.${key}`, given[key], fallback[key], `false or an integer of ${least} or more (${unit})`, least)
   return Object.freeze({
-    maxStallTime: bound('maxStallTime', 'ms', LEAST_STALL_TIME),
-    maxBufferedBytes: bound('maxBufferedBytes', 'bytes', 1),
-    policy: check.where(`${path}.policy`, given.policy, fallback.policy, (value) => value === 'close' || value === 'drop', "'close' or 'drop'")
+    maxStallTime: integerOrFalse(`${path}.maxStallTime`, given.maxStallTime, fallback.maxStallTime, `an integer of ${LEAST_STALL_TIME} or more (ms)`, LEAST_STALL_TIME),
+    maxBufferedBytes: integerOrFalse(`${path}.maxBufferedBytes`, given.maxBufferedBytes, fallback.maxBufferedBytes, 'an integer of 1 or more (bytes)'),
+    policy: oneOf(`${path}.policy`, given.policy, fallback.policy, ['close', 'drop'])
   })
 }
 
@@ -183,12 +179,8 @@ function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
     perOwner: resolveLimit('limits.perOwner', given.perOwner),
     perAddress: resolveLimit('limits.perAddress', given.perAddress),
     pressure: check.flag('limits.pressure', given.pressure, defaults.limits.pressure),
-    handshakes: handshakes.max === false
-      ? false
-      : check.duration('limits.handshakes.max', handshakes.max, defaults.limits.handshakes.max, 'false or a positive integer', 1),
-    handshakeTimeout: handshakes.timeout === false
-      ? false
-      : check.duration('limits.handshakes.timeout', handshakes.timeout, defaults.limits.handshakes.timeout, 'false or a positive integer (ms)', 1)
+    handshakes: integerOrFalse('limits.handshakes.max', handshakes.max, defaults.limits.handshakes.max, 'a positive integer'),
+    handshakeTimeout: integerOrFalse('limits.handshakes.timeout', handshakes.timeout, defaults.limits.handshakes.timeout, 'a positive integer (ms)')
   }
   for (const part of ['perOwner', 'perAddress'] as const) {
     const { total, [part]: limit } = limits
@@ -204,11 +196,11 @@ function resolveLimit (path: string, given: LimitOptions | false | undefined): L
   knownKeys(path, given, ['max', 'policy'], 'max', 'false or ')
   return Object.freeze({
     max: required(`${path}.max`, given.max),
-    policy: check.where<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', (value) => LIMIT_POLICIES.includes(value as LimitPolicy), LIMIT_POLICIES.map((policy) => `'${policy}'`).join(' or '))
+    policy: oneOf<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', LIMIT_POLICIES)
   })
 }
 
-/** A number that has no default. */
+/** Checks a number that has no default. */
 function required (path: string, given: number | undefined): number {
   if (given === undefined) check.fail(`${path} is missing: it must be a positive integer`)
   return check.where(path, given, given as number, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
@@ -223,13 +215,25 @@ function resolveOrigins (given: LifecycleOptions['allowedOrigins']): ResolvedOpt
 }
 
 function resolveModes (given: LifecycleOptions['mode']): ResolvedOptions['modes'] {
-  const isMode = (value: unknown) => value === 'enforce' || value === 'observe'
-  const modes = typeof given === 'object' && given !== null ? given : {}
-  if (modes !== given) check.where('mode', given, defaults.mode, isMode, "'enforce', 'observe', or an object with either for single policies")
-  else knownKeys('mode', modes, POLICIES)
-  const fallback = modes === given ? defaults.mode : given as Mode ?? defaults.mode
+  if (typeof given !== 'object' || given === null) {
+    const mode = oneOf('mode', given, defaults.mode, MODES, "'enforce', 'observe', or an object with either for single policies")
+    return resolveModes(Object.fromEntries(POLICIES.map((policy) => [policy, mode])))
+  }
+  knownKeys('mode', given, POLICIES)
   return Object.freeze(Object.fromEntries(POLICIES.map((policy) =>
-    [policy, check.where(`mode.${policy}`, modes[policy], fallback, isMode, "'enforce' or 'observe'")]))) as ResolvedOptions['modes']
+    [policy, oneOf(`mode.${policy}`, given[policy], defaults.mode, MODES)]))) as ResolvedOptions['modes']
+}
+
+function oneOf<T extends string> (path: string, given: T | undefined, fallback: T, allowed: readonly T[], expected = allowed.map((value) => `'${value}'`).join(' or ')): T {
+  return check.where(path, given, fallback, (value) => allowed.includes(value as T), expected)
+}
+
+function integerOrFalse (path: string, given: number | false | undefined, fallback: number | false, expected: string, least = 1): number | false {
+  return given === false ? false : check.duration(path, given, fallback, `false or ${expected}`, least)
+}
+
+function closeCode (path: string, given: number | undefined, fallback: number): number {
+  return check.where(path, given, fallback, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
 }
 
 function isClock (value: unknown): boolean {
