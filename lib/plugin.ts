@@ -18,9 +18,9 @@ import { attempt, guardLog } from './base/guard.ts'
 import { AdmissionChecks } from './handshake/admission-checks.ts'
 import { Acceptor } from './handshake/acceptor.ts'
 import { mirrorToChannels } from './show/diagnostics.ts'
-import { logEvents } from './show/log.ts'
+import { logEvents, logPressure } from './show/log.ts'
 import { LogGate } from './base/log-gate.ts'
-import { sayOriginsAreReported, tellPressure, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
+import { logOriginsAdmitted, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
 import type { LifecycleOptions, RouteSocketOptions } from './options/options.ts'
 import { addReadiness } from './drain/readiness.ts'
 import { arm, disarm } from './drain/signals.ts'
@@ -73,7 +73,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
     isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { gate.warn('isUnderPressure failed', { err }, 'error') }) === true,
-    pressureChanged: (under, evicted) => { tellPressure(log, under, evicted) }
+    pressureChanged: (under, evicted) => { logPressure(log, under, evicted) }
   })
 
   const { tracker } = wiring
@@ -179,7 +179,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     // engine.io closes its server in a listener of 'listening', ws tells a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
     log.info(`drain: ${options.plan.arithmetic}`)
-    if (options.allowedOrigins === 'report') sayOriginsAreReported(log)
+    if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)

@@ -1,7 +1,7 @@
 /**
- * Every channel name of `node:diagnostics_channel` in one place, and the mirror of the core's events on them.
+ * The channels of `node:diagnostics_channel`, and the publisher of a tracker's events on them.
  *
- * Channels are process-wide: each message carries its tracker. Nothing is built where nobody subscribes.
+ * Channels are process-wide: each message carries its tracker. A message is created only if its channel has subscribers.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
@@ -31,12 +31,12 @@ export interface ChannelMessages {
     /** The connection. */
     connection: Connection
   }
-  /** The server is leaving and the connection was told. */
+  /** The server drains; the connection's `drainSignal` is aborted next. */
   draining: {
     /** The connection. */
     connection: Connection
   }
-  /** A close frame is out, or the other side is gone. */
+  /** A close frame was sent or has arrived, or the raw socket is gone. */
   closing: {
     /** The connection. */
     connection: Connection
@@ -55,9 +55,9 @@ export interface ChannelMessages {
     /** The connection. */
     connection: Connection
   }
-  /** A handshake was turned away. */
+  /** A handshake was refused. */
   refused: {
-    /** Why and whom. */
+    /** The reason, and the client's address. */
     refusal: Refusal
   }
   /** A policy that only observes would have acted. */
@@ -70,7 +70,7 @@ export interface ChannelMessages {
     /** What started the drain, and its budget. */
     start: DrainStart
   }
-  /** A phase of the drain has begun, or goes on. */
+  /** A phase of the drain has begun, or a phase goes on. */
   progress: {
     /** Where the drain is. */
     progress: DrainProgress

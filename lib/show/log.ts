@@ -1,7 +1,7 @@
 /**
- * What is logged, at which level: three lines a drain at info and its progress every 5 s, opens and closes at debug,
- * closes by a policy at warn. Never a query string, a token, an address or an owner. Above debug, a drain logs 20 lines at
- * most, of which none is longer than 4 KB.
+ * Log lines about a tracker's events. A drain logs three lines at info, and its progress every 5 s; opens and closes are logged
+ * at debug, closes by a policy at warn. No line has a query string, a token, an address or an owner. Above debug, a drain logs
+ * at most 20 lines of at most 4 KB each.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../base/close-codes.ts'
@@ -10,16 +10,16 @@ import type { LineBudget } from '../base/line-budget.ts'
 import type { LogGate } from '../base/log-gate.ts'
 import { loggedReport } from './logged-report.ts'
 
-/** Milliseconds between two progress lines, at least. */
+/** Least time between two progress lines, milliseconds. */
 const PROGRESS_INTERVAL = 5_000
 
-/** Most progress lines of a drain. */
+/** Maximum number of progress lines of a drain. */
 const PROGRESS_LINES = 8
 
-/** Characters of a path that are shown: whoever connects chooses it. */
+/** Maximum number of characters of a path in a line: the client chooses the path. */
 const MAX_PATH = 256
 
-/** What is said of connections that a policy has closed; `gate` bounds how often. */
+/** Lines about connections that a policy has closed. */
 const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
   heartbeat: 'a peer was dead and its socket was destroyed',
   idle: 'an idle socket was closed',
@@ -31,22 +31,24 @@ const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
   rebalance: 'a socket was closed: the server is under pressure'
 }
 
-/** Logs the events of a tracker. */
+/** Logs the events of a tracker. `gate` and `lines` bound the lines about single connections and handshakes. */
 export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGate, lines: LineBudget): void {
   let nextProgress = PROGRESS_INTERVAL
   let admitting = true
-  // A drain of nobody is no news: suites open and close hundreds of servers.
+  // A drain without connections is logged at debug: test suites open and close hundreds of servers.
   let level: 'info' | 'debug' = 'info'
+  // Without this check, each open and close would build a line that the logger drops.
+  const isVerbose = () => log.level === 'debug' || log.level === 'trace'
   tracker.on('open', (connection) => {
-    if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, route: connection.route }, 'socket open')
+    if (isVerbose()) log.debug({ connection: connection.id, route: connection.route }, 'socket open')
   })
   tracker.on('closed', (connection, record) => {
-    if (log.level === 'debug' || log.level === 'trace') log.debug({ connection: connection.id, record }, 'socket closed')
-    const said = POLICY_CLOSES[record.cause]
-    if (said !== undefined) gate.warn(said, { connection: connection.id, route: connection.route, duration: record.duration })
+    if (isVerbose()) log.debug({ connection: connection.id, record }, 'socket closed')
+    const message = POLICY_CLOSES[record.cause]
+    if (message !== undefined) gate.warn(message, { connection: connection.id, route: connection.route, duration: record.duration })
   })
   tracker.on('refused', ({ reason, path }) => {
-    // The others are told elsewhere, or are no news.
+    // Refusals by a drain are expected; requests for plain routes are logged where they are answered.
     if (reason !== 'draining' && reason !== 'not a websocket route') gate.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
@@ -69,4 +71,10 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGa
     if (suppressed !== null) log.warn({ suppressed }, 'draining sockets: more lines like these were not logged')
     log[level]({ report: loggedReport(report) }, 'sockets drained')
   })
+}
+
+/** Logs that pressure has begun, or has ended after `evicted` connections were closed. */
+export function logPressure (log: FastifyBaseLogger, under: boolean, evicted: number): void {
+  if (under) log.warn('under pressure: new sockets are refused, the idlest are closed')
+  else log.warn({ evicted }, 'pressure is over: new sockets are accepted again')
 }

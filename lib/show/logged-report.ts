@@ -1,23 +1,23 @@
 /**
- * The report of a drain as it is logged: in one line of at most 4 KB, whose lists are cut and say how many entries are not
- * shown. The event and the promise have the whole.
+ * The report of a drain as it is logged: one line of at most 4 KB. Its lists are cut, and a count says how many entries are not
+ * shown. The event and the promise have the whole report.
  */
 import { Buffer } from 'node:buffer'
 import type { DrainReport } from '../track/drain-report.ts'
 
-/** Entries of a list that are shown, where they are short. */
-const ENTRIES = 10
-/** Bytes of a report; the logger adds fields of its own. */
-const BYTES = 3_500
+/** Maximum number of entries of a list. */
+const MAX_ENTRIES = 10
+/** Maximum size of a report, bytes; the logger adds fields of its own. */
+const MAX_BYTES = 3_500
 
-/** A report with lists cut. */
+/** A report whose lists may be cut. */
 export type LoggedReport = Omit<DrainReport, 'cleanups'> & { cleanups: DrainReport['cleanups'] & { notShown?: number } }
 
-/** The report as it is logged. */
+/** Returns the report with its lists cut to fit a line. */
 export function loggedReport (report: DrainReport): LoggedReport {
-  let entries = ENTRIES
+  let entries = MAX_ENTRIES
   let cut = cutTo(report, entries)
-  while (entries > 0 && Buffer.byteLength(JSON.stringify(cut)) > BYTES) cut = cutTo(report, --entries)
+  while (entries > 0 && Buffer.byteLength(JSON.stringify(cut)) > MAX_BYTES) cut = cutTo(report, --entries)
   return cut
 }
 

@@ -14,7 +14,7 @@ const SINKS = /\.(?:warn|error|fatal)\(|\bnote\('(?:warn|error)',|\bhookFailed\(
 /** A file and the variable that it logs → where that one's literals are in the file, or null where another sink has them. */
 const INDIRECT: Record<string, RegExp | null> = {
   'handshake/acceptor.ts: message': /this\.#refuse\(.*, ('.*')\)/g,
-  'show/log.ts: said': /^ {2}\w+: ('[^']+'),?$/gm,
+  'show/log.ts: message': /^ {2}\w+: ('[^']+'),?$/gm,
   'plugin.ts: message': null,
   'wiring.ts: message': null,
   'handshake/routes.ts: mistake': /('config\.sockets has no effect[^'\n]*'|`(?:config\.)?\$\{key\} has no effect[^`\n]*`)/g

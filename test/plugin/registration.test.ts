@@ -206,7 +206,7 @@ test('adopted: its listener is found among others, whatever a bundler has called
       app.server.on('upgrade', function theirs () {})
     }
   })
-  assert.deepEqual(logged(app, /listens to 'upgrade'/).map(({ listener }) => listener), ['theirs'])
+  assert.deepEqual(logged(app, /listener of 'upgrade'/).map(({ listener }) => listener), ['theirs'])
   await app.sockets.drain()
   await assert.rejects(connect(t, app, '/'), { status: 503 })
 })
@@ -241,7 +241,7 @@ test('adopted: the whole drain comes before other plugins’ onClose, and waits 
 test('adopted: handshakes during the drain are turned away and nobody else listens', async (t) => {
   const app = await start(t, {}, plain, adopting)
   assert.equal(app.server.listenerCount('upgrade'), 1)
-  assert.equal(logged(app, /listens to 'upgrade'|child context/).length, 0)
+  assert.equal(logged(app, /listener of 'upgrade'|child context/).length, 0)
   await app.sockets.drain()
   await assert.rejects(connect(t, app, '/'), { status: 503 })
   await app.close()
@@ -412,7 +412,7 @@ test("a foreign 'upgrade' listener is warned about by name", async (t) => {
     app.server.on('upgrade', onForeignUpgrade)
     app.server.on('upgrade', () => {})
   })
-  const warnings = logged(app, /somebody else listens to 'upgrade'/)
+  const warnings = logged(app, /another listener of 'upgrade' is on this server/)
   assert.deepEqual(warnings.map(({ listener, level }) => [listener, level]), [['onForeignUpgrade', 40], ['anonymous', 40]])
 })
 
@@ -421,7 +421,7 @@ test('a ws server on our own HTTP server that was given to adopt() is not warned
     plain(app)
     app.sockets.adopt(new WebSocketServer({ server: app.server, path: '/other' }))
   })
-  assert.equal(logged(app, /somebody else listens to 'upgrade'/).length, 0)
+  assert.equal(logged(app, /another listener of 'upgrade' is on this server/).length, 0)
 })
 
 test('no warning where nobody else listens', async (t) => {
