@@ -19,7 +19,7 @@ import { AdmissionChecks } from './handshake/admission-checks.ts'
 import { Acceptor } from './handshake/acceptor.ts'
 import { mirrorToChannels } from './show/diagnostics.ts'
 import { logEvents, logPressure } from './show/log.ts'
-import { LogGate } from './base/log-gate.ts'
+import { LogLimiter } from './base/log-limiter.ts'
 import { logOriginsAdmitted, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
 import type { LifecycleOptions, RouteSocketOptions } from './options/options.ts'
 import { addReadiness } from './drain/readiness.ts'
@@ -56,7 +56,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const { clock } = options
   const log = guardLog(app.log)
   const lines = new LineBudget()
-  const gate = new LogGate(clock, log, lines)
+  const limiter = new LogLimiter(clock, log, lines)
 
   const wiring = wire(options, {
     clock,
@@ -72,14 +72,14 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     },
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
-    isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { gate.warn('isUnderPressure failed', { err }, 'error') }) === true,
+    isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { limiter.warn('isUnderPressure failed', { err }, 'error') }) === true,
     pressureChanged: (under, evicted) => { logPressure(log, under, evicted) }
   })
 
   const { tracker } = wiring
 
-  const acceptor = new Acceptor(tracker, options, log, gate, (socket) => { handshakes.opened(socket) })
-  const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, gate, (raw) => { closeGates.upgraded(raw as Socket) })
+  const acceptor = new Acceptor(tracker, options, log, limiter, (socket) => { handshakes.opened(socket) })
+  const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, limiter, (raw) => { closeGates.upgraded(raw as Socket) })
   const handshakes = new Handshakes(admissionChecks)
   const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
@@ -90,7 +90,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
-  logEvents(tracker, log, gate, lines)
+  logEvents(tracker, log, limiter, lines)
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const ownRoutes = new OwnRoutes()
@@ -148,7 +148,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     closeGates.closed()
     // An adopted one is closed by the preClose of its own registration.
     if (!adopted) app.websocketServer.close()
-    gate.close()
+    limiter.close()
     tracker.close()
     disarm(target)
   })

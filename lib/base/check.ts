@@ -3,12 +3,12 @@
  */
 import { SOCKETS_ERR_INVALID_OPTION, SOCKETS_ERR_OPTION_CONFLICT } from './errors.ts'
 
-/** Least milliseconds of a grace period or an idle timeout that a sum takes for meant, milliseconds. */
+/** A grace period or an idle timeout below this was probably given in seconds, milliseconds. */
 const LEAST_PLAUSIBLE = 1_000
 
-function where<T> (name: string, given: unknown, fallback: T, holds: (value: unknown) => boolean, expected: string): T {
+function where<T> (name: string, given: unknown, fallback: T, isValid: (value: unknown) => boolean, expected: string): T {
   if (given === undefined) return fallback
-  if (!holds(given)) wrong(name, expected, show(given))
+  if (!isValid(given)) wrong(name, expected, show(given))
   return given as T
 }
 
@@ -17,11 +17,11 @@ function wrong (name: string, expected: string, shown: string): never {
 }
 
 export const check = {
-  /** Throws with the name of the option, what is allowed, and what was given as it is to be shown. */
+  /** Throws SOCKETS_ERR_INVALID_OPTION for a value; `shown` is how the message shows it. */
   wrong,
-  /** Throws with a message of its own. */
+  /** Throws SOCKETS_ERR_INVALID_OPTION with this message. */
   fail: (message: string): never => { throw new SOCKETS_ERR_INVALID_OPTION(message) },
-  /** A value for which `holds` does. */
+  /** A value that `isValid` accepts. */
   where,
   /** `least` or more whole milliseconds. */
   duration: <T>(name: string, given: unknown, fallback: T, expected = 'a non-negative integer (ms)', least = 0): T =>
@@ -36,7 +36,7 @@ export const check = {
   conflict: (message: string): never => { throw new SOCKETS_ERR_OPTION_CONFLICT(message) }
 }
 
-/** Part of a message about a sum: says that a duration was probably given in seconds. */
+/** Part of a message about a sum: a hint that a duration was probably given in seconds. */
 export function secondsHint (name: string, value: number): string {
   return value < LEAST_PLAUSIBLE ? `; ${name} ${value} looks like seconds: durations are milliseconds` : ''
 }
@@ -52,7 +52,7 @@ function isPlain (value: unknown): boolean {
 /** Entries of an array that an error shows. */
 const MAX_SHOWN = 5
 
-/** A value as errors show it; never what is in an object, which may be a secret. */
+/** Formats a value for an error; leaves out the contents of objects, which may be secret. */
 export function show (value: unknown): string {
   if (Array.isArray(value) && value.length > 0 && value.length <= MAX_SHOWN && value.every(isPlain)) return `[${value.map(show).join(', ')}]`
   if (typeof value === 'string') return JSON.stringify(value)

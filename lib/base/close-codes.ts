@@ -1,13 +1,13 @@
 /**
- * Close codes, causes and reasons: every number this package puts into a close frame, with its source.
+ * Close codes, causes and reasons: every code that this package sends in a close frame, with its source.
  *
- * A cause says who or what ended a connection and is ours; a code is what the peer is told (RFC 6455 §7.4). Codes that
- * are sent stand here and nowhere else; 1005 and 1006, which only ever describe what was received, stand where they do.
+ * A cause says what ended a connection, and is used on the server; a code is what the peer is told (RFC 6455 §7.4). 1005 and
+ * 1006 are never sent and describe what was received; they are written where that is recorded.
  */
 
 /** Close codes by name, for this package and for applications. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
 export const CloseCode = {
-  /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: some clients stay away, others come back at once. */
+  /** RFC 6455 §7.4.1: the purpose of the connection is fulfilled. Never used for a restart: some clients stay away, others reconnect at once. */
   NormalClosure: 1000,
   /** RFC 6455 §7.4.1: the server is going down for good; reconnect elsewhere. */
   GoingAway: 1001,
@@ -25,14 +25,14 @@ export const CloseCode = {
   Forbidden: 3003,
   /** IANA WebSocket Close Code Number Registry: nothing was received for too long. */
   Timeout: 3008,
-  /** Private use (RFC 6455 §7.4.2): a newer connection of the same owner took the place. */
+  /** Private use (RFC 6455 §7.4.2): the connection was evicted for a newer one. */
   Replaced: 4001,
   /** Private use (RFC 6455 §7.4.2): the peer reads too slowly. */
   SlowReader: 4008
 } as const
 
 /**
- * The code each cause is told with, or `undefined` where no frame of ours can be sent or the peer's own code stands.
+ * The close code for each cause; `undefined` if no close frame of ours can be sent, or the peer's code counts.
  * The keys are the closed set of causes; the first cause of a connection wins.
  */
 export const CAUSE_CODES = {
@@ -55,16 +55,13 @@ export const CAUSE_CODES = {
   network: undefined
 } as const satisfies Record<string, number | undefined>
 
-/** Who or what ended a connection. */
+/** What ended a connection. */
 export type CloseCause = keyof typeof CAUSE_CODES
 
 /** Longest close reason, in bytes of UTF-8: a control frame carries 125, the code takes two (RFC 6455 §5.5). */
 export const MAX_REASON_BYTES = 123
 
-/**
- * Says whether a code may be put into a close frame: 1000–1003, 1007–1014 and 3000–4999
- * (RFC 6455 §7.4, IANA registry).
- */
+/** Returns true for codes that may be sent: 1000–1003, 1007–1014 and 3000–4999 (RFC 6455 §7.4, IANA registry). */
 export function isSendable (code: unknown): code is number {
   return Number.isInteger(code) && (
     ((code as number) >= 1000 && (code as number) <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
@@ -74,18 +71,18 @@ export function isSendable (code: unknown): code is number {
 
 /** Cuts a reason to `maxBytes` bytes of UTF-8 on a character boundary. */
 export function truncateReason (reason: string, maxBytes: number = MAX_REASON_BYTES): string {
-  // Three bytes a UTF-16 unit is the most UTF-8 needs: most reasons need no counting.
+  // UTF-8 needs three bytes a UTF-16 unit at most: most reasons need no counting.
   if (reason.length * 3 <= maxBytes || Buffer.byteLength(reason) <= maxBytes) return reason
   const bytes = Buffer.from(reason)
   let end = maxBytes
-  // A byte 10xxxxxx continues a character: step back to where one starts.
+  // A byte 10xxxxxx continues a character: step back to a start.
   while ((bytes[end]! & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
 }
 
 /**
- * Adds a reconnect delay to a reason, in the form people and programs can read: `service restart; retry=4210`
- * (milliseconds). The delay survives where the text must be cut.
+ * Adds a reconnect delay in milliseconds to a reason, readable by people and programs: `service restart; retry=4210`.
+ * If the reason is too long, its text is cut, and not the delay.
  */
 export function withRetry (reason: string, delay: number): string {
   const suffix = `retry=${Math.round(delay)}`
@@ -93,7 +90,7 @@ export function withRetry (reason: string, delay: number): string {
   return `${truncateReason(reason, MAX_REASON_BYTES - suffix.length - 2)}; ${suffix}`
 }
 
-/** Characters of a peer's reason that are kept in logs and in the history. */
+/** Longest reason of a peer in logs and in the history, characters. */
 const MAX_SHOWN_REASON = 64
 
 /** Makes a peer's reason safe to log: short, and without characters that forge lines or terminal output. */

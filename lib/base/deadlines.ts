@@ -1,19 +1,19 @@
 /**
- * Every deadline of every connection, on one coarse tick.
+ * The deadlines of all connections, on one coarse tick.
  *
- * A hashed wheel of intrusive lists: setting, moving and cancelling are O(1) and allocate nothing. The tick exists
- * only while a deadline does. Many due at once are worked off in slices, and input that has arrived is read first.
- * A deadline never fires early; it fires late by up to one tick, or by as long as the event loop stood still.
+ * A hashed timer wheel of intrusive lists: to set, move or cancel a deadline is O(1) and allocates nothing. The timer of the
+ * tick exists only while a deadline is set. Input that has arrived is read before deadlines are called, in slices.
+ * A deadline never fires early; it fires late by up to one tick, or by as long as the event loop was blocked.
  */
 import { SLICE } from './clock.ts'
 import type { Ticker, Timer } from './clock.ts'
 
-/** Milliseconds between two looks at the wheel. */
+/** Length of a tick, milliseconds. */
 export const TICK = 50
 
 const SLOTS = 512
 
-/** One entry of the wheel; its holder keeps and reuses it. */
+/** An entry of the wheel; its holder keeps and reuses it. */
 export abstract class Entry {
   /** @internal Tick at which it is due; -1 when not set. */
   due = -1
@@ -22,11 +22,11 @@ export abstract class Entry {
   /** @internal */
   next: Entry | null = null
 
-  /** What is done when it is due. */
+  /** Called when the entry is due. */
   abstract expire (): void
 }
 
-/** A deadline that calls a function. Where every connection has one, a class of its own takes less memory than a closure. */
+/** A deadline that calls a function. If every connection has one, a subclass of Entry takes less memory than a closure. */
 export class Deadline extends Entry {
   readonly #callback: () => void
 
@@ -42,8 +42,14 @@ export class Deadlines {
   readonly #clock: Ticker
   readonly #slots: Array<Entry | null> = new Array(SLOTS).fill(null)
   readonly #origin: number
-  readonly #onTick = () => { this.#advance() }
-  #looked = 0
+  readonly #onTick = () => {
+    this.#timer = null
+    this.#slicing = true
+    this.#sliceAfterInput()
+  }
+
+  /** Last tick whose deadlines were called. */
+  #doneTick = 0
   #dueTick = 0
   #size = 0
   #timer: Timer | null = null
@@ -55,31 +61,23 @@ export class Deadlines {
   }
 
   /** How many deadlines are set. */
-  get size (): number {
-    return this.#size
-  }
+  get size (): number { return this.#size }
 
-  /** Milliseconds that have passed. */
-  get elapsed (): number {
-    return this.#elapsed()
-  }
+  /** Time since the wheel was made, milliseconds. */
+  get elapsed (): number { return this.#clock.now() - this.#origin }
 
-  /** Ticks that have passed. */
-  get ticks (): number {
-    return Math.floor(this.#elapsed() / TICK)
-  }
+  /** The same in whole ticks. */
+  get ticks (): number { return Math.floor(this.elapsed / TICK) }
 
   /** Tick up to which deadlines are called: input that had arrived by then was read, later input may not be. */
-  get dueTick (): number {
-    return this.#dueTick
-  }
+  get dueTick (): number { return this.#dueTick }
 
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Entry, delay: number): void {
     this.cancel(deadline)
-    if (this.#size === 0 && !this.#slicing) this.#looked = this.ticks
-    // Rounded up: never early. Never behind what was looked at either: it would wait for the wheel to come round.
-    deadline.due = Math.max(this.#looked + 1, Math.ceil((this.#elapsed() + delay) / TICK))
+    if (this.#size === 0 && !this.#slicing) this.#doneTick = this.ticks
+    // Rounded up: never early. Never at a tick that is done: the deadline would wait for a whole turn of the wheel.
+    deadline.due = Math.max(this.#doneTick + 1, Math.ceil((this.elapsed + delay) / TICK))
     const slot = deadline.due % SLOTS
     const head = this.#slots[slot]!
     deadline.next = head
@@ -89,7 +87,7 @@ export class Deadlines {
     if (this.#timer === null && !this.#slicing) this.#arm()
   }
 
-  /** Takes a deadline back; one that is not set is ignored. */
+  /** Cancels a deadline; one that is not set is ignored. */
   cancel (deadline: Entry): void {
     if (deadline.due === -1) return
     const { previous, next } = deadline
@@ -104,25 +102,15 @@ export class Deadlines {
     }
   }
 
-  #elapsed (): number {
-    return this.#clock.now() - this.#origin
-  }
-
   #arm (): void {
-    // To the next boundary of a tick, or a deadline could be late by two.
-    this.#timer = this.#clock.setTimeout(this.#onTick, TICK - this.#elapsed() % TICK)
+    // To the next boundary of a tick: otherwise a deadline could be late by two ticks.
+    this.#timer = this.#clock.setTimeout(this.#onTick, TICK - this.elapsed % TICK)
     this.#timer.unref()
   }
 
-  #advance (): void {
-    this.#timer = null
-    this.#slicing = true
-    this.#sliceAfterInput()
-  }
-
   #sliceAfterInput (): void {
-    // Timers run before the poll for input: after a stall, what would have moved a deadline may wait there unread. A
-    // callback of the poll may take long, too: what comes due meanwhile waits for the next poll.
+    // Timers run before the poll for input: after a stall, input that would have moved a deadline may still be unread. A
+    // callback of the poll may take long, too: deadlines that become due meanwhile wait for the next poll.
     this.#dueTick = this.ticks
     this.#clock.setImmediate(() => this.#slice())
   }
@@ -130,9 +118,9 @@ export class Deadlines {
   #slice (): void {
     let done = false
     try {
-      done = this.#work()
+      done = this.#callDue()
     } finally {
-      // Also when a callback threw: the others are due all the same.
+      // Also if a callback threw: the other deadlines are due all the same.
       if (!done) this.#sliceAfterInput()
     }
     if (!done) return
@@ -140,14 +128,14 @@ export class Deadlines {
     if (this.#size > 0) this.#arm()
   }
 
-  /** Calls what is due; false when the slice was over first. */
-  #work (): boolean {
+  /** Calls the deadlines that are due. Returns false if the slice ended first. */
+  #callDue (): boolean {
     const until = this.#clock.now() + SLICE
     const now = this.#dueTick
-    // A stall longer than one turn of the wheel makes every slot due once, not once a turn.
-    if (now - this.#looked > SLOTS) this.#looked = now - SLOTS
-    while (this.#size > 0 && this.#looked < now) {
-      const slot = (this.#looked + 1) % SLOTS
+    // After a stall longer than a turn of the wheel every slot is due once.
+    if (now - this.#doneTick > SLOTS) this.#doneTick = now - SLOTS
+    while (this.#size > 0 && this.#doneTick < now) {
+      const slot = (this.#doneTick + 1) % SLOTS
       let deadline = this.#slots[slot]!
       while (deadline !== null) {
         if (deadline.due > now) {
@@ -157,10 +145,10 @@ export class Deadlines {
         this.cancel(deadline)
         deadline.expire()
         if (this.#clock.now() >= until) return false
-        // The list may have changed under us: again from its head.
+        // The call may have changed the list: start again from its head.
         deadline = this.#slots[slot]!
       }
-      this.#looked++
+      this.#doneTick++
     }
     return true
   }

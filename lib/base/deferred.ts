@@ -12,7 +12,7 @@ export function deferred<T> (): Deferred<T> {
   return { promise, resolve }
 }
 
-/** A rejected promise that may be ignored: whoever awaits it still gets the error, nobody else crashes. */
+/** Makes a rejected promise that causes no 'unhandledRejection' if nothing awaits it. */
 export function rejected (error: Error): Promise<never> {
   const promise = Promise.reject(error)
   promise.catch(() => {})

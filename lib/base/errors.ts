@@ -1,7 +1,7 @@
 /**
- * Every error this package throws or rejects with. Codes are API: never renamed, only added.
+ * The errors that this package throws or rejects with. Codes are API: never renamed, only added.
  *
- * A message says what was wrong, what was given and what to do. docs/reference/errors.md lists them; a test compares.
+ * A message says what was wrong, what was given and what to do. docs/reference/errors.md lists the codes; a test compares.
  */
 import createError from '@fastify/error'
 
@@ -9,21 +9,21 @@ import createError from '@fastify/error'
 export const SOCKETS_ERR_INVALID_OPTION = createError<[string]>(
   'SOCKETS_ERR_INVALID_OPTION', '%s', 500, TypeError)
 
-/** Options that are right one by one do not fit together; the message holds the sum. */
+/** Options that are valid one by one do not fit together; the message has the sum. */
 export const SOCKETS_ERR_OPTION_CONFLICT = createError<[string]>(
   'SOCKETS_ERR_OPTION_CONFLICT', '%s', 500, RangeError)
 
-/** The plugin was registered twice on one instance or below one that has it. */
+/** The plugin was registered a second time on an instance, or below an instance that has it. */
 export const SOCKETS_ERR_ALREADY_REGISTERED = createError(
   'SOCKETS_ERR_ALREADY_REGISTERED', 'fastify-websocket-lifecycle is registered already: register it once, on the root instance')
 
-/** `of()` was asked about a socket the tracker does not hold. */
+/** `of()` was called with a socket that the tracker does not know. */
 export const SOCKETS_ERR_UNKNOWN_SOCKET = createError(
-  'SOCKETS_ERR_UNKNOWN_SOCKET', 'this socket is not tracked: this server has not accepted it; hand foreign servers to app.sockets.adopt()')
+  'SOCKETS_ERR_UNKNOWN_SOCKET', 'this socket is not tracked: this server has not accepted it; pass foreign servers to app.sockets.adopt()')
 
-/** A filter is empty, has an unknown key, or a key whose value is undefined; everyone is the literal 'all'. */
+/** A filter is empty, has an unknown key, or a value that is undefined or of a wrong type. */
 export const SOCKETS_ERR_INVALID_FILTER = createError<[string]>(
-  'SOCKETS_ERR_INVALID_FILTER', "invalid filter: %s; everyone is the literal 'all'", 500, TypeError)
+  'SOCKETS_ERR_INVALID_FILTER', "invalid filter: %s; the literal 'all' selects every connection", 500, TypeError)
 
 /** A close code that must not be sent, or is not a close code (RFC 6455 §7.4). */
 export const SOCKETS_ERR_INVALID_CLOSE_CODE = createError<[unknown]>(
@@ -33,19 +33,19 @@ export const SOCKETS_ERR_INVALID_CLOSE_CODE = createError<[unknown]>(
 export const SOCKETS_ERR_INVALID_ARGUMENT = createError<[string, string, unknown]>(
   'SOCKETS_ERR_INVALID_ARGUMENT', '%s must be %s, got %s', 500, TypeError)
 
-/** A connection has one consumer of messages at most. */
+/** `messages()` was called a second time. */
 export const SOCKETS_ERR_MESSAGES_CONSUMED = createError(
   'SOCKETS_ERR_MESSAGES_CONSUMED', 'messages() was called already: one connection has one consumer')
 
-/** A cleanup waited for something that waits for this cleanup. */
+/** A cleanup asked for a promise that waits for this cleanup. */
 export const SOCKETS_ERR_CLEANUP_DEADLOCK = createError<[string]>(
-  'SOCKETS_ERR_CLEANUP_DEADLOCK', '%s inside a cleanup of a connection that it waits for would wait for itself: do not await it there')
+  'SOCKETS_ERR_CLEANUP_DEADLOCK', '%s in a cleanup would never end, because it waits for that cleanup: do not await it there')
 
-/** The reason of `connection.signal`: the connection is closing; carries the close code and reason. */
+/** The reason of `connection.signal`: the connection is closing. Made by the close, which adds the fields of ClosedError. */
 export const SOCKETS_ERR_CLOSED = createError<[string]>(
   'SOCKETS_ERR_CLOSED', 'connection closed: %s')
 
-/** The reason of `connection.drainSignal`: the server is leaving. */
+/** The reason of `connection.drainSignal`: the server drains. */
 export const SOCKETS_ERR_DRAINING = createError(
   'SOCKETS_ERR_DRAINING', 'the server is draining its connections', 503)
 
@@ -56,7 +56,7 @@ export const drainingError = (): Error => new SOCKETS_ERR_DRAINING()
 export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
   'SOCKETS_ERR_CANNOT_ADOPT', 'adopt() cannot take this server: %s', 500, TypeError)
 
-/** What `connection.signal.reason` is: `code` is 'SOCKETS_ERR_CLOSED'. */
+/** The reason of `connection.signal`. */
 export interface ClosedError extends Error {
   /** The code of the error. */
   code: 'SOCKETS_ERR_CLOSED'
@@ -68,7 +68,7 @@ export interface ClosedError extends Error {
   closeReason: string
 }
 
-/** Says whether something thrown is an AbortError; touches nothing of it that could throw. */
+/** Returns true for an AbortError. Never throws, also if a getter of `error` does. */
 export function isAbortError (error: unknown): boolean {
   try {
     return (error as Error | null | undefined)?.name === 'AbortError'

@@ -1,16 +1,16 @@
 /**
- * The one place that calls foreign code: hooks, listeners, options, loggers and methods that a user or a peer hands us may
- * throw, reject, hang or return anything.
+ * Calls of foreign code: hooks, listeners, options, loggers and overridden methods may throw, reject, hang or return
+ * anything.
  *
- * Nothing here lets a throw or a rejection out. A call that may hang is bounded by its caller's deadline.
+ * What foreign code throws or rejects with never reaches the caller. The caller sets a deadline for a call that may hang.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from './errors.ts'
 
 /**
- * Calls user code so that neither a throw nor a rejection gets out; both go to `failed`.
- * Returns what was called for, or undefined when it threw; a thenable of another make as a promise, for its `then` may
- * do its work anew each time it is called.
+ * Calls foreign code; what it throws or rejects with goes to `failed`.
+ * Returns the result, or undefined if the call threw. A foreign thenable is returned as a promise: its `then` may start its
+ * work again at each call.
  */
 export function attempt<T> (call: () => T, failed: (error: unknown) => void): T | undefined {
   try {
@@ -26,16 +26,16 @@ export function attempt<T> (call: () => T, failed: (error: unknown) => void): T 
 }
 
 /**
- * What a callback returned that must answer at once. Throws SOCKETS_ERR_INVALID_ARGUMENT for a promise, and takes its
- * rejection, which would reach the process otherwise.
+ * Returns the result of a synchronous callback. Throws SOCKETS_ERR_INVALID_ARGUMENT for a promise, and handles its rejection,
+ * which would otherwise reach the process.
  */
 export function atOnce<T> (callback: string, result: T): T {
   if (!isThenable(result)) return result
   Promise.resolve(result).then(undefined, () => {})
-  throw new SOCKETS_ERR_INVALID_ARGUMENT(`what ${callback} returns`, 'there at once (what takes time belongs into a hook)', 'a promise')
+  throw new SOCKETS_ERR_INVALID_ARGUMENT(`the result of ${callback}`, 'synchronous (do asynchronous work in a hook)', 'a promise')
 }
 
-/** Says whether a value has a `then` method; a getter that throws counts as no. */
+/** Returns true if a value has a `then` method; false if its getter throws. */
 export function isThenable (value: unknown): value is PromiseLike<unknown> {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
   try {
@@ -45,7 +45,7 @@ export function isThenable (value: unknown): value is PromiseLike<unknown> {
   }
 }
 
-/** Name of a function for logs and reports; a getter that throws, or that returns anything but text, counts as none. */
+/** Name of a function for logs and reports; `anonymous` if it has none, or its getter throws or returns no text. */
 export function nameOf (call: Function): string {
   const name: unknown = attempt(() => call.name as unknown, () => {})
   return typeof name === 'string' && name !== '' ? name : 'anonymous'
@@ -54,8 +54,8 @@ export function nameOf (call: Function): string {
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 
 /**
- * A logger that never throws: where a serializer or the destination fails, the line goes out without its fields, and where
- * that fails too, it is lost. Everything else of the logger is there as before; its children are guarded as well.
+ * Makes a logger that never throws: if a serializer or the destination throws, the line is written without its fields, and
+ * if that throws too, it is lost. Child loggers are guarded as well; all other properties are those of `log`.
  */
 export function guardLog (log: FastifyBaseLogger): FastifyBaseLogger {
   const guarded = Object.create(log) as FastifyBaseLogger

@@ -1,14 +1,14 @@
 /**
- * Things with growing ids, in one dense array that stays sorted: 8 bytes an entry, no map.
+ * A set of objects with increasing ids, in one sorted array: 8 bytes an entry, where a Map takes several times as much.
  *
- * Ids come about evenly, so the place of one is guessed first; then it is a binary search. A removed one leaves its id as
- * a hole, so that the search stays exact; holes are closed when they are half of the array.
+ * Ids are spread about evenly, so a search interpolates first and bisects then. A removed entry leaves its id as a hole,
+ * which keeps the search exact; holes are removed when they are half of the array.
  */
 
-/** Guesses before the search is binary. */
+/** Interpolations before a search bisects. */
 const GUESSES = 3
 
-/** Below this many entries holes are not worth closing. */
+/** Entries from which on holes are removed. */
 const COMPACT_FROM = 32
 
 export class IdList<T extends { readonly id: number }> {
@@ -17,16 +17,16 @@ export class IdList<T extends { readonly id: number }> {
 
   get size (): number { return this.#size }
 
-  /** Adds an entry; as a rule its id is higher than all before. */
+  /** Adds an entry; usually its id is the highest. */
   add (entry: T): void {
     const at = this.#entries.length
     if (at === 0 || this.#idAt(at - 1) < entry.id) this.#entries.push(entry)
-    // A copy: somebody may be in the middle of a visit.
+    // A copy: a visit may be under way.
     else this.#entries = this.#entries.toSpliced(this.#search(entry.id), 0, entry)
     this.#size++
   }
 
-  /** Removes an entry; says whether it was there. */
+  /** Removes an entry. Returns false if there was none. */
   remove (id: number): boolean {
     const index = this.#search(id)
     const entry = this.#entries[index]
@@ -42,9 +42,9 @@ export class IdList<T extends { readonly id: number }> {
     return typeof entry === 'object' && entry.id === id ? entry : undefined
   }
 
-  /** Visits the entries whose ids are above `id`, lowest first, while `visit` says true; says whether it got through. */
+  /** Visits the entries whose ids are above `id`, lowest first, while `visit` returns true. Returns true if all were visited. */
   visit (id: number, visit: (entry: T) => boolean): boolean {
-    // A visit that removes entries may have the holes closed: this array stays as it was.
+    // A visit may remove entries, and so replace the array of the list.
     const entries = this.#entries
     for (let index = this.#search(id + 1); index < entries.length; index++) {
       const entry = entries[index]!
@@ -55,7 +55,7 @@ export class IdList<T extends { readonly id: number }> {
 
   /** Every entry, lowest id first. */
   snapshot (): T[] {
-    // Without holes nobody has to be looked at.
+    // A copy of the whole array is faster than a filter.
     if (this.#size === this.#entries.length) return this.#entries.slice() as T[]
     return this.#entries.filter((entry) => typeof entry !== 'number')
   }
@@ -73,11 +73,11 @@ export class IdList<T extends { readonly id: number }> {
     return low
   }
 
-  /** Where an id would be between two entries, were all as far apart. */
+  /** Interpolates the index of an id between two entries. */
   #guess (id: number, low: number, high: number): number {
     const first = this.#idAt(low)
     const last = this.#idAt(high)
-    // Also for what is no number.
+    // Also if `id` is not a number.
     if (!(id > first)) return low
     return id >= last ? high : low + Math.floor((high - low) * (id - first) / (last - first))
   }

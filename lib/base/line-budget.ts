@@ -1,9 +1,9 @@
 /**
- * Bounds the lines about connections and hooks that are logged during a drain: a fault that all connections have would be
- * told as many times, in the moment when the log is needed most.
+ * Limits the log lines about connections and hooks during a drain: a fault that all connections share would otherwise be
+ * logged once for each of them.
  */
 
-/** Lines that a drain may log of whatever kind, beside those about the drain itself. */
+/** Lines of all kinds in a drain, those about the drain itself apart. */
 const LINES = 5
 
 export class LineBudget {
@@ -13,14 +13,14 @@ export class LineBudget {
   /** A drain has begun. */
   begin (): void { this.#left = LINES }
 
-  /** Whether a line may be logged. If not, it is counted under its message, as `lines` lines. */
+  /** Returns true if a line may be logged; otherwise counts it under its message, as `lines` lines. */
   spend (message: string, lines = 1): boolean {
     if (this.#left-- > 0) return true
     this.#suppressed[message] = (this.#suppressed[message] ?? 0) + lines
     return false
   }
 
-  /** The drain is over: returns how many lines of which message were not logged, or null. */
+  /** The drain has ended: returns how many lines were not logged, by message, or null if there were none. */
   end (): Readonly<Record<string, number>> | null {
     const suppressed = this.#suppressed
     this.#left = Infinity

@@ -1,12 +1,11 @@
 /**
- * Finds the name that a misspelt one was meant to be, for error messages. Compares by edit distance (Levenshtein), without
- * regard to case.
+ * Suggestions for misspelt names in error messages, by edit distance (Levenshtein), ignoring case.
  */
 
-/** Edits between two names that still count as a slip. */
+/** Largest edit distance of a suggestion. */
 const MAX_DISTANCE = 2
 
-/** The one of `names` that `given` was probably meant to be; undefined where none is near, or two are equally near. */
+/** Returns the nearest of `names`; undefined if none is near, or two are equally near. */
 export function nearMatch (given: string, names: readonly string[]): string | undefined {
   let nearest: string | undefined
   let least = Infinity
@@ -19,7 +18,7 @@ export function nearMatch (given: string, names: readonly string[]): string | un
   return nearest
 }
 
-/** How many characters have to be inserted, removed or replaced to make `b` of `a`. */
+/** Fewest characters to insert, remove or replace to turn `a` into `b`. */
 function editDistance (a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let i = 1; i <= a.length; i++) {

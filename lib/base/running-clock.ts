@@ -1,18 +1,18 @@
 /**
- * Time during which this process ran: a clock that does not pass while the event loop stands still.
+ * A clock that stands still while the event loop is blocked.
  *
- * Each timer that fires lets at most two ticks pass, however long it was late. So a stall, a SIGSTOP or a suspended
- * machine counts as one tick, and what waits unread in the kernel is read before anyone is judged by its silence.
+ * Each callback advances it by two ticks at most, however late it is called. So a stall, a SIGSTOP or a suspended machine
+ * counts as two ticks at most, and input that waits in the kernel is read before a deadline finds the client silent.
  */
 import type { Ticker, Timer } from './clock.ts'
 import { TICK } from './deadlines.ts'
 
-/** Most that may pass between two timers, milliseconds: one that is a little late loses nothing. */
-const MOST = 2 * TICK
+/** Most that the clock advances between two callbacks, milliseconds: a tick that is a little late counts in full. */
+const MAX_STEP = 2 * TICK
 
 export class RunningClock implements Ticker {
   readonly #clock: Ticker
-  /** Time that has passed until `#since`. */
+  /** Time on this clock at `#since`. */
   #passed = 0
   #since: number
 
@@ -21,12 +21,12 @@ export class RunningClock implements Ticker {
     this.#since = clock.now()
   }
 
-  now (): number { return this.#passed + Math.min(MOST, this.#clock.now() - this.#since) }
+  now (): number { return this.#passed + Math.min(MAX_STEP, this.#clock.now() - this.#since) }
 
   setTimeout (callback: () => void, delay: number): Timer {
-    this.#goOn()
+    this.#advance()
     return this.#clock.setTimeout(() => {
-      this.#goOn()
+      this.#advance()
       callback()
     }, delay)
   }
@@ -35,13 +35,13 @@ export class RunningClock implements Ticker {
 
   setImmediate (callback: () => void): void {
     this.#clock.setImmediate(() => {
-      // Slices are measured by it: it must not stand still in a long row of them.
-      this.#goOn()
+      // Slices are measured on this clock: it must not stand still during a long sequence of them.
+      this.#advance()
       callback()
     })
   }
 
-  #goOn (): void {
+  #advance (): void {
     this.#passed = this.now()
     this.#since = this.#clock.now()
   }

@@ -1,32 +1,32 @@
 /**
- * Looks at every connection once a period, a few at each beat, so that a crowd costs no stall.
+ * Visits every connection once a period, a group at each beat, so that many connections cause no stall.
  *
- * Connections are spread over the beats of a period, neighbours together; whoever is looked at keeps its place in it, so the
- * time between two looks is the period exactly. A stall of any length makes one beat, and input is read before each look.
- * Nothing beats while nobody is there.
+ * A connection stays in its group, so the time between two visits is exactly the period. A stall of any length counts as one
+ * beat, and input is read before each visit. An empty sweep has no timer.
+ *
+ * A connection takes 8 bytes in a sweep; as an entry of Deadlines it would take 56 and more.
  */
 import { RUN, SLICE } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { TICK } from './deadlines.ts'
 import { IdList } from './id-list.ts'
 
-/** Milliseconds from beat to beat, as a rule: each wakes the process, which costs more than many looks. */
+/** Usual time between two beats, milliseconds: to wake the process costs more than many visits. */
 const BEAT = 250
 
-/** Fewest groups that entries are spread over, where there are as many ticks: a stall counts as one beat. */
+/** Fewest groups, unless a period has fewer ticks: a stall counts as one beat. */
 const MIN_GROUPS = 5
 
-/** Most groups. */
 const MAX_GROUPS = 250
 
-/** Who does the looking. */
+/** Visits the entries of a sweep. */
 export interface SweepVisitor<T> {
   /** A group is due. */
   beat? (): void
-  /** Looks at one; says whether that took its time. */
+  /** Visits an entry. Returns true if the visit did I/O. */
   visit (entry: T): boolean
-  /** All that was due was looked at. */
-  rest? (): void
+  /** All groups that were due have been visited. */
+  finished? (): void
 }
 
 export class Sweep<T extends { readonly id: number }> {
@@ -37,11 +37,11 @@ export class Sweep<T extends { readonly id: number }> {
   readonly #groups: Array<IdList<T> | undefined>
   #timer: Timer | null = null
   #size = 0
-  /** Groups due so far, groups looked at, and the last entry visited of the one under way. */
+  /** Groups due so far, groups visited, and the id of the last entry visited in the current group. */
   #due = 0
   #done = 0
   #cursor = 0
-  #looking = false
+  #visiting = false
 
   /** `period` is milliseconds, at least a tick. */
   constructor (clock: Clock, period: number, visitor: SweepVisitor<T>) {
@@ -61,7 +61,7 @@ export class Sweep<T extends { readonly id: number }> {
     this.#arm(0)
   }
 
-  /** Says whether it was there. */
+  /** Removes an entry. Returns false if there was none. */
   remove ({ id }: T): boolean {
     if (this.#groups[this.#groupOf(id)]?.remove(id) !== true) return false
     if (--this.#size === 0) {
@@ -71,45 +71,45 @@ export class Sweep<T extends { readonly id: number }> {
     return true
   }
 
-  /** Those that came one after another are looked at together: see RUN. */
+  /** Neighbours are in one group: see RUN. */
   #groupOf (id: number): number { return Math.floor(id / RUN) % this.#groups.length }
 
-  /** For the next of the moments at which all rounds with this gap beat, so that they wake the process once; `least` gaps away. */
+  /** Sets the timer for the next beat, at least `least` gaps away. Sweeps with the same gap beat together and wake the process once. */
   #arm (least: number): void {
     const clock = this.#clock
     const next = (Math.floor(clock.now() / this.#gap + least) + 1) * this.#gap
     const timer: Timer = this.#timer = clock.setTimeout(() => {
-      // Timers run before the poll for input: after a stall, what tells that a peer is well may wait there unread.
+      // Timers run before the poll for input: after a stall, the pong of a healthy peer may still be unread.
       clock.setImmediate(() => { if (this.#timer === timer) this.#onBeat() })
     }, next - clock.now())
     timer.unref()
   }
 
   #onBeat (): void {
-    // Those that follow keep their moments where this one was late; after a stall the time between two looks must not be too short.
+    // A late beat does not delay the next; but after a stall, two visits must not follow each other too closely.
     this.#arm(0.5)
     this.#visitor.beat?.()
-    // So far behind that a group would be due twice: it is looked at once.
+    // A group that would be due twice is visited once.
     if (this.#due - this.#done < this.#groups.length) this.#due++
-    if (!this.#looking) this.#look()
+    if (!this.#visiting) this.#visitDue()
   }
 
-  /** Looks at the groups that are due, a slice at a time. */
-  #look (): void {
-    // Half a slice: who is asked something answers, and the other half goes to the answers that come in the same turn.
+  /** Visits the groups that are due, a slice at a time. */
+  #visitDue (): void {
+    // Half a slice: pongs that arrive in the same turn take the other half.
     const until = this.#clock.now() + SLICE / 2
     const visit = (entry: T) => {
       this.#cursor = entry.id
       return !this.#visitor.visit(entry) || this.#clock.now() < until
     }
-    this.#looking = true
+    this.#visiting = true
     while (this.#done < this.#due) {
       const group = this.#groups[this.#done % this.#groups.length]
-      if (group?.visit(this.#cursor, visit) === false) return this.#clock.setImmediate(() => { this.#look() })
+      if (group?.visit(this.#cursor, visit) === false) return this.#clock.setImmediate(() => { this.#visitDue() })
       this.#cursor = 0
       this.#done++
     }
-    this.#looking = false
-    this.#visitor.rest?.()
+    this.#visiting = false
+    this.#visitor.finished?.()
   }
 }

@@ -14,7 +14,7 @@ import { afterInput, LONGEST_TIMER, systemClock } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
 import type { DrainTrigger } from '../track/drain-report.ts'
 import { attempt } from '../base/guard.ts'
-import { LogGate } from '../base/log-gate.ts'
+import { LogLimiter } from '../base/log-limiter.ts'
 
 /** Signals that can mean that the process is to stop. Those of a crash are not among them: Node.js never gets to their listeners. */
 export const STOP_SIGNALS = Object.freeze(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const)
@@ -149,7 +149,7 @@ function isUsedByNode (signal: StopSignal): boolean {
 class Shutdown {
   readonly #trigger: DrainTrigger
   readonly #first: SignalTarget[]
-  readonly #gate: LogGate
+  readonly #limiter: LogLimiter
   readonly #apps: SignalTarget[] = []
   readonly #cut = deferred<void>()
   /** Settles when every app that has joined by now is closed. */
@@ -162,7 +162,7 @@ class Shutdown {
     this.#trigger = trigger
     this.#signal = isStopSignal(trigger) ? trigger : null
     this.#first = apps
-    this.#gate = new LogGate(systemClock, apps[0]!.log)
+    this.#limiter = new LogLimiter(systemClock, apps[0]!.log)
   }
 
   start (): void {
@@ -199,13 +199,13 @@ class Shutdown {
   /** An uncaught error, of any type: logged, and the exit code is 1. */
   failedWith (error: unknown): void {
     this.#failed = true
-    this.#gate.warn('uncaught error: draining', { err: error ?? String(error) }, 'fatal')
+    this.#limiter.warn('uncaught error: draining', { err: error ?? String(error) }, 'fatal')
   }
 
   async #run (): Promise<void> {
     for (const app of this.#first) this.join(app)
     await Promise.race([this.#allClosed(), this.#cut.promise])
-    this.#gate.close()
+    this.#limiter.close()
     await Promise.all(this.#apps.map(({ log }) => flush(log)))
     // For close-with-grace: it exits with 1.
     if (this.#failed) throw new Error('failed')

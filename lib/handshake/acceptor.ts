@@ -15,7 +15,7 @@ import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
 import { connectionOf } from '../connection/of-socket.ts'
-import type { LogGate } from '../base/log-gate.ts'
+import type { LogLimiter } from '../base/log-limiter.ts'
 import type { LifecycleOptions } from '../options/options.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
@@ -51,7 +51,7 @@ export class Acceptor implements Acceptance {
   readonly #tracker: ManagedTracker
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
-  readonly #gate: LogGate
+  readonly #limiter: LogLimiter
   readonly #opened: (socket: WebSocket) => void
   /** What a user's errorHandler is called with; filled only where there is one. */
   readonly #upgrades = new WeakMap<Connection, Upgrade>()
@@ -59,12 +59,12 @@ export class Acceptor implements Acceptance {
   readonly #routes = new Map<string, Route>()
 
   /** `opened` is told of every socket first: its handshake is over. */
-  constructor (tracker: ManagedTracker, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, opened: (socket: WebSocket) => void) {
+  constructor (tracker: ManagedTracker, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, opened: (socket: WebSocket) => void) {
     this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
     this.#options = options
     this.#log = log
-    this.#gate = gate
+    this.#limiter = limiter
     this.#opened = opened
   }
 
@@ -132,7 +132,7 @@ export class Acceptor implements Acceptance {
   #refuse (request: FastifyRequest, reply: FastifyReply, message: string): void {
     const url = request.routeOptions.url ?? ''
     this.#tracker.refused({ reason: 'not a websocket route', path: url, ip: request.ip })
-    this.#gate.warn(message, { route: url })
+    this.#limiter.warn(message, { route: url })
     void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
   }
 
@@ -149,7 +149,7 @@ export class Acceptor implements Acceptance {
     const breach = typeof code === 'string' && /^(WS_ERR|Z)_/.test(code) && rawSocketOf(connection.socket).destroyed
     if (breach) connection.socketClosing('protocol', 1006, '')
     if (connection.state !== 'closing' && connection.state !== 'closed') return fault(connection, error)
-    this.#gate.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
+    this.#limiter.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
   }
 
   /** What a connection's code threw: to the user's errorHandler, or to the log. */

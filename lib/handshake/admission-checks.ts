@@ -12,7 +12,7 @@ import type { PolicyName } from '../track/observation.ts'
 import type { Refusal } from '../track/events.ts'
 import { attempt } from '../base/guard.ts'
 import type { Acceptor } from './acceptor.ts'
-import type { LogGate } from '../base/log-gate.ts'
+import type { LogLimiter } from '../base/log-limiter.ts'
 import { ForeignOrigins, isAllowed } from '../limit/origin.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { pathOf } from './routes.ts'
@@ -38,12 +38,12 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
   /** Lines that any client can cause, as often as it likes. */
-  readonly #gate: LogGate
+  readonly #limiter: LogLimiter
   readonly #arrived: (raw: Duplex) => void
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is told of every handshake. */
-  constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, gate: LogGate, arrived: (raw: Duplex) => void) {
+  constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
     this.deadlines = running
@@ -53,7 +53,7 @@ export class AdmissionChecks implements HandshakeChecks {
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
-    this.#gate = gate
+    this.#limiter = limiter
     this.#arrived = arrived
   }
 
@@ -80,7 +80,7 @@ export class AdmissionChecks implements HandshakeChecks {
   }
 
   failed (request: IncomingMessage, error: unknown): void {
-    this.#gate.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
+    this.#limiter.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
   }
 
   /** Fastify has a request for it: its page and its address are known. Says whether it was answered. */
@@ -105,7 +105,7 @@ export class AdmissionChecks implements HandshakeChecks {
   #originPolicy (request: FastifyRequest): PolicyName | null {
     const { allowedOrigins } = this.#options
     const { origin } = request.headers
-    const allowed = attempt(() => isAllowed(allowedOrigins, origin, request.host, request), (err) => { this.#gate.warn('allowedOrigins failed', { err }, 'error') })
+    const allowed = attempt(() => isAllowed(allowedOrigins, origin, request.host, request), (err) => { this.#limiter.warn('allowedOrigins failed', { err }, 'error') })
     if (allowed === true) return null
     if (allowedOrigins === 'report') {
       if (this.#foreign.isNew(origin!)) this.#log.warn({ origin: escapeReason(origin!) }, 'a page of another origin opens a WebSocket')

@@ -7,7 +7,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../base/close-codes.ts'
 import type { Tracker } from '../track/tracker.ts'
 import type { LineBudget } from '../base/line-budget.ts'
-import type { LogGate } from '../base/log-gate.ts'
+import type { LogLimiter } from '../base/log-limiter.ts'
 import { loggedReport } from './logged-report.ts'
 
 /** Least time between two progress lines, milliseconds. */
@@ -31,8 +31,8 @@ const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
   rebalance: 'a socket was closed: the server is under pressure'
 }
 
-/** Logs the events of a tracker. `gate` and `lines` bound the lines about single connections and handshakes. */
-export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGate, lines: LineBudget): void {
+/** Logs the events of a tracker. `limiter` and `lines` bound the lines about single connections and handshakes. */
+export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: LogLimiter, lines: LineBudget): void {
   let nextProgress = PROGRESS_INTERVAL
   let admitting = true
   // A drain without connections is logged at debug: test suites open and close hundreds of servers.
@@ -45,11 +45,11 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, gate: LogGa
   tracker.on('closed', (connection, record) => {
     if (isVerbose()) log.debug({ connection: connection.id, record }, 'socket closed')
     const message = POLICY_CLOSES[record.cause]
-    if (message !== undefined) gate.warn(message, { connection: connection.id, route: connection.route, duration: record.duration })
+    if (message !== undefined) limiter.warn(message, { connection: connection.id, route: connection.route, duration: record.duration })
   })
   tracker.on('refused', ({ reason, path }) => {
     // Refusals by a drain are expected; requests for plain routes are logged where they are answered.
-    if (reason !== 'draining' && reason !== 'not a websocket route') gate.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
+    if (reason !== 'draining' && reason !== 'not a websocket route') limiter.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
     lines.begin()

@@ -101,7 +101,7 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
     this.#mark()
   }
 
-  rest (): void {
+  finished (): void {
     if (this.#suspects.length === 0) return
     const suspects = this.#suspects
     this.#suspects = []

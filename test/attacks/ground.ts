@@ -154,7 +154,7 @@ function countsOf (app: TestApp): Counts {
     tcp: handles.filter((name) => name === 'TCPSocketWrap').length,
     leftovers: (sockets as ManagedTracker).leftovers,
     // The gate of the log has one for each kind of line, for 10 s at most.
-    timers: timersOfOurs().filter((timer) => !timer.includes('log-gate')).length,
+    timers: timersOfOurs().filter((timer) => !timer.includes('log-limiter')).length,
     handles: handles.filter((name) => !['TCPSocketWrap', 'Timeout', 'Immediate'].includes(name)).length
   }
 }

@@ -15,14 +15,14 @@ interface Entry { id: number }
 function setup (period: number, on: (entry: Entry) => boolean = () => false) {
   const clock = new FakeClock()
   const looks: Array<{ id: number, at: number }> = []
-  const told = { beats: 0, rests: 0 }
+  const told = { beats: 0, finishes: 0 }
   const rounds = new Sweep<Entry>(clock, period, {
     beat: () => { told.beats++ },
     visit: (entry) => {
       looks.push({ id: entry.id, at: clock.now() })
       return on(entry)
     },
-    rest: () => { told.rests++ }
+    finished: () => { told.finishes++ }
   })
   const entries: Entry[] = []
   const add = (count: number) => {
@@ -143,7 +143,7 @@ test('so far behind that groups would be due twice, each entry is looked at once
     return true
   })
   rig.add(100)
-  // 100 looks of 5 ms in a period of 200: it never comes to rest.
+  // 100 looks of 5 ms in a period of 200: the visits never finish.
   for (let i = 0; i < 1_250; i++) rig.clock.turn()
   const rounds = rig.looks.length / 100
   for (const { id } of rig.entries) {
@@ -287,7 +287,7 @@ test('each group that is due is told, and each end of its looks', () => {
   const { clock, told, add } = setup(500)
   add(3)
   clock.tick(1_000)
-  assert.deepEqual(told, { beats: 10, rests: 10 })
+  assert.deepEqual(told, { beats: 10, finishes: 10 })
 })
 
 test('rounds that take longer than their period are not made up for', () => {

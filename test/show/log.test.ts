@@ -4,7 +4,7 @@ import type { Connection } from '../../lib/connection/connection.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { logEvents } from '../../lib/show/log.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
-import { LogGate } from '../../lib/base/log-gate.ts'
+import { LogLimiter } from '../../lib/base/log-limiter.ts'
 import type { LoggedReport } from '../../lib/show/logged-report.ts'
 import { createJob } from '../helpers/drain-rig.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
@@ -12,7 +12,7 @@ import type { LogLine, TrackerRig } from '../helpers/tracker-rig.ts'
 
 function createLogged (options: LifecycleOptions = {}, level?: string): TrackerRig {
   const rig = createTracker(options, level)
-  logEvents(rig.tracker, rig.log, new LogGate(rig.clock, rig.log, rig.budget), rig.budget)
+  logEvents(rig.tracker, rig.log, new LogLimiter(rig.clock, rig.log, rig.budget), rig.budget)
   return rig
 }
 
@@ -160,7 +160,7 @@ test('opens and closes are told at debug', async () => {
 test('at info opens and closes are not told, nor put together', async () => {
   const { tracker, log, open, clock } = createTracker({}, 'info')
   let called = 0
-  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogGate(clock, log), new LineBudget())
+  logEvents(tracker, { ...log, debug: () => { called++ } } as typeof log, new LogLimiter(clock, log), new LineBudget())
   open().socket.rawGone()
   await clock.flush()
   assert.equal(called, 0)

@@ -73,8 +73,8 @@ for (const [what, filter] of [
 }
 
 test('the message says what was wrong and how to mean everyone', () => {
-  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known are owner, tag, route, state, where; everyone is the literal \'all\'' })
-  assert.throws(() => matcher({ owner: undefined } as never), { message: 'invalid filter: "owner" is undefined; everyone is the literal \'all\'' })
+  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known are owner, tag, route, state, where; the literal \'all\' selects every connection' })
+  assert.throws(() => matcher({ owner: undefined } as never), { message: 'invalid filter: "owner" is undefined; the literal \'all\' selects every connection' })
 })
 
 test('a filter that is changed afterwards changes nothing', () => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { LogGate } from '../../lib/base/log-gate.ts'
+import { LogLimiter } from '../../lib/base/log-limiter.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { createLog } from '../helpers/tracker-rig.ts'
 
 function createGate () {
   const clock = new FakeClock()
   const { log, lines, messages } = createLog()
-  return { clock, lines, messages, gate: new LogGate(clock, log) }
+  return { clock, lines, messages, gate: new LogLimiter(clock, log) }
 }
 
 test('the first five of a kind pass as warnings with their fields', () => {
