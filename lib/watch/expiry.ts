@@ -1,11 +1,11 @@
 /**
- * Ends connections whose time is over: 3000 when a token has expired (IANA registry: unauthorized), 1012 with a
- * reconnect delay at the end of the maximum lifetime (IANA registry: service restart).
+ * Closes connections at `expiresAt` with 3000 (IANA registry: unauthorized), and at the end of their maximum lifetime with 1012
+ * and a reconnect delay (IANA registry: service restart).
  *
- * `expiresAt` is wall time and is looked at every tick; a wall clock that was set moves what is set by it. A lifetime is
- * monotonic, and shortened at random so that clients that came together do not leave together. The earlier of the two
- * counts, and the expiry where both are due. A connection with work in flight may finish it at the end of its lifetime, within
- * bounds; one that has expired may not.
+ * `expiresAt` is wall time: every tick compares the wall clock with the monotonic one, and deadlines move when the wall clock was
+ * set. A lifetime is monotonic; a jitter shortens it, so that clients that connected together do not close together. The earlier
+ * of the two applies, and the expiry if both are due. At the end of its lifetime a connection may finish work in flight, within
+ * bounds; an expired connection may not.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
@@ -14,9 +14,9 @@ import type { Deadlines } from '../base/deadlines.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Enforcement } from '../track/enforcement.ts'
 
-/** Part of a lifetime by which it is shortened at most, at random. */
+/** Largest part of a lifetime that the jitter takes away. */
 const JITTER = 0.2
-/** Greatest `shortening` of a deadline: a whole number takes no memory of its own. */
+/** Largest `shortening` of a deadline: V8 stores an integer of this size without a heap object, and a fraction with one. */
 const MAX_SHORTENING = 1e9
 
 const EXPIRED = 'session expired'
@@ -28,19 +28,19 @@ export interface ExpiryHost {
   readonly deadlines: Deadlines
   readonly enforcement: Enforcement
   readonly random: () => number
-  /** Longest wait for work in flight at the end of a lifetime, milliseconds. */
+  /** Maximum wait for work in flight at the end of a lifetime, milliseconds. */
   readonly grace: number
-  /** Shortest delay before a client comes back, milliseconds; longest is twice as much. */
+  /** Shortest reconnect delay, milliseconds; the longest is twice as long. */
   readonly minDelay: number
 }
 
-/** The end of one connection. */
+/** The deadline of one connection: its expiry or the end of its lifetime. */
 class EndDeadline extends Entry {
   readonly connection: ManagedConnection
   readonly #due: (end: EndDeadline) => void
-  /** 0 to MAX_SHORTENING, once it was drawn. */
+  /** The jitter, 0 to MAX_SHORTENING; drawn when it is first needed. */
   shortening: number | undefined
-  /** Ends that came and were only observed: they are told once, and the other one still counts. */
+  /** Values of `expiresAt` and `maxLifetime` that were due while the policy only observes: each is reported once. */
   observedExpiry: number | undefined
   observedLifetime: number | false | undefined
 
@@ -56,18 +56,18 @@ class EndDeadline extends Entry {
 export class Expiry {
   readonly #host: ExpiryHost
   readonly #ends = new Map<ManagedConnection, EndDeadline>()
-  /** Those with an `expiresAt`. */
+  /** Deadlines of connections that have an `expiresAt`. */
   readonly #expiring = new Set<EndDeadline>()
   readonly #tick = new Deadline(() => { this.#onTick() })
   readonly #due = (end: EndDeadline): void => { this.#onDue(end) }
-  /** Wall time less monotonic time, when the deadlines were set by it. */
-  #offset = 0
+  /** The difference between the clocks by which the deadlines are set. */
+  #lead = 0
 
   constructor (host: ExpiryHost) {
     this.#host = host
   }
 
-  /** Connections that are to end at some time. */
+  /** Number of connections with an expiry or a lifetime. */
   get size (): number { return this.#ends.size }
 
   opened (connection: ManagedConnection): void { this.lifetimeSet(connection) }
@@ -105,7 +105,7 @@ export class Expiry {
 
   #watch (end: EndDeadline): void {
     if (this.#expiring.size === 0) {
-      this.#offset = this.#wallLead
+      this.#lead = this.#wallLead
       this.#host.deadlines.set(this.#tick, TICK)
     }
     this.#expiring.add(end)
@@ -129,7 +129,7 @@ export class Expiry {
 
   #onDue (end: EndDeadline): void {
     const { connection } = end
-    // A close is under way, or about to come.
+    // A drain or a close is under way.
     if (connection.state !== 'open') return
     const { deadlines, enforcement, grace, minDelay, random } = this.#host
     if (this.#untilExpiry(end) <= 0) {
@@ -151,15 +151,15 @@ export class Expiry {
     this.#set(end)
   }
 
-  /** Wall time less monotonic time. */
+  /** Wall time minus monotonic time, milliseconds. */
   get #wallLead (): number { return this.#host.clock.wallNow() - this.#host.clock.now() }
 
-  /** The wall clock may have been set; small steps add up. */
+  /** Sets the deadlines anew if the wall clock was set, at once or in small steps. */
   #onTick (): void {
     this.#host.deadlines.set(this.#tick, TICK)
     const lead = this.#wallLead
-    if (Math.abs(lead - this.#offset) < TICK) return
-    this.#offset = lead
+    if (Math.abs(lead - this.#lead) < TICK) return
+    this.#lead = lead
     for (const end of this.#expiring) this.#set(end)
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Finds dead peers, and never kills a healthy one.
+ * Finds dead peers, and terminates no healthy one.
  *
- * Each connection is looked at twice an interval. Whoever was heard of since is well; a silent one is pinged, and one
- * that stays silent for `maxMissed` intervals after the ping has left our queue is destroyed: `interval × (maxMissed + 1)`
- * of running time at most after it died. Looks are counted, never milliseconds: each comes after what had arrived was
- * read, so the event loop may stand still for as long as it likes. A look costs one property where the peer was heard
- * of. Connections are spread over half an interval in a sweep.
+ * Each connection is checked twice an interval. A peer that has sent anything since the last check is alive. A silent peer is
+ * pinged; if it stays silent for `maxMissed` intervals after the ping has left our queue, its raw socket is destroyed, at most
+ * `interval × (maxMissed + 1)` of running time after it died. Checks are counted, not milliseconds, and each runs after input
+ * that has arrived was read: a stall of the event loop makes no peer look dead. The check of a peer that has sent something
+ * reads one property. A sweep spreads the connections over half an interval.
  */
 import { afterInput } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
@@ -20,20 +20,20 @@ import type { HeartbeatSettings } from '../connection/settings.ts'
 import { NEW, NOT_COUNTED } from '../connection/liveness.ts'
 import type { Probe } from '../connection/liveness.ts'
 
-/** Looks at each connection in an interval. */
-const LOOKS = 2
+/** Checks of each connection in an interval. */
+const CHECKS = 2
 
-/** Shortest interval: a tick for each look. */
-export const LEAST_INTERVAL = LOOKS * TICK
+/** Shortest interval, milliseconds: a tick for each check. */
+export const LEAST_INTERVAL = CHECKS * TICK
 
-/** What a heartbeat leans on. */
+/** What heartbeats need. */
 export interface HeartbeatHost {
   readonly clock: Clock
   readonly enforcement: Enforcement
   readonly transport: Transport
 }
 
-/** All heartbeats of a tracker: routes may have their own. */
+/** The heartbeats of a tracker: one for each distinct setting, as routes may have their own. */
 export class Heartbeats {
   readonly #host: HeartbeatHost
   readonly #all = new Map<HeartbeatSettings, Heartbeat>()
@@ -42,12 +42,12 @@ export class Heartbeats {
     this.#host = host
   }
 
-  /** Connections that are watched. */
+  /** Number of connections with a heartbeat. */
   get size (): number { return [...this.#all.values()].reduce((sum, { size }) => sum + size, 0) }
 
   opened (connection: ManagedConnection): void {
     const { heartbeat } = connection.settings
-    // A stream without a kernel socket answers no ping and cannot die unnoticed.
+    // A stream without a kernel socket, as of `injectWS`, answers no ping and cannot die unnoticed.
     if (heartbeat === false || !this.#host.transport.hasHandle(connection.socket)) return
     let beat = this.#all.get(heartbeat)
     if (beat === undefined) this.#all.set(heartbeat, beat = new Heartbeat(this.#host, heartbeat))
@@ -60,15 +60,15 @@ export class Heartbeats {
   }
 }
 
-/** The heartbeat of everyone under the same settings. */
+/** The heartbeat of all connections with the same settings. */
 class Heartbeat implements SweepVisitor<ManagedConnection> {
   readonly #host: HeartbeatHost
   readonly #interval: number
-  /** Looks at a silent peer after which it is dead. */
+  /** Checks without a sign of life after which a pinged peer is dead. */
   readonly #limit: number
   readonly #sweep: Sweep<ManagedConnection>
   #suspects: ManagedConnection[] = []
-  /** Grows when the machine has slept: what was asked before may be lost. */
+  /** Number of times that the machine has slept or the process stood still: pings from before may be lost. */
   #era = 0
   #lastBeat = 0
   #lastWall = 0
@@ -76,8 +76,8 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
   constructor (host: HeartbeatHost, { interval, maxMissed }: HeartbeatSettings) {
     this.#host = host
     this.#interval = interval
-    this.#limit = LOOKS * maxMissed
-    this.#sweep = new Sweep(host.clock, interval / LOOKS, this)
+    this.#limit = CHECKS * maxMissed
+    this.#sweep = new Sweep(host.clock, interval / CHECKS, this)
   }
 
   get size (): number { return this.#sweep.size }
@@ -105,13 +105,14 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
     if (this.#suspects.length === 0) return
     const suspects = this.#suspects
     this.#suspects = []
-    afterInput(this.#host.clock, () => { this.#judge(suspects) })
+    // A sign of life may have arrived that is not read yet.
+    afterInput(this.#host.clock, () => { this.#terminateDead(suspects) })
   }
 
   visit (connection: ManagedConnection): boolean {
     const { socket } = connection
     if (connection.heard) {
-      // Here and not in the handshake: it costs four system calls, and has time.
+      // Set here and not in the handshake: it costs four system calls and is not urgent.
       if (connection.bytesSeen === NEW) this.#host.transport.keepAlive(socket, this.#interval)
       connection.heard = false
       connection.bytesSeen = NOT_COUNTED
@@ -120,12 +121,12 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
     }
     const { transport } = this.#host
     const { bytesSeen: bytes, probe } = connection
-    // A part of a message, too, is a sign of life.
+    // A part of a message is a sign of life, too.
     connection.bytesSeen = transport.bytesReceived(socket)
     if (bytes !== NOT_COUNTED && bytes !== connection.bytesSeen) {
       connection.probe = null
     } else if (transport.isPaused(socket)) {
-      // Its pong could not be seen. A ping, once an interval, lets the kernel tell that the peer is gone.
+      // A pong would stay unread. A ping once an interval lets the kernel notice that the peer is gone.
       if (probe === null && transport.pendingBytes(socket) === 0) this.#ping(connection)
       else connection.probe = null
     } else if (probe === null || probe.era !== this.#era) {
@@ -142,7 +143,7 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
     connection.probe = probe
     transport.ping(connection.socket, () => {
       const now = clock.now()
-      // One that had to wait leaves between two looks: the next comes too soon to count.
+      // A ping that had to wait leaves between two checks: the next check comes too soon to count.
       probe.age = now - probe.leftAt < TICK ? 0 : -1
       probe.left = true
       probe.leftAt = now
@@ -153,19 +154,19 @@ class Heartbeat implements SweepVisitor<ManagedConnection> {
   #age (connection: ManagedConnection, probe: Probe): void {
     if (!probe.left) {
       const taken = this.#host.transport.bytesTaken(connection.socket)
-      // It reads what was before the ping.
+      // The peer reads data that was sent before the ping.
       if (taken !== probe.taken) probe.age = -1
       probe.taken = taken
     }
     if (++probe.age >= this.#limit) this.#suspects.push(connection)
   }
 
-  /** Once more, after everything that has arrived was read. */
-  #judge (suspects: ManagedConnection[]): void {
+  /** Checks suspects again and destroys the raw sockets of dead peers. */
+  #terminateDead (suspects: ManagedConnection[]): void {
     const { transport, enforcement } = this.#host
     for (const connection of suspects) {
       const { heard, probe, bytesSeen: bytes, socket, state } = connection
-      // One that has begun to close has its time for that.
+      // The deadline of its closing handshake applies.
       if (isClosing(state)) continue
       if (heard || probe === null || probe.age < this.#limit || transport.bytesReceived(socket) !== bytes || transport.isPaused(socket)) continue
       if (enforcement.allows('heartbeat', 'terminate', connection)) connection.kill('heartbeat')

@@ -1,8 +1,8 @@
 /**
- * Closes clients that have sent no message for too long: 3008 (IANA registry: timeout).
+ * Closes connections whose client has sent no message for too long, with 3008 (IANA registry: timeout).
  *
- * Only messages from the client count. Time is that during which this process ran, in ticks: a message that waited
- * unread through a stall is not missed. A message moves no deadline: when a deadline comes, it is set anew to what is left.
+ * Only messages of the client count. Time passes only while this process runs, in ticks: a stall of the event loop, in which
+ * messages wait unread, does not count. A message moves no deadline: an expired deadline is set again to the time that is left.
  */
 import { CAUSE_CODES } from '../base/close-codes.ts'
 import { Entry, TICK } from '../base/deadlines.ts'
@@ -25,7 +25,7 @@ class IdleDeadline extends Entry {
   readonly connection: ManagedConnection
   readonly #due: (deadline: IdleDeadline) => void
   timeout = 0
-  /** Tick of running time at the last message, or when the timeout was set. */
+  /** Tick of running time of the last message, or of the moment when the timeout was set. */
   lastMessageTick = 0
 
   constructor (connection: ManagedConnection, due: (deadline: IdleDeadline) => void) {
@@ -46,19 +46,19 @@ export class Idle {
     this.#host = host
   }
 
-  /** Connections with an idle timeout. */
+  /** Number of connections with an idle timeout. */
   get size (): number { return this.#deadlines.size }
 
   opened (connection: ManagedConnection): void { this.idleTimeoutSet(connection) }
 
-  /** The time starts anew. */
+  /** Starts the timeout from now. */
   idleTimeoutSet (connection: ManagedConnection): void {
     if (connection.idleTimeout === false) this.closing(connection)
     else this.#start(connection, connection.idleTimeout)
   }
 
   received (connection: ManagedConnection): boolean {
-    // Looking it up, and reading the clock, cost more than the rest of a message.
+    // A look-up and a clock reading would cost more than the rest of a message.
     if (connection.idleTimeout === false) return true
     const deadline = this.#deadlines.get(connection)
     if (deadline !== undefined) deadline.lastMessageTick = this.#host.running.ticks
@@ -84,11 +84,11 @@ export class Idle {
   #onDue (deadline: IdleDeadline): void {
     const { running, transport, enforcement } = this.#host
     const { connection, timeout } = deadline
-    // A close is under way, or about to come.
+    // A drain or a close is under way.
     if (connection.state !== 'open') return
-    // Its messages are not read at present.
+    // The socket is paused: messages may wait unread.
     if (transport.isPaused(connection.socket)) return running.set(deadline, timeout)
-    // The message may have come at the end of its tick.
+    // One tick less: the message may have arrived at the end of its tick.
     const left = timeout - (running.dueTick - deadline.lastMessageTick - 1) * TICK
     if (left > 0) return running.set(deadline, left)
     if (!enforcement.allows('idle', 'close', connection)) return running.set(deadline, timeout)
