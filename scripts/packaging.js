@@ -27,9 +27,13 @@ const SETTINGS = {
 
 const BUNDLES = ['esm', 'cjs'].flatMap((format) => [false, true].map((minify) => ({ format, minify, file: `bundle${minify ? '.min' : ''}.${format === 'esm' ? 'mjs' : 'cjs'}` })))
 
+/** The first that the package allows as its peer. */
+const OLDEST_FASTIFY = '5.0.0'
+
 /** How an application may be run: the arguments of Node. */
 const PROGRAMS = {
   import: ['use-esm.js'],
+  [`import, Fastify ${OLDEST_FASTIFY}`]: ['use-oldest.js'],
   require: ['use-commonjs.cjs'],
   'import and require': ['use-both.js'],
   Jest: ['node_modules/jest/bin/jest.js', 'use-jest'],
@@ -54,6 +58,7 @@ async function install () {
   cpSync(join(ROOT, 'test/packaging'), folder, { recursive: true })
   cpSync(join(folder, ESM), join(folder, COMMONJS[0]))
   cpSync(join(folder, 'use-both.js'), join(folder, 'use-both.ts'))
+  writeFileSync(join(folder, 'use-oldest.js'), readFileSync(join(folder, 'use-esm.js'), 'utf8').replace("from 'fastify'", "from 'fastify-oldest'"))
   // Of type commonjs, as no field says otherwise.
   mkdirSync(join(folder, 'commonjs'))
   writeFileSync(join(folder, 'commonjs/package.json'), '{}')
@@ -66,7 +71,7 @@ async function install () {
   const companions = [
     ...['fastify', 'ws', '@types/node'].map((name) => `${name}@${{ ...dependencies, ...devDependencies }[name]}`),
     ...COMPILERS.map((version) => `typescript-${version}@npm:typescript@${version}`),
-    'jest@30', 'tsx@4', 'vitest@4'
+    `fastify-oldest@npm:fastify@${OLDEST_FASTIFY}`, 'jest@30', 'tsx@4', 'vitest@4'
   ]
   console.log(`npm install ${tarball} ${companions.join(' ')}`)
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', join(folder, tarball), ...companions], { cwd: folder, stdio: 'inherit', timeout: TIME_LIMIT })
