@@ -173,9 +173,9 @@ async function isolated (t: TestContext, framework: Framework): Promise<void> {
 
   assert.equal(calm.state, 'open')
   await bystander.works()
-  const newcomer = await framework.connect(t, url)
-  await newcomer.works()
-  await newcomer.stop()
+  const later = await framework.connect(t, url)
+  await later.works()
+  await later.stop()
   await bystander.stop()
 }
 

@@ -11,11 +11,11 @@ const QUIET: AdmissionFacts = { pressure: false, handshakes: 1, total: { counted
 const never = () => false
 const count = (counted: number, physical = counted) => ({ counted, physical })
 
-test('without limits everybody is let in', () => {
+test('without limits every connection is admitted', () => {
   assert.deepEqual(decide(NONE, { ...QUIET, total: count(1e6), perOwner: count(1e6), perAddress: count(1e6), handshakes: 1e6 }, never), { admit: true, evict: [] })
 })
 
-test('under pressure nobody is', () => {
+test('under pressure none is', () => {
   assert.deepEqual(decide(NONE, { ...QUIET, pressure: true }, never), { admit: false, policy: 'pressure' })
 })
 
@@ -28,7 +28,7 @@ test('a limit holds as many as it says, and no more', () => {
 })
 
 for (const policy of ['refuse', 'evict-oldest'] as const) {
-  test(`where sockets of those are still there whom another limit evicted, ${policy} counts who keeps a place, up to the ceiling`, () => {
+  test(`while sockets of connections evicted by another limit are open, ${policy} counts the connections that keep a place, up to the ceiling`, () => {
     const limits: Limits = { ...NONE, total: { max: 20, policy } }
     assert.deepEqual(decide(limits, { ...QUIET, total: count(20, 22) }, never), { admit: true, evict: [] })
     assert.deepEqual(decide(limits, { ...QUIET, total: count(2, 23) }, never), { admit: false, policy: 'total' })
@@ -36,7 +36,7 @@ for (const policy of ['refuse', 'evict-oldest'] as const) {
 }
 
 for (const policy of ['evict-oldest', 'evict-idlest'] as const) {
-  test(`${policy} lets a newcomer in and names whose limit must make room, up to the ceiling`, () => {
+  test(`${policy} admits a connection and names the limits that need an eviction, up to the ceiling`, () => {
     const limits: Limits = { ...NONE, total: { max: 20, policy } }
     assert.deepEqual(decide(limits, { ...QUIET, total: count(20) }, never), { admit: true, evict: [] })
     assert.deepEqual(decide(limits, { ...QUIET, total: count(21, 22) }, never), { admit: true, evict: ['total'] })

@@ -45,7 +45,7 @@ test('handshakes are counted by themselves', () => {
   assert.equal(admission.arrived('/'), null)
 })
 
-test('refuse: whoever is one too many is closed with 1013 and says when to come back, and everybody else stays', async () => {
+test('refuse: the connection over the limit is closed with 1013 and a reconnect delay, and the others stay', async () => {
   const rig = setup({ total: { max: 2 } })
   const [a, b, c] = [rig.open(), rig.open(), rig.open()]
   assert.deepEqual(states(a, b, c), ['open', 'open', 'closing'])
@@ -85,7 +85,7 @@ test('evict-idlest: who has said nothing for longest is closed', async () => {
   assert.deepEqual(states(a, b, c), ['open', 'closing', 'open'])
 })
 
-test('sockets of the evicted stay under the ceiling: with one on its way out, the next newcomer is refused', async () => {
+test('sockets of the evicted stay under the ceiling: with one on its way out, the next connection is refused', async () => {
   const rig = setup({ total: { max: 2, policy: 'evict-oldest' } })
   const pairs = [1, 2, 3, 4].map(() => rig.open({ peer: 'silent' }))
   assert.deepEqual(states(...pairs), ['closing', 'open', 'open', 'closing'])
@@ -100,8 +100,8 @@ test('an evicted one gives its address back when its socket is gone: there is ro
   const rig = setup({ perAddress: { max: 2, policy: 'evict-oldest' } })
   for (let i = 0; i < 5; i++) {
     const [oldest] = rig.tracker.list()
-    const newcomer = rig.open({ peer: 'silent' })
-    assert.equal(newcomer.connection.state, 'open')
+    const fourth = rig.open({ peer: 'silent' })
+    assert.equal(fourth.connection.state, 'open')
     if (i < 2) continue
     assert.equal(oldest!.state, 'closing')
     void oldest!.terminate()
@@ -199,7 +199,7 @@ test('setOwner asks about the owner only: a handshake that waits at the limit fo
   assert.equal(last.connection.state, 'open')
 })
 
-test('nobody is evicted in vain: one victim makes room under every limit that it is counted by', () => {
+test('no connection is evicted in vain: one victim makes room under every limit that counts it', () => {
   const rig = setup({ total: { max: 3, policy: 'evict-oldest' }, perOwner: { max: 2, policy: 'evict-oldest' } })
   const [a, b, c] = [rig.open({ owner: 'ann' }), rig.open({ owner: 'ann' }), rig.open({ owner: 'bob' })]
   assert.deepEqual(states(a, b, c, rig.open({ owner: 'ann' })), ['closing', 'open', 'open', 'open'])
@@ -208,7 +208,7 @@ test('nobody is evicted in vain: one victim makes room under every limit that it
   assert.deepEqual(states(d, e, f, other.open({ owner: 'ann' })), ['open', 'closing', 'open', 'open'])
 })
 
-test('those who leave by themselves cannot be evicted: the newcomer is let in under the ceiling, the next is not', () => {
+test('connections that are closing cannot be evicted: the new one is admitted under the ceiling, the next is not', () => {
   for (const limits of [{ total: { max: 1, policy: 'evict-oldest' } }, { perOwner: { max: 1, policy: 'evict-idlest' } }, { perAddress: { max: 1, policy: 'evict-oldest' } }] as Limits[]) {
     const rig = setup(limits)
     const a = rig.open({ peer: 'silent', owner: 'ann' })
@@ -219,7 +219,7 @@ test('those who leave by themselves cannot be evicted: the newcomer is let in un
   }
 })
 
-test('two clients of one owner evict each other ten times a minute, then the newcomer is refused', async () => {
+test('two clients of one owner evict each other ten times a minute, then the new one is refused', async () => {
   const rig = setup({ perOwner: { max: 1, policy: 'evict-oldest' } })
   let evicted = 0
   for (let i = 0; i < 40; i++) {
@@ -277,7 +277,7 @@ const OVER: Array<[policy: 'total' | 'perOwner' | 'perAddress', limits: Limits]>
   (['refuse', 'evict-oldest', 'evict-idlest'] as const).map((kind): [typeof policy, Limits] => [policy, { [policy]: { max: 1, policy: kind } }]))
 
 for (const [policy, limits] of OVER) {
-  test(`observe: ${JSON.stringify(limits)} refuses and evicts nobody, and says each would-be once`, async () => {
+  test(`observe: ${JSON.stringify(limits)} refuses and evicts no connection, and tells each case once`, async () => {
     const rig = setup(limits, { mode: { [policy]: 'observe' } })
     const told: string[] = []
     rig.tracker.on('observed', (observation) => { told.push(`${observation.policy} ${observation.action} ${observation.path}`) })
@@ -300,7 +300,7 @@ for (const [policy, limits] of OVER) {
   })
 }
 
-test('observe: handshakes are refused to nobody, and counted', () => {
+test('observe: no handshake is refused, and each case is counted', () => {
   const { admission, tracker } = setup({ handshakes: { max: 1 } }, { mode: { handshakes: 'observe' } })
   assert.deepEqual([admission.arrived('/'), admission.arrived('/'), admission.arrived('/')], [null, null, null])
   assert.deepEqual(tracker.stats().observed, { handshakes: 2 })

@@ -29,7 +29,7 @@ for (const after of [0, 130, 249, 600]) {
   })
 }
 
-test('whoever takes a byte now and then keeps its place', async () => {
+test('a connection that takes a byte now and then keeps its place', async () => {
   const { clock, connection, socket } = setup({ maxStallTime: STALL })
   socket.peer = 'stuck'
   socket.send('x'.repeat(1_000))
@@ -131,7 +131,7 @@ test('nothing remains of those that were watched', async () => {
 
 // ——— observe
 
-test('observe: nobody is closed and nothing is skipped, and what would have been is counted', async () => {
+test('observe: no connection is closed and no frame skipped, and each case is counted', async () => {
   const { clock, tracker, connection, socket } = setup({ maxStallTime: STALL, maxBufferedBytes: 100, policy: 'drop' }, { mode: { backpressure: 'observe' } })
   const actions: string[] = []
   tracker.on('observed', ({ policy, action }) => { actions.push(`${policy} ${action}`) })

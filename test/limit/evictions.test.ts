@@ -44,7 +44,7 @@ test('the oldest is the first of those who are open', () => {
   assert.equal(victimOf('evict-oldest', all), c!.connection)
 })
 
-test('a newcomer never makes room for itself', () => {
+test('a new connection is never evicted for itself', () => {
   const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection)
   assert.equal(victimOf('evict-oldest', [a!, b!], a), b)
   assert.equal(victimOf('evict-oldest', [a!], a), undefined)

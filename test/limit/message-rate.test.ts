@@ -131,7 +131,7 @@ test('each connection has its own bucket', async () => {
   assert.equal(other.connection.state, 'open')
 })
 
-test('observe: all is delivered, nobody is closed or paused, and what is over is counted', async () => {
+test('observe: all is delivered, no connection is closed or paused, and what is over is counted', async () => {
   for (const policy of ['close', 'pause'] as const) {
     const rig = setup({ max: 2, policy }, { mode: { messageRate: 'observe' } })
     const observed: unknown[] = []

@@ -1,5 +1,5 @@
 /**
- * Mode 'observe' of the policies that look after the open ones: through the tracker, nobody is ended, and each would-be is told.
+ * Mode 'observe' of the policies for open connections, through the tracker: no connection is ended, and each case is told.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -23,7 +23,7 @@ test('heartbeat: a dead peer lives on, and is told', async () => {
   assert.deepEqual(new Set(told), new Set(['heartbeat terminate open']))
 })
 
-test('heartbeat: whoever answers is not told', async () => {
+test('heartbeat: a peer that answers is not reported', async () => {
   const { clock, open, told } = setup('heartbeat', { heartbeat: { interval: 1_000, maxMissed: 1 } })
   open({ peer: 'answers' })
   await clock.run(10_000)
@@ -118,7 +118,7 @@ test('what stats() gives is a copy', () => {
   assert.deepEqual(tracker.stats().observed, { origin: 1 })
 })
 
-test('mode observe of all ends nobody', async () => {
+test('mode observe of all ends no connection', async () => {
   const { clock, open, tracker } = setup('idle', {
     mode: 'observe',
     heartbeat: { interval: 200, maxMissed: 1 },

@@ -1,5 +1,5 @@
 /**
- * Pressure: nobody new, the idlest have to go a few at a time, and it is over after a while without.
+ * Pressure: connections are refused, the idlest are evicted a few at a time, and it is over after a while without.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -26,7 +26,7 @@ test('it begins at once, with a handshake that arrives, and is told once', () =>
   assert.deepEqual(changes(), [[true, 0]])
 })
 
-test('it is over after five looks without it, not before, and newcomers are let in again', async () => {
+test('it is over after five looks without it, not before, and connections are admitted again', async () => {
   const { clock, state, changes, admission, open } = setup()
   open()
   state.under = true
@@ -92,7 +92,7 @@ test('the record says rebalance', async () => {
   assert.deepEqual(tracker.history.map(({ cause, code }) => [cause, code]), [['rebalance', 1012]])
 })
 
-test('nobody looks while nobody is there and there is no pressure, and nothing is left', async () => {
+test('without connections and without pressure nothing is polled, and nothing is left', async () => {
   const { clock, state, open, tracker } = setup()
   assert.equal(clock.pendingTimers, 0)
   const { socket } = open()
@@ -114,7 +114,7 @@ test('at the end no look is left, under pressure neither', () => {
   assert.deepEqual([clock.pendingTimers, tracker.leftovers], [0, 0])
 })
 
-test('observe: nobody is refused or evicted, and both are counted', async () => {
+test('observe: no connection is refused or evicted, and both cases are counted', async () => {
   const { clock, state, open, admission, tracker, changes } = setup({ mode: { pressure: 'observe' } })
   const actions: string[] = []
   tracker.on('observed', ({ policy, action }) => { actions.push(`${policy} ${action}`) })

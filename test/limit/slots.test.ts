@@ -39,7 +39,7 @@ test('a key whose last one is gone is forgotten', () => {
   assert.equal(places.size, 0)
 })
 
-test('where nobody is evicted members are not kept, and counted all the same', () => {
+test('without evictions members are not kept, but counted all the same', () => {
   const places = new Slots(false)
   const { members: [a, b] } = setup()
   places.add('ann', a!)
@@ -51,8 +51,8 @@ test('where nobody is evicted members are not kept, and counted all the same', (
   assert.deepEqual([places.withOneMore('ann'), places.size], [{ counted: 1, physical: 1 }, 0])
 })
 
-test('asking about somebody holds nothing', () => {
+test('asking about a key holds nothing', () => {
   const { places } = setup()
-  for (let i = 0; i < 1_000; i++) places.withOneMore(`somebody ${i}`)
+  for (let i = 0; i < 1_000; i++) places.withOneMore(`user ${i}`)
   assert.equal(places.size, 0)
 })

@@ -210,7 +210,7 @@ test("the user's object may be changed afterwards without effect", () => {
 
 test('what comes out is frozen, all of it', () => {
   const { clock, ...options } = resolve({ signals: ['SIGTERM'], readiness: '/ready', heartbeat: { interval: 1_000 } })
-  // Whoever replaces its functions replaces them for everybody.
+  // Code that replaces a function of the clock replaces it for the process.
   assert.equal(clock, systemClock)
   assert.ok(Object.isFrozen(resolve({})))
   assert.deepEqual(unfrozen(Object.freeze(options)), [])

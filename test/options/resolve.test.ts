@@ -242,7 +242,7 @@ for (const [plugin, route, message] of CONFLICTS) {
 
 const FINE: Array<[plugin: TermsOptions, route: TermsOptions]> = [
   [{ heartbeat: { interval: 1_000 }, idleTimeout: 1_001 }, {}],
-  // Nobody has asked for the interval: a short idle timeout is no mistake.
+  // The interval is a default: a short idle timeout is no mistake.
   [{ idleTimeout: 1_000 }, {}],
   [{ heartbeat: true, idleTimeout: 1_000 }, {}],
   [{ heartbeat: false, idleTimeout: 1 }, {}],

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Bytes in use when everything is collected that nobody holds. */
+/** Bytes in use once all garbage is collected. */
 export async function heapUsed (): Promise<number> {
   for (let i = 0; i < 4; i++) {
     await new Promise((resolve) => { setImmediate(resolve) })

@@ -32,7 +32,7 @@ function spy (app: TestApp): Map<Connection, unknown[]> {
 test(`a broadcast to ${PEERS} peers is ${PEERS} writes of one and the same frame`, async (t) => {
   const app = await start(t, { heartbeat: false }, (app) => { app.get('/', { websocket: true }, () => {}) }, { fastify: { logger: false } })
   const clients = await Promise.all(Array.from({ length: PEERS + 1 }, () => rawConnect(t, app, '/')))
-  const [stranger, ...members] = app.sockets.list()
+  const [outsider, ...members] = app.sockets.list()
   for (const connection of members) connection.tag('lobby')
   const writes = spy(app)
   let messages = 0
@@ -45,6 +45,6 @@ test(`a broadcast to ${PEERS} peers is ${PEERS} writes of one and the same frame
     assert.equal(new Set(chunks.map((list) => list.at(-1))).size, 1, 'it was encoded more than once')
     for (const [i, connection] of members.entries()) assert.equal(rawOf(connection).bytesWritten - before[i]!, data.length + header(data.length))
   }
-  assert.deepEqual(writes.get(stranger!), [])
+  assert.deepEqual(writes.get(outsider!), [])
   await until(() => clients.filter(({ frames }) => frames.length === messages).length === PEERS)
 })

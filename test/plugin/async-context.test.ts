@@ -1,6 +1,6 @@
 /**
- * In whose async context code of a connection runs: in that of its own request or in none, whatever ends the connection and
- * whoever asks for it. And a context lives no longer than its connection.
+ * Code of a connection runs in the async context of its own request or in none, whatever ends the connection and
+ * wherever the end was asked for. And a context lives no longer than its connection.
  */
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -77,7 +77,7 @@ function check (seen: Seen, user: string, ...expected: string[]): void {
 
 const END = ['abort of signal', 'event closing', 'cleanup', 'async cleanup', 'close listener', 'event closed', 'closed']
 
-test('a tick that alice has armed ends bob outside of her context', async (t) => {
+test('a tick that alice has armed ends bob outside of alice\'s context', async (t) => {
   const clock = createClock()
   const { app, seen } = await serve(t, { clock, heartbeat: false, idleTimeout: 1_000, backpressure: false })
   const clients = [await join(t, app, 'alice'), await join(t, app, 'bob')]
@@ -89,7 +89,7 @@ test('a tick that alice has armed ends bob outside of her context', async (t) =>
 
 async function passes (clock: TestClock, time: number): Promise<void> { await users.run({ name: 'nobody' }, () => clock.tick(time)) }
 
-test('real timers that alice has armed end bob outside of her context', async (t) => {
+test('real timers that alice has armed end bob outside of alice\'s context', async (t) => {
   const { app, seen } = await serve(t, { heartbeat: { interval: 100, maxMissed: 1 } })
   for (const user of ['alice', 'bob']) await joinRaw(t, app, user)
   await until(() => app.sockets.size === 0)
@@ -133,7 +133,7 @@ function bobOf (app: FastifyInstance): Connection {
 }
 
 for (const [way, act] of Object.entries(WAYS)) {
-  test(`${way} from a route of alice ends bob outside of her context`, async (t) => {
+  test(`${way} from a route of alice ends bob outside of alice's context`, async (t) => {
     const { app, seen } = await serve(t, {}, (app) => {
       app.get('/act', async () => { act(app); return 'done' })
     })
@@ -146,7 +146,7 @@ for (const [way, act] of Object.entries(WAYS)) {
   })
 }
 
-test('a drain that a route of alice has started runs outside of her context', async (t) => {
+test('a drain that a route of alice has started runs outside of alice\'s context', async (t) => {
   const { app, seen } = await serve(t, {}, (app) => {
     app.get('/drain', async () => { void app.sockets.drain(); return 'done' })
   })
@@ -171,7 +171,7 @@ test('the context of a connection is not kept after it, nor is that of a request
   assert.equal(stores.get('alice')!.deref(), undefined)
 })
 
-test('a write of alice that fails at bob ends bob outside of her context', async (t) => {
+test('a write of alice that fails at bob ends bob outside of alice\'s context', async (t) => {
   const { app, seen } = await serve(t, {}, (app) => {
     app.get('/write', async () => {
       const { socket } = bobOf(app)

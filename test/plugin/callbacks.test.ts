@@ -26,7 +26,7 @@ function serve (t: TestContext, options: LifecycleOptions): Promise<TestApp> {
   })
 }
 
-/** Lets what was rejected reach whoever listens. */
+/** Lets rejections reach their listeners. */
 async function settle (): Promise<void> {
   for (let i = 0; i < 5; i++) await turn()
 }
@@ -43,7 +43,7 @@ const told = (app: TestApp) => app.logs.filter(({ err }) => (err as Error | unde
 
 for (const [way, fail] of Object.entries(WAYS)) {
   for (const hook of ['owner', 'data', 'onOpen'] as const) {
-    test(`${hook} that ${way} ends the connection it was called for with 1011, once, and nobody else's`, async (t) => {
+    test(`${hook} that ${way} ends the connection it was called for with 1011, once, and no other`, async (t) => {
       let calls = 0
       const app = await serve(t, { [hook]: () => ++calls === 2 ? fail() : hook === 'data' ? {} : undefined })
       const neighbour = await connect(t, app, '/')
@@ -62,7 +62,7 @@ for (const [way, fail] of Object.entries(WAYS)) {
     })
   }
 
-  test(`onDrain that ${way} is logged with its name, and everyone is drained`, async (t) => {
+  test(`onDrain that ${way} is logged with its name, and every connection is drained`, async (t) => {
     let calls = 0
     const app = await serve(t, { onDrain: () => ++calls === 1 ? fail() : undefined })
     const clients = [await connect(t, app, '/'), await connect(t, app, '/')]
@@ -147,7 +147,7 @@ for (const [way, fail] of Object.entries(WAYS)) {
   })
 }
 
-test('all callbacks failing at once cost nobody his close code, and the report says what failed', async (t) => {
+test('all callbacks failing at once cost no client its close code, and the report says what failed', async (t) => {
   const app = await serve(t, { onDrain: rejects, preClose: (async () => rejects()) as never, drain: { reason: throws, timeout: 4_000 } })
   const clients = await Promise.all(Array.from({ length: 20 }, () => connect(t, app, '/')))
   for (const connection of app.sockets.list()) connection.defer(connection.id % 2 === 0 ? throws : rejects)

@@ -43,7 +43,7 @@ async function talk (client: TestClient): Promise<void> {
   assert.equal(await client.next(), 'hello')
 }
 
-// ——— what everyone is told
+// ——— the close code, the reason and the log line of each end
 
 const ends: Record<string, { options: LifecycleOptions, set?: (connection: Connection, clock: TestClock) => void, code: number, reason: RegExp, line: string }> = {
   idle: { options: { idleTimeout: 10_000 }, code: 3008, reason: /^idle timeout$/, line: 'an idle socket was closed' },

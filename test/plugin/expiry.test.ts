@@ -29,7 +29,7 @@ async function join (t: TestContext, app: TestApp): Promise<{ client: TestClient
   return { client, connection: app.sockets.list().at(-1)! }
 }
 
-test('a new token is brought over the connection itself: expiresAt moves and nobody reconnects', async (t) => {
+test('a new token is brought over the connection itself: expiresAt moves and the client stays connected', async (t) => {
   const { app, clock } = await serve(t)
   const { client, connection } = await join(t, app)
   connection.socket.on('message', (data) => {
@@ -94,7 +94,7 @@ test('wrong values throw, say what is right, and change nothing', async (t) => {
 
 // ——— beside another close
 
-test('in a drain nobody is idle, too old or expired: whoever still works is closed with the code of the drain', async (t) => {
+test('in a drain no connection is idle, too old or expired: one with work in flight is closed with the code of the drain', async (t) => {
   const { app, clock } = await serve(t, { drain: { timeout: 100_000 } })
   const joined = [await join(t, app), await join(t, app), await join(t, app)] as const
   const work = deferred<void>()

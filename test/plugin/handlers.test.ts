@@ -297,7 +297,7 @@ test('onOpen that throws or rejects ends its connection with 1011', async (t) =>
   assert.deepEqual(events, ['open', 'error', 'closing', 'closed', 'open', 'error', 'closing', 'closed'])
 })
 
-test('an application that removes the listeners of the ws server blinds nobody', async (t) => {
+test('connections are tracked also where the application removes the listeners of the ws server', async (t) => {
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.send('hello') })
     app.websocketServer.removeAllListeners('connection')

@@ -110,7 +110,7 @@ test('a route may have another heartbeat, or none', async (t) => {
   assert.equal(app.sockets.list()[0]!.rtt, undefined)
 })
 
-test('the keep-alive of TCP is switched on for whoever is watched, after an interval, and for nobody else', async (t) => {
+test('the keep-alive of TCP is switched on for watched connections, after an interval, and for no others', async (t) => {
   const { app, clock } = await serve(t, {}, {
     '/fast': { heartbeat: { interval: 5_000 } },
     '/none': { heartbeat: false }
@@ -135,7 +135,7 @@ test('heartbeat: false turns it off, and a route may turn it on', async (t) => {
   assert.deepEqual(off.frames, [])
 })
 
-test('only the silent are pinged: whoever talks, pings or pongs by itself is not asked', async (t) => {
+test('only silent peers are pinged: one that sends messages, pings or pongs by itself is not', async (t) => {
   const { app, clock } = await serve(t, { heartbeat: { interval: 1_000 } })
   const speaks: Record<string, (raw: RawClient) => void> = {
     message: (raw) => { raw.send(Opcode.Text, 'x') },
@@ -160,7 +160,7 @@ test('rtt is the time from our ping to its pong; a pong of another heartbeat say
   assert.equal(connection.rtt, undefined)
   while (pings(raw).length === 0) await clock.tick(50)
   await clock.tick(120)
-  raw.send(Opcode.Pong, 'somebody else')
+  raw.send(Opcode.Pong, 'another heartbeat')
   await clock.tick(0)
   assert.equal(connection.rtt, undefined)
   raw.send(Opcode.Pong, pings(raw)[0]!.payload)
@@ -218,7 +218,7 @@ test('a client of injectWS is left alone: no ping, no end', async (t) => {
   client.terminate()
 })
 
-test('in a drain whoever works is still watched, and one that is dead is not waited for', async (t) => {
+test('in a drain connections at work are still watched, and a dead one is not waited for', async (t) => {
   const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 }, drain: { timeout: 60_000 } })
   await rawConnect(t, app, '/')
   const healthy = await connect(t, app, '/')
@@ -247,7 +247,7 @@ test('a connection that is closing is not pinged, and its close keeps its cause'
   assert.equal((await record).cause, 'application')
 })
 
-test('a heartbeat costs no timer while nobody is connected, and none that holds the process', async (t) => {
+test('a heartbeat needs no timer without connections, and none that holds the process', async (t) => {
   const { app, clock } = await serve(t)
   assert.equal(clock.pendingTimers, 0)
   const clients = [await connect(t, app, '/'), await connect(t, app, '/')]

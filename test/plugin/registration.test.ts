@@ -238,7 +238,7 @@ test('adopted: the whole drain comes before other plugins’ onClose, and waits 
   assert.deepEqual(order, ['work', 'done', 'cleanup', 'database'])
 })
 
-test('adopted: handshakes during the drain are turned away and nobody else listens', async (t) => {
+test('adopted: handshakes during the drain are refused and no other code listens', async (t) => {
   const app = await start(t, {}, plain, adopting)
   assert.equal(app.server.listenerCount('upgrade'), 1)
   assert.equal(logged(app, /listener of 'upgrade'|child context/).length, 0)
@@ -334,7 +334,7 @@ test('adopted: a route that asks for waitForHandler gets it, or is refused', asy
   assert.equal(working, 1)
 })
 
-// ——— somebody else takes upgrades
+// ——— other code takes upgrades
 
 const CHILD = /another @fastify\/websocket was registered in a child context/
 
@@ -424,7 +424,7 @@ test('a ws server on our own HTTP server that was given to adopt() is not warned
   assert.equal(logged(app, /another listener of 'upgrade' is on this server/).length, 0)
 })
 
-test('no warning where nobody else listens', async (t) => {
+test('no warning where no other code listens', async (t) => {
   const app = await start(t, {}, plain)
   assert.deepEqual(app.logs.filter(({ level }) => level >= 40), [])
 })

@@ -14,7 +14,7 @@ import type { TestApp } from '../helpers/server.ts'
 
 const echo = (app: TestApp) => { app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(data) }) }) }
 
-test('whoever counts the bytes of TCP connections does not keep handshakes from opening', async (t) => {
+test('code that counts the bytes of TCP connections does not keep handshakes from opening', async (t) => {
   let bytes = 0
   const app = await start(t, {}, echo, {
     before: (app) => { app.server.on('connection', (raw) => { raw.on('data', (chunk: Buffer) => { bytes += chunk.length }) }) }
@@ -49,7 +49,7 @@ test('an adopted @fastify/websocket has its ws server closed once', async () => 
   assert.equal(closed, 1)
 })
 
-test("what a user's errorHandler closes has the cause error, whoever threw", async (t) => {
+test("what a user's errorHandler closes has the cause error, wherever the error came from", async (t) => {
   const app = await start(t, { errorHandler: (_error, socket) => { socket.close(1011, 'sorry') } }, (app) => {
     app.get('/handler', { websocket: true }, () => { throw new Error('handler') })
     app.get('/listener', { websocket: true }, (socket) => { socket.on('message', () => { throw new Error('listener') }) })

@@ -14,7 +14,7 @@ const rooms = (app: TestApp) => {
   app.get('/', { websocket: true }, () => {})
 }
 
-test('owner and data come from the request, before anybody is told', async (t) => {
+test('owner and data come from the request, before open is emitted', async (t) => {
   const seen: unknown[] = []
   const app = await start(t, {
     owner: (request) => request.headers.authorization,
@@ -66,7 +66,7 @@ test('list, count, get and of over owners, tags, routes and states', async (t) =
   assert.equal(sockets.count({ tag: 'a' }), 0)
 })
 
-test('disconnect closes whom it names, and nobody else', async (t) => {
+test('disconnect closes the connections it names, and no others', async (t) => {
   const app = await start(t, { owner: (request) => (request.query as { o?: string }).o }, rooms)
   const ann = [await connect(t, app, '/rooms/a?o=ann'), await connect(t, app, '/?o=ann')]
   const bob = await connect(t, app, '/rooms/a?o=bob')
@@ -163,7 +163,7 @@ test('signal, cleanups and `closed` over a real close', async (t) => {
   assert.deepEqual(order, ['signal SOCKETS_ERR_CLOSED client 4001', 'second', 'first', 'closed client'])
 })
 
-test('a throwing event listener harms nobody', async (t) => {
+test('an event listener that throws breaks nothing', async (t) => {
   const app = await start(t, {}, rooms)
   app.sockets.on('open', () => { throw new Error('boom') })
   app.sockets.on('open', async () => { throw new Error('async boom') })

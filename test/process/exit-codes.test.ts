@@ -24,7 +24,7 @@ async function working (t: TestContext, app: ServerSpec): Promise<Child> {
   return child
 }
 
-/** A process that nobody is connected to gets a signal. */
+/** A process without connections gets a signal. */
 const stop = (app: ServerSpec, signal: NodeJS.Signals = 'SIGTERM'): Scenario => async (t) => {
   const { child } = await run(t, [{ flush: 'none', ...app }])
   child.kill(signal)

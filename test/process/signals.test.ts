@@ -324,7 +324,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     assert.ok(noted.indexOf('0 preClose ends') < noted.indexOf('0 cleanup begins'))
   })
 
-  test('an app with nobody connected exits at once', { skip }, async (t) => {
+  test('an app without connections exits at once', { skip }, async (t) => {
     const { child } = await run(t, [{ options: SIGNALS, flush: 0 }])
     child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 0, signal: null })

@@ -40,14 +40,14 @@ test('the second line of a drain comes when settling is over', async () => {
   assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
 })
 
-test('a drain of nobody is told at debug only', async () => {
+test('a drain without connections is logged at debug only', async () => {
   const { tracker, messages } = createLogged()
   await tracker.drain()
   assert.deepEqual(messages('info'), [])
   assert.deepEqual(messages('debug'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
 })
 
-test('a drain of nobody, during which somebody came, is told at info', async () => {
+test('a drain that began without connections, and met one, is logged at info', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
   void tracker.drain()
   await clock.run(1_000)

@@ -16,7 +16,7 @@ const serve = (t: TestContext): Promise<TestApp> => start(t, { heartbeat: false 
   app.get('/room', { websocket: true }, () => {})
 })
 
-test('passes after the close, before anybody came, and when the last client has left', async (t) => {
+test('passes after the close, before the first client, and when the last one has left', async (t) => {
   const app = await serve(t)
   await assertClean(app)
   const client = await connect(app, '/room')

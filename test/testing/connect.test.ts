@@ -9,7 +9,7 @@ import { makeCertificate } from '../helpers/certificate.ts'
 import { portOf, start } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
-/** An app that listens only when somebody makes it; with an echo, and a route that speaks first and closes. */
+/** An app that does not listen yet; with an echo, and a route that speaks first and closes. */
 const prepare = (t: TestContext, fastify = {}): Promise<TestApp> => start(t, {}, (app) => {
   app.get('/echo', { websocket: true }, (socket, { headers }) => {
     socket.on('message', (data, isBinary) => {

@@ -46,7 +46,7 @@ async function hasSettled (promise: Promise<unknown>): Promise<boolean> {
 
 // ——— to whom
 
-test('a broadcast goes to whoever matches and is open, text as text and bytes as bytes; who is closing is dropped', async () => {
+test('a broadcast goes to open connections that match, text as text and bytes as bytes; closing ones are dropped', async () => {
   const { tracker, open } = setup()
   const [a, b, gone] = [open({ owner: 'ann' }), open({ owner: 'bob' }), open({ owner: 'ann' })]
   void gone.connection.close().catch(() => {})
@@ -57,7 +57,7 @@ test('a broadcast goes to whoever matches and is open, text as text and bytes as
   assert.deepEqual(wire(gone.socket), ['close 1000'])
 })
 
-test('to nobody it resolves at once, with zeros', async () => {
+test('without connections it resolves at once, with zeros', async () => {
   const { tracker, clock } = setup()
   assert.deepEqual(await tracker.broadcast('hello', 'all'), { sent: 0, queued: 0, dropped: 0 })
   assert.equal(clock.idle, true)
@@ -83,21 +83,21 @@ test('what is broadcast is a string or bytes, and the filter says to whom: anyth
   assert.deepEqual(wire(socket), [])
 })
 
-test('it goes to those who matched at the call: not to newcomers, and still to those who match no longer', async () => {
+test('it goes to the connections that matched at the call: not to later ones, and still to those that match no longer', async () => {
   const { tracker, open, clock, crowd, takes } = setup()
   const members = crowd(6)
   for (const { connection } of members) connection.tag('lobby')
-  const stranger = open()
+  const outsider = open()
   takes(1)
   const result = tracker.broadcast('x', { tag: 'lobby' })
-  const newcomer = open()
-  newcomer.connection.tag('lobby')
-  stranger.connection.tag('lobby')
+  const later = open()
+  later.connection.tag('lobby')
+  outsider.connection.tag('lobby')
   members[5]!.connection.untag('lobby')
   await clock.flush()
   assert.deepEqual(await result, { sent: 6, queued: 0, dropped: 0 })
   assert.deepEqual(members.map(({ socket }) => wire(socket)), members.map(() => ['x']))
-  assert.deepEqual([wire(newcomer.socket), wire(stranger.socket)], [[], []])
+  assert.deepEqual([wire(later.socket), wire(outsider.socket)], [[], []])
 })
 
 // ——— slices
@@ -189,7 +189,7 @@ test('overlapping broadcasts are served first in, first out, each whole before t
   assert.deepEqual(ended, ['a', 'b', 'c'])
 })
 
-test('more than 64 under way do not pile up: whoever asks for one more has the oldest finished first', async () => {
+test('more than 64 under way do not pile up: one more finishes the oldest first', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const sockets = crowd(5).map(({ socket }) => socket)
   takes(3)
@@ -236,7 +236,7 @@ for (const filter of ['all', { tag: 'lobby' }] as const) {
     assert.deepEqual(await Promise.all(results), Array(3).fill({ sent: 9, queued: 0, dropped: 0 }))
   })
 
-  test(`whoever is closed in the middle gets what was broadcast before, then the close frame (to ${to})`, async () => {
+  test(`a connection that is closed in the middle gets what was broadcast before, then the close frame (to ${to})`, async () => {
     const { tracker, clock, crowd, takes } = setup()
     const pairs = crowd(9)
     for (const { connection } of pairs) connection.tag('lobby')
@@ -265,19 +265,19 @@ for (const filter of ['all', { tag: 'lobby' }] as const) {
   })
 }
 
-test('what is sent to somebody whom a broadcast does not mean brings nothing with it', async () => {
+test('a message to a connection that a broadcast does not reach brings nothing with it', async () => {
   const { tracker, clock, open, crowd, takes } = setup()
   for (const { connection } of crowd(5)) connection.tag('lobby')
-  const stranger = open()
+  const outsider = open()
   takes(1)
   const result = tracker.broadcast('x', { tag: 'lobby' })
-  stranger.socket.send('mine')
+  outsider.socket.send('mine')
   await clock.flush()
-  assert.deepEqual(wire(stranger.socket), ['mine'])
+  assert.deepEqual(wire(outsider.socket), ['mine'])
   assert.deepEqual(await result, { sent: 5, queued: 0, dropped: 0 })
 })
 
-test('what is sent to somebody who was served brings nothing with it, either', async () => {
+test('a message to a connection that was served brings nothing with it, either', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(5)
   takes(1)
@@ -288,7 +288,7 @@ test('what is sent to somebody who was served brings nothing with it, either', a
   assert.deepEqual(await result, { sent: 5, queued: 0, dropped: 0 })
 })
 
-test('when everybody was served out of turn, the promise resolves with the next slice', async () => {
+test('when all were served out of turn, the promise resolves with the next slice', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(6)
   takes(1)
@@ -300,7 +300,7 @@ test('when everybody was served out of turn, the promise resolves with the next 
   assert.equal(clock.pendingImmediates, 0)
 })
 
-test('whoever is closed by its socket in the middle gets it first', async () => {
+test('a connection that is closed by its socket in the middle gets it first', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(5)
   takes(1)
@@ -311,7 +311,7 @@ test('whoever is closed by its socket in the middle gets it first', async () => 
   assert.deepEqual(await result, { sent: 5, queued: 0, dropped: 0 })
 })
 
-test('whoever leaves, is cut off or loses its raw socket before its turn is dropped', async () => {
+test('a connection that leaves, is cut off or loses its raw socket before its turn is dropped', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(8)
   takes(1)
@@ -391,7 +391,7 @@ test('a replaced `send` may send to others: they get what was broadcast before',
 })
 
 for (const fragmented of [false, true]) {
-  test(`a replaced \`send\` may broadcast, to its own connection too, and send ${fragmented ? 'a last fragment' : 'a message'} to another: everyone gets all in order`, async () => {
+  test(`a replaced \`send\` may broadcast, to its own connection too, and send ${fragmented ? 'a last fragment' : 'a message'} to another: all get all in order`, async () => {
     const { tracker, clock, crowd, takes } = setup()
     const pairs = crowd(4)
     const { socket } = pairs[1]!
@@ -417,7 +417,7 @@ for (const fragmented of [false, true]) {
   })
 }
 
-test('a replaced `send` that broadcasts more than 64 times has each of them go to everyone once, in order', async () => {
+test('a replaced `send` that broadcasts more than 64 times has each of them go to all once, in order', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(4)
   const { socket } = pairs[1]!
@@ -473,7 +473,7 @@ test('a send during a broadcast looks at no connection but its own', async () =>
   assert.deepEqual(await result, { sent: 100, queued: 0, dropped: 0 })
 })
 
-test('data that cannot be read throws at the call, whoever it is for', () => {
+test('data that cannot be read throws at the call, also without connections', () => {
   const { tracker, open } = setup()
   const detached = new Uint8Array(8)
   structuredClone(detached.buffer, { transfer: [detached.buffer] })
@@ -501,7 +501,7 @@ test('what the caller does with its bytes after the call changes nothing, for th
 
 // ——— fragmented messages
 
-test('whoever is in the middle of a fragmented message gets broadcasts after its last fragment, in order', async () => {
+test('a connection in the middle of a fragmented message gets broadcasts after its last fragment, in order', async () => {
   const { tracker, clock, crowd, takes } = setup()
   const pairs = crowd(5)
   const { socket } = pairs[4]!
@@ -531,7 +531,7 @@ test('a message whose fragments begin while a broadcast goes on comes after it',
   assert.deepEqual([await result, await later], [{ sent: 5, queued: 0, dropped: 0 }, { sent: 4, queued: 1, dropped: 0 }])
 })
 
-test('whoever closes in the middle of a fragmented message does without what was held back', async () => {
+test('a connection that closes in the middle of a fragmented message does not get what was held back', async () => {
   const { tracker, open } = setup()
   const { connection, socket } = open()
   socket.send('part 1', { fin: false })
@@ -573,7 +573,7 @@ test('a listener of `observed` that closes the connection has it dropped', async
 
 // ——— slow readers
 
-test('drop: frames that would be too much are skipped and counted, and nobody is closed', async () => {
+test('drop: frames that would be too much are skipped and counted, and no connection is closed', async () => {
   const { tracker, open } = setup({ backpressure: { maxBufferedBytes: 1_000, policy: 'drop' } })
   const [slow, prompt] = [open({ peer: 'stuck' }), open()]
   const sum = { sent: 0, queued: 0, dropped: 0 }
@@ -625,7 +625,7 @@ test('drop: what is sent to one alone closes it all the same', () => {
   assert.equal(connection.state, 'closing')
 })
 
-test('close: a broadcast that is too much closes whoever does not take it', async () => {
+test('close: a broadcast that is too much closes the connections that do not take it', async () => {
   const { tracker, open } = setup({ backpressure: { maxBufferedBytes: 1_000 } })
   const [slow, prompt] = [open({ peer: 'stuck' }), open()]
   const results = await Promise.all(Array.from({ length: 20 }, () => tracker.broadcast('x'.repeat(100), 'all')))
@@ -636,7 +636,7 @@ test('close: a broadcast that is too much closes whoever does not take it', asyn
 
 // ——— with a drain, and after it
 
-test('a drain that starts in the middle closes nobody before it has got what was broadcast before', async () => {
+test('a drain that starts in the middle closes a connection only after what was broadcast before', async () => {
   const { tracker, clock, open, takes } = setup({ closeTimeout: 100, drain: { timeout: 2_000 } })
   const pairs = Array.from({ length: 12 }, () => open({ peer: 'answers' }))
   takes(1)
@@ -648,7 +648,7 @@ test('a drain that starts in the middle closes nobody before it has got what was
   assert.equal((await drained).connections.clean, 12)
 })
 
-test('a server that has drained broadcasts to nobody', async () => {
+test('after a drain a broadcast reaches no connection', async () => {
   const { tracker, clock, open } = setup()
   open({ peer: 'answers' })
   const drained = tracker.drain()

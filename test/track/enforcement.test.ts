@@ -32,7 +32,7 @@ for (const policy of POLICIES) {
   })
 }
 
-test('asking whether a policy acts tells nobody', () => {
+test('asking whether a policy acts tells nothing', () => {
   const { enforcement, observations } = setup({ observe: ['idle'] })
   enforcement.enforces('idle')
   assert.deepEqual([observations, enforcement.observed], [[], {}])

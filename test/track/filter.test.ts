@@ -72,7 +72,7 @@ for (const [what, filter] of [
   })
 }
 
-test('the message says what was wrong and how to mean everyone', () => {
+test('the message says what was wrong and how to select all', () => {
   assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known are owner, tag, route, state, where; the literal \'all\' selects every connection' })
   assert.throws(() => matcher({ owner: undefined } as never), { message: 'invalid filter: "owner" is undefined; the literal \'all\' selects every connection' })
 })
@@ -84,7 +84,7 @@ test('a filter that is changed afterwards changes nothing', () => {
   assert.equal(matches(connection()), false)
 })
 
-test('a getter that answers only once does not select everyone', () => {
+test('a getter that answers only once does not select all', () => {
   let reads = 0
   const matches = () => matcher({ get owner () { return reads++ === 0 ? '1' : undefined as never } })
   let selected = false
@@ -92,7 +92,7 @@ test('a getter that answers only once does not select everyone', () => {
   assert.equal(selected, false)
 })
 
-test('an async where does not select everyone: it throws', () => {
+test('an async where does not select all: it throws', () => {
   const matches = matcher({ where: (async () => false) as never })
   assert.throws(() => matches(connection()), INVALID)
 })

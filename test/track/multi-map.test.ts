@@ -40,7 +40,7 @@ test('a value is there once, however often it was added', () => {
   assert.deepEqual([...map.get('x')], [a, b])
 })
 
-test('a key whose last value is gone is forgotten, and nobody else loses anything', () => {
+test('a key whose last value is gone is forgotten, and no other loses anything', () => {
   const map = new MultiMap<object>()
   const [a, b] = [{ name: 'a' }, { name: 'b' }]
   map.add('x', a)

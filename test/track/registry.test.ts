@@ -30,7 +30,7 @@ test('an empty registry finds nothing', () => {
   assert.equal(new Registry(0).get(1), undefined)
 })
 
-test('every pattern of holes leaves the others to be found, and no one else', () => {
+test('every pattern of holes leaves the others to be found, and only them', () => {
   const ids = [2, 3, 5, 7, 11, 13, 17, 19]
   for (let pattern = 0; pattern < 2 ** ids.length; pattern++) {
     const { registry, entries, remove } = registryOf(ids)
@@ -138,7 +138,7 @@ test('a closed connection leaves nothing in any index', async () => {
   assert.equal(host.leftovers, 0)
 })
 
-test('a wrong filter throws before anyone is looked at', () => {
+test('a wrong filter throws before a connection is looked at', () => {
   assert.throws(() => new Registry(0).select({}), { code: 'SOCKETS_ERR_INVALID_FILTER' })
 })
 

@@ -94,7 +94,7 @@ for (const [filter, expected] of QUERIES) {
   })
 }
 
-test('without a filter list() and count() mean everyone: they harm nobody', () => {
+test('without a filter list() and count() mean all: they change nothing', () => {
   const rig = createTracker()
   crowd(rig)
   assert.equal(rig.tracker.list().length, 4)
@@ -126,7 +126,7 @@ const WRONG_FILTERS: Array<[what: string, filter: unknown]> = [
 ]
 
 for (const [what, filter] of WRONG_FILTERS) {
-  test(`a filter that ${what} throws and disconnects nobody`, () => {
+  test(`a filter that ${what} throws and disconnects no connection`, () => {
     const rig = createTracker()
     crowd(rig)
     assert.throws(() => rig.tracker.disconnect(filter as Filter), { code: 'SOCKETS_ERR_INVALID_FILTER' })
@@ -140,7 +140,7 @@ for (const [what, filter] of WRONG_FILTERS) {
 
 // ——— disconnect
 
-test('disconnect() closes whoever matches with 3003 and says how many', async () => {
+test('disconnect() closes the connections that match with 3003 and returns how many', async () => {
   const rig = createTracker()
   crowd(rig)
   assert.equal(rig.tracker.disconnect({ owner: 'ann' }), 2)
@@ -158,14 +158,14 @@ test('disconnect() takes a code and a reason, which is cut to 123 bytes', () => 
   assert.deepEqual(socket.closeFrame, { code: 4321, reason: 'ä'.repeat(61) })
 })
 
-test('disconnect() counts nobody twice', () => {
+test('disconnect() counts no connection twice', () => {
   const rig = createTracker()
   crowd(rig)
   assert.equal(rig.tracker.disconnect('all'), 3)
   assert.equal(rig.tracker.disconnect('all'), 0)
 })
 
-test('disconnect() with a code that must not be sent closes nobody', () => {
+test('disconnect() with a code that must not be sent closes no connection', () => {
   const { tracker, open } = createTracker()
   const { connection } = open()
   for (const code of [1005, 1006, 1015, 999, 5000, '3003', null]) {
@@ -176,7 +176,7 @@ test('disconnect() with a code that must not be sent closes nobody', () => {
 })
 
 for (const [close, shown] of [[1008, '1008'], [null, 'null'], ['bye', '"bye"'], [() => {}, 'a function']] as const) {
-  test(`disconnect() with ${shown} in place of { code, reason } closes nobody`, () => {
+  test(`disconnect() with ${shown} in place of { code, reason } closes no connection`, () => {
     const { tracker, open } = createTracker()
     const { connection } = open()
     assert.throws(() => tracker.disconnect('all', close as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: `close must be an object such as { code: 3003 }, got ${shown}` })
@@ -184,7 +184,7 @@ for (const [close, shown] of [[1008, '1008'], [null, 'null'], ['bye', '"bye"'], 
   })
 }
 
-test('disconnect() with a reason that is no string closes nobody', () => {
+test('disconnect() with a reason that is no string closes no connection', () => {
   const { tracker, open } = createTracker()
   const { connection } = open()
   assert.throws(() => tracker.disconnect('all', { reason: 5 as never }), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
@@ -253,7 +253,7 @@ test('the logger of an adopted connection has no id of a request', () => {
   assert.deepEqual(lines.at(-1)!.bindings, { connection: connection.id })
 })
 
-test('a report that throws is logged and harms nobody', async () => {
+test('a report that throws is logged and breaks nothing', async () => {
   const { tracker, open, clock, messages } = createTracker({ onOpen: () => { throw new Error('no') } }, 'debug', { report: () => { throw new Error('the errorHandler') } })
   open()
   await clock.flush()
@@ -261,7 +261,7 @@ test('a report that throws is logged and harms nobody', async () => {
   assert.equal(tracker.size, 0)
 })
 
-test('a report that rejects is logged and harms nobody', async () => {
+test('a report that rejects is logged and breaks nothing', async () => {
   const { open, clock, messages } = createTracker({ onOpen: () => { throw new Error('no') } }, 'debug', { report: async () => { throw new Error('the errorHandler') } })
   open()
   await clock.flush()
@@ -411,7 +411,7 @@ test('the state goes from running over draining to drained, and admission ends w
   assert.equal((await drained).trigger, 'drain')
 })
 
-test('drain() returns one promise for all callers, whoever started it', async () => {
+test('drain() returns one promise for all callers, whatever started the drain', async () => {
   const { tracker, open, clock } = createTracker()
   open()
   const promise = tracker.startDrain('SIGTERM')

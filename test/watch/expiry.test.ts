@@ -23,7 +23,7 @@ test('a session ends when its time has come: 3000, session expired, a clean clos
   assert.deepEqual([rig.host.leftovers, rig.clock.idle], [0, true])
 })
 
-test('while nobody sets the wall clock no deadline is set anew', () => {
+test('while the wall clock is not set no deadline is set anew', () => {
   const rig = setup()
   const { connection } = rig.open()
   connection.expiresAt = rig.clock.wallNow() + MINUTE
@@ -145,7 +145,7 @@ test('a wall clock that is set moves no lifetime', () => {
   }
 })
 
-test('the wall clock is looked at while somebody has a session, and for nobody else', () => {
+test('the wall clock is looked at only while a connection has a session', () => {
   const rig = setup({ maxLifetime: 10 * MINUTE })
   const { connection } = rig.open()
   const deadlines = () => rig.host.deadlines.size

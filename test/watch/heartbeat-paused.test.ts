@@ -33,7 +33,7 @@ test('a paused socket that is reset is seen at once, heartbeat or not', async ()
 })
 
 for (const pause of [10, 499, 1_000, 2_345, 60_000]) {
-  test(`whoever is resumed after ${pause} ms has its time, and is kept if it answers`, () => {
+  test(`a connection that is resumed after ${pause} ms has its time, and is kept if it answers`, () => {
     for (const phase of [0, 240, 260, 501, 760, 990]) {
       const { clock, open } = createHeartbeat({ interval: 1_000, maxMissed: 1 })
       const well = open({ peer: 'answers' })

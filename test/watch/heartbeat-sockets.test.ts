@@ -107,7 +107,7 @@ test('a stream without a kernel socket is neither pinged nor killed, and costs n
   assert.deepEqual([connection.state, pingsOf(socket), socket.keptAlive, host.running.size], ['open', 0, 0, 0])
 })
 
-test('where the heartbeat is off nobody is pinged, kept alive or killed', () => {
+test('where the heartbeat is off no connection is pinged, kept alive or killed', () => {
   const { host, clock, open } = createHeartbeat(false)
   const { connection, socket } = open()
   clock.tick(100_000)
@@ -239,7 +239,7 @@ test('when the last one of a kind goes, its timer goes; when all have gone, none
   assert.deepEqual([host.leftovers, clock.idle], [0, true])
 })
 
-test('whoever comes after a rest is watched again', () => {
+test('a connection that opens after a rest is watched, too', () => {
   const { host, clock, open } = createHeartbeat()
   for (let round = 0; round < 3; round++) {
     const pair = open()

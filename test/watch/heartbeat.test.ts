@@ -1,6 +1,6 @@
 /**
- * The heartbeat as a whole on a fake clock: the dead are found within the bound, and nobody healthy is killed, whatever
- * the clocks, the event loop and the socket do. Whom it looks at when is in base/sweep.test.ts.
+ * The heartbeat as a whole on a fake clock: the dead are found within the bound, and no healthy peer is killed, whatever
+ * the clocks, the event loop and the socket do. When it looks at which connection is in base/sweep.test.ts.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -95,7 +95,7 @@ for (const interval of [100, 250, 1_000, 25_000, 60_000, 3_600_000]) {
   }
 }
 
-test('whoever is dead from the start is found within the bound, too', () => {
+test('a peer that is dead from the start is found within the bound, too', () => {
   for (const wait of [0, 1, 333, 999]) {
     const { clock, open } = setup()
     open({ peer: 'answers' })
@@ -126,7 +126,7 @@ test('among many only the dead are destroyed', () => {
 
 for (const stall of [60, 500, 3_000, 10_000, 3_600_000]) {
   for (const maxMissed of [1, 2]) {
-    test(`a stall of ${stall} ms at any moment kills nobody who answers: maxMissed ${maxMissed}`, () => {
+    test(`a stall of ${stall} ms at any moment kills no peer that answers: maxMissed ${maxMissed}`, () => {
       for (const phase of [0, 24, 51, 249, 505, 760, 990]) {
         const { clock, crowd } = setup({ interval: 1_000, maxMissed })
         const pairs = crowd(40, { peer: 'answers' })
@@ -143,7 +143,7 @@ for (const stall of [60, 500, 3_000, 10_000, 3_600_000]) {
 }
 
 for (const [interval, stall] of [[100, 60], [100, 5_000], [1_000, 400], [1_000, 2_500], [1_000, 60_000]] as const) {
-  test(`stalls of ${stall} ms in a row, one before each tick of ${interval} ms, kill nobody who answers`, () => {
+  test(`stalls of ${stall} ms in a row, one before each tick of ${interval} ms, kill no peer that answers`, () => {
     const { clock, crowd } = setup({ interval, maxMissed: 1 })
     const pairs = crowd(25, { peer: 'answers' })
     for (let i = 0; i < 400; i++) {
@@ -193,7 +193,7 @@ for (const turns of [0, 1]) {
   })
 }
 
-test('thousands of pongs that are read over many turns save everyone', () => {
+test('thousands of pongs that are read over many turns save every peer', () => {
   const { clock, crowd } = setup({ interval: 200, maxMissed: 1 })
   const pairs = crowd(2_000, { peer: 'answers' })
   for (const { socket } of pairs) {
@@ -227,7 +227,7 @@ for (const [what, sleep] of [
   })
 }
 
-test('a gap of less than an interval asks nobody anew', () => {
+test('a gap of less than an interval pings no peer anew', () => {
   const { clock, open } = setup({ interval: 1_000, maxMissed: 3 })
   const { socket } = open()
   while (pings(socket) === 0) clock.tick(TICK)
@@ -248,7 +248,7 @@ test('a wall clock that is set back changes nothing: the dead are found in time'
   }
 })
 
-test('a wall clock that jumps by hours every tick kills nobody who answers', () => {
+test('a wall clock that jumps by hours every tick kills no peer that answers', () => {
   const { clock, crowd } = setup({ interval: 200, maxMissed: 1 })
   const pairs = crowd(10, { peer: 'answers' })
   for (let i = 0; i < 200; i++) {

@@ -143,7 +143,7 @@ for (const stall of [TICK, 2 * TICK, 3_600_000]) {
   })
 }
 
-test('a wall clock that is set makes nobody idle', () => {
+test('a wall clock that is set makes no connection idle', () => {
   const { clock, open, assertLives } = setup()
   const pair = open()
   clock.tick(10_000)

@@ -228,7 +228,7 @@ test('an expiry that is moved while its own close is under way does not take the
   assert.deepEqual([cause, code, rig.host.leftovers], ['expired', 3000, 0])
 })
 
-test('nothing ticks while nobody has an end', () => {
+test('nothing ticks while no connection has a deadline', () => {
   const rig = createEnds()
   rig.open()
   assert.deepEqual([rig.clock.timersMade, rig.host.deadlines.size], [0, 0])

@@ -61,7 +61,7 @@ const scenarios: Record<string, Scenario> = {
     socket.removeEventListener('message', listener as never)
     note(socket.listenerCount('message'))
   },
-  'removeEventListener of a stranger does nothing': (socket, note) => {
+  'removeEventListener of an unknown listener does nothing': (socket, note) => {
     socket.addEventListener('message', () => { note('called') })
     socket.removeEventListener('message', () => {})
     note(socket.listenerCount('message'))
@@ -178,7 +178,7 @@ async function run (scenario: Scenario, notes: unknown[], socket: WebSocket, cli
   await turn()
 }
 
-/** What happens on a ws server that nobody has touched. */
+/** What happens on a ws server without the plugin. */
 async function bare (t: TestContext, scenario: Scenario): Promise<unknown[]> {
   const notes: unknown[] = []
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })

@@ -65,7 +65,7 @@ test("an `end` of the application's own stays", () => {
   assert.equal(stream.end, theirs)
 })
 
-test('a stream without a kernel socket goes at once; where somebody waits for its finish, it is ended', async () => {
+test('a stream without a kernel socket goes at once; where code waits for its finish, it is ended', async () => {
   const make = () => new Duplex({ read () {}, write (_chunk, _encoding, done) { done() } })
   const silent = make()
   hangUp(silent, false)

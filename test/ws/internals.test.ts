@@ -1,6 +1,6 @@
 /**
- * What is read of a ws that keeps nothing where we look: the answers with which everybody takes the way of ws itself. That
- * messages and pings then do is tested in writes.test.ts.
+ * What is read of a ws that keeps nothing where we look: the answers after which the methods of ws itself are used. That
+ * messages and pings then work is tested in writes.test.ts.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'

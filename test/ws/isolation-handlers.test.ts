@@ -59,7 +59,7 @@ test("the user's errorHandler gets what handlers throw, and error trackers see i
   assert.equal(app.sockets.stats().faults, 2)
 })
 
-test('an errorHandler that throws or rejects is logged and harms nobody', async (t) => {
+test('an errorHandler that throws or rejects is logged and breaks nothing', async (t) => {
   let calls = 0
   const app = await start(t, {
     errorHandler: (async () => {

@@ -1,6 +1,6 @@
 /**
  * Isolation and streams over a socket (`createWebSocketStream` of ws). Such a stream is an emitter of its own: its listeners
- * may throw while a message is delivered, or later, or reject; each is a fault of the connection and of nobody else.
+ * may throw while a message is delivered, or later, or reject; each is a fault of its own connection only.
  */
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
@@ -129,7 +129,7 @@ test("an 'end' listener of a stream that never had a message is isolated as well
   await until(() => app.sockets.stats().faults === 1, 'the fault')
 })
 
-test('a stream that is destroyed with an error nobody listens for is a fault of its connection', async (t) => {
+test('a stream that is destroyed with an error without a listener is a fault of its connection', async (t) => {
   const app = await prepare(t, (socket) => {
     const stream = createWebSocketStream(socket)
     stream.on('data', () => { stream.destroy(new Error('boom')) })

@@ -19,7 +19,7 @@ const ended = (client: TestClient) => within(5_000, client.closed, 'the client s
 const boom = () => { throw new Error('boom') }
 const reject = async () => { await Promise.resolve(); boom() }
 
-/** Thenables of other makes: no promises, and one that never asks whether anybody listens. */
+/** Thenables of other makes: no promises, and one that ignores whether its rejection is handled. */
 const rejecting = { then: (_resolve: unknown, reject: (error: Error) => void) => { setImmediate(() => { reject(new Error('boom')) }) } }
 
 interface Fault {
@@ -119,7 +119,7 @@ const faults: Record<string, Fault | Fault['install']> = {
 for (const [what, row] of Object.entries(faults)) {
   const fault: Fault = typeof row === 'function' ? { install: row } : row
   const { cause, code } = fault.end ?? { cause: 'error', code: 4500 }
-  test(`${what}: ends its own connection with ${code} and nobody else's`, async (t) => {
+  test(`${what}: ends its own connection with ${code} and no other`, async (t) => {
     const app = await start(t, { errorCode: 4500 }, (app) => {
       app.get('/bad', { websocket: true }, (socket) => { fault.install(socket) })
       app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
@@ -218,7 +218,7 @@ test("an 'error' without a listener is a fault of its connection only", async (t
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       socket.removeAllListeners('error')
-      socket.on('message', () => { socket.emit('error', new Error('nobody listens')) })
+      socket.on('message', () => { socket.emit('error', new Error('without a listener')) })
     })
   })
   const client = await connect(t, app, '/')
@@ -227,7 +227,7 @@ test("an 'error' without a listener is a fault of its connection only", async (t
   assert.equal(app.sockets.stats().faults, 1)
 })
 
-test("a peer's breach of the protocol is no fault of ours where nobody listens for 'error'", async (t) => {
+test("a peer's breach of the protocol is no fault of ours without a listener for 'error'", async (t) => {
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.removeAllListeners() })
   })

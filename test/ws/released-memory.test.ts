@@ -1,5 +1,5 @@
 /**
- * What an open connection lets go of, what it keeps because somebody asked, and that nobody can tell from the outside.
+ * What an open connection releases, what it keeps because it was asked for, and that both look the same from the outside.
  */
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
@@ -50,7 +50,7 @@ async function left (made: Made[]): Promise<string[]> {
 /** The ws socket on the server's side. */
 function serverSocket (app: TestApp): WebSocket {
   const [connection] = app.sockets.list()
-  assert.ok(connection, 'nobody is connected')
+  assert.ok(connection, 'no connection is open')
   return connection.socket
 }
 
@@ -110,7 +110,7 @@ test('the address of a peer is kept once, and told all the same', async (t) => {
 
 // ——— what it keeps
 
-test('an address that somebody has asked for is there when the peer is gone', async (t) => {
+test('an address that was asked for is there when the peer is gone', async (t) => {
   const app = await start(t, {}, (app) => {
     // As the logger does it.
     app.addHook('onRequest', ({ ip }, _reply, done) => { done(ip === '127.0.0.1' ? undefined : new Error(ip)) })
@@ -179,7 +179,7 @@ test("a user's errorHandler is called with request and reply, however late the '
   assert.equal(reply.request, request)
 })
 
-test("where somebody listens for the 'close' of the response, it is kept and tells of the end", async (t) => {
+test("a response with a listener for 'close' is kept and tells of the end", async (t) => {
   let made: Made[] = []
   let closes = 0
   const app = await start(t, {}, (app) => {
@@ -366,7 +366,7 @@ test('a socket with permessage-deflate says so and compresses both ways, beside 
   assert.deepEqual(await bytes(t, false), plain)
 })
 
-test('sockets without extensions share one empty object, which nobody can write to', async (t) => {
+test('sockets without extensions share one empty object, which cannot be written to', async (t) => {
   const app = await start(t, { options: { perMessageDeflate: true } }, (app) => { app.get('/', { websocket: true }, () => {}) })
   for (const perMessageDeflate of [false, false, true]) await connect(t, app, '/', { perMessageDeflate })
   const [one, two, three] = app.sockets.list().map(({ socket }) => parts(socket))
@@ -377,7 +377,7 @@ test('sockets without extensions share one empty object, which nobody can write 
 
 test('pack() leaves alone what it does not know', () => {
   const same = (shared: object) => ({ _extensions: shared, _sender: { _extensions: shared }, _receiver: { _extensions: shared } })
-  const strangers: Array<[string, object]> = [
+  const unknown: Array<[string, object]> = [
     ['nothing inside', {}],
     ['events in an ordinary object', { _events: { message: () => {} } }],
     ['events in a map', { _events: new Map() }],
@@ -386,10 +386,10 @@ test('pack() leaves alone what it does not know', () => {
     ['a receiver with its own', { ...same({}), _receiver: { _extensions: {} } }],
     ['an extension', same({ 'permessage-deflate': {} })]
   ]
-  for (const [what, stranger] of strangers) {
-    const before = parts(stranger)
-    pack(stranger as never)
-    const after = parts(stranger)
+  for (const [what, socket] of unknown) {
+    const before = parts(socket)
+    pack(socket as never)
+    const after = parts(socket)
     for (const key of ['events', 'extensions', 'sender', 'receiver'] as const) assert.equal(after[key], before[key], `${what}: ${key}`)
   }
 })

@@ -191,7 +191,7 @@ test('a `send` that the application has replaced is called with the message, tex
   writeMessage(socket, messageFrame(Buffer.from('bytes')))
   assert.deepEqual(calls, [['text'], [Buffer.from('bytes')]])
   assert.deepEqual([await client.next(), await client.next()], ['text', Buffer.from('bytes')])
-  // Once it is back, nobody is asked.
+  // Once it is back, messages are written directly again.
   Reflect.deleteProperty(socket, 'send')
   const frame = messageFrame('direct')
   writeMessage(socket, frame)
@@ -292,7 +292,7 @@ test('a ping is one write, and tells when it has left', async (t) => {
   assert.deepEqual(await pinged, [PING])
 })
 
-test('the frame of a ping is one and the same for everyone', async (t) => {
+test('the frame of a ping is one and the same for all connections', async (t) => {
   const lines = [await line(t), await line(t)]
   const chunks = lines.map(({ socket }) => writes(socket))
   for (const { socket } of lines) await new Promise<void>((resolve) => { writePing(socket, resolve) })
