@@ -100,8 +100,8 @@ test('an evicted one gives its address back when its socket is gone: there is ro
   const rig = setup({ perAddress: { max: 2, policy: 'evict-oldest' } })
   for (let i = 0; i < 5; i++) {
     const [oldest] = rig.tracker.list()
-    const fourth = rig.open({ peer: 'silent' })
-    assert.equal(fourth.connection.state, 'open')
+    const one = rig.open({ peer: 'silent' })
+    assert.equal(one.connection.state, 'open')
     if (i < 2) continue
     assert.equal(oldest!.state, 'closing')
     void oldest!.terminate()
@@ -131,9 +131,9 @@ test('one client has one limit, however its address is written, at every moment 
   // What its handler reads is as Fastify says.
   assert.equal(second.connection.ip, '::ffff:203.0.113.7')
   const third = rig.open({ ip: '2001:db8::1' })
-  const fourth = rig.open({ ip: '[2001:DB8::2]:443' })
-  assert.deepEqual(states(second, third, fourth), ['open', 'closing', 'open'])
-  for (const { connection } of [second, fourth]) void connection.terminate()
+  const one = rig.open({ ip: '[2001:DB8::2]:443' })
+  assert.deepEqual(states(second, third, one), ['open', 'closing', 'open'])
+  for (const { connection } of [second, one]) void connection.terminate()
   await rig.clock.run(10_000)
   assert.deepEqual([rig.tracker.size, rig.admission.size], [0, 0])
 

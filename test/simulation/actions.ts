@@ -76,11 +76,11 @@ const CONNECTIONS: readonly Action[] = [
     weight: 18,
     alone: true,
     act (world) {
-      // One that no door has held is below.
+      // One that admission has not held is below.
       knock(world)
     }
   },
-  // It had spent the time until now in somebody's verifyClient: no door held it.
+  // It had spent the time until now in a verifyClient: admission did not hold it.
   { name: 'a handshake that was under way opens', weight: 1, alone: true, act: (world) => { open(world, connect(world)) } },
   {
     name: 'comes again and again',

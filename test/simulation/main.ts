@@ -21,7 +21,7 @@ console.log(`simulation: seed ${seed}, ${runs} runs`)
 const startedAt = performance.now()
 const sum = { steps: 0, time: 0, connections: 0 }
 let current = seed
-// A rejection that nobody took, or a throw out of a callback, is a failure of the run in which it came.
+// An unhandled rejection, or a throw out of a callback, is a failure of the run in which it came.
 process.on('uncaughtException', (error) => {
   console.error(`uncaught in the run of seed ${current}:`, error)
   process.exit(1)

@@ -56,7 +56,7 @@ export class Peer {
   readonly listened: number[] = []
   readonly consumed: number[] = []
   readonly acceptedAt: Moment
-  /** When everyone was told of it. */
+  /** When it was announced. */
   openedAt: Moment | null = null
   closingAt: Moment | null = null
   /** The last moment, in `slow`, at which its close frame moved on. */

@@ -1,5 +1,5 @@
 /**
- * What is told of a run that failed, and of a seed that nobody chose.
+ * The report of a run that failed, and a seed for a run that was given none.
  */
 import { randomInt } from 'node:crypto'
 import type { RunResult } from './run.ts'

@@ -14,7 +14,7 @@ import { World } from './world.ts'
 /** Name of the invariant that no callback, no timer and no call of ours lets anything out. */
 export const NOTHING_THROWS = 'nothing throws'
 
-/** Longest a run goes on after everybody was told to go, milliseconds of the clock. */
+/** Longest time a run goes on after all are disconnected, milliseconds of the clock. */
 const PATIENCE = 120_000
 
 export interface RunOptions {
@@ -72,7 +72,7 @@ async function act (world: World): Promise<void> {
   const peer = random.pick([...random.chance(0.1) ? peers : live])
   if (peer === undefined && !action.alone) return
   world.note(`${action.alone ? '' : `${peer!.name} (${peer!.habit.name}) `}${action.name}`)
-  // As a rule it is a request or a message of somebody's that does it.
+  // As a rule a request or a message does it.
   await world.serves(`request ${world.steps}`, () => action.act(world, peer!))
   await world.turn()
 }
@@ -96,7 +96,7 @@ async function drain (world: World): Promise<void> {
     await world.turn()
     if (random.chance(0.25)) await act(world)
     else await world.advance(random.upTo(100))
-    if (random.chance(0.05) && tracker.startDrain('close') !== report) world.violate('the drain leaves nobody and reports once', 'there is a second drain')
+    if (random.chance(0.05) && tracker.startDrain('close') !== report) world.violate('the drain ends every connection and reports once', 'there is a second drain')
     if (random.chance(0.02)) {
       world.note('drain is aborted')
       state.aborted = true
@@ -106,13 +106,13 @@ async function drain (world: World): Promise<void> {
   if (random.chance(0.5)) await act(world)
 }
 
-/** Everybody goes, every promise settles, and nothing may be left. */
+/** All are disconnected, every promise settles, and nothing may be left. */
 async function end (world: World): Promise<void> {
   const { tracker, live, peers, clock, schedule, unsettled, random } = world
   const until = clock.now() + PATIENCE
   world.note('end of the run: all are disconnected')
   world.over = true
-  // Whoever waits to be announced is.
+  // Connections that wait to be announced are.
   await world.advance(random.between(200, 700))
   for (const { causes } of peers) causes.add('disconnected')
   tracker.disconnect('all')

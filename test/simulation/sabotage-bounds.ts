@@ -26,7 +26,7 @@ export const BOUNDS: readonly Sabotage[] = [
     }))
   },
   {
-    invariant: 'nobody is evicted in vain',
+    invariant: 'no connection is evicted in vain',
     what: 'one more is counted twice',
     begin: () => patch(Slots.prototype, (original) => ({
       withOneMore: method<Slots>(function (key: string) {
@@ -41,44 +41,44 @@ export const BOUNDS: readonly Sabotage[] = [
     begin: () => patch(EvictionBudget.prototype, () => ({ spend: method(() => {}) }))
   },
   {
-    invariant: 'pressure evicts while it lasts, and nobody at work',
+    invariant: 'pressure evicts while it lasts, and only idle connections',
     what: 'there is always pressure',
     begin: () => ({ parts: { isUnderPressure: () => true } })
   },
   {
-    invariant: 'who only observes ends nobody',
+    invariant: 'a policy that only observes ends no connection',
     what: 'every policy acts',
     begin: () => patch(Enforcement.prototype, () => ({ allows: method(() => true) }))
   },
   {
-    invariant: 'whoever reads is not slow',
+    invariant: 'a connection that reads is not slow',
     what: 'what a slow peer takes is not seen',
     begin: () => transport({ bytesTaken: () => 0 })
   },
   {
-    invariant: 'whoever takes nothing is closed in time',
+    invariant: 'a connection that takes nothing is closed in time',
     what: 'what is sent counts as taken',
     begin: () => transport({ bytesTaken: (socket) => fake(socket).clock.now() })
   },
   {
-    invariant: 'nobody holds more bytes than it may',
+    invariant: 'no connection holds more bytes than it may',
     what: 'what is sent is not looked at',
     begin: () => patch(Backpressure.prototype, () => ({ sent: method(() => {}) }))
   },
   {
     invariant: WRITERS,
-    what: 'nobody who waits to write is told',
+    what: 'code that waits to write is not told',
     begin: () => patch(ManagedConnection.prototype, () => ({ writable: method(async () => { await new Promise(() => {}) }) }))
   },
   {
-    invariant: 'whoever keeps to its rate is neither closed nor paused',
+    invariant: 'a client that keeps to its rate is neither closed nor paused',
     what: 'a message is paid for twice',
     begin: () => patch(MessageRate.prototype, (original) => ({
       received: method<MessageRate>(function (connection: ManagedConnection) { return original.received.call(this, connection) && original.received.call(this, connection) })
     }))
   },
   {
-    invariant: 'nobody gets through more than its rate',
+    invariant: 'no client gets more through than its rate',
     what: 'messages cost nothing',
     begin: () => patch(MessageRate.prototype, () => ({ received: method(() => true) }))
   },

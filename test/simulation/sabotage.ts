@@ -57,7 +57,7 @@ const CORE: readonly Sabotage[] = [
     }))
   },
   {
-    invariant: 'the index holds whoever is not closed',
+    invariant: 'the index holds the connections that are not closed',
     what: 'a connection with an owner stays in the index',
     begin: () => patch(Registry.prototype, (original) => ({
       closed: method<Registry>(function (...args: Parameters<Registry['closed']>) {
@@ -76,8 +76,8 @@ const CORE: readonly Sabotage[] = [
     }))
   },
   {
-    invariant: 'nobody is closed but for a cause',
-    what: 'a filter selects everyone',
+    invariant: 'every close has its true cause',
+    what: 'a filter selects all',
     begin: () => patch(Registry.prototype, (original) => ({
       select: method<Registry>(function () { return original.select.call(this, 'all') })
     }))
@@ -93,12 +93,12 @@ const CORE: readonly Sabotage[] = [
     }))
   },
   {
-    invariant: 'whoever is closing is gone in time',
+    invariant: 'the socket of a closing connection is gone in time',
     what: 'terminating does nothing',
     begin: () => transport({ terminate () {} })
   },
   {
-    invariant: 'whoever is gone is closed in time',
+    invariant: 'a connection whose socket is gone is closed in time',
     what: 'a connection does not hear that its cleanups have settled',
     begin: () => patch(ManagedConnection.prototype, () => ({ cleanupsSettled: method(() => {}) }))
   },
@@ -109,7 +109,7 @@ const CORE: readonly Sabotage[] = [
   },
   {
     invariant: 'nothing remains',
-    what: 'the end of a life is watched after it has come',
+    what: 'a lifetime is watched after it has ended',
     begin: () => patch(Expiry.prototype, () => ({ closing: method(() => {}) }))
   },
   {
@@ -132,12 +132,12 @@ const GUARDS: readonly Sabotage[] = [
     begin: () => patch(ManagedConnection.prototype, () => ({ callAtEnd: method((call: () => unknown) => call()) }))
   },
   {
-    invariant: 'whoever hears of a close finds its signal aborted',
+    invariant: 'listeners of a close find its signal aborted',
     what: 'signals are never aborted',
     begin: () => patch(Signals.prototype, () => ({ abortClose: method(() => {}), abortDrain: method(() => {}) }))
   },
   {
-    invariant: 'nobody is closed but for a cause',
+    invariant: 'every close has its true cause',
     what: 'a close by the application is not heard of',
     begin: () => patch(ManagedConnection.prototype, () => ({ socketClosing: method(() => {}) }))
   },
@@ -148,7 +148,7 @@ const GUARDS: readonly Sabotage[] = [
   },
   {
     invariant: 'once its time is up the drain ends within a few turns, however little CPU there is',
-    what: 'nobody is given up',
+    what: 'no connection is given up',
     begin: () => patch(CutOff.prototype, () => ({ giveUp: method(() => {}) }))
   },
   {
@@ -175,22 +175,22 @@ const GUARDS: readonly Sabotage[] = [
 
 const POLICIES: readonly Sabotage[] = [
   {
-    invariant: 'nobody alive is killed',
+    invariant: 'no peer that lives is killed',
     what: 'a paused socket is not seen to be paused',
     begin: () => transport({ isPaused: () => false })
   },
   {
-    invariant: 'nobody alive is killed',
+    invariant: 'no peer that lives is killed',
     what: 'parts of messages are not counted',
     begin: () => transport({ bytesReceived: () => 0 })
   },
   {
-    invariant: 'nobody alive is killed',
+    invariant: 'no peer that lives is killed',
     what: 'what the kernel takes is not counted',
     begin: () => transport({ bytesTaken: () => 0 })
   },
   {
-    invariant: 'nobody dead outlives the bound',
+    invariant: 'no dead peer outlives the bound',
     what: 'our own pings are taken for bytes of the peer',
     begin: () => transport({ bytesReceived: (socket) => fake(socket).bytesRead + fake(socket).bytesWritten })
   },
@@ -233,7 +233,7 @@ const POLICIES: readonly Sabotage[] = [
   },
   {
     invariant: 'the lifetime is never late',
-    what: 'nobody is watched who does not set his own times',
+    what: 'a connection without times of its own is not watched',
     begin: () => patch(Expiry.prototype, () => ({ opened: method(() => {}) }))
   },
   {
@@ -243,12 +243,12 @@ const POLICIES: readonly Sabotage[] = [
   },
   {
     invariant: 'the drain waits for work',
-    what: 'nobody seems to work',
+    what: 'no connection seems to work',
     begin: () => patch(ManagedConnection.prototype, () => ({ working: { get: () => false } }))
   },
   {
-    invariant: 'the drain leaves nobody and reports once',
-    what: 'those with an owner are forgotten',
+    invariant: 'the drain ends every connection and reports once',
+    what: 'connections with an owner are forgotten',
     begin: () => patch(Registry.prototype, (original) => ({
       snapshot: method<Registry>(function () { return original.snapshot.call(this).filter(({ owner }) => owner === undefined) })
     }))

@@ -33,7 +33,7 @@ export class Schedule {
     while (this.next <= now) this.#entries.pop()!.callback()
   }
 
-  /** Everybody was asleep: moves all that is to come by `delay`, but to no moment before `earliest`. */
+  /** The machine was asleep: moves all that is to come by `delay`, but to no moment before `earliest`. */
   postpone (delay: number, earliest: number): void {
     for (const entry of this.#entries) entry.at = Math.max(earliest, entry.at + delay)
   }

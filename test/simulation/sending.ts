@@ -8,12 +8,12 @@ import type { Peer } from './peers.ts'
 import type { Moment } from './time.ts'
 import type { World } from './world.ts'
 
-/** Somebody who waits until he may write. */
+/** Code that waits for `writable()`. */
 export interface Writer {
   peer: Peer
-  /** Bytes that may wait before him. */
+  /** Most bytes that may wait when it is told to write. */
   mark: number
-  /** Since when he may. */
+  /** Since when it may. */
   roomSince: Moment | null
 }
 
@@ -22,7 +22,7 @@ const MESSAGES = 500
 
 export class Sending {
   readonly #world: World
-  /** Whoever waits until he may write. */
+  /** Code that waits for `writable()`. */
   readonly writers = new Set<Writer>()
   /** Broadcasts whose promise has not settled. */
   broadcasting = 0

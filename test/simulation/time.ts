@@ -2,7 +2,7 @@
  * How much time has passed, told without the code under test: the clock's, and bounds of running time.
  *
  * While the event loop stands still, little or no running time passes. `slow` never counts more of it than really
- * passed for anybody, so that "by then at the latest" is measured with it; `fast` never counts less, so that "not before
+ * passed for the code under test, so that "by then at the latest" is measured with it; `fast` never counts less, so that "not before
  * then" is. A moment is both, with the monotonic time.
  */
 import type { FakeClock } from '../helpers/fake-clock.ts'
@@ -60,7 +60,7 @@ export class Time {
     this.#disturb(ms)
   }
 
-  /** Code that runs needs this much CPU, which takes longer where there is little. For all anybody knows it is running time. */
+  /** Code that runs needs this much CPU, which takes longer where there is little. It counts as running time. */
   work (ms: number): void {
     const real = ms / this.clock.share
     this.clock.stall(ms)
@@ -74,7 +74,7 @@ export class Time {
     this.turns++
   }
 
-  /** Somebody sets the wall clock. */
+  /** Sets the wall clock. */
   jump (ms: number): void {
     this.clock.setWall(this.clock.wallNow() + ms)
     if (ms > 0) this.#disturb(ms)

@@ -33,7 +33,7 @@ import { Sending } from './sending.ts'
 import { Time } from './time.ts'
 import type { Moment } from './time.ts'
 
-/** Steps that are kept for whoever reads a failure. */
+/** Steps that are kept to explain a failure. */
 const TRACE = 40
 
 /** A cleanup that was added. */
@@ -98,13 +98,13 @@ export class World {
   readonly undo: () => void
   /** What @fastify/under-pressure says. */
   underPressure = false
-  /** The run is over: nobody comes any more. */
+  /** The run is over: no client connects any more. */
   over = false
-  /** Whoever is about to take a place. */
-  newcomer: Peer | null = null
+  /** The connection that is about to take a place. */
+  arriving: Peer | null = null
   /** Those that had to make room for it. */
   victims: Peer[] = []
-  /** When somebody had to make room, by key. */
+  /** When connections were evicted, by key. */
   readonly evictions = new Map<string, number[]>()
   steps = 0
   breach: Breach | null = null
@@ -160,7 +160,7 @@ export class World {
     return peer
   }
 
-  /** Everyone hears of it. */
+  /** Announces a connection. */
   announce (peer: Peer): void {
     peer.openedAt = this.time.moment
     const isOpen = peer.connection.state === 'open'
@@ -194,11 +194,11 @@ export class World {
   }
 
   #takesPlace (peer: Peer, act: () => void): void {
-    this.newcomer = peer
+    this.arriving = peer
     this.victims = []
     act()
-    if (peer.ended === 'refused' && this.victims.length > 0) this.violate('nobody is evicted in vain', `${this.victims[0]!.name} had to make room for ${peer.name}, which was refused`)
-    this.newcomer = null
+    if (peer.ended === 'refused' && this.victims.length > 0) this.violate('no connection is evicted in vain', `${this.victims[0]!.name} had to make room for ${peer.name}, which was refused`)
+    this.arriving = null
   }
 
   // ——— what happens
@@ -264,7 +264,7 @@ export class World {
 
   /** What is due happens, promises settle, and all invariants are looked at. */
   turn (): Promise<void> {
-    // Nobody is served meanwhile.
+    // No request is served meanwhile.
     return this.#context === null ? this.#turn() : this.#context.run(undefined as never, () => this.#turn())
   }
 

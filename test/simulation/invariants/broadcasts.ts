@@ -1,5 +1,5 @@
 /**
- * S38: what all are sent and what one alone is sent come in the order of the calls, and nobody is left out.
+ * S38: what all are sent and what one alone is sent come in the order of the calls, and no connection is left out.
  *
  * Each message begins with its number; of one in fragments, those but the first have a + before it, those but the last … after it.
  */
@@ -8,7 +8,7 @@ import { eachOf } from './invariant.ts'
 import type { Invariant, Verdict } from './invariant.ts'
 
 /** Name of what holds for the result of a broadcast; the world itself looks at it. */
-export const COUNTED = 'a broadcast reaches whoever is there, and counts everybody once'
+export const COUNTED = 'a broadcast reaches the connections that match, and counts each once'
 
 /** How far the frames of a peer were looked at, the number of the last message, and whether that goes on. */
 const seen = new WeakMap<Peer, { frames: number, number: number, goesOn: boolean }>()

@@ -1,12 +1,12 @@
 /**
  * S53: code of a connection runs in the async context of its own handler, or in none. And what it waits for has happened
- * when it runs: whoever hears of a close finds its signal aborted.
+ * when it runs: listeners of a close find its signal aborted.
  */
 import { eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
-/** Name of what holds for whose context it is; the world itself finds who runs in another's. */
-export const CONTEXTS = 'nobody runs in the context of another'
+/** Name of what holds for async contexts; the world itself finds code that runs in another's. */
+export const CONTEXTS = 'no code runs in the context of another connection'
 
 /** What is told of a connection once its handler has returned. */
 const LATER = ['draining', 'closing', 'closed']
@@ -20,7 +20,7 @@ export const contexts: readonly Invariant[] = [
     }
   },
   {
-    name: 'whoever hears of a close finds its signal aborted',
+    name: 'listeners of a close find its signal aborted',
     told: (_, { name, signal }, event) => event === 'closing' && signal?.aborted === false && `${name} is closing, and its signal is not aborted`,
     step: ({ peers }) => eachOf(peers, ({ signal, closingAt }) => signal !== null && signal.aborted !== (closingAt !== null) &&
       `is ${closingAt === null ? 'not ' : ''}closing, and its signal is ${signal.aborted ? '' : 'not '}aborted`)

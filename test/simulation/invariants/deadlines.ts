@@ -74,7 +74,7 @@ export const deadlines: readonly Invariant[] = [
   }
 ]
 
-/** Whoever is open and was announced; a close that is under way is none of theirs. */
+/** Connections that are open and were announced; a close under way is not counted as late. */
 function eachOpen ({ live }: World, look: (peer: Peer) => Verdict): Verdict {
   return eachOf(live, (peer) => peer.openedAt !== null && peer.connection.state === 'open' && look(peer))
 }

@@ -1,5 +1,5 @@
 /**
- * The drain: it ends within its timeout, waits for work while it may, leaves nobody, and reports what it did.
+ * The drain: it ends within its timeout, waits for work while it may, ends every connection, and reports what it did.
  */
 import { eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
@@ -38,7 +38,7 @@ export const drain: readonly Invariant[] = [
     }
   },
   {
-    name: 'the drain leaves nobody and reports once',
+    name: 'the drain ends every connection and reports once',
     drained ({ drain, live, clock }, { connections, duration, work, phases }) {
       if (drain.reports.length > 1) return 'it was reported twice'
       // A handshake may open, or be accepted, in the very last turn.

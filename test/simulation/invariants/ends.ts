@@ -13,7 +13,7 @@ const OWN = ['heartbeat', 'idle', 'expired', 'lifetime', 'rate', 'slow', 'replac
 
 export const ends: readonly Invariant[] = [
   {
-    name: 'nobody is closed but for a cause',
+    name: 'every close has its true cause',
     closed ({ drain }, peer, { cause }) {
       if (OWN.includes(cause) || peer.causes.has(cause)) return undefined
       if ((cause === 'drain' || cause === 'leave') && drain.startedAt !== null) return undefined
@@ -39,7 +39,7 @@ export const ends: readonly Invariant[] = [
     }
   },
   {
-    name: 'whoever is closing is gone in time',
+    name: 'the socket of a closing connection is gone in time',
     step: ({ live, time, options }) => eachOf(live, ({ closingAt, goneAt, frameMovedAt }) => {
       if (closingAt === null || goneAt !== null) return undefined
       const since = time.slow - Math.max(closingAt.slow, frameMovedAt)
@@ -48,7 +48,7 @@ export const ends: readonly Invariant[] = [
     })
   },
   {
-    name: 'whoever is gone is closed in time',
+    name: 'a connection whose socket is gone is closed in time',
     step: ({ live, time, options }) => eachOf(live, ({ closingAt, goneAt, deferredAt, cleanups, socket }) => {
       if (closingAt === null || goneAt === null) return undefined
       const gone = goneAt.slow + (socket.broken ? options.closeTimeout + 2 * TICK : 0)
@@ -68,7 +68,7 @@ export const ends: readonly Invariant[] = [
       if (admission !== null || Object.values(options.modes).includes('observe')) return undefined
       if (live.size > 0 || unsettled.size > 0 || (drain.startedAt !== null && drain.doneAt === null)) return undefined
       const left = tracker.leftovers + clock.pendingTimers + clock.pendingImmediates
-      return left > 0 && `nobody is there, and ${tracker.leftovers} entries, ${clock.pendingTimers} timers and ${clock.pendingImmediates} immediates are`
+      return left > 0 && `there are no connections, and ${tracker.leftovers} entries, ${clock.pendingTimers} timers and ${clock.pendingImmediates} immediates are`
     },
     end ({ tracker, clock }) {
       const { connections, working, opened, closed } = tracker.stats()

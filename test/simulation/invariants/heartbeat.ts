@@ -1,5 +1,5 @@
 /**
- * S29–S31: nobody alive is killed, and nobody dead outlives `interval × (maxMissed + 1)` of running time.
+ * S29–S31: no peer that lives is killed, and no dead peer outlives `interval × (maxMissed + 1)` of running time.
  */
 import { TICK } from '../time.ts'
 import { acts, eachOf } from './invariant.ts'
@@ -7,11 +7,11 @@ import type { Invariant } from './invariant.ts'
 
 export const heartbeat: readonly Invariant[] = [
   {
-    name: 'nobody alive is killed',
+    name: 'no peer that lives is killed',
     ending: (_, peer, cause) => cause === 'heartbeat' && peer.alive && `${peer.name} (${peer.habit.name}) was alive when it was destroyed`
   },
   {
-    name: 'nobody dead outlives the bound',
+    name: 'no dead peer outlives the bound',
     step: (world) => acts(world, 'heartbeat') && eachOf(world.live, ({ diedAt, lastSign, openedAt, settings, socket, connection }) => {
       if (diedAt === null || openedAt === null || settings.heartbeat === false || !socket.handle || socket.paused) return undefined
       if (connection.state !== 'open' && connection.state !== 'draining') return undefined

@@ -29,7 +29,7 @@ export interface Invariant {
   told? (world: World, peer: Peer, event: 'open' | 'draining' | 'closing' | 'closed'): Verdict
   /** The drain has ended. */
   drained? (world: World, report: DrainReport): Verdict
-  /** Everybody was closed and all promises have settled. */
+  /** All connections are closed and all promises have settled. */
   end? (world: World): Verdict
 }
 

@@ -1,5 +1,5 @@
 /**
- * S34, S35: who may have a place, and whom somebody else's costs one.
+ * S34, S35: which connections may have a place, and which are evicted for others.
  */
 import type { PolicyName } from '../../../lib/track/observation.ts'
 import type { CloseCause } from '../../../lib/base/close-codes.ts'
@@ -29,7 +29,7 @@ function limitsOf (world: World): Array<[name: Name, limit: Limit]> {
   })
 }
 
-/** How many of the living there are by key. */
+/** Counts the connections that hold a place, by key. */
 function countBy (world: World, name: Name, counts: (peer: Peer) => boolean, lenient = false): Map<string, number> {
   const found = new Map<string, number>()
   for (const peer of world.live) {
@@ -40,7 +40,7 @@ function countBy (world: World, name: Name, counts: (peer: Peer) => boolean, len
   return found
 }
 
-/** Who ends whom: the policy behind a cause. */
+/** The policy behind a cause. */
 const POLICY_OF: Partial<Record<CloseCause, PolicyName>> = {
   heartbeat: 'heartbeat', idle: 'idle', lifetime: 'lifetime', expired: 'expiry', rate: 'messageRate', slow: 'backpressure', rebalance: 'pressure'
 }
@@ -53,7 +53,7 @@ export const limits: readonly Invariant[] = [
         for (const [key, count] of countBy(world, name, ({ connection }) => connection.state === 'open')) {
           if (count > max) return `${count} of ${key} are open, and ${name} is ${max}`
         }
-        // Those who are on their way out as well. Whose owner was set while it closed counts for the one before.
+        // Those that are closing as well. A connection whose owner was set while it closed counts for the owner before.
         for (const [key, count] of countBy(world, name, () => true)) {
           if (count > max + Math.max(1, Math.floor(max / 10))) return `${count} sockets of ${key} are there, and ${name} is ${max}`
         }
@@ -62,17 +62,17 @@ export const limits: readonly Invariant[] = [
     }
   },
   {
-    name: 'nobody is evicted in vain',
+    name: 'no connection is evicted in vain',
     ending (world, victim, cause) {
       if (cause !== 'replaced') return undefined
-      const { newcomer } = world
-      if (newcomer === null) return `${victim.name} had to make room for nobody`
+      const { arriving } = world
+      if (arriving === null) return `${victim.name} had to make room for no connection`
       const needed = limitsOf(world).some(([name, { max, policy }]) => {
-        const key = KEYS[name](newcomer)
+        const key = KEYS[name](arriving)
         if (policy === 'refuse' || key === undefined || KEYS[name](victim) !== key) return false
         return countBy(world, name, ({ ended }) => ended !== 'replaced', true).get(key)! > max
       })
-      return !needed && `${victim.name} had to make room for ${newcomer.name} while there was some`
+      return !needed && `${victim.name} had to make room for ${arriving.name} while there was some`
     }
   },
   {
@@ -93,12 +93,12 @@ export const limits: readonly Invariant[] = [
     }
   },
   {
-    name: 'pressure evicts while it lasts, and nobody at work',
+    name: 'pressure evicts while it lasts, and only idle connections',
     ending: ({ underPressure }, peer, cause) => cause === 'rebalance' && (!underPressure || peer.jobs > 0) &&
       `${peer.name} had to go ${underPressure ? 'while it worked' : 'without pressure'}`
   },
   {
-    name: 'who only observes ends nobody',
+    name: 'a policy that only observes ends no connection',
     ending (world, peer, cause) {
       const policy = POLICY_OF[cause]
       if (policy !== undefined) return !acts(world, policy) && `${peer.name} was ended by ${policy}, which only observes`

@@ -1,16 +1,16 @@
 /**
- * S38, S39, and rates: who reads too slowly, and who sends too much.
+ * S38, S39, and rates: connections that read too slowly, and clients that send too much.
  */
 import type { Peer } from '../peers.ts'
 import { TICK } from '../time.ts'
 import { acts, eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
-/** Bytes of pings, which nobody is asked about. */
+/** Bytes of pings, which the buffer limits do not count. */
 export const PINGS = 500
 
-/** Name of what holds for those who wait until they may write; the world itself finds what is told too early. */
-export const WRITERS = 'whoever waits to write is told in time'
+/** Name of what holds for code that waits for `writable()`; the world itself finds what is told too early. */
+export const WRITERS = 'code that waits to write is told in time'
 
 /** Looks at a peer that takes nothing. */
 const LOOKS = 4
@@ -25,7 +25,7 @@ function over ({ settings: { messageRate } }: Peer, times: readonly number[]): n
 
 export const readers: readonly Invariant[] = [
   {
-    name: 'whoever reads is not slow',
+    name: 'a connection that reads is not slow',
     ending ({ broadcasts, time }, peer, cause) {
       const { settings: { backpressure: { maxStallTime, maxBufferedBytes } }, socket, stuckSince } = peer
       // Broadcasts that wait for the end of a fragmented message wait, too.
@@ -38,7 +38,7 @@ export const readers: readonly Invariant[] = [
     }
   },
   {
-    name: 'whoever takes nothing is closed in time',
+    name: 'a connection that takes nothing is closed in time',
     step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ settings, stuckSince, openedAt, socket, connection }) => {
       const { maxStallTime } = settings.backpressure
       if (maxStallTime === false || stuckSince === null || openedAt === null || !socket.handle) return undefined
@@ -48,7 +48,7 @@ export const readers: readonly Invariant[] = [
     })
   },
   {
-    name: 'nobody holds more bytes than it may',
+    name: 'no connection holds more bytes than it may',
     step: (world) => acts(world, 'backpressure') && eachOf(world.live, ({ settings, socket: { pending }, connection }) => {
       const { maxBufferedBytes } = settings.backpressure
       if (maxBufferedBytes === false || (connection.state !== 'open' && connection.state !== 'draining')) return undefined
@@ -61,22 +61,22 @@ export const readers: readonly Invariant[] = [
     step ({ sending: { writers }, time }) {
       for (const writer of writers) {
         const { peer, mark } = writer
-        if (peer.closingAt !== null) return `${peer.name} is closing, and somebody still waits to write to it`
+        if (peer.closingAt !== null) return `${peer.name} is closing, and code still waits to write to it`
         writer.roomSince = peer.socket.pending <= mark ? writer.roomSince ?? time.moment : null
         const late = writer.roomSince === null ? 0 : time.slow - writer.roomSince.slow
-        if (late > 3 * TICK) return `${peer.name} has had room for ${late} ms, and somebody still waits to write to it`
+        if (late > 3 * TICK) return `${peer.name} has had room for ${late} ms, and code still waits to write to it`
       }
       return undefined
     },
     end: ({ sending: { writers } }) => writers.size > 0 && `${writers.size} wait to write at the end`
   },
   {
-    name: 'whoever keeps to its rate is neither closed nor paused',
+    name: 'a client that keeps to its rate is neither closed nor paused',
     ending: (_, peer, cause) => cause === 'rate' && over(peer, peer.readAt) < 1e-6 && `${peer.name} sends no more than it may`,
     pausing: (_, peer) => over(peer, peer.readAt) < 1e-6 && `${peer.name} sends no more than it may, and is paused`
   },
   {
-    name: 'nobody gets through more than its rate',
+    name: 'no client gets more through than its rate',
     step: (world) => acts(world, 'messageRate') && eachOf(world.live, (peer) => {
       const { connection, settings: { messageRate }, deliveredAt } = peer
       if (messageRate === false || messageRate.policy !== 'close' || connection.state !== 'open' || deliveredAt.length === 0) return undefined

@@ -37,7 +37,7 @@ export const states: readonly Invariant[] = [
     end: ({ peers }) => eachOf(peers, (peer) => !peer.closed && `is ${peer.connection.state} at the end`)
   },
   {
-    name: 'the index holds whoever is not closed',
+    name: 'the index holds the connections that are not closed',
     step ({ tracker, live }) {
       if (tracker.size !== live.size) return `${tracker.size} connections are listed, ${live.size} are there`
       return eachOf(live, ({ connection }) => (tracker.get(connection.id) !== connection && 'is not found by its id') ||
