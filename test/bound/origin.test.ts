@@ -37,7 +37,7 @@ test('by default a foreign origin is let in and told once, the own one and clien
     await connect(t, app, '/')
   }
   assert.deepEqual(foreignLines(app).map(({ level, origin }) => ({ level, origin })), [{ level: 40, origin: 'https://evil.example' }])
-  assert.equal(logged(app, /allowedOrigins 'same-origin'/).length, 1)
+  assert.equal(logged(app, /set allowedOrigins to 'same-origin' or a list/).length, 1)
   assert.deepEqual(app.sockets.stats().observed, {})
 })
 
