@@ -57,15 +57,15 @@ const MISTAKES: Array<[given: object, code: string, message: string]> = [
     'idleTimeout 60 ms is not longer than heartbeat.interval 30000 ms: a silent client would be closed before it is pinged; idleTimeout 60 looks like seconds: durations are milliseconds'],
   // Origins.
   [{ allowedOrigins: ['https://*.example.com', 'https://ok.example', 'https://example.com/'] }, INVALID,
-    `${ORIGINS}entry 0 "https://*.example.com": no wildcards, use a function; entry 2 "https://example.com/": no trailing slash, write "https://example.com"`],
+    `${ORIGINS}entry 0 "https://*.example.com": wildcards are not supported (use a function); entry 2 "https://example.com/": remove the trailing slash: "https://example.com"`],
   [{ allowedOrigins: ['example.com', 'https://example.com/chat', 'https://', 7] }, INVALID,
-    `${ORIGINS}entry 0 "example.com": the scheme is missing, as in "https://example.com"; entry 1 "https://example.com/chat": nothing may follow the host, write "https://example.com"; ` +
-    'entry 2 "https://": not a host and port; entry 3 7: an origin is a string, for patterns use a function'],
+    `${ORIGINS}entry 0 "example.com": the scheme is missing, as in "https://example.com"; entry 1 "https://example.com/chat": remove what follows the host: "https://example.com"; ` +
+    'entry 2 "https://": not a host and port; entry 3 7: not a string (for patterns use a function)'],
   [{ allowedOrigins: ['same-origin', /example/] }, INVALID,
-    `${ORIGINS}entry 0 "same-origin": it stands alone, use a function to allow others beside it; entry 1 an object: an origin is a string, for patterns use a function`],
+    `${ORIGINS}entry 0 "same-origin": not an origin (to allow others as well, use a function); entry 1 an object: not a string (for patterns use a function)`],
   [{ allowedOrigins: 'https://example.com' }, INVALID, `${ORIGINS}"https://example.com": put it into a list, ["https://example.com"]`],
-  [{ allowedOrigins: '*' }, INVALID, `${ORIGINS}"*": false lets every page in`],
-  [{ allowedOrigins: true }, INVALID, `${ORIGINS}true: false lets every page in`],
+  [{ allowedOrigins: '*' }, INVALID, `${ORIGINS}"*": to allow every page, use false`],
+  [{ allowedOrigins: true }, INVALID, `${ORIGINS}true: to allow every page, use false`],
   [{ allowedOrigins: 'same-site' }, INVALID, `${ORIGINS}"same-site"`]
 ]
 

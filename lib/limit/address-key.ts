@@ -1,6 +1,6 @@
 /**
- * The key under which the connections of one client are counted, however its proxy or its host writes the address: without port,
- * brackets and zone, IPv4 inside IPv6 as IPv4, and IPv6 by /64, the smallest network that a customer is given (RFC 6177).
+ * The key under which the connections of one address are counted. Every spelling of an address has the same key: it has no port,
+ * brackets or zone, IPv4 inside IPv6 is IPv4, and IPv6 is cut to /64, the smallest network that a customer gets (RFC 6177).
  */
 import { isIPv4, isIPv6 } from 'node:net'
 
@@ -9,11 +9,11 @@ const MAPPED = '::ffff:'
 /** An address in brackets, with or without a port; or an address without colons, with a port. */
 const WRAPPED = /^(?:\[([^\]]*)\](?::\d+)?|([^:]*):\d+)$/
 
-/** The key of an address; what is no address is its own key. */
+/** Returns the key of an address; a string that is not an address is its own key. */
 export function addressKey (address: string): string {
-  // As nearly all are: plain IPv4.
+  // Fast path: plain IPv4.
   if (!address.includes(':') && !address.startsWith('[')) return address
-  // As a server that listens on `::` shows it.
+  // Fast path: IPv4 as a server that listens on `::` shows it.
   if (address.startsWith(MAPPED) && isIPv4(address.slice(MAPPED.length))) return address.slice(MAPPED.length)
   const [, bracketed, bare] = WRAPPED.exec(address) ?? []
   const host = (bracketed ?? bare ?? address).split('%', 1)[0]!
@@ -24,7 +24,7 @@ export function addressKey (address: string): string {
 function networkOf (address: string): string {
   const [a, b, c, d, e, f, high, low] = groupsOf(address)
   const isMapped = (a | b | c | d | e) === 0 && f === 0xffff
-  // NAT64's own prefix (RFC 6052 §2.1): all of IPv4 is in one /64 there.
+  // The prefix of NAT64 (RFC 6052 §2.1) has all of IPv4 in one /64.
   const isTranslated = a === 0x64 && b === 0xff9b && (c | d | e | f) === 0
   if (isMapped || isTranslated) return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
   return `${a.toString(16)}:${b.toString(16)}:${c.toString(16)}:${d.toString(16)}::/64`
@@ -32,7 +32,7 @@ function networkOf (address: string): string {
 
 type Groups = [number, number, number, number, number, number, number, number]
 
-/** The eight groups of a valid IPv6 address (RFC 4291 §2.2). */
+/** Parses a valid IPv6 address into its eight groups (RFC 4291 §2.2). */
 function groupsOf (address: string): Groups {
   const groups: Groups = [0, 0, 0, 0, 0, 0, 0, 0]
   const gap = address.indexOf('::')
@@ -44,7 +44,7 @@ function groupsOf (address: string): Groups {
   return groups
 }
 
-/** Groups that a part of an address stands for. */
+/** Number of groups in a part of an address. */
 function lengthOf (part: string): number {
   return part === '' ? 0 : part.split(':').length + (part.includes('.') ? 1 : 0)
 }

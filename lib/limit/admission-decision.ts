@@ -1,60 +1,60 @@
 /**
- * Who is let in: one pure decision over counts and limits, the cheap questions first.
+ * Decides about a handshake or a connection from counts and limits. Pure; cheap checks come first.
  */
 import type { PolicyName } from '../track/observation.ts'
 
-/** What is done with a newcomer when a limit is reached: turn it away, or close somebody else to make room. */
+/** What happens above a limit: the new connection is refused, or another one is closed to make room. */
 export const LIMIT_POLICIES = ['refuse', 'evict-oldest', 'evict-idlest'] as const
 
-/** One of them. */
+/** One of LIMIT_POLICIES. */
 export type LimitPolicy = typeof LIMIT_POLICIES[number]
 
-/** A limit. */
+/** A limit on connections. */
 export interface Limit {
-  /** Connections, at most. */
+  /** Maximum number of connections. */
   readonly max: number
   readonly policy: LimitPolicy
 }
 
-/** The limits of a server; false where there is none. */
+/** The limits of a server; false: no limit. */
 export interface Limits {
   readonly total: Limit | false
   readonly perOwner: Limit | false
   readonly perAddress: Limit | false
-  /** Handshakes under way, at most. */
+  /** Maximum number of handshakes under way. */
   readonly handshakes: number | false
 }
 
 /** Limits that count connections. */
 export type CountedLimit = 'total' | 'perAddress' | 'perOwner'
 
-/** Connections in a class, with the newcomer. */
+/** Number of connections under a limit, with the one that is decided about. */
 export interface Count {
-  /** Those that keep their place. */
+  /** Without those that were evicted. */
   readonly counted: number
-  /** Those that have a raw socket: evicted ones too, until it is gone. */
+  /** With those that were evicted and whose raw sockets are not gone yet. */
   readonly physical: number
 }
 
-/** What is known of a newcomer; what is not known yet, or was asked before, is not asked. */
+/** What is known at the time of a decision; a limit without its count is not checked. */
 export interface AdmissionFacts {
   readonly pressure?: boolean
-  /** Handshakes under way, with this one. */
+  /** Number of handshakes under way, with this one. */
   readonly handshakes?: number
   readonly total?: Count | undefined
   readonly perAddress?: Count | undefined
   readonly perOwner?: Count | undefined
 }
 
-/** What is to be done with it. */
+/** Admit, and close a connection under each of these limits; or refuse, by this policy. */
 export type Decision =
   | { readonly admit: true, readonly evict: CountedLimit[] }
   | { readonly admit: false, readonly policy: PolicyName }
 
-/** Cheap to dear. */
+/** In the order in which they are checked. */
 const COUNTED: readonly CountedLimit[] = ['total', 'perAddress', 'perOwner']
 
-/** Decides; `ignored` are policies that only observe: each is told and then passed over. */
+/** Decides. `ignored` returns true for a policy that only observes, and reports what the policy would have done. */
 export function decide (limits: Limits, facts: AdmissionFacts, ignored: (policy: PolicyName, action: 'refuse' | 'evict') => boolean): Decision {
   const refuses = (policy: PolicyName) => !ignored(policy, 'refuse')
   if (facts.pressure && refuses('pressure')) return { admit: false, policy: 'pressure' }
@@ -64,7 +64,7 @@ export function decide (limits: Limits, facts: AdmissionFacts, ignored: (policy:
     const limit = limits[name]
     const count = facts[name]
     if (limit === false || count === undefined) continue
-    // Also where those on their way out made room under another limit: they may be here all the same.
+    // Above the ceiling every limit refuses, also if few are counted: raw sockets of connections evicted under another limit count here.
     const full = count.physical > ceiling(limit.max)
     if (count.counted <= limit.max && !full) continue
     if (limit.policy === 'refuse' || full) {
@@ -76,7 +76,7 @@ export function decide (limits: Limits, facts: AdmissionFacts, ignored: (policy:
   return { admit: true, evict }
 }
 
-/** Sockets there may be while evicted ones are on their way out: a tenth more, and one at least. */
+/** Maximum number of raw sockets under a limit, those of evicted connections included: a tenth more than `max`, at least one. */
 export function ceiling (max: number): number {
   return max + Math.max(1, Math.floor(max / 10))
 }

@@ -1,8 +1,9 @@
 /**
- * Who may have a connection: places are counted from the upgrade to the end of the raw socket, the decision is
- * decision.ts's, and whoever has to make room is closed with 4001 and cause `replaced`.
+ * Admits or refuses handshakes and connections by the limits, and evicts connections to make room: 4001, cause `replaced`.
  *
- * It is asked when a handshake arrives, when its address is known, and when it would open; an exact count needs the last.
+ * A handshake or connection takes a place from the upgrade request until its raw socket is gone. The handshake asks three times:
+ * when it arrives, when its address is known, and before it opens. The connection asks once more when it opens, and when its
+ * owner changes: only then are the counts exact. admission-decision.ts decides; this file keeps the counts.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
@@ -24,30 +25,30 @@ const NONE: readonly PolicyName[] = []
 
 const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
 
-/** What is known of whoever wants a place. */
-interface Who {
-  /** The key of its address, where that is limited. */
+/** Keys under which a handshake or a connection is counted. */
+interface Keys {
+  /** The key of the address; undefined if addresses are not limited, or the client has none. */
   readonly address?: string | undefined
   readonly owner?: string | undefined
 }
 
-/** What admission leans on. */
+/** What admission needs. */
 export interface AdmissionHost {
   readonly clock: Clock
   readonly registry: Registry
   readonly enforcement: Enforcement
-  /** Milliseconds after which a client that was turned away may try again. */
+  /** Reconnect delay of a refused client, milliseconds. */
   readonly minDelay: number
 }
 
 /** The place of one connection. */
 interface Place {
-  /** The key of its address, where that is limited. */
+  /** As in Keys. */
   readonly address: string | undefined
-  /** The owner under whose limit the place is. */
+  /** The owner under which the connection is counted. */
   owner: string | undefined
-  /** Whether the place was given to another connection; the raw socket is still there. */
-  lost: boolean
+  /** Whether the connection was evicted; its raw socket is still there. */
+  evicted: boolean
 }
 
 export class Admission {
@@ -58,9 +59,9 @@ export class Admission {
   readonly #owners: Slots
   readonly #budget: EvictionBudget
   readonly #places = new Map<ManagedConnection, Place>()
-  /** Handshakes under way. */
+  /** Number of handshakes under way. */
   #reserved = 0
-  /** Connections that keep their place. */
+  /** Number of connections that were not evicted. */
   #counted = 0
 
   constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
@@ -72,12 +73,12 @@ export class Admission {
     this.#budget = new EvictionBudget(host.clock)
   }
 
-  /** Places and keys: 0 when there is no connection. */
+  /** Number of places and keys: 0 if there is no connection. */
   get size (): number { return this.#reserved + this.#places.size + this.#addresses.size + this.#owners.size }
 
   // ——— handshakes
 
-  /** A handshake has arrived and takes a place; says which policy turns it away, if one does. */
+  /** A handshake has arrived and takes a place. Returns the policy that refuses it, or null. */
   arrived (path: string): PolicyName | null {
     this.#reserved++
     const total = { counted: this.#counted + this.#reserved, physical: this.#places.size + this.#reserved }
@@ -85,41 +86,41 @@ export class Admission {
     return refusalOf(this.#decide(facts, {}, ['pressure', 'handshakes', 'total'], path))
   }
 
-  /** Its address is known. */
+  /** The address of a handshake is known. Returns the policy that refuses it, or null. */
   addressed (address: string | undefined, path: string): PolicyName | null {
-    const who = { address: this.#keyOf(address) }
-    return refusalOf(this.#decide(this.#factsOf(who), who, ['perAddress'], path))
+    const keys = { address: this.#keyOf(address) }
+    return refusalOf(this.#decide(this.#countsOf(keys), keys, ['perAddress'], path))
   }
 
-  /** It would open now. `addressed` says whether its address was asked about before. */
+  /** A handshake is about to open. `addressed`: it has been through `addressed()`. Returns the policy that refuses it, or null. */
   opening (address: string | undefined, owner: string | undefined, addressed: boolean, path: string): PolicyName | null {
-    const who = { address: this.#keyOf(address), owner }
-    return refusalOf(this.#decide(this.#lateFactsOf(who), who, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
+    const keys = { address: this.#keyOf(address), owner }
+    return refusalOf(this.#decide(this.#allCountsOf(keys), keys, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
   }
 
-  /** It is over: opened, refused or gone. */
+  /** A handshake has ended: opened, refused or gone. */
   left (): void { this.#reserved-- }
 
   // ——— connections
 
-  /** It has opened and takes its place; says which policy has none for it, if one does. */
+  /** A connection opens and takes a place. Returns the policy that refuses it, or null. */
   opened (connection: ManagedConnection): PolicyName | null {
     const { ip, owner } = connection
-    const who = { address: this.#keyOf(ip), owner }
-    const decision = this.#decide(this.#lateFactsOf(who), who, NONE)
+    const keys = { address: this.#keyOf(ip), owner }
+    const decision = this.#decide(this.#allCountsOf(keys), keys, NONE)
     if (!decision.admit) return decision.policy
-    this.#enter(connection, who)
-    this.#makeRoom(decision.evict, who, connection)
+    this.#enter(connection, keys)
+    this.#makeRoom(decision.evict, keys, connection)
     return null
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
     const place = this.#places.get(connection)
-    if (this.#limits.perOwner === false || place === undefined || place.lost || place.owner === owner || isClosing(connection.state)) return true
+    if (this.#limits.perOwner === false || place === undefined || place.evicted || place.owner === owner || isClosing(connection.state)) return true
     if (place.owner !== undefined) this.#owners.remove(place.owner, connection, false)
     place.owner = undefined
     if (owner === undefined) return true
-    const decision = this.#decide(this.#factsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
+    const decision = this.#decide(this.#countsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
     if (!decision.admit) return this.#refuse(connection)
     place.owner = owner
     this.#owners.add(owner, connection)
@@ -131,26 +132,26 @@ export class Admission {
     const place = this.#places.get(connection)
     if (place === undefined) return
     this.#places.delete(connection)
-    const { address, owner, lost } = place
-    if (!lost) this.#counted--
-    if (address !== undefined) this.#addresses.remove(address, connection, lost)
-    if (owner !== undefined) this.#owners.remove(owner, connection, lost)
+    const { address, owner, evicted } = place
+    if (!evicted) this.#counted--
+    if (address !== undefined) this.#addresses.remove(address, connection, evicted)
+    if (owner !== undefined) this.#owners.remove(owner, connection, evicted)
   }
 
-  /** Closes a connection to make room; says whether it did. */
+  /** Closes a connection to make room; returns false if it was closing already. */
   evict (connection: ManagedConnection): boolean {
     if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
     const place = this.#places.get(connection)
-    if (place === undefined || place.lost) return true
-    place.lost = true
+    if (place === undefined || place.evicted) return true
+    place.evicted = true
     this.#counted--
     if (place.address !== undefined) this.#addresses.evict(place.address, connection)
     if (place.owner !== undefined) this.#owners.evict(place.owner, connection)
     return true
   }
 
-  #enter (connection: ManagedConnection, { address, owner }: Who): void {
-    const place: Place = { address, owner: this.#limits.perOwner === false ? undefined : owner, lost: false }
+  #enter (connection: ManagedConnection, { address, owner }: Keys): void {
+    const place: Place = { address, owner: this.#limits.perOwner === false ? undefined : owner, evicted: false }
     this.#places.set(connection, place)
     this.#counted++
     if (address !== undefined) this.#addresses.add(address, connection)
@@ -162,17 +163,17 @@ export class Admission {
     return false
   }
 
-  /** Closes somebody under each limit; nobody where all others are leaving by themselves: the ceiling bounds those. */
-  #makeRoom (names: readonly CountedLimit[], { address, owner }: Who, newcomer: ManagedConnection): void {
+  /** Evicts an open connection under each limit, if there is one besides `admitted`; the ceiling bounds those that are closing. */
+  #makeRoom (names: readonly CountedLimit[], { address, owner }: Keys, admitted: ManagedConnection): void {
     const victims: ManagedConnection[] = []
-    // Narrow limits first: who goes under one makes room under those that are wider.
+    // Narrow limits first: an eviction under one makes room under the wider ones.
     for (const name of NARROW_FIRST) {
       const limit = this.#limits[name]
       if (limit === false || !names.includes(name)) continue
       if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && this.#keyOf(ip) === address))) continue
       const victim = name === 'total' && limit.policy === 'evict-oldest'
-        ? this.#oldest(newcomer)
-        : victimOf(limit.policy, this.#members(name, address, owner), newcomer)
+        ? this.#oldest(admitted)
+        : victimOf(limit.policy, this.#members(name, address, owner), admitted)
       if (victim === undefined || !this.evict(victim)) continue
       victims.push(victim)
       this.#budget.spend(budgetKey(name, address, owner))
@@ -184,23 +185,23 @@ export class Admission {
     return name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
   }
 
-  /** The oldest of all: they stand in that order, and a crowd need not be looked through for each newcomer. */
-  #oldest (newcomer: ManagedConnection): ManagedConnection | undefined {
+  /** Returns the oldest open connection. The registry is in that order: victimOf() would read every connection. */
+  #oldest (admitted: ManagedConnection): ManagedConnection | undefined {
     let oldest: ManagedConnection | undefined
     this.#host.registry.visit((connection) => {
-      if (connection !== newcomer && connection.state === 'open') oldest = connection
+      if (connection !== admitted && connection.state === 'open') oldest = connection
       return oldest === undefined
     })
     return oldest
   }
 
-  /** Undefined where addresses are not limited; and for a client without one, as over a Unix socket. */
+  /** Returns undefined if addresses are not limited, or the client has none, as over a Unix socket. */
   #keyOf (address: string | undefined): string | undefined {
     return this.#limits.perAddress === false || address === undefined || address === '' ? undefined : addressKey(address)
   }
 
-  /** Counts of its classes, with one more in each. */
-  #factsOf ({ address, owner }: Who): AdmissionFacts {
+  /** Counts under these keys, with one more connection. */
+  #countsOf ({ address, owner }: Keys): AdmissionFacts {
     const { perOwner } = this.#limits
     return {
       perAddress: address === undefined ? undefined : this.#addresses.withOneMore(address),
@@ -208,18 +209,18 @@ export class Admission {
     }
   }
 
-  /** Those, and all who are open: its own place was reserved, others' reservations are no concern of one that opens. */
-  #lateFactsOf (who: Who): AdmissionFacts {
-    return { ...this.#factsOf(who), total: { counted: this.#counted + 1, physical: this.#places.size + 1 } }
+  /** As #countsOf, and the total without other handshakes: those count when they arrive. */
+  #allCountsOf (keys: Keys): AdmissionFacts {
+    return { ...this.#countsOf(keys), total: { counted: this.#counted + 1, physical: this.#places.size + 1 } }
   }
 
-  /** `told` are the policies that say so where they only observe: each is asked at several moments, and speaks at one. */
-  #decide (facts: AdmissionFacts, who: Who, told: readonly PolicyName[], path?: string, connection?: ManagedConnection): Decision {
+  /** `reporting`: policies that report what they only observe. Each is asked several times for a connection, and reports once. */
+  #decide (facts: AdmissionFacts, { address, owner }: Keys, reporting: readonly PolicyName[], path?: string, connection?: ManagedConnection): Decision {
     const { enforcement } = this.#host
     const limits = this.#limits
-    const decision = decide(limits, facts, (policy, action) => !(told.includes(policy) ? enforcement.allows(policy, action, connection, path) : enforcement.enforces(policy)))
+    const decision = decide(limits, facts, (policy, action) => !(reporting.includes(policy) ? enforcement.allows(policy, action, connection, path) : enforcement.enforces(policy)))
     if (!decision.admit) return decision
-    const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, who.address, who.owner), (limits[name] as { max: number }).max))
+    const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, address, owner), (limits[name] as { max: number }).max))
     return spent === undefined ? decision : { admit: false, policy: spent }
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Bounds what slow readers hold: time without progress, and bytes that wait.
+ * Limits unsent data per connection: the time in which the kernel takes none of it, and its size in bytes.
  *
- * Progress is what the kernel took, not what was sent. It takes in steps of a third of its send buffer: a peer that reads
- * less than that, up to 1.4 MB on Linux, in `maxStallTime` cannot be told from one that reads nothing. Bytes that wait are those in our queues, the kernel's not counted. Whoever is
- * over either is told 4008 if it still reads, and cut off soon after.
+ * Progress is data that the kernel takes, not data that is sent. The kernel takes data in steps of a third of its send buffer, up
+ * to 1.4 MB on Linux: a peer that reads less than that within `maxStallTime` looks like one that reads nothing. Unsent data is
+ * what is queued in this process, without the kernel's buffer. A connection above either limit is closed with 4008, and
+ * terminated soon after if its peer does not read the close frame.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES } from '../base/close-codes.ts'
@@ -17,52 +18,51 @@ import type { Transport } from '../connection/transport.ts'
 
 const REASON = 'reads too slowly'
 
-/** Bytes before the payload of a frame from the server, at most (RFC 6455 §5.2). */
+/** Largest header of a frame from the server, bytes (RFC 6455 §5.2). */
 const FRAME_HEADER = 10
 
-/** Looks at each connection within `maxStallTime`. */
-const LOOKS = 4
+/** Checks of each connection within `maxStallTime`. */
+const CHECKS = 4
 
-/** Shortest `maxStallTime`: a tick for each look. */
-export const LEAST_STALL_TIME = LOOKS * TICK
+/** Shortest `maxStallTime`, milliseconds: a tick for each check. */
+export const LEAST_STALL_TIME = CHECKS * TICK
 
 /** What backpressure needs. */
 export interface BackpressureHost {
   readonly clock: Clock
   readonly transport: Transport
   readonly enforcement: Enforcement
-  /** Bytes of broadcasts that a connection waits for. */
+  /** Bytes of broadcasts that are held back for a connection. */
   heldBytes (connection: ManagedConnection): number
 }
 
-/** A peer that had bytes to take at the last look. */
+/** A connection with unsent data at the last check. */
 interface Stall {
-  /** Bytes the kernel had taken. */
+  /** Number of bytes that the kernel had taken. */
   readonly taken: number
-  /** Looks since that has changed. */
-  looks: number
+  /** Number of checks since `taken` has changed. */
+  checks: number
 }
 
 export class Backpressure implements SweepVisitor<ManagedConnection> {
   readonly #host: BackpressureHost
   readonly #sweeps = new Map<number, Sweep<ManagedConnection>>()
-  /** Connections that had bytes to take at the last look. */
   readonly #stalls = new Map<ManagedConnection, Stall>()
-  /** Told of a frame that is too many, which is about to be sent as policies only observe. */
-  #told: ManagedConnection | null = null
+  /** The connection for which skips() has just reported a frame that is sent all the same, as the policy only observes. */
+  #reported: ManagedConnection | null = null
 
   constructor (host: BackpressureHost) {
     this.#host = host
   }
 
-  /** Connections that are looked at. */
+  /** Number of connections that are checked for stalls. */
   get size (): number { return [...this.#sweeps.values()].reduce((sum, { size }) => sum + size, 0) }
 
   opened (connection: ManagedConnection): void {
     const { maxStallTime } = connection.settings.backpressure
     if (maxStallTime === false || !this.#host.transport.hasHandle(connection.socket)) return
     let sweep = this.#sweeps.get(maxStallTime)
-    if (sweep === undefined) this.#sweeps.set(maxStallTime, sweep = new Sweep(this.#host.clock, maxStallTime / LOOKS, this))
+    if (sweep === undefined) this.#sweeps.set(maxStallTime, sweep = new Sweep(this.#host.clock, maxStallTime / CHECKS, this))
     sweep.add(connection)
   }
 
@@ -81,36 +81,34 @@ export class Backpressure implements SweepVisitor<ManagedConnection> {
     }
     const taken = transport.bytesTaken(socket)
     const stall = this.#stalls.get(connection)
-    if (stall === undefined || stall.taken !== taken) this.#stalls.set(connection, { taken, looks: 0 })
-    else if (++stall.looks >= LOOKS) this.#close(connection)
+    if (stall === undefined || stall.taken !== taken) this.#stalls.set(connection, { taken, checks: 0 })
+    else if (++stall.checks >= CHECKS) this.#close(connection)
     return true
   }
 
-  /** Whether one more frame of a broadcast, of so many bytes, would be too many; it is skipped then. */
+  /** Returns whether a broadcast must skip the connection: a frame with `bytes` of payload would exceed the limit. */
   skips (connection: ManagedConnection, bytes: number): boolean {
     const { maxBufferedBytes, policy } = connection.settings.backpressure
-    this.#told = null
-    // What is over after the send would close it, and skipping is what is asked for here.
+    this.#reported = null
+    // Decided before the frame is sent: afterwards sent() would close the connection.
     if (policy !== 'drop' || maxBufferedBytes === false ||
-      this.#waiting(connection) + bytes + FRAME_HEADER <= maxBufferedBytes) return false
+      this.#unsent(connection) + bytes + FRAME_HEADER <= maxBufferedBytes) return false
     if (this.#host.enforcement.allows('backpressure', 'drop', connection)) return true
-    // Sent after all; that it is too much was said.
-    this.#told = connection
+    this.#reported = connection
     return false
   }
 
   sent (connection: ManagedConnection): void {
     const { maxBufferedBytes } = connection.settings.backpressure
     if (maxBufferedBytes === false || isClosing(connection.state)) return
-    if (this.#told === connection) {
-      this.#told = null
+    if (this.#reported === connection) {
+      this.#reported = null
       return
     }
-    if (this.#waiting(connection) > maxBufferedBytes) this.#close(connection)
+    if (this.#unsent(connection) > maxBufferedBytes) this.#close(connection)
   }
 
-  /** Bytes that wait, those that are held back as well. */
-  #waiting (connection: ManagedConnection): number {
+  #unsent (connection: ManagedConnection): number {
     return this.#host.transport.pendingBytes(connection.socket) + this.#host.heldBytes(connection)
   }
 

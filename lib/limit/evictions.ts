@@ -1,17 +1,17 @@
 /**
- * Who has to go, and how often: two clients of one owner must not evict each other for ever.
+ * The connection to evict, and how many evictions are allowed: two clients of one owner must not evict each other for ever.
  */
 import type { Clock } from '../base/clock.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { LimitPolicy } from './admission-decision.ts'
 
-/** Milliseconds of a window. */
+/** Length of a window, milliseconds. */
 const WINDOW = 60_000
 
-/** Evictions under one key that are always allowed in a window. */
+/** Number of evictions under one key that are always allowed in a window. */
 const LEAST = 10
 
-/** Counts evictions by key. */
+/** Bounds the evictions under each key. */
 export class EvictionBudget {
   readonly #clock: Clock
   readonly #spent = new Map<string, number>()
@@ -22,9 +22,9 @@ export class EvictionBudget {
     this.#since = clock.now()
   }
 
-  /** Says whether one more is allowed under this key, whose limit is `max`. */
+  /** Returns whether one more eviction is allowed under this key, whose limit is `max`. */
   has (key: string, max: number): boolean {
-    // One window for all: nothing has to be cleaned up key by key.
+    // One window for all keys: they need no clean-up of their own.
     if (this.#clock.now() - this.#since >= WINDOW) {
       this.#spent.clear()
       this.#since = this.#clock.now()
@@ -35,17 +35,20 @@ export class EvictionBudget {
   spend (key: string): void { this.#spent.set(key, (this.#spent.get(key) ?? 0) + 1) }
 }
 
-/** The one to go of those who may stay; undefined when there is nobody. */
-export function victimOf (policy: LimitPolicy, members: Iterable<ManagedConnection>, newcomer?: ManagedConnection): ManagedConnection | undefined {
+/** Returns the open connection to evict, other than `admitted`; undefined if there is none. */
+export function victimOf (policy: LimitPolicy, members: Iterable<ManagedConnection>, admitted?: ManagedConnection): ManagedConnection | undefined {
+  const compare = policy === 'evict-idlest' ? idlestFirst : oldestFirst
   let victim: ManagedConnection | undefined
   for (const connection of members) {
-    if (connection === newcomer || connection.state !== 'open') continue
-    if (victim === undefined || before(policy, connection, victim)) victim = connection
+    if (connection === admitted || connection.state !== 'open') continue
+    if (victim === undefined || compare(connection, victim) < 0) victim = connection
   }
   return victim
 }
 
-function before (policy: LimitPolicy, a: ManagedConnection, b: ManagedConnection): boolean {
-  if (policy === 'evict-idlest' && a.lastMessage !== b.lastMessage) return a.lastMessage < b.lastMessage
-  return a.id < b.id
+/** Compares by the last message, then by age. */
+export function idlestFirst (a: ManagedConnection, b: ManagedConnection): number {
+  return a.lastMessage - b.lastMessage || oldestFirst(a, b)
 }
+
+function oldestFirst (a: ManagedConnection, b: ManagedConnection): number { return a.id - b.id }

@@ -1,9 +1,9 @@
 /**
- * How many messages a client may send: a token bucket for each connection, kept as one number.
+ * Limits the messages of a client by the generic cell rate algorithm (ITU-T I.371): a token bucket kept as one number.
  *
- * The number is the moment at which all that was sent is paid for, a message costing `timeWindow / max`. A client may be
- * ahead of time by `burst` messages. Over it the connection is closed with 1008 (RFC 6455 §7.4.1: policy violation), or
- * not read until it is paid for: TCP then holds the client back.
+ * The number is the theoretical arrival time: the moment at which the next message would arrive if all came at the rate, one
+ * every `timeWindow / max`. A client may be ahead of it by `burst` messages. Above that the connection is closed with 1008
+ * (RFC 6455 §7.4.1: policy violation), or is not read until the rate allows it: TCP then slows the client down.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES } from '../base/close-codes.ts'
@@ -21,11 +21,11 @@ export interface RateHost {
   readonly enforcement: Enforcement
 }
 
-/** What a client has used of its rate. */
+/** The state of one client. */
 interface Bucket {
-  /** Monotonic time at which the messages so far are paid for. */
-  paidAt: number
-  /** When the client may be read again; made when it first may not. */
+  /** The theoretical arrival time of the next message, monotonic milliseconds. */
+  arrivalAt: number
+  /** Ends a pause; null before the first one. */
   pause: Deadline | null
 }
 
@@ -37,33 +37,33 @@ export class MessageRate {
     this.#host = host
   }
 
-  /** Connections whose messages were counted. */
+  /** Number of connections whose messages were counted. */
   get size (): number { return this.#buckets.size }
 
   received (connection: ManagedConnection): boolean {
     const { messageRate: rate } = connection.settings
-    // What still arrives while the connection closes is the application's, and no deadline may be set any more.
+    // Messages that arrive during the closing handshake are delivered, and no deadline may be set any more.
     if (rate === false || connection.state === 'closing') return true
     const { clock, deadlines, enforcement } = this.#host
     const now = clock.now()
-    const cost = rate.timeWindow / rate.max
+    const gap = rate.timeWindow / rate.max
     let bucket = this.#buckets.get(connection)
-    if (bucket === undefined) this.#buckets.set(connection, bucket = { paidAt: 0, pause: null })
-    const paidAt = bucket.paidAt = Math.max(bucket.paidAt, now) + cost
-    const over = paidAt - now - rate.burst * cost
-    // A tolerance for sums of fractions.
-    if (over <= cost * 1e-6) return true
+    if (bucket === undefined) this.#buckets.set(connection, bucket = { arrivalAt: 0, pause: null })
+    const arrivalAt = bucket.arrivalAt = Math.max(bucket.arrivalAt, now) + gap
+    const ahead = arrivalAt - now - rate.burst * gap
+    // Sums of fractions have rounding errors.
+    if (ahead <= gap * 1e-6) return true
     if (!enforcement.allows('messageRate', rate.policy, connection)) {
-      // Otherwise a client that is over the rate once would stay over it.
-      bucket.paidAt = paidAt - cost
+      // A message that is only observed does not count, or a client that was above the rate once would stay above it.
+      bucket.arrivalAt = arrivalAt - gap
       return true
     }
     if (rate.policy === 'close') {
       connection.end('rate', CAUSE_CODES.rate, REASON)
       return false
     }
-    // Before the pause: a `pause` of the application's that throws closes the connection, which takes the deadline back.
-    deadlines.set(bucket.pause ??= new Deadline(() => { connection.incoming.resume('rate') }), over)
+    // Set before the pause: if the application has replaced `pause` and it throws, the connection closes and cancels the deadline.
+    deadlines.set(bucket.pause ??= new Deadline(() => { connection.incoming.resume('rate') }), ahead)
     connection.incoming.pause('rate')
     return true
   }

@@ -1,8 +1,8 @@
 /**
- * While the process is under pressure: nobody new, and those who have been silent longest have to go, a few at a time.
+ * While the process is under pressure, handshakes are refused, and the idlest connections are closed, a few at a time.
  *
- * What pressure is, @fastify/under-pressure says. It begins at once and is over after a while without: a server at its
- * limit must not open and close its door all the time.
+ * @fastify/under-pressure reports the pressure. Pressure begins at the first report and ends after several checks without one: a
+ * server near a threshold must not alternate between refusing and accepting.
  */
 import { inSlices } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
@@ -10,84 +10,84 @@ import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
-import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Registry } from '../track/registry.ts'
+import { idlestFirst } from './evictions.ts'
 
-/** Milliseconds between two looks. */
+/** Time between two checks, milliseconds. */
 const INTERVAL = 1_000
 
-/** Looks without pressure until it is over. */
-const CALM = 5
+/** Number of checks without pressure after which it is over. */
+const CALM_CHECKS = 5
 
-/** Part of the connections that has to go at a look. */
+/** Part of the connections that one check closes. */
 const PART = 0.01
 
 const REASON = 'server under pressure'
 
-/** What it needs. */
+/** What the pressure policy needs. */
 export interface PressureHost {
   readonly clock: Clock
   readonly running: Deadlines
   readonly registry: Registry
   readonly enforcement: Enforcement
   readonly random: () => number
-  /** Milliseconds after which a client may come back, at least. */
+  /** Shortest reconnect delay, milliseconds; the longest is twice as long. */
   readonly minDelay: number
-  /** What @fastify/under-pressure says now. */
+  /** What @fastify/under-pressure reports now. */
   isUnderPressure (): boolean
-  /** It has begun, or is over; with the number of connections evicted. */
+  /** Pressure has begun, or has ended after `evicted` connections were closed. */
   pressureChanged (under: boolean, evicted: number): void
 }
 
 export class Pressure {
   readonly #host: PressureHost
-  readonly #look = new Deadline(() => { this.#onLook() })
+  readonly #check = new Deadline(() => { this.#onCheck() })
   #under = false
-  #calm = 0
+  #calmChecks = 0
   #evicted = 0
 
   constructor (host: PressureHost) {
     this.#host = host
   }
 
-  /** Whether handshakes are to be turned away. */
+  /** Whether handshakes are to be refused. */
   get under (): boolean {
     if (!this.#under && this.#host.isUnderPressure()) this.#begin()
     return this.#under
   }
 
-  /** Whether it is to look again, also where there is no connection any more: pressure ends after looks without. */
-  get standing (): boolean { return this.#look.due !== -1 }
+  /** Whether a check is due; there are checks without connections too, until the pressure is over. */
+  get standing (): boolean { return this.#check.due !== -1 }
 
-  /** Looks while there are connections. */
+  /** Checks while there are connections. */
   opened (): void {
     if (!this.standing) this.#arm()
   }
 
   closing (): void {
-    // The last one is still counted.
-    if (this.#host.registry.size <= 1 && !this.#under) this.#host.running.cancel(this.#look)
+    // The registry still counts this connection.
+    if (this.#host.registry.size <= 1 && !this.#under) this.close()
   }
 
   /** Leaves no deadline behind. */
-  close (): void { this.#host.running.cancel(this.#look) }
+  close (): void { this.#host.running.cancel(this.#check) }
 
-  #arm (): void { this.#host.running.set(this.#look, INTERVAL) }
+  #arm (): void { this.#host.running.set(this.#check, INTERVAL) }
 
   #begin (): void {
     this.#under = true
-    this.#calm = this.#evicted = 0
+    this.#calmChecks = this.#evicted = 0
     this.#host.pressureChanged(true, 0)
     this.#arm()
   }
 
-  #onLook (): void {
+  #onCheck (): void {
     const { registry, isUnderPressure } = this.#host
     if (isUnderPressure()) {
       if (!this.#under) this.#begin()
-      this.#calm = 0
+      this.#calmChecks = 0
       this.#evict()
-    } else if (this.#under && ++this.#calm >= CALM) {
+    } else if (this.#under && ++this.#calmChecks >= CALM_CHECKS) {
       this.#under = false
       this.#host.pressureChanged(false, this.#evicted)
     }
@@ -97,15 +97,10 @@ export class Pressure {
   #evict (): void {
     const { clock, registry, enforcement, random, minDelay } = this.#host
     const open = registry.snapshot().filter(({ state, working }) => state === 'open' && !working)
-    inSlices(clock, idlest(open, Math.ceil(registry.size * PART)), (connection) => {
+    inSlices(clock, open.sort(idlestFirst).slice(0, Math.ceil(registry.size * PART)), (connection) => {
       if (connection.state !== 'open' || !enforcement.allows('pressure', 'evict', connection)) return
       this.#evicted++
       connection.end('rebalance', CAUSE_CODES.rebalance, withRetry(REASON, minDelay * (1 + random())))
     })
   }
-}
-
-/** The `count` that have been silent longest. */
-export function idlest (connections: ManagedConnection[], count: number): ManagedConnection[] {
-  return connections.sort((a, b) => a.lastMessage - b.lastMessage || a.id - b.id).slice(0, count)
 }

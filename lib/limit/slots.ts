@@ -1,27 +1,28 @@
 /**
- * Who holds a place, by a key: an owner, or an address. An evicted connection gives its place up at once and its raw
- * socket later; both are counted.
+ * Numbers of connections by key: an owner, or an address. An evicted connection stops counting at once, its raw socket is gone
+ * later; both are counted.
  */
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MultiMap } from '../track/multi-map.ts'
 import type { Count } from './admission-decision.ts'
 
 export class Slots {
-  /** Raw sockets by key; those of evicted ones, of which there are few. */
+  /** Number of raw sockets by key. */
   readonly #physical = new Map<string, number>()
+  /** Number of those whose connection was evicted. */
   readonly #evicted = new Map<string, number>()
-  /** Those who keep their place. */
+  /** Connections that were not evicted; null if `members` is never called. */
   readonly #members: MultiMap<ManagedConnection> | null
 
-  /** `evicts` says whether `members` will be asked. */
+  /** `evicts`: `members` will be called. */
   constructor (evicts: boolean) {
     this.#members = evicts ? new MultiMap() : null
   }
 
-  /** Keys that somebody holds a place under. */
+  /** Number of keys with connections. */
   get size (): number { return this.#physical.size }
 
-  /** As it would be with one more. */
+  /** The count under a key with one more connection. */
   withOneMore (key: string): Count {
     const physical = (this.#physical.get(key) ?? 0) + 1
     return { counted: physical - (this.#evicted.get(key) ?? 0), physical }
@@ -34,13 +35,13 @@ export class Slots {
     this.#members?.add(key, connection)
   }
 
-  /** It has lost its place; its raw socket is still there. */
+  /** The connection was evicted; its raw socket is still there. */
   evict (key: string, connection: ManagedConnection): void {
     count(this.#evicted, key, 1)
     this.#members?.delete(key, connection)
   }
 
-  /** Its raw socket is gone, or it belongs elsewhere; `evicted` says whether it has lost its place before. */
+  /** The raw socket is gone, or the key has changed. `evicted`: the connection was evicted before. */
   remove (key: string, connection: ManagedConnection, evicted: boolean): void {
     count(this.#physical, key, -1)
     if (evicted) count(this.#evicted, key, -1)
@@ -48,7 +49,7 @@ export class Slots {
   }
 }
 
-/** One more or less under a key; what is 0 is not there. */
+/** Adds `step` under a key and removes a key whose count is 0. */
 function count (counts: Map<string, number>, key: string, step: 1 | -1): void {
   const sum = (counts.get(key) ?? 0) + step
   if (sum === 0) counts.delete(key)
