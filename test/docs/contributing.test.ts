@@ -21,7 +21,7 @@ interface Example { wire (hooks: Hooks<ManagedConnection>, options: { maxMessage
 
 /** The policy of the guide with its line of wiring, as a module. */
 async function loadExample (t: { after (callback: () => void): void }): Promise<Example> {
-  const [policy, line] = readDocument(GUIDE).blocks.filter(({ language }) => language === 'ts').map(({ text }) => text)
+  const [policy, line] = readDocument(GUIDE).blocks.filter(({ language }) => language === 'typescript').map(({ text }) => text)
   const folder = mkdtempSync(join(tmpdir(), 'policy-'))
   t.after(() => { rmSync(folder, { recursive: true }) })
   const file = join(folder, 'max-messages.ts')
