@@ -10,6 +10,8 @@ import type { FastifyRequest } from 'fastify'
 import { WebSocketServer } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { assertClean } from '../../lib/testing/assert-clean.ts'
+import { gate } from '../helpers/gate.ts'
 import { connect, connectTo, portOf, rawHandshake, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
 import { as, listen, serve, settle, turnedAway } from './rig.ts'
@@ -17,8 +19,6 @@ import { as, listen, serve, settle, turnedAway } from './rig.ts'
 declare module 'fastify' {
   interface FastifyRequest { who?: string }
 }
-
-const leftovers = (app: { sockets: unknown }) => (app.sockets as { leftovers: number }).leftovers
 
 test('owner is asked once a handshake, after the hooks of the route, and never for one that they refuse', async (t) => {
   const asked: Array<string | undefined> = []
@@ -59,17 +59,20 @@ for (const [what, owner] of Object.entries<LifecycleOptions['owner']>({
       assert.equal((await client.closed).code, 1011)
       await settle(app, 0)
     }
-    assert.equal(leftovers(app), 0)
+    await assertClean(app)
   })
 }
 
 test('a handshake that waits in a hook holds a place, and gives it back when it is refused, fails or goes away', async (t) => {
   const gates: Array<(answer: 'in' | 'out' | 'fail') => void> = []
+  let sockets = 0
   const { app } = await serve(t, { limits: { total: { max: 1 } } }, {
     configure: (app) => {
       app.get('/slow', {
         websocket: true,
-        onRequest: async (_request, reply) => {
+        onRequest: async ({ raw }, reply) => {
+          sockets++
+          raw.socket.once('close', () => { sockets-- })
           const gate = deferred<'in' | 'out' | 'fail'>()
           gates.push(gate.resolve)
           const answer = await gate.promise
@@ -85,12 +88,12 @@ test('a handshake that waits in a hook holds a place, and gives it back when it 
     assert.equal((await turnedAway(as(t, app, 'bob'))).status, 503)
     gates.pop()!(answer)
     assert.equal((await waiting).status, status)
-    await until(() => leftovers(app) === 0)
+    await until(() => sockets === 0)
   }
   const gone = await rawHandshake(t, app, '/slow')
   await until(() => gates.length > 0)
   gone.reset()
-  await until(() => leftovers(app) === 0)
+  await until(() => sockets === 0)
   gates.pop()!('in')
   await as(t, app, 'bob')
   assert.equal(app.sockets.size, 1)
@@ -119,8 +122,6 @@ for (const policy of ['refuse', 'evict-oldest', 'evict-idlest'] as const) {
       assert.equal(results.length, CROWD)
       assert.equal(app.sockets.size, MAX)
       assert.ok(most <= MAX, `${most} were open`)
-      await app.close()
-      assert.equal(leftovers(app), 0)
     })
   }
 }
@@ -207,20 +208,20 @@ test('routes under a prefix and in child contexts share one count', async (t) =>
 })
 
 test('a drain in the middle: a handshake that waits in a hook is refused with 503, and no connection is evicted any more', async (t) => {
-  const gate = deferred<void>()
+  const hook = gate()
   const { app, told } = await serve(t, { limits: { total: { max: 1, policy: 'evict-oldest' } } }, {
-    configure: (app) => { app.get('/slow', { websocket: true, onRequest: () => gate.promise }, () => {}) }
+    configure: (app) => { app.get('/slow', { websocket: true, onRequest: hook.wait }, () => {}) }
   })
   const first = await as(t, app, 'ann')
   const waiting = turnedAway(as(t, app, 'bob', {}, '/slow'))
-  await until(() => leftovers(app) > 3)
+  await hook.arrived
   const report = await app.sockets.drain()
-  gate.resolve()
+  hook.open()
   assert.equal((await waiting).status, 503)
   assert.equal((await first.closed).code, 1012)
   assert.deepEqual(report.connections.causes, { drain: 1 })
   assert.deepEqual(told.refused.map(({ reason }) => reason), ['draining'])
-  assert.equal(leftovers(app), 0)
+  await assertClean(app, { sockets: 2 })
 })
 
 test('with refusal: close a draining server still answers over HTTP', async (t) => {

@@ -9,12 +9,11 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { LogController } from 'fastify'
 import WebSocket from 'ws'
+import { assertClean } from '../../lib/testing/assert-clean.ts'
 import { connect, maskedFrame, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
 import { as, serve, settle, turnedAway } from './rig.ts'
 import { deaf, fill, pending, serve as serveSlow, stalled } from './slow-rig.ts'
-
-const leftovers = (app: { sockets: unknown }) => (app.sockets as { leftovers: number }).leftovers
 
 test('a listener that closes all of an owner when one of them is evicted, the new one too, leaves nothing watched', async (t) => {
   const { app } = await serve(t, { limits: { perOwner: { max: 1, policy: 'evict-oldest' } }, idleTimeout: 600_000, maxLifetime: 600_000 })
@@ -24,8 +23,7 @@ test('a listener that closes all of an owner when one of them is evicted, the ne
   assert.equal((await first.closed).code, 4001)
   assert.equal((await second.closed).code, 3003)
   await settle(app, 0)
-  await turn()
-  assert.equal(leftovers(app), 0)
+  await assertClean(app)
 })
 
 test('connections over a unix socket have no address: perAddress does not limit them, total does', { skip: process.platform === 'win32' && 'no unix sockets' }, async (t) => {

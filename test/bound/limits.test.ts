@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { gate } from '../helpers/gate.ts'
 import { connect, logged, rawHandshake, until } from '../helpers/server.ts'
 import { as, serve, settle, turnedAway } from './rig.ts'
 
@@ -176,17 +177,17 @@ test('two clients of one owner do not evict each other for ever', async (t) => {
 })
 
 test('limits.handshakes.max: more under way than that are refused at once, with 503', async (t) => {
-  let release!: () => void
-  const gate = new Promise<void>((resolve) => { release = resolve })
+  const hook = gate()
+  let waits = 0
   const { app, told } = await serve(t, { limits: { handshakes: { max: 2 } } }, {
-    configure: (app) => { app.get('/slow', { websocket: true, onRequest: () => gate }, () => {}) }
+    configure: (app) => { app.get('/slow', { websocket: true, onRequest: () => { waits++; return hook.wait() } }, () => {}) }
   })
   const waiting = [as(t, app, 'a', {}, '/slow'), as(t, app, 'b', {}, '/slow')]
-  await until(() => (app.sockets as unknown as { leftovers: number }).leftovers >= 4, 'two that wait')
+  await until(() => waits === 2, 'two that wait')
   const { status, headers } = await turnedAway(as(t, app, 'c'))
   assert.deepEqual([status, headers['retry-after']], [503, '1'])
   assert.deepEqual(told.refused.map(({ reason }) => reason), ['handshakes'])
-  release()
+  hook.open()
   await Promise.all(waiting)
   await as(t, app, 'c')
 })

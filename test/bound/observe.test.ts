@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
-import { deferred } from '../../lib/base/deferred.ts'
 import { defaults } from '../../lib/index.ts'
 import type { LifecycleOptions, PolicyName } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
 import { wsTransport } from '../../lib/ws/transport.ts'
+import { gate } from '../helpers/gate.ts'
 import { connect, logged, rawConnect, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 import { as, serve as serveApp, turnedAway } from './rig.ts'
@@ -58,9 +58,9 @@ const cases: Case[] = [
     expected: 'refuse of a handshake at /',
     async provoke (t, { app }) {
       const waiting = as(t, app, 'ann', {}, '/slow')
-      await until(() => (app.sockets as unknown as { leftovers: number }).leftovers > 0)
+      await slow.arrived
       await as(t, app, 'ann')
-      gate.resolve()
+      slow.open()
       await waiting
     }
   },
@@ -140,13 +140,13 @@ const cases: Case[] = [
   }
 ]
 
-let gate = deferred<void>()
+let slow = gate()
 
 for (const { policy, options, expected, count = 1, provoke } of cases) {
   for (const mode of ['observe', { [policy]: 'observe' }] as Array<LifecycleOptions['mode']>) {
     test(`${typeof mode === 'string' ? 'observe' : `observe ${policy} only`}: ${policy} (${JSON.stringify(options)}) tells ${expected} and does nothing`, async (t) => {
-      gate = deferred<void>()
-      const served = await serve(t, { ...options, mode }, (app) => { app.get('/slow', { websocket: true, onRequest: () => gate.promise }, () => {}) })
+      slow = gate()
+      const served = await serve(t, { ...options, mode }, (app) => { app.get('/slow', { websocket: true, onRequest: slow.wait }, () => {}) })
       const { app, told, clock } = served
       await provoke(t, served)
       await until(() => told.observed.length >= count)

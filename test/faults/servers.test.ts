@@ -314,18 +314,17 @@ test('sockets of another HTTP server (@fastify/websocket\'s `server`) are draine
 
 test('sockets of an adopted ws server are tracked, drained and closed', async (t) => {
   const other = new WebSocketServer({ noServer: true })
+  let otherServer!: http.Server
   const app = await start(t, QUICK, (app) => {
     echo(app)
     app.sockets.adopt(other)
     other.on('connection', (socket) => { socket.on('message', (data) => { socket.send(`other ${String(data)}`) }) })
-    const server = http.createServer().listen(0, '127.0.0.1')
+    const server = otherServer = http.createServer().listen(0, '127.0.0.1')
     server.on('upgrade', (request, socket, head) => {
       other.handleUpgrade(request, socket, head, (ws) => { other.emit('connection', ws, request) })
     })
     app.addHook('onClose', async () => { server.close() })
-    app.decorate('otherServer', server)
   })
-  const { otherServer } = app as unknown as { otherServer: http.Server }
   const own = await exchange(t, app)
   const socket = new WebSocket(`ws://127.0.0.1:${(otherServer.address() as net.AddressInfo).port}/elsewhere?token=secret`)
   const closed = once(socket, 'close')

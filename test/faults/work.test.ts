@@ -412,7 +412,7 @@ test('a handler that removes every listener does not blind the tracker', async (
 
 test('a handler that destroys the raw socket itself is closed as vanished', async (t) => {
   const app = await start(t, QUICK, (app) => {
-    app.get('/', { websocket: true }, (socket) => { (socket as unknown as { _socket: { destroy: () => void } })._socket.destroy() })
+    app.get('/', { websocket: true }, (_socket, { raw }) => { raw.socket.destroy() })
   })
   const client = await connect(t, app, '/')
   assert.equal((await client.closed).code, 1006)

@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
@@ -105,8 +104,7 @@ test('a client that sends without pause while the server leaves holds it until g
     app.get('/', { websocket: true }, (socket) => consume(app.sockets.of(socket), async () => {}))
   })
   const client = await connect(t, app, '/', DEFLATE)
-  const raw = (client.socket as unknown as { _socket: Socket })._socket
-  const timer = setInterval(() => { if (raw.writableLength < 100_000) client.socket.send(randomBytes(10_000)) }, 0)
+  const timer = setInterval(() => { if (client.socket.bufferedAmount < 100_000) client.socket.send(randomBytes(10_000)) }, 0)
   t.after(() => { clearInterval(timer) })
   await sleep(50)
   await app.close()

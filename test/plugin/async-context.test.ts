@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyInstance } from 'fastify'
@@ -172,13 +173,13 @@ test('the context of a connection is not kept after it, nor is that of a request
 })
 
 test('a write of alice that fails at bob ends bob outside of alice\'s context', async (t) => {
+  let raw: Socket | undefined
   const { app, seen } = await serve(t, {}, (app) => {
+    app.server.once('connection', (socket) => { raw = socket })
     app.get('/write', async () => {
-      const { socket } = bobOf(app)
-      const raw = (socket as unknown as { _socket: { destroy (error: Error): void } })._socket
       // As a write that the kernel refuses.
-      socket.send('x')
-      raw.destroy(new Error('EPIPE'))
+      bobOf(app).socket.send('x')
+      raw!.destroy(new Error('EPIPE'))
       return 'done'
     })
   })

@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
-import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
+import { assertClean } from '../../lib/testing/assert-clean.ts'
 import { portOf, timersOfOurs } from '../helpers/server.ts'
 
 const APPS = 200
@@ -30,11 +30,6 @@ async function join (app: FastifyInstance): Promise<{ closed: Promise<number> }>
   return { closed }
 }
 
-function assertNothingLeft (app: FastifyInstance): void {
-  assert.equal(app.sockets.size, 0)
-  assert.equal((app.sockets as ManagedTracker).leftovers, 0)
-}
-
 for (const mocked of [false, true]) {
   const how = mocked ? 'with every timer and the date mocked' : 'with real timers'
 
@@ -44,7 +39,7 @@ for (const mocked of [false, true]) {
     for (let i = 0; i < APPS; i++) {
       const app = await make(false)
       await app.close()
-      assertNothingLeft(app)
+      await assertClean(app)
     }
     assert.deepEqual(timersOfOurs(), [])
   })
@@ -58,7 +53,7 @@ for (const mocked of [false, true]) {
       const closing = app.close()
       assert.deepEqual(timersOfOurs(), [])
       await closing
-      assertNothingLeft(app)
+      await assertClean(app)
     }
   })
 
@@ -70,7 +65,7 @@ for (const mocked of [false, true]) {
       const { closed } = await join(app)
       await app.close()
       assert.equal(await closed, 1012)
-      assertNothingLeft(app)
+      await assertClean(app)
     }
     assert.deepEqual(timersOfOurs(), [])
   })
@@ -88,7 +83,7 @@ test('a client that does not answer is cut off although every timer is mocked', 
   mock.timers.enable({ apis: [...APIS] })
   t.after(() => { mock.timers.reset() })
   await app.close()
-  assertNothingLeft(app)
+  await assertClean(app)
 })
 
 test('an app that is not used leaves nothing that keeps the process alive', async () => {

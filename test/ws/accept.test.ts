@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
@@ -181,11 +181,12 @@ test('sockets that are gone, or going, when they are adopted', async (t) => {
   const app = await start(t)
   const { server, connect } = await foreign(t)
   // Broken by a listener that threw: ws keeps such a socket in `clients` for ever.
+  const accepted = once(server, 'connection') as Promise<[WebSocket, IncomingMessage]>
   await connect()
-  const [broken] = [...server.clients] as Array<WebSocket & { _socket: Socket }>
-  broken!._socket.removeAllListeners('close')
-  const gone = once(broken!._socket, 'close')
-  broken!._socket.destroy()
+  const [, { socket: raw }] = await accepted
+  raw.removeAllListeners('close')
+  const gone = once(raw, 'close')
+  raw.destroy()
   await gone
   const closing = await connect()
   closing.socket.pause()

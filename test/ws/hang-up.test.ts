@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { WebSocket } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { endOnce, hangUp } from '../../lib/ws/hang-up.ts'
-import { rawSocketOf } from '../../lib/ws/internals.ts'
+import { rawSocketOf, receiverOf } from '../../lib/ws/internals.ts'
 import { nextClosed } from '../helpers/records.ts'
 import { connect, Opcode, rawConnect, start, within } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
@@ -37,7 +37,7 @@ for (const [who, close] of endings) {
     const client = await connect(t, app, '/')
     const [connection] = app.sockets.list() as ManagedConnection[]
     const { socket } = connection!
-    const streams = [rawSocketOf(socket), (socket as unknown as { _receiver: Writable })._receiver]
+    const streams = [rawSocketOf(socket), receiverOf(socket)!]
     const ends = lateEnds(t)
     const closed = nextClosed(app)
     await close(app, client)
