@@ -1,19 +1,19 @@
 /**
- * How long a peer may take to answer a close frame before its raw socket is destroyed.
+ * The deadline of a peer to answer our close frame; then its raw socket is destroyed.
  *
- * RFC 6455 §7.1.1 has the server close TCP once both frames were exchanged, and sets no time. The time runs from when
- * our frame has left the queue; while it cannot leave, a peer that keeps reading is waited for, one that does not read
- * for the same time is not. A peer that was closed because it reads too slowly has that time and no more.
+ * RFC 6455 §7.1.1 has the server close TCP after both frames were exchanged, and sets no time. The time starts when our frame
+ * has left the write queue. Until then, a peer that keeps reading is waited for, and one that reads nothing for the same time
+ * is not. A peer that is closed because it reads too slowly gets the time from the start of the close.
  */
 import type { WebSocket } from 'ws'
 import { Entry } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Transport } from './transport.ts'
 
-/** Looks at a frame that cannot leave, within `closeTimeout`. */
-const LOOKS = 4
+/** Checks within `closeTimeout` of a peer that has not taken the frame. */
+const CHECKS = 4
 
-/** What the wait for an answer needs. */
+/** What the deadline needs. */
 export interface AnswerHost {
   readonly deadlines: Deadlines
   readonly transport: Transport
@@ -24,30 +24,28 @@ export interface AnswerHost {
 export class AnswerDeadline extends Entry {
   readonly #host: AnswerHost
   readonly #socket: WebSocket
-  /** Whether a frame that cannot leave yet is waited for. */
-  readonly #patient: boolean
+  readonly #waitsForFrame: boolean
   #left = false
   #pending = 0
-  /** Looks in a row without progress. */
+  /** Checks in a row without progress. */
   #stalls = 0
 
-  constructor (host: AnswerHost, socket: WebSocket, patient: boolean) {
+  /** `waitsForFrame`: the time starts when the frame has left, and not now. */
+  constructor (host: AnswerHost, socket: WebSocket, waitsForFrame: boolean) {
     super()
     this.#host = host
     this.#socket = socket
-    this.#patient = patient
+    this.#waitsForFrame = waitsForFrame
     this.#arm()
     if (!this.#left) this.#pending = host.transport.pendingBytes(socket)
   }
 
-  cancel (): void {
-    this.#host.deadlines.cancel(this)
-  }
+  cancel (): void { this.#host.deadlines.cancel(this) }
 
   #arm (): void {
     const { deadlines, transport, closeTimeout } = this.#host
-    this.#left = !this.#patient || transport.closeFrameLeft(this.#socket)
-    deadlines.set(this, this.#left ? closeTimeout : closeTimeout / LOOKS)
+    this.#left = !this.#waitsForFrame || transport.closeFrameLeft(this.#socket)
+    deadlines.set(this, this.#left ? closeTimeout : closeTimeout / CHECKS)
   }
 
   expire (): void {
@@ -56,7 +54,7 @@ export class AnswerDeadline extends Entry {
       const pending = transport.pendingBytes(this.#socket)
       this.#stalls = pending < this.#pending ? 0 : this.#stalls + 1
       this.#pending = pending
-      if (this.#stalls < LOOKS) return this.#arm()
+      if (this.#stalls < CHECKS) return this.#arm()
     }
     transport.terminate(this.#socket)
   }

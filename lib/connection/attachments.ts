@@ -1,5 +1,5 @@
 /**
- * What the application keeps with a connection: its data, its logger, and the upgrade request where the route keeps it.
+ * What a connection holds for the application: its data, its logger, and the upgrade request if the route keeps it.
  */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { ConnectionData } from './connection.ts'
@@ -13,6 +13,6 @@ export class Attachments {
     this.request = request
   }
 
-  /** The logger; made when it is first read. */
+  /** Returns the logger, made at the first call. */
   log (make: () => FastifyBaseLogger): FastifyBaseLogger { return (this.#log ??= make()) }
 }

@@ -1,5 +1,5 @@
 /**
- * What becomes of the cleanups of one connection, told to the parts of the plugin, the log and the application's listeners.
+ * Reports the results of a connection's cleanups to the parts of the plugin, the log and the application's listeners.
  */
 import { nameOf } from '../base/guard.ts'
 import type { Cleanup, CleanupObserver } from './cleanups.ts'
@@ -7,11 +7,11 @@ import type { Connection } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
 import { note } from './note.ts'
 
-/** What is needed of the connection whose cleanups they are. */
+/** What the reports need of the connection. */
 export interface CleaningConnection<C> extends Connection {
   readonly host: ConnectionHost<C>
   callAtEnd<T> (call: () => T): T
-  /** No cleanup waits or runs; may be told again after a late one. */
+  /** No cleanup waits or runs; called again after a late cleanup. */
   cleanupsSettled (): void
 }
 

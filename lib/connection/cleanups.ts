@@ -1,8 +1,8 @@
 /**
  * The cleanups of one connection: last in, first out, one after the other, each exactly once.
  *
- * One that throws stops no other. One that hangs is given up after its time and named; one that is added when the
- * others run already starts at once. Never throws outward.
+ * A cleanup that throws does not stop the others. One that hangs is given up after its time, and reported by name. One that is
+ * added after the start runs at once. No error of a cleanup reaches the caller.
  */
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
@@ -11,25 +11,25 @@ import { attempt, isThenable } from '../base/guard.ts'
 /** A cleanup; what it returns is awaited. */
 export type Cleanup = () => unknown
 
-/** Who is told what became of the cleanups. */
+/** Receives the results of the cleanups. */
 export interface CleanupObserver {
-  /** Calls a cleanup where its connection wants it called. */
+  /** Calls a cleanup in the right async context. */
   callAtEnd<T> (call: () => T): T
   /** A cleanup ran to its end. */
   cleanupFinished (): void
   /** A cleanup threw or rejected. */
   cleanupFailed (error: unknown): void
-  /** A cleanup that took its time has ended, or is about to be given up, after so many milliseconds. */
+  /** An asynchronous cleanup has ended, or is about to be given up, after `duration` milliseconds. */
   cleanupTook (cleanup: Cleanup, duration: number): void
-  /** A cleanup took longer than its time, or the drain ended over it. */
+  /** A cleanup was given up: its time, or that of the drain, has ended. */
   cleanupAbandoned (cleanup: Cleanup): void
-  /** Nothing waits and nothing runs; may be said again after a late cleanup. */
+  /** No cleanup waits or runs; called again after a late cleanup. */
   cleanupsSettled (): void
 }
 
-/** A cleanup that waits; an object, for one function may be there twice. */
+/** A cleanup that waits; an object, because the same function may be added twice. */
 interface Waiting {
-  /** Null once it was started or taken back: then the function that takes it back does not keep it. */
+  /** Null once it was started or taken back, so that the function that takes it back does not hold it in memory. */
   cleanup: Cleanup | null
 }
 
@@ -38,20 +38,18 @@ interface Running {
   deadline: Deadline
   /** Milliseconds on the clock of the deadlines. */
   startedAt: number
-  /** What goes on when it has ended or was given up. */
+  /** Called when it has ended or was given up. */
   ended: () => void
 }
 
-/** Does nothing: the cleanup has started already. */
+/** Takes back a cleanup that has started: does nothing. */
 const TOO_LATE = (): void => {}
 
-/** Whose cleanup's synchronous part is on the call stack; the innermost where they nest. */
+/** The stack whose cleanup's synchronous part is on the call stack; the innermost if they nest. */
 let innermost: CleanupStack | null = null
 
-/** Whether the synchronous part of any cleanup is on the call stack. */
-export function insideCleanup (): boolean {
-  return innermost !== null
-}
+/** Returns true while the synchronous part of any cleanup is on the call stack. */
+export function insideCleanup (): boolean { return innermost !== null }
 
 export class CleanupStack {
   readonly #deadlines: Deadlines
@@ -63,24 +61,20 @@ export class CleanupStack {
   #inLoop = false
   #calls = 0
 
-  /** `timeout` is how long one cleanup may take, milliseconds. */
+  /** `timeout`: longest time of one cleanup, milliseconds. */
   constructor (deadlines: Deadlines, timeout: number, observer: CleanupObserver) {
     this.#deadlines = deadlines
     this.#timeout = timeout
     this.#observer = observer
   }
 
-  /** Whether nothing waits and nothing runs. */
-  get settled (): boolean {
-    return this.#waiting.length === 0 && this.#running.size === 0
-  }
+  /** Whether no cleanup waits or runs. */
+  get settled (): boolean { return this.#waiting.length === 0 && this.#running.size === 0 }
 
   /** Whether the synchronous part of a cleanup of this stack is on the call stack. */
-  get active (): boolean {
-    return innermost === this
-  }
+  get active (): boolean { return innermost === this }
 
-  /** Adds a cleanup; once the stack runs, it starts at once. Returns what takes it back until it has started. */
+  /** Adds a cleanup; after `run` it starts at once. Returns a function that takes it back unless it has started. */
   push (cleanup: Cleanup): () => void {
     if (this.#started) {
       this.#start(cleanup, () => this.#checkSettled())
@@ -91,21 +85,21 @@ export class CleanupStack {
     return () => { this.#takeBack(entry) }
   }
 
-  /** Starts the stack; once. */
+  /** Runs the cleanups; further calls do nothing. */
   run (): void {
     if (this.#started) return
     this.#started = true
     this.#next()
   }
 
-  /** Starts everything that still waits, without waiting for one another. */
-  rush (): void {
+  /** Starts all cleanups that wait, without waiting for each other. */
+  startAll (): void {
     while (this.#waiting.length > 0) this.#start(this.#pop(), () => this.#checkSettled())
   }
 
-  /** Gives up whatever still runs. */
+  /** Starts all cleanups that wait, and gives up those that do not end at once. */
   giveUp (): void {
-    this.rush()
+    this.startAll()
     for (const running of [...this.#running]) this.#abandon(running)
   }
 
@@ -123,7 +117,7 @@ export class CleanupStack {
   }
 
   #next (): void {
-    // A loop, not recursion: a thousand synchronous cleanups must not become a thousand frames deep.
+    // A loop, not recursion: a thousand synchronous cleanups must not make a call stack a thousand frames deep.
     this.#inLoop = true
     let wait = false
     while (this.#waiting.length > 0 && !wait) {
@@ -146,7 +140,7 @@ export class CleanupStack {
     let over = false
     const settle = (note: () => void) => {
       if (running === null) over = true
-      else if (!this.#stop(running)) return // given up meanwhile
+      else if (!this.#stop(running)) return // it was given up
       note()
       if (running !== null) ended()
     }
@@ -177,7 +171,7 @@ export class CleanupStack {
     running.ended()
   }
 
-  /** Waits for it no longer; false where nothing did. */
+  /** Ends the wait for a cleanup. Returns false if it had ended. */
   #stop (running: Running): boolean {
     if (!this.#running.delete(running)) return false
     this.#deadlines.cancel(running.deadline)

@@ -1,8 +1,8 @@
 /**
- * How a connection closes, from the first cause to `closed` (RFC 6455 §7). Made when the close starts.
+ * The close of a connection, from the first cause to `closed` (RFC 6455 §7). Made when the close starts.
  *
- * The order is fixed: our close frame goes out, the parts of the plugin hear of it, `signal` is aborted, the application is told, the
- * cleanups run. `closed` comes once, when the raw socket is gone and the cleanups have settled.
+ * The order is fixed: our close frame is sent, the 'closing' hooks are called, `signal` is aborted, the application's listeners
+ * are called, the cleanups run. The state becomes `closed` once, when the raw socket is gone and the cleanups have settled.
  */
 import type { WebSocket } from 'ws'
 import { outside } from '../base/async-context.ts'
@@ -15,22 +15,22 @@ import type { CloseRecord, Connection } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
 import type { Signals } from './signals.ts'
 
-/** What an endpoint reports when it received no close frame (RFC 6455 §7.1.5); never sent. */
+/** Close code if no close frame was received (RFC 6455 §7.1.5); never sent. */
 export const NO_CLOSE_FRAME = 1006
 
 /** What a close needs of its connection. */
 export interface ClosingConnection<C> extends Connection {
   readonly host: ConnectionHost<C>
   readonly socket: WebSocket
-  /** Monotonic time of its start. */
-  readonly bornAt: number
+  /** Monotonic time of its start, milliseconds. */
+  readonly startedAt: number
   /** Whether the raw socket is gone. */
   readonly gone: boolean
-  /** The parts that exist. */
+  /** The parts that were made. */
   readonly parts: { readonly incoming: { readonly received: number, readonly dropped: number, stop (): void, end (): void } | null, readonly signals: Signals | null, readonly cleanups: CleanupStack | null }
-  /** Calls code that runs because the connection ends. */
+  /** Calls code of the application that runs because the connection ends. */
   callAtEnd<T> (call: () => T): T
-  /** Moves the state to `closed`; returns false where it was. */
+  /** Moves the state to `closed`. Returns false if it was `closed`. */
   enterClosed (): boolean
 }
 
@@ -40,9 +40,9 @@ export class Closing<C extends ClosingConnection<C>> {
   readonly reason: string
   /** Whether the connection was draining before. */
   readonly drained: boolean
-  /** Whether messages that arrive are not delivered: our close frame is out. */
+  /** Whether messages that arrive are not delivered, because our close frame was sent. */
   muted = false
-  /** Whether all were told that the connection is closing; it cannot be closed before. */
+  /** Whether all 'closing' hooks and listeners were called; the connection cannot be closed before. */
   announced = false
   /** The record, once the connection is closed. */
   record: CloseRecord | null = null
@@ -57,20 +57,20 @@ export class Closing<C extends ClosingConnection<C>> {
     this.drained = drained
   }
 
-  /** Does what a close does at once; `act` sends our close frame, or destroys the raw socket. */
+  /** Takes the steps of a close that wait for nothing; `act` sends our close frame, or destroys the raw socket. */
   start (act?: () => void): void {
     const connection = this.#connection
     const { host, socket, parts } = connection
-    const first = this.cause === 'client' || this.cause === 'network'
-    if (first) for (const part of host.hooks.left) part.left(connection)
+    const byPeer = this.cause === 'client' || this.cause === 'network'
+    if (byPeer) for (const part of host.hooks.left) part.left(connection)
     outside(() => {
       act?.()
       // A paused socket hides the peer's close frame.
       if (!connection.gone) host.transport.resume(socket)
     })
     if (!connection.gone) this.#answer = new AnswerDeadline(host, socket, this.cause !== 'slow')
-    // What a client sent before it left is still delivered; after a close of ours it is not.
-    if (first) parts.incoming?.stop()
+    // Messages that a client sent before its close are delivered; after our close they are not.
+    if (byPeer) parts.incoming?.stop()
     else parts.incoming?.end()
     connection.callAtEnd(() => {
       for (const part of host.hooks.closing) part.closing(connection)
@@ -82,7 +82,7 @@ export class Closing<C extends ClosingConnection<C>> {
     this.finish()
   }
 
-  /** The raw socket is gone: no answer is waited for. */
+  /** The raw socket is gone: ends the wait for an answer. */
   socketGone (): void {
     this.#answer?.cancel()
     this.finish()
@@ -99,14 +99,14 @@ export class Closing<C extends ClosingConnection<C>> {
     connection.callAtEnd(() => { host.events.emit('closed', connection, record) })
   }
 
-  /** What `connection.signal` is aborted with. */
+  /** Makes the reason of `connection.signal`. */
   toError (): ClosedError {
     const error = new SOCKETS_ERR_CLOSED(`${this.cause}, code ${this.code}${this.reason === '' ? '' : `, ${this.reason}`}`)
     return Object.assign(error, { closeCause: this.cause, closeCode: this.code, closeReason: this.reason }) as unknown as ClosedError
   }
 
   #toRecord (): CloseRecord {
-    const { host: { clock, transport }, id, route, openedAt, bornAt, socket, parts: { incoming } } = this.#connection
+    const { host: { clock, transport }, id, route, openedAt, startedAt, socket, parts: { incoming } } = this.#connection
     return {
       id,
       route,
@@ -115,8 +115,8 @@ export class Closing<C extends ClosingConnection<C>> {
       reason: this.reason,
       clean: transport.closedCleanly(socket),
       openedAt,
-      // Not by `openedAt`: the wall clock may have been set meanwhile. `bornAt` is rounded up.
-      duration: Math.max(0, Math.round(clock.now() - bornAt)),
+      // Not from `openedAt`: the wall clock may have been set. `startedAt` is rounded up.
+      duration: Math.max(0, Math.round(clock.now() - startedAt)),
       bytesReceived: transport.bytesReceived(socket),
       bytesSent: transport.bytesSent(socket),
       messages: incoming?.received ?? 0,

@@ -1,5 +1,5 @@
 /**
- * What users see of one accepted WebSocket. The class behind it is in managed-connection.ts.
+ * The public interface of a connection: one accepted WebSocket. managed-connection.ts implements it.
  */
 import type { Buffer } from 'node:buffer'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
@@ -14,34 +14,32 @@ export const STATES = ['open', 'draining', 'closing', 'closed'] as const
 /** `open → draining → closing → closed`. */
 export type ConnectionState = typeof STATES[number]
 
-/** Says whether a close frame is out, or the connection is closed. */
-export function isClosing (state: ConnectionState): boolean {
-  return state === 'closing' || state === 'closed'
-}
+/** Returns true for `closing` and `closed`. */
+export function isClosing (state: ConnectionState): boolean { return state === 'closing' || state === 'closed' }
 
 /**
- * What you keep with a connection; augment it:
+ * Data of the application on a connection. Augment it:
  * `declare module 'fastify-websocket-lifecycle' { interface ConnectionData { userId: string } }`.
  */
 export interface ConnectionData {}
 
-/** How a connection ended: a plain record, kept in the history. */
+/** Record of a closed connection: plain data, kept in the history. */
 export interface CloseRecord {
   /** Id of the connection. */
   id: number
   /** Route pattern of the connection. */
   route: string
-  /** What ended it; the first cause counts. */
+  /** What ended the connection; the first cause counts. */
   cause: CloseCause
-  /** Close code that ended it, ours or the peer's; 1006 where there was none (RFC 6455 §7.1.5). */
+  /** Close code, ours or the peer's; 1006 if there was none (RFC 6455 §7.1.5). */
   code: number
-  /** Close reason, ours or the peer's; a peer's is cut and escaped. */
+  /** Close reason, ours or the peer's; a peer's is cut to 64 characters and escaped. */
   reason: string
   /** Whether both close frames were exchanged (RFC 6455 §7.1.4). */
   clean: boolean
-  /** Epoch milliseconds. */
+  /** Time of the handshake, epoch milliseconds. */
   openedAt: number
-  /** Milliseconds from the handshake to the last cleanup. */
+  /** Time from the handshake to the last cleanup, milliseconds. */
   duration: number
   /** Bytes read from the raw socket, frames and handshake. */
   bytesReceived: number
@@ -49,7 +47,7 @@ export interface CloseRecord {
   bytesSent: number
   /** Messages received. */
   messages: number
-  /** Messages that arrived and nobody saw: after our close frame, or left over in `messages()`. */
+  /** Messages that arrived and were not delivered: after our close frame, over a rate, or left over in `messages()`. */
   dropped: number
 }
 
@@ -70,19 +68,19 @@ export interface Connection {
   readonly socket: WebSocket
   /** `open`, `draining`, `closing` or `closed`; never goes back. */
   readonly state: ConnectionState
-  /** Epoch milliseconds. */
+  /** Time of the handshake, epoch milliseconds. */
   readonly openedAt: number
-  /** Pattern of the route, as `/rooms/:id`; for adopted servers the path of the request, without its query string. */
+  /** Pattern of the route, such as `/rooms/:id`; for adopted servers the path of the request, without its query string. */
   readonly route: string
-  /** Address of the peer as Fastify sees it (`trustProxy` counts); empty where it has none, as over a Unix socket. */
+  /** Address of the peer as Fastify sees it (`trustProxy` counts); empty if it has none, such as over a Unix socket. */
   readonly ip: string
   /** Fastify's request id; empty for adopted servers. */
   readonly requestId: string
-  /** Whom it belongs to; undefined until known. */
+  /** The owner, such as a user id; undefined until it is set. */
   readonly owner: string | undefined
-  /** Labels; a snapshot. */
+  /** The tags; a snapshot. */
   readonly tags: ReadonlySet<string>
-  /** Yours. */
+  /** Data of the application. */
   data: ConnectionData
   /** The upgrade request; only on routes with `keepRequest: true`. */
   readonly request: FastifyRequest | undefined
@@ -90,55 +88,55 @@ export interface Connection {
   readonly log: FastifyBaseLogger
   /** Messages received so far. */
   readonly messagesReceived: number
-  /** Milliseconds from our last ping to its pong (RFC 6455 §5.5.3); undefined until one was needed: whoever talks is not asked. */
+  /** Milliseconds from our last ping to its pong (RFC 6455 §5.5.3); undefined before the first. Clients that send messages are not pinged. */
   readonly rtt: number | undefined
   /**
-   * Milliseconds without a message from the client after which it is closed with 3008; pings, pongs and what we send do
-   * not count. Setting it starts the time anew. Throws SOCKETS_ERR_INVALID_ARGUMENT. @default the route's
+   * Milliseconds without a message from the client after which it is closed with 3008; pings, pongs and messages to the client
+   * do not count. Setting it restarts the time. Throws SOCKETS_ERR_INVALID_ARGUMENT. @default the route's
    */
   idleTimeout: number | false
   /**
-   * Milliseconds from its start after which it is closed with 1012, shortened by up to 20 % so that not all end at once.
+   * Milliseconds after the handshake at which it is closed with 1012, shortened by up to 20 % so that not all end at once.
    * Throws SOCKETS_ERR_INVALID_ARGUMENT. @default the route's
    */
   maxLifetime: number | false
   /**
-   * Wall time at which it is closed with 3000: that of its token. Movable at any time, so that a client can bring a new
-   * token without reconnecting; undefined is never. Epoch milliseconds or Date; reads as the former.
+   * Wall time at which it is closed with 3000, such as the expiry of its token; undefined: never. It may be set at any time, so
+   * that a client can send a new token without reconnecting. Set to epoch milliseconds or a Date, read as epoch milliseconds.
    * Throws SOCKETS_ERR_INVALID_ARGUMENT, also for a time in seconds.
    */
   get expiresAt (): number | undefined
   set expiresAt (time: number | Date | undefined)
-  /** Aborted when the server starts to leave; its reason is an error with code SOCKETS_ERR_DRAINING. Made when first read. */
+  /** Aborted when the connection starts to drain; the reason is an error with code SOCKETS_ERR_DRAINING. Made when first read. */
   readonly drainSignal: AbortSignal
-  /** Aborted when the connection is closing; its reason is a `ClosedError`. Made when first read. */
+  /** Aborted when the connection is closing; the reason is a `ClosedError`. Made when first read. */
   readonly signal: AbortSignal
   /**
-   * Resolves with the record when the raw socket is gone and every cleanup has settled or was given up; never rejects,
-   * except with SOCKETS_ERR_CLEANUP_DEADLOCK when it is read inside a cleanup of this connection.
+   * Resolves with the record when the raw socket is gone and every cleanup has settled or was given up. Rejects only with
+   * SOCKETS_ERR_CLEANUP_DEADLOCK, if it is read in a cleanup of this connection.
    */
   readonly closed: Promise<CloseRecord>
-  /** Sets or moves the owner. Answers whether the connection may stay. */
+  /** Sets or changes the owner. Returns whether the connection may stay open. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   setOwner (owner: string | undefined): boolean
-  /** Adds labels. */
+  /** Adds tags. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   tag (...tags: string[]): void
-  /** Takes labels away. */
+  /** Removes tags. */
   untag (...tags: string[]): void
   /**
-   * Declares work in flight: a drain waits for it. Returns what it was given; a rejection stays yours and is logged. A drain
-   * that has waited long says so with the name. @default 'track()'
+   * Declares work in flight: a drain waits for it. Returns `promise`; its rejection is logged, and remains the caller's to
+   * handle. The report of a drain has the name. Throws SOCKETS_ERR_INVALID_ARGUMENT. @default name 'track()'
    */
   track<T extends PromiseLike<unknown>> (promise: T, name?: string): T
   /**
-   * Adds a cleanup, run once when the connection closes, whoever closes it: last in, first out, each awaited for up to
-   * `cleanupTimeout`. On a closing or closed connection it runs at once. Returns a function that takes the cleanup back; once
-   * the cleanup has started, and when called again, that does nothing. Throws SOCKETS_ERR_INVALID_ARGUMENT.
+   * Adds a cleanup. Cleanups run once when the connection closes, for whatever cause: last in, first out, each for up to
+   * `cleanupTimeout`. On a closing or closed connection it runs at once. Returns a function that takes the cleanup back; after
+   * the cleanup has started, that function does nothing. Throws SOCKETS_ERR_INVALID_ARGUMENT.
    */
   defer (cleanup: Cleanup): () => void
   /**
-   * Iterates over the messages that arrive from now on, one at a time, with backpressure; a drain waits for the body.
-   * Ends when the server leaves and the queued ones were delivered, or when the connection closes.
-   * Throws SOCKETS_ERR_MESSAGES_CONSUMED on the second call, SOCKETS_ERR_INVALID_ARGUMENT on a wrong mark.
+   * Iterates over the messages that arrive from now on, one at a time, with backpressure; a drain waits for the loop body.
+   * Ends when the connection closes, or drains and the queued messages were delivered.
+   * Throws SOCKETS_ERR_MESSAGES_CONSUMED on the second call, SOCKETS_ERR_INVALID_ARGUMENT for a wrong `highWaterMark`.
    */
   messages (options?: MessagesOptions): AsyncIterableIterator<Message>
   /**
@@ -149,8 +147,8 @@ export interface Connection {
    */
   close (code?: number, reason?: string): Promise<CloseRecord>
   /**
-   * Resolves when a slow reader has caught up: when less than 64 KiB wait for it, or half of `maxBufferedBytes`. Rejects with
-   * the reason of `signal`, or that of the connection's own signal when it closes.
+   * Resolves when a slow reader has caught up: at most 64 KiB are queued for it, or half of `maxBufferedBytes`. Rejects with
+   * the reason of the option `signal`, or that of `connection.signal` when the connection closes.
    */
   writable (options?: WritableOptions): Promise<void>
   /** Destroys the raw socket; resolves as `closed` does. */

@@ -1,5 +1,5 @@
 /**
- * What the handshake tells about a connection.
+ * What a handshake says of its connection.
  */
 import type { FastifyRequest } from 'fastify'
 import type { Settings } from './settings.ts'

@@ -1,6 +1,6 @@
 /**
- * Errors of the application's code on one connection: a listener or the handler that throws or rejects. The connection ends; no other
- * connection notices.
+ * Errors of the application's code on one connection: a listener or the handler throws or rejects. The connection is closed;
+ * no other connection is affected.
  */
 import { outside } from '../base/async-context.ts'
 import { isAbortError } from '../base/errors.ts'
@@ -8,10 +8,10 @@ import { isClosing } from './connection.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import { note } from './note.ts'
 
-/** The connection that the application's errorHandler is called for, while it runs. */
-let blamed: ManagedConnection | null = null
+/** The connection whose error the application's errorHandler handles now. */
+let handled: ManagedConnection | null = null
 
-/** A listener threw or rejected. */
+/** Reports what a listener threw or rejected with, and closes the connection. */
 export function fault (connection: ManagedConnection, error: unknown): void {
   if (isExpected(connection, error)) return
   connection.incoming.mute()
@@ -22,24 +22,24 @@ export function fault (connection: ManagedConnection, error: unknown): void {
   connection.end('error', connection.host.errorCode, 'internal error')
 }
 
-/** The handler of the route threw or rejected. */
+/** Reports what the handler of the route threw or rejected with, and closes the connection. */
 export function handlerFailed (connection: ManagedConnection, error: unknown): void {
-  // Before anything was received it is a failed start, which @fastify/websocket answers by terminating.
+  // Before the first message the connection is terminated, as by @fastify/websocket.
   if (connection.messagesReceived > 0 || isClosing(connection.state)) return fault(connection, error)
-  // ws delivers what it has read already when its raw socket is destroyed.
+  // ws delivers messages that it has read even after its raw socket was destroyed.
   connection.incoming.mute()
   noteFault(connection, error)
   connection.host.report(error, connection)
   connection.kill('error')
 }
 
-/** Counts a fault and tells the listeners of 'error'; it is reported elsewhere. */
+/** Counts a fault and emits 'error'. The caller reports the fault. */
 export function noteFault (connection: ManagedConnection, error: unknown): void {
   for (const part of connection.host.hooks.failed) part.failed(connection)
   connection.host.events.emit('error', error, connection)
 }
 
-/** While draining or closing, an abort is what the code was told to do, not a failure. */
+/** Returns true for an abort while the connection drains or closes: the code has ended because a signal told it to. */
 export function isExpected (connection: ManagedConnection, error: unknown): boolean {
   if (connection.state === 'open') return false
   const expected = isAbortError(error) || connection.isAbortReason(error)
@@ -47,18 +47,18 @@ export function isExpected (connection: ManagedConnection, error: unknown): bool
   return expected
 }
 
-/** Calls the application's errorHandler: a close in it is for the error. */
-export function blame (connection: ManagedConnection, errorHandler: () => unknown): unknown {
-  const outer = blamed
-  blamed = connection
+/** Calls the application's errorHandler. If it closes the connection, the cause is the error. */
+export function handleError (connection: ManagedConnection, errorHandler: () => unknown): unknown {
+  const outer = handled
+  handled = connection
   try {
     return errorHandler()
   } finally {
-    blamed = outer
+    handled = outer
   }
 }
 
-/** The cause of a close by the application: after a fault it is the user's errorHandler that closes. */
+/** Returns the cause of a close by the application: `error` in its errorHandler and after a fault. */
 export function applicationCause (connection: ManagedConnection): 'application' | 'error' {
-  return blamed === connection || connection.muted ? 'error' : 'application'
+  return handled === connection || connection.muted ? 'error' : 'application'
 }

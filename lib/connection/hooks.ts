@@ -1,25 +1,27 @@
 /**
- * What a connection tells the parts of the plugin: the registry, the policies, the drain.
+ * Events of a connection for the parts of the plugin: the registry, the policies, the drain.
  *
- * A part has a method for each event that it hears, and the wiring names those events. Parts are called in the order in which they
- * were added, inside of what the connection does, and before the application's own listeners. They must not throw.
+ * A part has a method for each event that it hears, and the wiring names those events. Parts are called synchronously, in the
+ * order in which they were added, and before the application's listeners. They must not throw.
+ *
+ * The application's events (track/events.ts) are a mechanism of their own: their listeners may throw, and return nothing.
  */
 import type { Cleanup } from './cleanups.ts'
 import type { CloseRecord } from './connection.ts'
 
-/** Every event, and what is called for it. */
+/** The method of a part for each event. */
 export interface ConnectionHooks<C> {
-  /** The socket was accepted; the connection is not in place yet. */
+  /** The socket was accepted; the connection is not attached to it yet. */
   accepted (connection: C): void
-  /** The connection is in place; the application is told next. */
+  /** The connection is attached; the application's listeners are called next. */
   opened (connection: C): void
   /** A message has arrived. Returns whether it may be delivered. */
   received (connection: C): boolean
-  /** Something is about to be sent to this connection alone, or the connection is about to be closed. */
+  /** A message to this connection alone, or our close frame, is about to be sent. */
   sending (connection: C): void
-  /** Something was sent to this connection. */
+  /** A message was sent to this connection. */
   sent (connection: C): void
-  /** As many automatic pongs wait to be taken by the peer as may. */
+  /** The limit of queued automatic pongs was reached. */
   pongsWait (connection: C): void
   /** The owner was set. Returns whether the connection may stay open. */
   ownerSet (connection: C, owner: string | undefined, previous: string | undefined): boolean
@@ -33,22 +35,22 @@ export interface ConnectionHooks<C> {
   workStarted (connection: C): void
   /** The last work in flight has ended. */
   workEnded (connection: C): void
-  /** The application's code has failed. */
+  /** A listener, the handler or a callback of the application threw or rejected. */
   failed (connection: C): void
-  /** The client has closed first. */
+  /** The client has closed the connection first. */
   left (connection: C): void
   /** The peer's close frame has arrived. */
   answered (connection: C): void
-  /** The connection is closing; told once. */
+  /** The connection is closing; called once. */
   closing (connection: C): void
-  /** The raw socket is gone; told once. */
+  /** The raw socket is gone; called once. */
   gone (connection: C): void
   cleanupFinished (connection: C): void
   cleanupFailed (connection: C): void
-  /** A cleanup that took time has ended, or is about to be given up. */
+  /** An asynchronous cleanup has ended, or is about to be given up, after `duration` milliseconds. */
   cleanupTook (connection: C, cleanup: Cleanup, duration: number): void
   cleanupAbandoned (connection: C, cleanup: Cleanup): void
-  /** A cleanup was added to a closed connection, and runs. */
+  /** A cleanup that was added to a closed connection runs. */
   lateCleanup (connection: C): void
   /** The cleanups that were added to a closed connection have settled. */
   lateCleanupsSettled (connection: C): void
@@ -87,9 +89,9 @@ export class Hooks<C> implements Parts<C> {
   lateCleanupsSettled: Parts<C>['lateCleanupsSettled'] = []
   closed: Parts<C>['closed'] = []
 
-  /** Adds a part for the events that it hears; returns what takes it away again. */
+  /** Adds a part for the events that it hears. Returns a function that removes it. */
   add<K extends HookName> (part: Pick<ConnectionHooks<C>, K>, ...events: K[]): () => void {
-    // New arrays: an event that is being told goes on with the parts that it began with.
+    // New arrays: an event that is under way continues with the parts that it began with.
     for (const event of events) this[event] = [...this[event], part] as never
     return () => {
       for (const event of events) this[event] = (this[event] as ReadonlyArray<object>).filter((each) => each !== part) as never

@@ -11,7 +11,7 @@ import type { Settings } from './settings.ts'
 import type { Suppression } from './suppression.ts'
 import type { Transport } from './transport.ts'
 
-/** The application's listeners; what they throw is reported and goes no further. */
+/** Events for the application's listeners. `emit` never throws: an error of a listener is reported. */
 export interface ConnectionEvents {
   emit (event: 'draining' | 'closing', connection: Connection): void
   emit (event: 'closed', connection: Connection, record: CloseRecord): void
@@ -26,25 +26,24 @@ export interface ConnectionHost<C> {
   readonly deadlines: Deadlines
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
-  /** Settings of connections whose route has none of its own. */
+  /** Settings of connections whose route has no settings of its own. */
   readonly settings: Settings
-  /** The parts of the plugin that hear of connections. */
   readonly hooks: Hooks<C>
   readonly events: ConnectionEvents
-  /** What the drain keeps from being sent. */
+  /** Decides which messages a drain suppresses. */
   readonly suppression: Suppression
-  /** Log lines that may be written about connections. */
+  /** Limits the log lines about connections during a drain. */
   readonly lines: LineBudget
-  /** Milliseconds a peer has to answer a close frame, from when the frame has left. */
+  /** Time for a peer to answer a close frame, from when the frame has left, milliseconds. */
   readonly closeTimeout: number
-  /** Milliseconds one cleanup may take. */
+  /** Longest time of one cleanup, milliseconds. */
   readonly cleanupTimeout: number
-  /** Whether what listeners throw ends their connection instead of the process. */
+  /** Whether an error of a listener closes its connection, and does not reach the process. */
   readonly isolation: boolean
   /** Close code after a fault. */
   readonly errorCode: number
   /** Makes the child logger of a connection. */
   childLogger (connection: Connection): FastifyBaseLogger
-  /** Reports what a connection's code threw; must not throw. */
+  /** Reports an error of the application's code on a connection; must not throw. */
   report (error: unknown, connection: Connection): void
 }

@@ -1,7 +1,7 @@
 /**
- * Messages from the client: whether they are delivered, to the listeners and to `messages()`, and whether the socket is read.
+ * Messages from the client: delivers them to the listeners and to `messages()`, or drops them, and pauses the socket.
  *
- * Made when the first message arrives, or when reading is first paused.
+ * Made when the first message arrives, or when the socket is first paused.
  */
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
@@ -17,7 +17,7 @@ import type { WorkCounter } from './work.ts'
 
 const DEFAULT_HIGH_WATER_MARK = 65_536
 
-/** Why a socket is not read: no listener yet, the queue is full, the message rate, the application's own `pause()`. */
+/** Reasons to pause a socket: no listener yet, a full queue, the message rate, `pause()` by the application. */
 const PAUSES = { listener: 1, queue: 2, rate: 4, application: 8 } as const
 
 export type PauseReason = keyof typeof PAUSES
@@ -35,10 +35,9 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   #received = 0
   #dropped = 0
   #muted = false
-  /** A bit for each reason. */
+  /** A bit for each reason to pause. */
   #pauses = 0
   #queue: MessageQueue | null = null
-  /** Input that had arrived before the drain. */
   #unread: UnreadInput | null = null
 
   constructor (connection: C) {
@@ -47,18 +46,19 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
 
   get work (): WorkCounter { return this.#connection.work }
 
-  /** Messages that were delivered, and those that were not. */
+  /** Messages that were delivered. */
   get received (): number { return this.#received }
+  /** Messages that were not delivered. */
   get dropped (): number { return this.#dropped }
 
-  /** Whether nothing more is delivered. */
+  /** Whether messages are no longer delivered. */
   get muted (): boolean { return this.#muted }
   mute (): void { this.#muted = true }
 
-  /** Whether `messages()` is iterated over. */
+  /** Whether `messages()` has a consumer. */
   get consumed (): boolean { return this.#queue?.left === false }
 
-  /** Whether reading is paused. */
+  /** Whether the socket is paused. */
   get paused (): boolean { return this.#pauses !== 0 && !this.#closing }
 
   /** Whether input that had arrived before the drain is waited for. */
@@ -83,19 +83,19 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   /** Counts messages that are not delivered. */
   drop (count: number): void { this.#dropped += count }
 
-  /** `connection.messages()`. */
+  /** Implements `connection.messages()`. */
   messages ({ highWaterMark = DEFAULT_HIGH_WATER_MARK }: MessagesOptions): AsyncIterableIterator<Message> {
     if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', highWaterMark)
     if (this.#queue !== null) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
     const queue = this.#queue = new MessageQueue(this, highWaterMark)
     if (this.#closing) queue.end()
     this.resume('listener')
-    // With `holdMessages` nothing has been read so far.
+    // With `holdMessages` no input has been read so far.
     if (this.#connection.state === 'draining') this.readInput()
     return queue
   }
 
-  /** Reads nothing from the socket while any reason holds. */
+  /** Pauses the socket until no reason is left. */
   pause (reason: PauseReason): void {
     if (this.#closing) return
     if (this.#pauses === 0) this.#connection.host.transport.pause(this.#connection.socket)
@@ -109,17 +109,17 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   }
 
   /**
-   * Whether input that has arrived waits to be parsed or delivered. A pause of the application or for the message rate does
-   * not count: the client may have to wait for as long as it lasts.
+   * Whether input that has arrived waits to be parsed or delivered. Input behind a pause by the application or for the message
+   * rate does not count: such a pause may last longer than the drain.
    */
   get hasUnread (): boolean {
     return (this.#pauses & (PAUSES.listener | PAUSES.queue)) !== 0 || this.#connection.host.transport.holdsInput(this.#connection.socket)
   }
 
-  /** Waits, as work, until what has arrived was read; then `messages()` takes no new ones. */
+  /** Counts input that has arrived as work until it was read; then `messages()` takes no new messages. */
   readInput (): void { this.#unread ??= new UnreadInput(this.#connection.host.clock, this) }
 
-  /** Takes no new messages into `messages()`; those queued are still delivered. */
+  /** Queues no new messages for `messages()`; queued ones are still delivered. */
   stop (): void {
     this.#endReading()
     this.#queue?.stop()
@@ -138,7 +138,7 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   }
 }
 
-/** A binary message as Buffer, whatever `socket.binaryType` makes of it. */
+/** Converts a binary message to a Buffer; `socket.binaryType` decides what ws makes of it. */
 function toBuffer (data: Buffer | ArrayBuffer | Buffer[]): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data)
   return data instanceof ArrayBuffer ? Buffer.from(data) : data

@@ -28,7 +28,7 @@ export class Labels<C extends Labelled<C>> {
   /** A snapshot. */
   get tags (): ReadonlySet<string> { return this.#tags }
 
-  /** Returns whether the connection may stay open. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  /** Sets the owner. Returns whether the connection may stay open. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   setOwner (owner: string | undefined): boolean {
     if (owner !== undefined && typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string or undefined', typeof owner)
     const connection = this.#connection
@@ -39,7 +39,7 @@ export class Labels<C extends Labelled<C>> {
     return stays && !isClosing(connection.state)
   }
 
-  /** Throws SOCKETS_ERR_INVALID_ARGUMENT. A closed connection gets no tags. */
+  /** Adds tags, unless the connection is closed. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   add (tags: readonly string[]): void {
     for (const tag of tags) if (typeof tag !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('tag', 'a string', typeof tag)
     const connection = this.#connection

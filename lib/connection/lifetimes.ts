@@ -1,6 +1,6 @@
 /**
- * How long a connection may be silent and how long it may last, as its route and the application have set it. The idle timeout
- * and the expiry (watch/) act on it. Made for connections that have such a limit.
+ * The idle timeout, the lifetime and the expiry of a connection, as its route and the application have set them. The policies in
+ * watch/ act on them. Made for connections that have such a limit.
  */
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
@@ -9,7 +9,7 @@ import type { ConnectionState } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
 import type { Settings } from './settings.ts'
 
-/** A time before this one, in 1973, is a time in seconds by mistake. */
+/** Earliest `expiresAt`, epoch milliseconds: in 1973, where a time in seconds would be. */
 const MIN_EPOCH_TIME = 1e11
 
 /** What lifetimes need of their connection. */
@@ -42,7 +42,7 @@ export class Lifetimes<C extends Limited<C>> {
   get maxLifetime (): number | false { return this.#maxLifetime }
   set maxLifetime (lifetime: number | false) {
     this.#maxLifetime = duration('maxLifetime', lifetime)
-    this.#tell()
+    this.#lifetimeSet()
   }
 
   /** Epoch milliseconds; undefined: never. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
@@ -53,10 +53,10 @@ export class Lifetimes<C extends Limited<C>> {
       throw new SOCKETS_ERR_INVALID_ARGUMENT('expiresAt', 'epoch milliseconds (a claim in seconds × 1000), a Date or undefined', show(at))
     }
     this.#expiresAt = at
-    this.#tell()
+    this.#lifetimeSet()
   }
 
-  #tell (): void {
+  #lifetimeSet (): void {
     const connection = this.#connection
     if (!isClosing(connection.state)) for (const part of connection.host.hooks.lifetimeSet) part.lifetimeSet(connection)
   }

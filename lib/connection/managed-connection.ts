@@ -1,9 +1,9 @@
 /**
- * One connection: its state machine, and what must happen exactly once on its way to `closed`.
+ * A connection: the state machine, and the parts that it is composed of.
  *
- * The connection is composed of parts, each in a file of its own and usable alone; most are made when they are first needed, so that
- * an idle connection stays small. Only `enter` changes the state. ws/ tells the connection what its socket does; the rooms above hear of
- * it by hooks, and act on it.
+ * Each part has a file of its own and can be used alone; most are made when they are first needed, so that an idle connection stays
+ * small. Only `enter` changes the state. ws/ tells the connection what its socket does; the policies and the drain hear of it by
+ * hooks, and act on it.
  */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
@@ -11,8 +11,8 @@ import { outside } from '../base/async-context.ts'
 import { CloseCode, escapeReason, isSendable, truncateReason, type CloseCause } from '../base/close-codes.ts'
 import { rejected } from '../base/deferred.ts'
 import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError } from '../base/errors.ts'
-import { nameOf } from '../base/guard.ts'
 import { Attachments } from './attachments.ts'
+import { CloseEventWait } from './close-event-wait.ts'
 import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
 import { CleanupStack, type Cleanup } from './cleanups.ts'
 import { Closing, NO_CLOSE_FRAME, type ClosingConnection } from './closing.ts'
@@ -27,7 +27,6 @@ import { note } from './note.ts'
 import type { Settings } from './settings.ts'
 import { Signals } from './signals.ts'
 import type { Frame } from './transport.ts'
-import { UntoldClose } from './untold-close.ts'
 import { Work } from './work.ts'
 import { untilWritable, type WritableOptions } from './writable.ts'
 
@@ -41,17 +40,17 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   readonly ip: string
   readonly requestId: string
   readonly settings: Settings
-  /** Monotonic time of its start, in whole milliseconds: those take no memory of their own. */
-  readonly bornAt: number
-  // Liveness, as the heartbeat reads it.
+  /** Monotonic time of its start; whole milliseconds, because a small integer needs no heap memory. */
+  readonly startedAt: number
+  // Liveness, for the heartbeat.
   heard = true
   bytesSeen = NEW
   probe: Probe | null = null
   lastMessage = messagesSoFar()
   roundTrip = UNKNOWN
-  /** Broadcasts under way that it was not handed yet: track/broadcast.ts. */
-  owed: { readonly frame: Frame } | Array<{ readonly frame: Frame }> | undefined = undefined
-  /** Wall time of its start, in milliseconds from that of the tracker's: a small number takes no memory of its own. */
+  /** Broadcasts under way that were not sent to it yet: track/broadcast.ts. */
+  pendingBroadcasts: { readonly frame: Frame } | Array<{ readonly frame: Frame }> | undefined = undefined
+  /** Wall time of its start; whole milliseconds since the start of the tracker, because a small integer needs no heap memory. */
   readonly #opened: number
   #state: ConnectionState = 'open'
   #gone = false
@@ -71,7 +70,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     this.ip = facts.ip
     this.requestId = facts.requestId
     this.settings = facts.settings ?? host.settings
-    this.bornAt = Math.ceil(host.clock.now())
+    this.startedAt = Math.ceil(host.clock.now())
     this.#opened = Math.round(host.clock.wallNow() - host.epoch)
     if (this.settings.idleTimeout !== false || this.settings.maxLifetime !== false) this.#lifetimes = new Lifetimes(this, this.settings)
     if (facts.request !== undefined) this.#attachments = new Attachments(facts.request)
@@ -79,7 +78,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     for (const part of host.hooks.accepted) part.accepted(this)
   }
 
-  // ——— what it is (a private method or getter with # would cost every connection a field)
+  // ——— identity, labels and attachments (a private method or getter with # would cost every connection a field)
 
   get state (): ConnectionState { return this.#state }
   get openedAt (): number { return this.host.epoch + this.#opened }
@@ -97,10 +96,10 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   tag (...tags: string[]): void { this.labelled.add(tags) }
   untag (...tags: string[]): void { this.#labels?.remove(tags) }
 
-  /** What a logger or JSON.stringify shows: enough to find it, nothing private. */
+  /** For loggers and JSON.stringify: leaves out what is private. */
   toJSON (): object { return { id: this.id, route: this.route, state: this.state, openedAt: this.openedAt } }
 
-  // ——— how long it may last
+  // ——— lifetimes
 
   get idleTimeout (): number | false { return this.#lifetimes?.idleTimeout ?? false }
   set idleTimeout (timeout: number | false) { this.limited.idleTimeout = timeout }
@@ -110,11 +109,11 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   set expiresAt (time: number | Date | undefined) { this.limited.expiresAt = time }
   private get limited (): Lifetimes<ManagedConnection> { return (this.#lifetimes ??= new Lifetimes(this, this.settings)) }
 
-  // ——— messages, in and out
+  // ——— messages
 
   get incoming (): Incoming<ManagedConnection> { return (this.#incoming ??= new Incoming(this)) }
   get messagesReceived (): number { return this.#incoming?.received ?? 0 }
-  /** Whether `messages()` is iterated over. */
+  /** Whether `messages()` has a consumer. */
   get consumed (): boolean { return this.#incoming?.consumed === true }
   get muted (): boolean { return this.#incoming?.muted === true || this.#closing?.muted === true }
 
@@ -126,10 +125,10 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     return this.incoming.receive(data, isBinary, this.muted)
   }
 
-  /** As many automatic pongs wait to be taken by the peer as may. */
+  /** The limit of queued automatic pongs was reached. */
   pongsWait (): void { for (const part of this.host.hooks.pongsWait) part.pongsWait(this) }
 
-  /** Whether a message is not sent: code of a connection that a drain has closed sends it. */
+  /** Whether a message to this connection must not be sent, because code of a connection that a drain has closed sends it. */
   get suppressed (): boolean { return this.host.suppression.applies(this) }
 
   sending (): void { for (const part of this.host.hooks.sending) part.sending(this) }
@@ -141,21 +140,12 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   get work (): Work<ManagedConnection> { return (this.#work ??= new Work(this)) }
   get working (): boolean { return this.#work?.inFlight === true }
 
-  /** Name of the work in flight; of one of them, where there are several. */
-  get workName (): string {
-    if (this.#work?.name !== undefined) return this.#work.name
-    if (this.consumed) return 'messages()'
-    if (this.#incoming?.readsInput) return 'unread input'
-    // A listener that was added with `once` is removed by now.
-    return this.host.transport.messageListeners(this.socket).map(nameOf).join(', ') || 'message listener'
-  }
-
   track<T extends PromiseLike<unknown>> (promise: T, name = 'track()'): T {
     this.work.track(promise, name, (err) => { note(this, 'warn', { err }, 'tracked work failed') })
     return promise
   }
 
-  // ——— its end, as the application sees it
+  // ——— the close, for the application
 
   get drainSignal (): AbortSignal {
     return this.signalled.drain((this.#state === 'draining' || this.#closing?.drained === true) && drainingError)
@@ -189,14 +179,14 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     if (typeof cleanup !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('defer()', 'given a function', typeof cleanup)
     const { deadlines, cleanupTimeout, hooks } = this.host
     const cleanups = this.#cleanups ??= new CleanupStack(deadlines, cleanupTimeout, new CleanupHooks(this))
-    // Before that the cleanup waits with the others.
+    // Before it is announced, the close is still to run the cleanups.
     if (this.#closing?.announced) cleanups.run()
     const takeBack = outside(() => cleanups.push(cleanup))
     if (this.#state === 'closed' && !cleanups.settled) for (const part of hooks.lateCleanup) part.lateCleanup(this)
     return takeBack
   }
 
-  // ——— its end, as the plugin brings it about
+  // ——— the close, by the plugin
 
   startDraining (): void {
     if (!this.enter('draining')) return
@@ -206,7 +196,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     })
   }
 
-  /** Sends a close frame with a code of ours. The first cause wins; returns false when the connection was closing already. */
+  /** Sends a close frame with a code of ours. Returns false if the connection was closing: the first cause wins. */
   end (cause: CloseCause, code: number, reason: string): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
@@ -221,21 +211,22 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     })
   }
 
-  /** Destroys the raw socket, also when the connection is closing already. */
+  /** Destroys the raw socket, also if the connection is closing. */
   kill (cause: CloseCause): void {
     const terminate = () => this.host.transport.terminate(this.socket)
     if (!this.startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) outside(terminate)
   }
 
-  rushCleanups (): void { this.#cleanups?.rush() }
+  /** Starts all cleanups that wait, without waiting for each other. */
+  startCleanups (): void { this.#cleanups?.startAll() }
 
-  /** Gives up every cleanup that still runs, and a socket that has lost its raw socket and does not tell. */
+  /** Gives up the cleanups that still run, and the wait for 'close' of a socket whose raw socket is gone. */
   giveUp (): void {
     this.#cleanups?.giveUp()
-    UntoldClose.of(this)?.expire()
+    CloseEventWait.of(this)?.expire()
   }
 
-  // ——— its end, as ws/ tells it
+  // ——— the close, reported by ws/
 
   /** Whether the raw socket is gone. */
   get gone (): boolean { return this.#gone }
@@ -250,27 +241,28 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     this.startClosing(cause, code, reason)
   }
 
-  /** The socket is closed, and its raw socket gone. */
+  /** The raw socket is gone, and the socket has emitted 'close'. */
   socketClosed (): void {
     if (this.#gone) return
     this.#gone = true
-    UntoldClose.of(this)?.cancel()
+    CloseEventWait.of(this)?.cancel()
     for (const part of this.host.hooks.gone) part.gone(this)
     this.startClosing('network', NO_CLOSE_FRAME, '')
     this.#closing!.socketGone()
   }
 
-  /** The raw socket is gone; `told` says whether 'close' has been emitted on the socket above. */
-  rawClosed (told: boolean): void {
-    if (told) this.socketClosed()
-    else UntoldClose.await(this)
+  /** The raw socket is gone; `emitted`: the socket has emitted 'close'. */
+  rawClosed (emitted: boolean): void {
+    if (emitted) this.socketClosed()
+    else CloseEventWait.start(this)
   }
 
   // ——— the state machine
 
+  /** The parts that were made. */
   get parts () { return { incoming: this.#incoming, signals: this.#signals, cleanups: this.#cleanups } }
 
-  /** Calls code that runs because the connection ends: listeners, abort handlers, cleanups. The drain may suppress what that code sends. */
+  /** Calls code of the application that runs because the connection ends. A drain may suppress the messages of that code. */
   callAtEnd<T> (call: () => T): T {
     const cause = this.#closing?.cause
     return outside(() => cause === 'drain' || cause === 'leave' ? this.host.suppression.call(this, call) : call())
@@ -283,7 +275,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   enterClosed (): boolean { return this.enter('closed') }
 
-  /** The one place where the state changes; late requests are ignored. */
+  /** Changes the state, which nothing else does. Returns false for a step backwards. */
   private enter (state: ConnectionState): boolean {
     if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
     this.#state = state

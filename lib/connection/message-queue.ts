@@ -1,18 +1,17 @@
 /**
- * The queue behind `connection.messages()`: what arrived, one consumer, backpressure.
+ * The queue of `connection.messages()`, with one consumer and backpressure.
  *
- * A message in the consumer's hands is work. Over the mark the socket is paused; frames of the chunk being parsed still
- * come (ws cannot stop in the middle of one), so the real bound is the mark plus one chunk of 64 KiB plus a message.
+ * A message is work from when the consumer takes it until it asks for the next. Above the high-water mark the socket is paused.
+ * ws still emits the frames of the chunk that it parses, so the bound is the mark plus a chunk of 64 KiB plus a message.
  */
 import type { Message } from './connection.ts'
 import type { WorkCounter } from './work.ts'
 
-/** What a queued message costs beside its bytes, so that many small ones are bounded too. */
+/** Bytes that a queued message counts beside its length, so that the number of small messages is bounded, too. */
 const OVERHEAD = 64
 
-/** What the queue asks of its connection. */
+/** What the queue needs of its connection. */
 export interface MessageSource {
-  /** From the moment the consumer takes a message until it asks for the next one, or leaves. */
   readonly work: WorkCounter
   pause (reason: 'queue'): void
   resume (reason: 'queue'): void
@@ -41,7 +40,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   /** Whether the consumer has left before the end. */
   get left (): boolean { return this.#left }
 
-  /** A message has arrived. Returns false when it was not taken. */
+  /** Queues a message. Returns false if the queue takes none. */
   push (message: Message): boolean {
     if (!this.#accepting) return false
     const waiting = this.#waiting.shift()
@@ -59,15 +58,15 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     return true
   }
 
-  /** Takes no new messages; what is queued is still delivered. */
+  /** Takes no new messages; queued ones are still delivered. */
   stop (): void {
     this.#accepting = false
-    // Over the mark no longer matters, and a paused socket would hide the peer's close frame.
+    // The queue grows no more, and a paused socket hides the peer's close frame.
     this.#unpause()
     if (this.#size === 0) this.end()
   }
 
-  /** Ends the iteration now; what is queued is dropped and counted. */
+  /** Ends the iteration now; queued messages are dropped and counted. */
   end (): void {
     this.#accepting = false
     this.#ended = true
@@ -112,7 +111,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   }
 
   #hold (): void {
-    // Two `next()` at once are one consumer: it works, or it does not.
+    // Several calls of `next()` at once are one consumer.
     if (this.#holding) return
     this.#holding = true
     this.#source.work.start()
@@ -132,6 +131,6 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
 }
 
 function cost (message: Message): number {
-  // A Blob, which `binaryType: 'blob'` makes of binary, has a size.
+  // With `binaryType: 'blob'` a binary message is a Blob, which has a size.
   return (message.length ?? (message as unknown as Blob).size) + OVERHEAD
 }

@@ -2,7 +2,6 @@
  * Log lines about one connection.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import { attempt } from '../base/guard.ts'
 import type { LineBudget } from '../base/line-budget.ts'
 
 /** What a line needs of its connection. */
@@ -11,10 +10,7 @@ interface Noted {
   readonly host: { readonly lines: LineBudget }
 }
 
-/** Logs a line; where a serializer throws over its fields, the line goes out without them. A drain logs only so many. */
+/** Logs a line, unless the drain has used up its lines; lines at debug are not limited. */
 export function note (connection: Noted, level: 'debug' | 'warn' | 'error', fields: object, message: string): void {
-  if (level !== 'debug' && !connection.host.lines.spend(message)) return
-  attempt(() => connection.log[level](fields, message), () => {
-    attempt(() => connection.log[level]({}, message), () => {})
-  })
+  if (level === 'debug' || connection.host.lines.spend(message)) connection.log[level](fields, message)
 }

@@ -1,36 +1,38 @@
 /**
- * What a route grants its connections; one frozen object for all of them.
+ * Timeouts and limits of the connections of a route; one frozen object for all of them.
  */
 
-/** Milliseconds between two looks at a silent peer, and how many it may miss. */
+/** When a silent peer is dead. */
 export interface HeartbeatSettings {
+  /** Milliseconds between two checks of a silent peer. */
   readonly interval: number
+  /** Pings in a row that a peer may leave unanswered. */
   readonly maxMissed: number
 }
 
-/** Messages per time. */
+/** Limit on the messages of a client. */
 export interface RateSettings {
   /** Messages in a window. */
   readonly max: number
-  /** Milliseconds. */
+  /** Length of a window, milliseconds. */
   readonly timeWindow: number
-  /** Messages at once, at most. */
+  /** Most messages at once. */
   readonly burst: number
-  /** Over it: close, or stop reading until it is paid for. */
+  /** Above the limit: close the connection, or pause the socket until the rate is met. */
   readonly policy: 'close' | 'pause'
 }
 
-/** What a slow reader may hold. */
+/** Limits on unsent data. */
 export interface BackpressureSettings {
-  /** Milliseconds in which a peer must take something. */
+  /** Longest time without progress of unsent data, milliseconds. */
   readonly maxStallTime: number | false
-  /** Bytes that may wait for it. */
+  /** Most bytes that may be queued. */
   readonly maxBufferedBytes: number | false
-  /** Over the bytes: close it, or skip frames of broadcasts; what is sent to it alone closes it either way. */
+  /** Above the bytes: close the connection, or skip frames of broadcasts. A message to this connection alone closes it in both cases. */
   readonly policy: 'close' | 'drop'
 }
 
-/** What the connections of a route may do and cost. */
+/** Timeouts and limits of a connection. */
 export interface Settings {
   readonly heartbeat: HeartbeatSettings | false
   readonly idleTimeout: number | false

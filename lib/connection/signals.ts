@@ -1,6 +1,6 @@
 /**
- * What application code waits for on a connection: `drainSignal`, `signal` and `closed`. Each is made when it is first read: an
- * AbortSignal weighs 770 bytes, and most are never read.
+ * `drainSignal`, `signal` and `closed` of a connection. Each is made when it is first read: an AbortSignal takes 770 bytes, and
+ * most are never read.
  */
 import { setMaxListeners } from 'node:events'
 import { deferred } from '../base/deferred.ts'
@@ -15,19 +15,19 @@ export class Signals {
   #close: AbortController | null = null
   #closed: Deferred<CloseRecord> | null = null
 
-  /** `aborted`: the reason, where the fact is older than the signal. */
+  /** `aborted`: makes the reason, if the signal is aborted from the start. */
   drain (aborted: Reason | false): AbortSignal { return (this.#drain ??= controller(aborted)).signal }
   close (aborted: Reason | false): AbortSignal { return (this.#close ??= controller(aborted)).signal }
 
   abortDrain (reason: Reason): void { this.#drain?.abort(reason()) }
   abortClose (reason: Reason): void { this.#close?.abort(reason()) }
 
-  /** Says whether a signal was aborted with this. A signal that was never read has no reason, and `undefined` may have been thrown. */
+  /** Returns true if a signal was aborted with `error`. `undefined` may have been thrown, and is the reason of signals that are not aborted. */
   isReason (error: unknown): boolean {
     return error !== undefined && [this.#drain, this.#close].some((controller) => controller?.signal.reason === error)
   }
 
-  /** Resolves with the record, which is there already where the connection is closed. */
+  /** `record`: not null if the connection is closed. */
   closed (record: CloseRecord | null): Promise<CloseRecord> {
     this.#closed ??= deferred()
     if (record !== null) this.#closed.resolve(record)
@@ -39,7 +39,7 @@ export class Signals {
 
 function controller (aborted: Reason | false): AbortController {
   const made = new AbortController()
-  // Every producer of a connection may wait on it: many listeners are no leak.
+  // Every producer of messages may listen to it: many listeners are no leak.
   setMaxListeners(0, made.signal)
   if (aborted !== false) made.abort(aborted())
   return made

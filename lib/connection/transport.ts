@@ -1,21 +1,20 @@
 /**
- * What the rooms above it need of a WebSocket, so that they run without ws and without a network.
- * One shared object serves every connection: nothing is allocated per socket.
+ * What the plugin does with a WebSocket: an interface, so that tests run without ws and without a network.
+ * One object serves all connections; nothing is allocated per socket.
  */
 import type { WebSocket } from 'ws'
 
-/** A message that was encoded once, for many. */
+/** A message that is encoded once for many connections. */
 export interface Frame {
   /** The whole frame, unmasked and not compressed (RFC 6455 §5.2). */
   readonly bytes: Uint8Array
-  /** What it carries. */
   readonly payload: Uint8Array
-  /** The message itself, where it is text. */
+  /** The message, if it is text. */
   readonly text: string | undefined
 }
 
 export interface Transport {
-  /** Sends a close frame (RFC 6455 §5.5.1) after what is queued already. */
+  /** Sends a close frame (RFC 6455 §5.5.1) after the queued data. */
   close (socket: WebSocket, code: number, reason: string): void
   /** Destroys the raw socket. */
   terminate (socket: WebSocket): void
@@ -27,34 +26,34 @@ export interface Transport {
   closeFrameLeft (socket: WebSocket): boolean
   /** Whether both close frames were exchanged. */
   closedCleanly (socket: WebSocket): boolean
-  /** Bytes that wait on our side for the peer to read. */
+  /** Bytes queued in this process. */
   pendingBytes (socket: WebSocket): number
-  /** Bytes received on the raw socket; 0 where a stream cannot tell. */
+  /** Bytes received on the raw socket; 0 if a stream does not count them. */
   bytesReceived (socket: WebSocket): number
-  /** Bytes handed to the raw socket; 0 where a stream cannot tell. */
+  /** Bytes written to the raw socket; 0 if a stream does not count them. */
   bytesSent (socket: WebSocket): number
   /** Encodes a message: text as text, bytes as binary (RFC 6455 §5.6). */
   frame (data: string | Uint8Array): Frame
-  /** Sends a message; says whether nothing waits on our side after it. */
+  /** Sends a message. Returns true if no bytes are queued after it. */
   write (socket: WebSocket, frame: Frame): boolean
   /** Whether the application is in the middle of a fragmented message. */
   isMidMessage (socket: WebSocket): boolean
-  /** Sends our ping (RFC 6455 §5.5.2); `left` is called when the kernel has taken it. */
+  /** Sends our ping (RFC 6455 §5.5.2); calls `left` when the kernel has taken it. */
   ping (socket: WebSocket, left: () => void): void
-  /** Bytes the kernel has taken. */
+  /** Bytes that the kernel has taken. */
   bytesTaken (socket: WebSocket): number
-  /** Calls back when nothing waits in the raw socket's queue any more; returns what stops that. */
+  /** Calls `callback` when the raw socket's queue is empty. Returns a function that stops that. */
   onDrained (socket: WebSocket, callback: () => void): () => void
-  /** Whether ws holds input that it has not parsed yet: it inflates, or delivers one message a turn of the event loop. */
+  /** Whether ws holds input that it has not parsed: it inflates, or delivers one message a turn of the event loop. */
   holdsInput (socket: WebSocket): boolean
-  /** Listeners for messages, as the application has given them. */
+  /** Returns the application's listeners for messages. */
   messageListeners (socket: WebSocket): Function[]
-  /** Whether `times` as many automatic pongs wait to be taken by the peer as may. */
+  /** Whether more automatic pongs are queued than `times` their limit. */
   pongsWait (socket: WebSocket, times: number): boolean
-  /** Whether nothing is read at present: the application, or a queue that is full, has asked for that. */
+  /** Whether the socket is paused, by the application or by a full queue. */
   isPaused (socket: WebSocket): boolean
-  /** Has the kernel look for a peer that is silent for `delay` milliseconds. */
+  /** Turns on TCP keep-alive after `delay` milliseconds of silence. */
   keepAlive (socket: WebSocket, delay: number): void
-  /** Whether a kernel socket is below; streams of `injectWS` have none. */
+  /** Whether there is a kernel socket; streams of `injectWS` have none. */
   hasHandle (socket: WebSocket): boolean
 }

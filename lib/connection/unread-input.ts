@@ -1,23 +1,23 @@
 /**
- * Input of a connection that had arrived when it began to drain. It is work until it has been read: it may still lie in the
- * kernel, in the inflater of ws, or behind a queue that is full.
+ * Input of a connection that had arrived when it began to drain. It is work until it has been read from the kernel, the inflater
+ * of ws, or the socket that a full queue pauses.
  *
- * Input counts as read when nothing was waiting at two looks with a whole poll of the event loop between them. One look is
- * not enough: when ws has just parsed what it held, the kernel may hold more that is read next.
+ * Input counts as read when two checks found none, with a whole poll of the event loop between them. One check is not enough:
+ * when ws has just parsed all that it held, the kernel may hold more.
  */
 import { afterInput } from '../base/clock.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { WorkCounter } from './work.ts'
 
-/** Longest time between two looks, milliseconds. */
-const LONGEST = 32
+/** Longest time between two checks, milliseconds. */
+const MAX_DELAY = 32
 
-/** What is read. */
+/** The messages whose input is waited for. */
 export interface InputSource {
   /** Whether input waits to be parsed or delivered. */
   readonly hasUnread: boolean
   readonly work: WorkCounter
-  /** The input has been read. */
+  /** Called when the input has been read. */
   stop (): void
 }
 
@@ -32,27 +32,27 @@ export class UnreadInput {
     this.#clock = clock
     this.#source = source
     source.work.start()
-    this.#look()
+    this.#check()
   }
 
-  /** Waits no longer. */
+  /** Ends the wait. */
   end (): void {
     this.#ended = true
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
     this.#source.work.end()
   }
 
-  #look (): void {
+  #check (): void {
     if (this.#ended) return
-    if (!this.#source.hasUnread) return afterInput(this.#clock, () => { this.#lookAgain() })
-    // A consumer may take its time: the looks become fewer.
-    this.#timer = this.#clock.setTimeout(() => { afterInput(this.#clock, () => { this.#look() }) }, this.#delay)
-    this.#delay = Math.min(LONGEST, this.#delay * 2)
+    if (!this.#source.hasUnread) return afterInput(this.#clock, () => { this.#checkAgain() })
+    // A consumer may be slow: the checks become rarer.
+    this.#timer = this.#clock.setTimeout(() => { afterInput(this.#clock, () => { this.#check() }) }, this.#delay)
+    this.#delay = Math.min(MAX_DELAY, this.#delay * 2)
   }
 
-  #lookAgain (): void {
+  #checkAgain (): void {
     if (this.#ended) return
-    if (this.#source.hasUnread) this.#look()
+    if (this.#source.hasUnread) this.#check()
     else this.#source.stop()
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Work in flight on one connection: a drain waits for it. Work may have a name, which a drain that has waited long reports.
+ * Work in flight on one connection: a drain waits for it. Work may have a name for the report of a drain.
  */
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import type { ConnectionHost } from './host.ts'
 
-/** What is counted, as the parts that count it see it. */
+/** Counts work in flight. */
 export interface WorkCounter {
   start (): void
   end (): void
@@ -13,7 +13,7 @@ export interface WorkCounter {
 export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }> implements WorkCounter {
   readonly #connection: C
   #count = 0
-  /** Work that has a name; messages have none, it would cost each of them memory. */
+  /** Work that has a name. Messages have none: it would cost each of them memory. */
   #named: Set<{ readonly name: string }> | null = null
 
   constructor (connection: C) {
@@ -22,7 +22,7 @@ export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }>
 
   get inFlight (): boolean { return this.#count > 0 }
 
-  /** Name of the work in flight; of one of them, where there are several. */
+  /** Name of one work in flight, if any has a name. */
   get name (): string | undefined {
     const [work] = this.#named ?? []
     return work?.name
@@ -39,29 +39,29 @@ export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }>
   /** Counts a promise until it has settled. */
   hold (promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
     this.start()
-    // A foreign thenable may call back twice, or throw; as a promise it does neither.
+    // A foreign thenable may call back twice, or throw; a promise does neither.
     Promise.resolve(promise).then(() => { this.end() }, (error: unknown) => {
       this.end()
       failed?.(error)
     })
   }
 
-  /** The same, for a promise of the application's. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  /** The same for a promise of the application. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   track (promise: PromiseLike<unknown>, name: string, failed: (error: unknown) => void): void {
     if (typeof promise?.then !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('track()', 'given a promise', typeof promise)
     if (typeof name !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('the name for track()', 'a string', typeof name)
     this.holdNamed(name, promise, failed)
   }
 
-  /** The same, under a name. */
+  /** The same with a name. */
   holdNamed (name: string, promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
     const named = this.#named ??= new Set()
     const work = { name }
     named.add(work)
     const once = Promise.resolve(promise)
     this.hold(once, failed)
-    // After that: the name may be asked for when the work ends.
-    const over = () => { named.delete(work) }
-    once.then(over, over)
+    // After `hold`: the 'workEnded' hook may read the name.
+    const forget = () => { named.delete(work) }
+    once.then(forget, forget)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Waiting until a slow reader has caught up: resolves when the bytes that wait for it are below a mark.
+ * The wait for a slow reader to catch up: until the bytes queued for it are at or below a low-water mark.
  */
 import type { WebSocket } from 'ws'
 import { Deadline, TICK } from '../base/deadlines.ts'
@@ -7,29 +7,29 @@ import type { Deadlines } from '../base/deadlines.ts'
 import type { Settings } from './settings.ts'
 import type { Transport } from './transport.ts'
 
-/** Mark where no `maxBufferedBytes` is set, bytes; else it is half of that. */
+/** Low-water mark without `maxBufferedBytes`, bytes; otherwise it is half of that. */
 const DEFAULT_MARK = 65_536
 
 /** Options of `writable()`. */
 export interface WritableOptions {
-  /** Ends the waiting: the promise is rejected with its reason. */
+  /** Ends the wait: the promise rejects with its reason. */
   signal?: AbortSignal
 }
 
-/** What the waiting needs. */
+/** What the wait needs. */
 interface WritableHost {
   readonly transport: Transport
   readonly running: Deadlines
 }
 
-/** What it needs of the connection. */
+/** What the wait needs of the connection. */
 interface Writable {
   readonly socket: WebSocket
   readonly settings: Pick<Settings, 'backpressure'>
   readonly signal: AbortSignal
 }
 
-/** Resolves when there is room; rejects with the reason of `signal`, or of the connection's own when that closes. */
+/** Resolves when the queue is at or below the mark; rejects with the reason of the first signal that is aborted. */
 export function untilWritable (host: WritableHost, connection: Writable, { signal }: WritableOptions): Promise<void> {
   const { transport, running } = host
   const { socket, settings: { backpressure: { maxBufferedBytes } } } = connection
@@ -40,7 +40,7 @@ export function untilWritable (host: WritableHost, connection: Writable, { signa
     const aborted = signals.find((each) => each.aborted)
     if (aborted !== undefined) return reject(reasonOf(aborted))
     if (hasRoom()) return resolve()
-    const look = () => {
+    const check = () => {
       if (hasRoom()) {
         settle()
         resolve()
@@ -48,9 +48,9 @@ export function untilWritable (host: WritableHost, connection: Writable, { signa
         running.set(deadline, TICK)
       }
     }
-    const deadline = new Deadline(look)
-    // Empty queues are told at once; a queue that is only shorter is seen by the next tick.
-    const stopListening = transport.onDrained(socket, look)
+    const deadline = new Deadline(check)
+    // An empty queue calls back at once; a shorter one is noticed at the next tick.
+    const stopListening = transport.onDrained(socket, check)
     const abort = function (this: AbortSignal) {
       settle()
       reject(reasonOf(this))

@@ -66,7 +66,7 @@ export class CutOff {
     inSlices(clock, left(), (connection) => {
       // The first frames take longest, in code that has not run yet: a few are sent however long that takes.
       this.#closeFrames.kill(connection, !aborted && (told++ < RUN || clock.now() < tellUntil))
-      connection.rushCleanups()
+      connection.startCleanups()
     }, () => {
       afterInput(clock, () => { inSlices(clock, left(), (connection) => { connection.giveUp() }, done, slice) })
     }, slice)

@@ -124,7 +124,7 @@ export class Drain {
   }
 
   cleanupTook (connection: ManagedConnection, cleanup: Cleanup, duration: number): void {
-    this.#builder!.holders.add(connection, 'cleanup', () => nameOf(cleanup), duration)
+    this.#builder!.holders.addCleanup(connection, cleanup, duration)
   }
 
   cleanupAbandoned (connection: ManagedConnection, cleanup: Cleanup): void {
@@ -211,7 +211,7 @@ export class Drain {
     const since = this.#working.get(connection)
     if (since === undefined) return false
     this.#working.delete(connection)
-    this.#builder!.holders.add(connection, 'work', () => connection.workName, this.#host.clock.now() - since)
+    this.#builder!.holders.addWork(connection, this.#host.clock.now() - since)
     return true
   }
 

@@ -1,8 +1,10 @@
 /**
  * What a drain has waited for longest: the ten that held it up most.
  */
-import type { Holder } from '../track/drain-report.ts'
+import { nameOf } from '../base/guard.ts'
+import type { Cleanup } from '../connection/cleanups.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Holder } from '../track/drain-report.ts'
 
 /** How many are kept. */
 const MOST = 10
@@ -12,8 +14,13 @@ const LEAST = 100
 export class WorkHolders {
   readonly #longest: Holder[] = []
 
-  /** Something has ended or was given up after `duration` milliseconds; its name is asked for only where it is kept. */
-  add ({ id, route }: ManagedConnection, what: Holder['what'], name: () => string, duration: number): void {
+  /** Work has ended, or is no longer waited for, after `duration` milliseconds. */
+  addWork (connection: ManagedConnection, duration: number): void { this.#add(connection, 'work', () => workName(connection), duration) }
+
+  /** A cleanup has ended or was given up after `duration` milliseconds. */
+  addCleanup (connection: ManagedConnection, cleanup: Cleanup, duration: number): void { this.#add(connection, 'cleanup', () => nameOf(cleanup), duration) }
+
+  #add ({ id, route }: ManagedConnection, what: Holder['what'], name: () => string, duration: number): void {
     const longest = this.#longest
     if (duration < LEAST || (longest.length === MOST && duration <= longest[MOST - 1]!.duration)) return
     const place = longest.findIndex((other) => other.duration < duration)
@@ -23,4 +30,13 @@ export class WorkHolders {
 
   /** The longest first. */
   get all (): Holder[] { return this.#longest }
+}
+
+/** Name of the work in flight; of one of them, if there are several. */
+export function workName ({ work, consumed, incoming, host, socket }: ManagedConnection): string {
+  if (work.name !== undefined) return work.name
+  if (consumed) return 'messages()'
+  if (incoming.readsInput) return 'unread input'
+  // A listener that was added with `once` is removed by now.
+  return host.transport.messageListeners(socket).map(nameOf).join(', ') || 'message listener'
 }

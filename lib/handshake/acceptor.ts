@@ -10,7 +10,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
-import { blame, fault } from '../connection/faults.ts'
+import { handleError, fault } from '../connection/faults.ts'
 import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
@@ -169,7 +169,7 @@ export class Acceptor implements Acceptance {
     return function (this: FastifyInstance, error, socket, request, reply) {
       const connection = connectionOf(socket)!
       if (errorHandler === undefined) return acceptor.unheardError(connection, error)
-      attempt(() => blame(connection, () => errorHandler.call(this, error, socket, request, reply)), (err) => { note(connection, 'error', { err }, 'errorHandler failed') })
+      attempt(() => handleError(connection, () => errorHandler.call(this, error, socket, request, reply)), (err) => { note(connection, 'error', { err }, 'errorHandler failed') })
     }
   }
 

@@ -88,7 +88,7 @@ export class Broadcasts {
   /** What was broadcast before goes first. */
   sending (connection: ManagedConnection): void {
     if (this.#serving === connection) return
-    while (connection.owed !== undefined) this.#serve(connection)
+    while (connection.pendingBroadcasts !== undefined) this.#serve(connection)
   }
 
   /** The fragmented message may have ended. */
@@ -132,7 +132,7 @@ export class Broadcasts {
     while (broadcast.next < broadcast.targets.length) {
       const connection = broadcast.targets[broadcast.next++]!
       // Out of turn it may have been handed this one, and more; it is owed none out of order.
-      if (connection.owed !== undefined) this.#serve(connection)
+      if (connection.pendingBroadcasts !== undefined) this.#serve(connection)
       if (broadcast.next < broadcast.targets.length && clock.now() >= until) return false
     }
     this.#underWay.shift()
@@ -175,17 +175,17 @@ export class Broadcasts {
 
 /** Broadcasts that a connection was not handed yet; as a rule there is one, which takes no array. */
 function owe (connection: ManagedConnection, broadcast: Broadcast): void {
-  const { owed } = connection
-  if (owed === undefined) connection.owed = broadcast
-  else if (Array.isArray(owed)) owed.push(broadcast)
-  else connection.owed = [owed, broadcast]
+  const { pendingBroadcasts: pending } = connection
+  if (pending === undefined) connection.pendingBroadcasts = broadcast
+  else if (Array.isArray(pending)) pending.push(broadcast)
+  else connection.pendingBroadcasts = [pending, broadcast]
 }
 
 function takeOldest (connection: ManagedConnection): Broadcast {
-  const { owed } = connection
-  if (Array.isArray(owed) && owed.length > 1) return owed.shift() as Broadcast
-  connection.owed = undefined
-  return (Array.isArray(owed) ? owed[0] : owed) as Broadcast
+  const { pendingBroadcasts: pending } = connection
+  if (Array.isArray(pending) && pending.length > 1) return pending.shift() as Broadcast
+  connection.pendingBroadcasts = undefined
+  return (Array.isArray(pending) ? pending[0] : pending) as Broadcast
 }
 
 /** Whether it can be sent to. A peer that has ended TCP is told of later: what waits for it goes first, though nobody will take it. */

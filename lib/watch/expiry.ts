@@ -121,10 +121,10 @@ export class Expiry {
 
   #untilLifetime (end: EndDeadline): number {
     const { clock, random } = this.#host
-    const { bornAt, maxLifetime } = end.connection
+    const { startedAt, maxLifetime } = end.connection
     if (maxLifetime === false || end.observedLifetime === maxLifetime) return Infinity
     end.shortening ??= Math.round(random() * MAX_SHORTENING)
-    return bornAt + maxLifetime * (1 - JITTER * end.shortening / MAX_SHORTENING) - clock.now()
+    return startedAt + maxLifetime * (1 - JITTER * end.shortening / MAX_SHORTENING) - clock.now()
   }
 
   #onDue (end: EndDeadline): void {

@@ -207,14 +207,14 @@ test('a late cleanup whose synchronous part adds another settles the stack once,
   assert.deepEqual(told, ['finished', 'its own end', 'finished', 'settled'])
 })
 
-test('rush starts everything that waits, last in first, without waiting for one another', async () => {
+test('startAll starts all cleanups that wait, last in first, without waiting for each other', async () => {
   const { stack, clock, told } = setup()
   const jobs = [job(), job(), job()]
   const started: number[] = []
   jobs.forEach(({ promise }, i) => { stack.push(() => { started.push(i); return promise }) })
   stack.run()
   assert.deepEqual(started, [2])
-  stack.rush()
+  stack.startAll()
   assert.deepEqual(started, [2, 1, 0])
   for (const { done } of jobs) done()
   await clock.flush()

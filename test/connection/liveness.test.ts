@@ -55,7 +55,7 @@ test('times of one are not those of another', () => {
 test('its life starts when it is made, also where its lifetime is set later', () => {
   const host = createFakeHost({ settings: { maxLifetime: 60_000 } })
   const { connection } = host.connect()
-  assert.equal(connection.bornAt, host.clock.now())
+  assert.equal(connection.startedAt, host.clock.now())
 })
 
 test('a lifetime set later counts from the opening, not from when it was set', () => {
@@ -64,7 +64,7 @@ test('a lifetime set later counts from the opening, not from when it was set', (
   const { connection } = host.connect()
   host.clock.tick(5_000)
   connection.maxLifetime = 60_000
-  assert.equal(connection.bornAt, born)
+  assert.equal(connection.startedAt, born)
 })
 
 test('a connection counts as heard when it opens: the heartbeat does not ping it at once', () => {

@@ -9,6 +9,7 @@ import type { ConnectionHost } from '../../lib/connection/host.ts'
 import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
 import type { Suppression } from '../../lib/connection/suppression.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
+import { guardLog } from '../../lib/base/guard.ts'
 import { Enforcement } from '../../lib/track/enforcement.ts'
 import { POLICIES } from '../../lib/track/observation.ts'
 import type { Mode, PolicyName } from '../../lib/track/observation.ts'
@@ -113,14 +114,15 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   childLogger (connection: Connection): FastifyBaseLogger {
     this.loggers++
     const { id } = connection
-    const write = (level: string) => (fields: Record<string, unknown>, message: string = '') => {
+    const write = (level: string) => (...args: [fields: Record<string, unknown>, message?: string] | [message: string]) => {
+      const [fields, message = ''] = typeof args[0] === 'string' ? [{}, args[0]] : args as [Record<string, unknown>, string]
       // As pino's serializer does, which trips over a getter that throws.
-      if (typeof (fields['err'] as Error | null)?.message === 'string') String((fields['err'] as Error).stack)
+      if (typeof (fields['err'] as Error | null | undefined)?.message === 'string') String((fields['err'] as Error).stack)
       this.logs.push({ level, connection: id, fields, message })
     }
-    return Object.fromEntries(
+    return guardLog(Object.fromEntries(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, write(level)])
-    ) as unknown as FastifyBaseLogger
+    ) as unknown as FastifyBaseLogger)
   }
 
   report (error: unknown, connection: Connection): void { this.reports.push([error, connection]) }

@@ -460,14 +460,14 @@ test('a send during a broadcast looks at no connection but its own', async () =>
   const result = tracker.broadcast('a', 'all')
   let looks = 0
   for (const { connection } of pairs.slice(0, 99)) {
-    const { owed } = connection
-    Object.defineProperty(connection, 'owed', { configurable: true, get: () => { looks++; return owed } })
+    const { pendingBroadcasts } = connection
+    Object.defineProperty(connection, 'pendingBroadcasts', { configurable: true, get: () => { looks++; return pendingBroadcasts } })
   }
   pairs[99]!.socket.send('mine')
   assert.deepEqual([wire(pairs[99]!.socket), looks], [['a', 'mine'], 0])
   for (const { connection } of pairs.slice(0, 99)) {
-    const { owed } = connection
-    Object.defineProperty(connection, 'owed', { configurable: true, writable: true, value: owed })
+    const { pendingBroadcasts } = connection
+    Object.defineProperty(connection, 'pendingBroadcasts', { configurable: true, writable: true, value: pendingBroadcasts })
   }
   await clock.flush()
   assert.deepEqual(await result, { sent: 100, queued: 0, dropped: 0 })

@@ -5,6 +5,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { workName } from '../../lib/drain/work-holders.ts'
 import { turn } from '../helpers/records.ts'
 import { connect, start, until } from '../helpers/server.ts'
 
@@ -228,7 +229,7 @@ for (const [what, name, add] of listeners) {
     const client = await connect(t, app, '/')
     client.socket.send('go')
     await until(() => app.sockets.stats().working === 1)
-    assert.equal((app.sockets.list()[0] as ManagedConnection).workName, name)
+    assert.equal(workName(app.sockets.list()[0] as ManagedConnection), name)
     const grace = new Promise<void>((resolve) => {
       app.sockets.on('progress', ({ phase }) => { if (phase === 'grace') resolve() })
     })
