@@ -15,6 +15,7 @@ import type { DrainTrigger } from './track/drain-report.ts'
 import { LineBudget } from './base/line-budget.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './base/errors.ts'
 import { attempt, guardLog } from './base/guard.ts'
+import { secondaryServers } from './base/internals.ts'
 import { AdmissionChecks } from './handshake/admission-checks.ts'
 import { Acceptor } from './handshake/acceptor.ts'
 import { mirrorToChannels } from './show/diagnostics.ts'
@@ -202,12 +203,6 @@ function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
 function rootOf (app: FastifyInstance): FastifyInstance {
   const parent = Object.getPrototypeOf(app) as FastifyInstance | null
   return typeof parent?.addHook === 'function' ? rootOf(parent) : app
-}
-
-/** The servers that Fastify opens beside the first for `localhost`; its root instance keeps them to itself. */
-function secondaryServers (root: FastifyInstance): Array<FastifyInstance['server']> {
-  const key = Object.getOwnPropertySymbols(root).find(({ description }) => description === 'fastify.serverBindings')
-  return key === undefined ? [] : (root as never as Record<symbol, Array<FastifyInstance['server']>>)[key]!
 }
 
 /** The plugin. */

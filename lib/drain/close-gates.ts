@@ -13,6 +13,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterInput } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { isThenable } from '../base/guard.ts'
+import { beforePreClose } from '../base/internals.ts'
 import { ServerClose } from '../http/server-close.ts'
 import type { Gate } from '../http/server-close.ts'
 import type { TrackerState } from '../track/tracker.ts'
@@ -28,9 +29,6 @@ export interface Drains {
 
 /** A preClose hook of either kind. */
 type PreClose = NonNullable<WebsocketPluginOptions['preClose']>
-
-/** An instance as avvio extends it: an onClose that runs before preClose hooks when it is added in onReady. */
-type AvvioInstance = FastifyInstance & { onClose (hook: (app: unknown, done: () => void) => void): void }
 
 export class CloseGates implements Gate {
   readonly #listener: ServerClose
@@ -85,7 +83,7 @@ export class CloseGates implements Gate {
   /** Puts up the second gate; to be called from inside onReady. */
   ready (): void {
     // With a callback: Fastify must answer as a closing one in the tick in which it always has, where nothing is to be waited for.
-    (this.#app as AvvioInstance).onClose((_app, done) => {
+    beforePreClose(this.#app, (_app, done) => {
       if (this.#first === null && this.#listens) return done()
       const drained = this.begin()
       if (this.#listens && this.#first !== 'before the listener closes') this.#app.server.close()

@@ -11,6 +11,7 @@ import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
 import { handleError, fault } from '../connection/faults.ts'
+import { isProxied, rawSocketOf } from '../base/internals.ts'
 import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
@@ -26,7 +27,6 @@ import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
 import { endAfter } from '../ws/hang-up.ts'
 import { isRefused } from './handshakes.ts'
-import { rawSocketOf } from '../ws/internals.ts'
 import { attach } from '../ws/tracked-socket.ts'
 
 /** What is said of a proxied route whose handshakes @fastify/http-proxy leaves to this plugin. */
@@ -209,11 +209,6 @@ export class Acceptor implements Acceptance {
     this.#tracker.events.emit('open', connection)
     connection.socketClosing('refused', 1005, 'not a websocket route')
   }
-}
-
-/** Says whether a route is one of a @fastify/http-proxy that proxies WebSockets. */
-function isProxied (reply: FastifyReply): boolean {
-  return (reply as { wsProxy?: unknown }).wsProxy !== undefined
 }
 
 /** Other protocols may be offered, too (`h2c`). */

@@ -11,11 +11,11 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
+import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
 import type { Refusal } from '../track/events.ts'
-import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isFastifyWebsocket, isTaken, releaseErrors, responseOn } from '../http/upgrade-request.ts'
+import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/upgrade-request.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
-import { rawSocketOf } from '../ws/internals.ts'
 
 /** Name of @fastify/websocket's 'upgrade' listener, in its source. */
 const LISTENER = 'onUpgrade'

@@ -8,21 +8,14 @@
  * 'checkContinue' and 'checkExpectation' listeners answer, and a listener of ours would change what Node does. A socket
  * whose `incoming` is anything but null is left alone: it is in use, upgraded, carries HTTP/2, or is of another make.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-
-/** What Node keeps on a socket that carries HTTP/1. */
-interface HttpSocket extends Socket {
-  /** Null after an upgrade. */
-  parser?: { incoming?: IncomingMessage | null } | null
-  /** The answer being given. */
-  _httpMessage?: ServerResponse | null
-}
+import { requestOn, responseOn, socketBelow } from '../base/internals.ts'
 
 export class HttpSockets {
-  readonly #sockets = new Set<HttpSocket>()
+  readonly #sockets = new Set<Socket>()
   /** TCP connections below a TLS handshake that is not over. */
   readonly #shaking = new Set<Socket>()
   readonly #sessions = new Set<ServerHttp2Session>()
@@ -55,7 +48,8 @@ export class HttpSockets {
       // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
       on('connection', add(this.#shaking))
       on('secureConnection', add(this.#sockets))
-      on('secureConnection', ({ _parent: below }: TLSSocket & { _parent?: Socket }) => {
+      on('secureConnection', (socket: TLSSocket) => {
+        const below = socketBelow(socket)
         if (below !== undefined) this.forget(below)
         // Not the Node we know: better to wait for some than to destroy those that are in use.
         else this.#shaking.clear()
@@ -79,17 +73,18 @@ export class HttpSockets {
     for (const session of this.#sessions) session.close()
   }
 
-  #closeWhenIdle (socket: HttpSocket): void {
-    const incoming = socket.parser?.incoming
-    if (incoming === null) socket.destroy()
+  #closeWhenIdle (socket: Socket): void {
+    const request = requestOn(socket)
+    if (request === null) socket.destroy()
     // An answer that was begun before the drain has no Connection: close, and would leave a connection kept alive. Where it
     // has left already, the request is still being read.
-    else (socket._httpMessage ?? incoming)?.once('close', () => { this.#closeWhenIdle(socket) })
+    else (responseOn(socket) ?? request)?.once('close', () => { this.#closeWhenIdle(socket) })
   }
 }
 
 /** Says whether no other request has arrived behind this one: `Connection: close` would have Node drop those that are pipelined. */
 export function isLastRequest (request: IncomingMessage): boolean {
-  const incoming = (request.socket as HttpSocket | undefined)?.parser?.incoming
-  return incoming == null || incoming === request
+  // Requests of `injectWS` have no socket.
+  const latest = (request.socket as Socket | undefined) && requestOn(request.socket)
+  return latest == null || latest === request
 }

@@ -7,17 +7,11 @@
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { RouteOptions } from 'fastify'
+import { isWsListener } from '../base/internals.ts'
 import { asksForWebSocket } from './upgrade-request.ts'
 
 /** A route as `onRoute` hooks get it. */
 type Declared = Pick<RouteOptions, 'url' | 'constraints'> & { websocket?: boolean, wsHandler?: unknown }
-
-/** The listener of a `ws` server without its white space, also minified. */
-const WS_LISTENER = /^\(([\w$]+),([\w$]+),([\w$]+)\)=>\{?this\.handleUpgrade\(\1,\2,\3,[\w$]+\);?\}?$/
-
-function isWsListener (listener: Function): boolean {
-  return WS_LISTENER.test(Function.prototype.toString.call(listener).replace(/\s/g, ''))
-}
 
 /** The static WebSocket routes of an application. A path that matches another route may be meant for another server. */
 export class OwnRoutes {

@@ -6,12 +6,10 @@
  * socket is guarded from the event until ws has taken it, or to its end. Requests may be pipelined (RFC 9112 §9.3.2): an
  * upgrade behind one that is not answered yet waits for that answer.
  */
-import http, { STATUS_CODES } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-
-/** What Node keeps to itself of a raw socket: the response that is being written to it. */
-type RawSocket = Duplex & { _httpMessage?: ServerResponse | null, bytesWritten?: number, server?: Server }
+import { readHttp, responseOn, serverOf } from '../base/internals.ts'
 
 /** Keeps errors of a raw socket from the process; may be called twice. */
 export function guardErrors (raw: Duplex): void {
@@ -25,13 +23,8 @@ export function releaseErrors (raw: Duplex): void {
 
 function destroyOnError (this: Duplex): void { this.destroy() }
 
-/** The response that is being written to a raw socket. */
-export function responseOn (raw: Duplex): ServerResponse | undefined {
-  return (raw as RawSocket)._httpMessage ?? undefined
-}
-
 export function bytesWritten (raw: Duplex): number {
-  return (raw as RawSocket).bytesWritten ?? 0
+  return (raw as { bytesWritten?: number }).bytesWritten ?? 0
 }
 
 /** Calls back once all requests before this one are answered: at once as a rule, and never where the connection ends first. */
@@ -62,14 +55,6 @@ export function afterEarlierAnswers (request: IncomingMessage, stream: Duplex, c
  */
 export function isTaken (raw: Duplex, alone: boolean): boolean {
   return raw.destroyed || raw.writableEnded || responseOn(raw) !== undefined || (!alone && raw.listenerCount('data') > 0)
-}
-
-/**
- * Says whether an 'upgrade' listener is @fastify/websocket's. It is known by the methods it calls: a bundler renames functions,
- * and no methods.
- */
-export function isFastifyWebsocket (listener: Function): boolean {
-  return /\.assignSocket\([^]*\.routing\(/.test(Function.prototype.toString.call(listener))
 }
 
 /** Answers a request over HTTP, and ends TCP; `retryAfter` in seconds. */
@@ -149,10 +134,5 @@ export function answerOverHttp (server: Server, request: IncomingMessage, raw: D
     if (value !== '' || name !== 'connection') text += `${rawHeaders[i]}: ${value}\r\n`
   }
   raw.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]))
-  ;(http as unknown as { _connectionListener (this: Server, socket: Duplex): void })._connectionListener.call(serverOf(raw) ?? server, raw)
-}
-
-/** The server that has accepted a socket: for 'localhost' Fastify opens several, and hands on only their 'upgrade' events. */
-function serverOf (raw: Duplex): Server | undefined {
-  return (raw as RawSocket).server
+  readHttp(serverOf(raw) ?? server, raw)
 }

@@ -2,12 +2,13 @@
  * A ws server under the tracker's charge: its sockets are of the tracked class, each new one becomes a connection.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { SOCKETS_ERR_CANNOT_ADOPT } from '../base/errors.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import { pack } from './released-memory.ts'
 import { guardFields } from './replaced-methods.ts'
-import { rawSocketOf } from './internals.ts'
+import { rawSocketOf } from '../base/internals.ts'
 import { instrument, trackedClass } from './tracked-socket.ts'
 import type { SocketPolicy } from './tracked-socket.ts'
 
@@ -53,11 +54,12 @@ export function takeServer (server: WebSocketServer, acceptance: Acceptance): bo
     })
   }
   // ws keeps a socket whose receiver a listener has broken for ever.
-  for (const socket of server.clients ?? []) if (!rawSocketOf(socket).destroyed) accept(socket, undefined)
+  for (const socket of server.clients ?? []) if (!(rawSocketOf(socket) as Socket | undefined)?.destroyed) accept(socket, undefined)
   return true
 
   function accept (socket: WebSocket, request: IncomingMessage | undefined): void {
     if (connectionOf(socket) !== undefined) return
+    if ((rawSocketOf(socket) as Socket | undefined) === undefined) throw new SOCKETS_ERR_CANNOT_ADOPT('its sockets have no raw socket')
     if (typeof options.WebSocket !== 'function' || !(socket instanceof options.WebSocket)) instrument(socket, acceptance, server.clients)
     else guardFields(socket)
     pack(socket)

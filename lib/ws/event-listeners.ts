@@ -35,12 +35,3 @@ export function wrapListener (listener: unknown, onResult: Result): unknown {
 export function unwrapListener (listener: unknown): unknown {
   return typeof listener === 'function' ? originals.get(listener) ?? listener : listener
 }
-
-/**
- * The listener that the application has given, which may be an object with `handleEvent`: ws puts those of `addEventListener`
- * into a function of its own, under a symbol.
- */
-export function givenListener (listener: Function): Function {
-  const key = Object.getOwnPropertySymbols(listener).find(({ description }) => description === 'kListener')
-  return unwrapListener(key === undefined ? listener : (listener as unknown as Record<symbol, unknown>)[key]) as Function
-}

@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws'
 import { attempt } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import { connectionOf } from '../connection/of-socket.ts'
-import { rawSocketOf } from './internals.ts'
+import { rawSocketOf } from '../base/internals.ts'
 
 type Method = (this: WebSocket, ...args: unknown[]) => unknown
 

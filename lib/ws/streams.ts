@@ -10,6 +10,7 @@
  */
 import { Readable } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { isStreamListener, isStreamOfWs } from '../base/internals.ts'
 
 type Emit = Readable['emit']
 
@@ -21,12 +22,6 @@ export interface StreamPolicy {
   returned (result: unknown): void
 }
 
-/** What ws's listeners do: a message is pushed, and a full stream pauses the socket; at the close the stream ends. */
-const CALLS = { message: /\.push\([^]*\.pause\(/, close: /\.push\(null\)/ }
-
-/** What ws gives to the stream itself, not to a class. */
-const OWN_METHODS = ['_read', '_write', '_final', '_destroy'] as const
-
 /**
  * A listener that is being added to a socket. Where it may be ws's own that hands messages to a stream, what is returned in
  * its place isolates the stream when it is called first; any other listener is returned as it is.
@@ -34,7 +29,7 @@ const OWN_METHODS = ['_read', '_write', '_final', '_destroy'] as const
 export function withStream (socket: WebSocket, type: 'message' | 'close', listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
   // One of `once` has the listener inside.
   const inner = (listener as { listener?: Function } | null)?.listener ?? listener
-  if (typeof inner !== 'function' || !CALLS[type].test(Function.prototype.toString.call(inner))) return listener
+  if (!isStreamListener(inner, type)) return listener
   let first = true
   return function (this: unknown, ...args: unknown[]): unknown {
     const policy = first ? policyOf(socket) : null
@@ -48,7 +43,7 @@ function seeStream (policy: StreamPolicy, call: () => unknown): unknown {
   const { push } = Readable.prototype
   // A listener of the application may push to streams of its own: they are none of ours.
   Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
-    if (OWN_METHODS.every((method) => Object.hasOwn(this, method))) {
+    if (isStreamOfWs(this)) {
       Readable.prototype.push = push
       isolate(this, policy)
     }

@@ -23,7 +23,7 @@ import { withStream } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 import { inheritedMethods, kClose, replaceableMethods } from './replaced-methods.ts'
 import { kBase, kSend } from './writes.ts'
-import { bytesInSender, closeFrameReceived, closeFrameSent, isBroken, OWN_METHOD, peerCode, peerReason, pongsWait, rawSocketOf, receiverOf, takePongLimit } from './internals.ts'
+import { bytesInSender, closeFrameReceived, closeFrameSent, OWN_METHOD, peerCode, peerReason, pongsWait, rawSocketOf, receiverOf, takePongLimit } from '../base/internals.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
 const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
@@ -277,7 +277,7 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   const connection = socket[kConnection]
   if (connection === undefined || socket.readyState < socket.CLOSING) return
   if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
-  else if (isBroken(socket)) connection.socketClosing('protocol', code ?? 1006, '')
+  else if (receiverOf(socket)?.errored) connection.socketClosing('protocol', code ?? 1006, '')
   else connection.socketClosing(applicationCause(connection), code ?? 1005, data === undefined ? '' : String(data))
 }
 

@@ -10,7 +10,7 @@ import { fault } from '../connection/faults.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import type { Frame } from '../connection/transport.ts'
 import { PING, PING_FRAME } from './frames.ts'
-import { compresses, isDirect, isMidMessage, isSendOfWs, rawSocketOf } from './internals.ts'
+import { compresses, isDirect, isMidMessage, isSendOfWs, rawSocketOf } from '../base/internals.ts'
 
 /** The `send` that a tracked socket has unless it was replaced, and the object with the `send` that this one calls. */
 export const kSend = Symbol('fastify-websocket-lifecycle.send')

@@ -40,6 +40,7 @@ const SOCKET_BUILTINS = /^node:(net|http|https|http2|tls|dgram|timers)(\/|$)/
 const CLOCK = 'base/clock.ts'
 /** Files that need of such a module what opens no socket. */
 const SOCKET_EXCEPTIONS: Record<string, string> = {
+  'base/internals.ts': 'node:http',
   'limit/address-key.ts': 'node:net',
   'handshake/admission-checks.ts': 'node:http'
 }

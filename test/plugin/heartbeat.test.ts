@@ -11,7 +11,7 @@ import type { Connection, LifecycleOptions, RouteSocketOptions } from '../../lib
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
 import { deferred } from '../../lib/base/deferred.ts'
-import { rawSocketOf } from '../../lib/ws/internals.ts'
+import { rawSocketOf } from '../../lib/base/internals.ts'
 import { nextClosed, recordEvents, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, rawConnect as connectRaw, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'

@@ -266,6 +266,13 @@ test('adopting what is no ws server is refused', async (t) => {
   }
 })
 
+test('adopt() refuses a server whose sockets have no raw socket', async (t) => {
+  const app = await start(t)
+  const server = Object.assign(new WebSocketServer({ noServer: true }), { clients: new Set([new EventEmitter()]) })
+  assert.throws(() => { app.sockets.adopt(server as never) }, { code: 'SOCKETS_ERR_CANNOT_ADOPT', message: /its sockets have no raw socket/ })
+  assert.equal(app.sockets.size, 0)
+})
+
 test('an adopted server turns handshakes away while the app drains, and after', async (t) => {
   const app = await start(t)
   const { server, connect } = await foreign(t)

@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test'
 import type { WebSocket } from 'ws'
 import { messageFrame, PING } from '../../lib/ws/frames.ts'
 import { writeMessage, writePing } from '../../lib/ws/writes.ts'
-import { isMidMessage } from '../../lib/ws/internals.ts'
+import { isMidMessage } from '../../lib/base/internals.ts'
 import { connect, start, until } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 

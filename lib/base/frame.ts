@@ -1,0 +1,28 @@
+/**
+ * How frames are written (RFC 6455 §5.2), byte for byte as ws writes them. Pure.
+ */
+import { Buffer } from 'node:buffer'
+
+/** Opcodes (RFC 6455 §11.8). */
+export const Opcode = { text: 0x1, binary: 0x2, ping: 0x9 } as const
+
+const FIN = 0x80
+
+/** Encodes one unmasked frame with the whole message in it. */
+export function encode (opcode: number, payload: Uint8Array): Buffer {
+  const { byteLength } = payload
+  const offset = byteLength < 126 ? 2 : byteLength < 65_536 ? 4 : 10
+  const frame = Buffer.allocUnsafeSlow(offset + byteLength)
+  frame[0] = FIN | opcode
+  if (offset === 2) {
+    frame[1] = byteLength
+  } else if (offset === 4) {
+    frame[1] = 126
+    frame.writeUInt16BE(byteLength, 2)
+  } else {
+    frame[1] = 127
+    frame.writeBigUInt64BE(BigInt(byteLength), 2)
+  }
+  frame.set(payload, offset)
+  return frame
+}
