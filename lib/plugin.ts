@@ -65,11 +65,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log,
     lines,
     adopt: (server) => {
-      if (!takeServer(server, acceptor)) return
+      if (!takeServer(server, acceptor, handshakes)) return
       closeGates.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       if (!listens) server.once('close', () => { closedEarly++ })
-      handshakes.guard(server)
     },
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
@@ -79,7 +78,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   const { tracker } = wiring
 
-  const acceptor = new Acceptor(tracker, options, log, limiter, (socket) => { handshakes.opened(socket) })
+  const acceptor = new Acceptor(tracker, options, limiter)
   const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, limiter, (raw) => { closeGates.upgraded(raw as Socket) })
   const handshakes = new Handshakes(admissionChecks)
   const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
@@ -105,8 +104,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: acceptor.errorHandler } : {})
     })
   }
-  takeServer(app.websocketServer, acceptor)
-  handshakes.guard(app.websocketServer)
+  takeServer(app.websocketServer, acceptor, handshakes)
   handshakes.watch(upgradeServer, listeners)
   const turn = new UpgradeTurn(upgradeServer, root, handshakes, ownRoutes)
   if (adopted) closeGates.websocketAdopted()

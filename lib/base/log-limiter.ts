@@ -15,6 +15,7 @@ export class LogLimiter {
   readonly #log: FastifyBaseLogger
   readonly #lines: LineBudget | undefined
   readonly #counts = new Map<string, { count: number, timer: Timer }>()
+  readonly #once = new Set<string>()
 
   /** `lines` limits the lines of all kinds. */
   constructor (clock: Clock, log: FastifyBaseLogger, lines?: LineBudget) {
@@ -32,6 +33,14 @@ export class LogLimiter {
       this.#counts.set(kind, entry)
     }
     if (++entry.count <= LINES && (this.#lines?.spend(kind) ?? true)) this.#log[level](fields, kind)
+  }
+
+  /** Logs a line once for each route. */
+  warnOnce (kind: string, route: string): void {
+    const key = `${kind} ${route}`
+    if (this.#once.has(key)) return
+    this.#once.add(key)
+    if (this.#lines?.spend(kind) ?? true) this.#log.warn({ route }, kind)
   }
 
   /** Ends all windows: logs their counts and clears their timers. */

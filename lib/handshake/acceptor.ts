@@ -1,12 +1,13 @@
 /**
- * From an accepted socket to a connection: which route and request it came by, who it is, and who hears of its errors.
+ * Makes an accepted socket a connection: finds its route and request, asks the options `owner` and `data`, and directs its errors to
+ * the application's errorHandler or to the log.
  *
- * The request is kept on its IncomingMessage from our onRequest hook until the handler is about to run; from then on we
- * hold it only where somebody asks for it (@fastify/websocket holds it for as long as the socket lives).
+ * The request is stored on its IncomingMessage from our onRequest hook until the socket has opened. After that only `keepRequest`
+ * or an errorHandler keeps it.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -16,20 +17,21 @@ import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
 import { connectionOf } from '../connection/of-socket.ts'
+import { asksForWebSocket } from '../http/upgrade-request.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import type { LifecycleOptions } from '../options/options.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
-import { factsOf, foreignFacts, routeOf, warnOnce } from './routes.ts'
+import { factsOf, foreignFacts, routeOf } from './routes.ts'
 import type { PlainRoutes, Route } from './routes.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
 import { endAfter } from '../ws/hang-up.ts'
-import { isRefused } from './handshakes.ts'
+import { isHandshake, isRefused } from './handshakes.ts'
 import { attach } from '../ws/tracked-socket.ts'
 
-/** What is said of a proxied route whose handshakes @fastify/http-proxy leaves to this plugin. */
+/** Warning for a proxied route whose handshakes @fastify/http-proxy does not take. */
 const UNPROXIED = '@fastify/http-proxy does not proxy WebSockets of this route: beside other upgrade listeners it compares its prefix with the URL as it stands; use a prefix without parameters'
 
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
@@ -37,7 +39,7 @@ const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 interface Upgrade {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
-  /** What the option `owner` has made of it. */
+  /** What the option `owner` has returned, once it was called. */
   owner?: { value: string | undefined } | { error: unknown }
 }
 
@@ -50,31 +52,25 @@ export class Acceptor implements Acceptance {
   readonly plainRoutes: PlainRoutes = new Map()
   readonly #tracker: ManagedTracker
   readonly #options: ResolvedOptions
-  readonly #log: FastifyBaseLogger
   readonly #limiter: LogLimiter
-  readonly #opened: (socket: WebSocket) => void
-  /** What a user's errorHandler is called with; filled only where there is one. */
+  /** Arguments of the application's errorHandler; empty without one. */
   readonly #upgrades = new WeakMap<Connection, Upgrade>()
-  /** Routes that had a connection, by their pattern. */
-  readonly #routes = new Map<string, Route>()
+  /** Routes that had a connection. */
+  readonly #routes = new Set<string>()
 
-  /** `opened` is told of every socket first: its handshake is over. */
-  constructor (tracker: ManagedTracker, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, opened: (socket: WebSocket) => void) {
+  constructor (tracker: ManagedTracker, options: ResolvedOptions, limiter: LogLimiter) {
     this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
     this.#options = options
-    this.#log = log
     this.#limiter = limiter
-    this.#opened = opened
   }
 
-  /** An upgrade request has reached Fastify. */
+  /** Stores an upgrade request that has reached Fastify. */
   remember (request: FastifyRequest, reply: FastifyReply): void {
     (request.raw as RawRequest)[kUpgrade] = { request, reply }
   }
 
   accept (socket: WebSocket, raw: RawRequest | undefined): void {
-    this.#opened(socket)
     const upgrade = raw?.[kUpgrade]
     const refused = raw !== undefined && isRefused(raw)
     if (upgrade === undefined || refused) {
@@ -89,14 +85,14 @@ export class Acceptor implements Acceptance {
     const connection = this.#tracker.accept(socket, factsOf(upgrade.request, route))
     attach(socket, connection)
     if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
-    if (route !== undefined) this.#routes.set(route.url, route)
-    // A plain HTTP route that was upgraded: @fastify/websocket closes it without a code right after this.
+    if (route !== undefined) this.#routes.add(route.url)
+    // @fastify/websocket closes it without a code right after this.
     if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route, upgrade.reply)
     if (route?.options.holdMessages) hold(connection)
     this.#identify(connection, upgrade)
   }
 
-  /** Whose handshake it is, as far as can be told. */
+  /** Returns the address and the owner of a handshake, as far as they are known. */
   whoIs (raw: RawRequest, socket: Duplex): { address: string | undefined, owner: string | undefined } {
     const upgrade = raw[kUpgrade]
     if (upgrade === undefined) return { address: (socket as { remoteAddress?: string }).remoteAddress ?? '', owner: undefined }
@@ -104,24 +100,24 @@ export class Acceptor implements Acceptance {
     return { address: addressOf(upgrade.request), owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
   }
 
-  /** Whether a WebSocket is asked of a route that was declared before the plugin was loaded. */
+  /** Returns whether a request asks for a WebSocket on a route that was declared before the plugin was loaded. */
   isStray (request: FastifyRequest): boolean {
     return routeOf(request, this.plainRoutes) === undefined && !request.is404 && asksForWebSocket(request)
   }
 
-  /** A route that was declared before the plugin was loaded: its handler would be called as an HTTP handler. */
+  /** Answers such a request with 404: the handler of the route would be called as an HTTP handler. */
   refuseRoute (request: FastifyRequest, reply: FastifyReply): void {
     this.#refuse(request, reply, isProxied(reply)
       ? UNPROXIED
       : 'this route was declared before fastify-websocket-lifecycle was loaded and cannot open a WebSocket: await the registration first')
   }
 
-  /** Whether a WebSocket is asked of a route outside of the plugin's context: @fastify/websocket does not know it either. */
+  /** Returns whether a handshake has reached a route outside of the plugin's context, which @fastify/websocket does not know either. */
   isOutside (request: FastifyRequest): boolean {
-    return !request.ws && (request.raw as { upgrade?: boolean }).upgrade === true && asksForWebSocket(request)
+    return !request.ws && isHandshake(request.raw) && asksForWebSocket(request)
   }
 
-  /** Such a route would be called as an HTTP route, and the client be left without an answer, or its socket without an owner. */
+  /** Answers such a request with 404: the handler of the route would be called as an HTTP handler, and the TCP connection stay open. */
   refuseOutside (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     endAfter(reply.raw, request.raw.socket)
     // Fastify answers.
@@ -137,22 +133,21 @@ export class Acceptor implements Acceptance {
   }
 
   unheard ({ route }: ManagedConnection): void {
-    warnOnce(this.#routes.get(route), 'unheard', () => {
-      this.#log.warn({ route }, 'a message arrived that nobody listens for: add the listener before the first await, use connection.messages(), or set holdMessages')
-    })
+    if (!this.#routes.has(route)) return
+    this.#limiter.warnOnce('a message arrived without a listener: add the listener before the first await, use connection.messages(), or set holdMessages', route)
   }
 
   unheardError (connection: ManagedConnection, error: unknown): void {
     const { code, message } = (error ?? {}) as Error & { code?: unknown }
-    // ws answers a breach of the protocol with a close frame before it tells; not so what comes out of its inflater when
-    // TCP has ended already. Anything else is our side's.
+    // ws sends a close frame before it emits a protocol error, unless its inflater finds the error after the end of TCP. Any other
+    // error was emitted by the application.
     const breach = typeof code === 'string' && /^(WS_ERR|Z)_/.test(code) && rawSocketOf(connection.socket).destroyed
     if (breach) connection.socketClosing('protocol', 1006, '')
     if (connection.state !== 'closing' && connection.state !== 'closed') return fault(connection, error)
     this.#limiter.warn('a peer broke the WebSocket protocol', { connection: connection.id, route: connection.route, code, reason: message })
   }
 
-  /** What a connection's code threw: to the user's errorHandler, or to the log. */
+  /** Passes an error of a connection's code to the application's errorHandler, or logs it. */
   report (error: unknown, connection: Connection): unknown {
     const { errorHandler } = this.#options.websocket
     const upgrade = this.#upgrades.get(connection)
@@ -162,7 +157,7 @@ export class Acceptor implements Acceptance {
     return note(connection as ManagedConnection, 'error', { err: error }, 'handler or listener of a socket failed')
   }
 
-  /** What @fastify/websocket calls with handlers' errors and 'error' events: the user's, which must harm nobody, or ours. */
+  /** The errorHandler for @fastify/websocket, which calls it with errors of handlers and 'error' events. It never throws. */
   get errorHandler (): ErrorHandler {
     const acceptor = this
     const { errorHandler } = this.#options.websocket
@@ -173,7 +168,7 @@ export class Acceptor implements Acceptance {
     }
   }
 
-  /** Asks the application who this is, and tells everyone. */
+  /** Calls the options `data` and `owner`, and announces the connection. */
   #identify (connection: ManagedConnection, upgrade: Upgrade): void {
     const { request } = upgrade
     const { data } = this.#options
@@ -190,7 +185,7 @@ export class Acceptor implements Acceptance {
     failed?.()
   }
 
-  /** Asks the option `owner`, once a handshake. */
+  /** Calls the option `owner`, once per handshake. */
   #ownerOf (upgrade: Upgrade): NonNullable<Upgrade['owner']> {
     if (upgrade.owner !== undefined) return upgrade.owner
     try {
@@ -202,21 +197,14 @@ export class Acceptor implements Acceptance {
 
   #notAWebSocketRoute (connection: ManagedConnection, route: Route, reply: FastifyReply): void {
     this.#tracker.refused({ reason: 'not a websocket route', path: route.url, ip: connection.ip })
-    warnOnce(route, 'plain', () => {
-      this.#log.warn({ route: route.url }, isProxied(reply) ? UNPROXIED : 'a plain HTTP route was asked for a WebSocket: not a websocket route')
-    })
-    // Whoever counts opens and closes must see as many of both; no `onOpen`, for nobody asked for this one.
+    this.#limiter.warnOnce(isProxied(reply) ? UNPROXIED : 'a plain HTTP route was asked for a WebSocket: not a websocket route', route.url)
+    // Metrics that count opens and closes must see as many of both. `onOpen` is not called: no handler expects this connection.
     this.#tracker.events.emit('open', connection)
     connection.socketClosing('refused', 1005, 'not a websocket route')
   }
 }
 
-/** Other protocols may be offered, too (`h2c`). */
-function asksForWebSocket ({ headers }: FastifyRequest): boolean {
-  return headers.upgrade?.toLowerCase() === 'websocket'
-}
-
-/** Reads nothing from a socket until somebody listens for messages. */
+/** Pauses a socket until it has a listener for messages. */
 function hold (connection: ManagedConnection): void {
   const { socket } = connection
   connection.incoming.pause('listener')
@@ -228,7 +216,7 @@ function hold (connection: ManagedConnection): void {
   const onNewListener = (event: unknown): void => { if (event === 'message') release() }
   socket.on('newListener' as 'message', onNewListener)
   const { removeAllListeners } = socket
-  // Or it would take ours along, and nothing would ever be read.
+  // It would remove our listener, too, and the socket would stay paused.
   socket.removeAllListeners = function (this: WebSocket, ...events: []) {
     removeAllListeners.apply(this, events)
     if (events.length === 0) this.on('newListener' as 'message', onNewListener)

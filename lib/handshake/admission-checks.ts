@@ -1,6 +1,6 @@
 /**
- * Who is let in: what the door asks at the three moments of a handshake — when it arrives, when Fastify has a request for
- * it, and when it would open — and how each answer is given.
+ * Admission of handshakes, checked at three moments, because more is known at each: on arrival, when Fastify has a request (its
+ * origin and its address), and before the 101 response (its owner).
  */
 import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage } from 'node:http'
@@ -24,7 +24,7 @@ import { addressOf } from '../ws/released-memory.ts'
 import { DRAINING } from './handshakes.ts'
 import type { HandshakeChecks, Refused } from './handshakes.ts'
 
-/** HTTP status of a refusal; 503 where the server is at its limit. */
+/** HTTP status of a refusal; 503 if a limit of the whole server is reached. */
 const STATUSES: Partial<Record<PolicyName, number>> = { origin: 403, perOwner: 429, perAddress: 429 }
 
 export class AdmissionChecks implements HandshakeChecks {
@@ -37,12 +37,12 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
-  /** Lines that any client can cause, as often as it likes. */
+  /** For lines that any client can cause. */
   readonly #limiter: LogLimiter
   readonly #arrived: (raw: Duplex) => void
   readonly #foreign = new ForeignOrigins()
 
-  /** `arrived` is told of every handshake. */
+  /** `arrived` is called for every handshake. */
   constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
@@ -83,21 +83,21 @@ export class AdmissionChecks implements HandshakeChecks {
     this.#limiter.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
   }
 
-  /** Fastify has a request for it: its page and its address are known. Says whether it was answered. */
+  /** Checks origin and address of a request. Returns whether it was refused and answered. */
   requested (request: FastifyRequest, reply: FastifyReply): boolean {
     const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
     if (policy === null) return false
     const status = STATUSES[policy] ?? 503
     this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: addressOf(request) ?? '' })
     if (status !== 403) reply.header('retry-after', this.retryAfter)
-    // Its TCP connection ends with it.
+    // The TCP connection of a refused handshake ends.
     reply.header('connection', 'close')
     void reply.code(status).send({ statusCode: status, error: STATUS_CODES[status], message: `handshake refused: ${policy}` })
     return true
   }
 
   #addressPolicy (request: FastifyRequest): PolicyName | null {
-    // Who is to be told by a close frame is let through to where it can be sent.
+    // With `refusal: 'close'` the address is checked when the socket would open, and a close frame can be sent.
     if (this.#options.refusal === 'close') return null
     return this.#admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
   }
@@ -116,7 +116,7 @@ export class AdmissionChecks implements HandshakeChecks {
 
   #refusal (policy: PolicyName | null): Refused | null {
     if (policy === null) return null
-    // A crowd that is told one by one would be let in by the back door.
+    // Sockets that are opened to be refused take memory, too: beyond a limit handshakes are refused over HTTP.
     const way = this.#options.refusal === 'close' && this.#tracker.mayTell ? 'close' : 'http'
     return { reason: policy, status: STATUSES[policy] ?? 503, way }
   }

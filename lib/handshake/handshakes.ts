@@ -1,10 +1,9 @@
 /**
- * Handshakes under way: from the 'upgrade' event to the accepted socket, or to a refusal that closes TCP.
+ * Handshakes in progress: from the 'upgrade' event to the accepted socket, or to a refusal that closes TCP.
  *
- * @fastify/websocket's own 'upgrade' listener is replaced by one that asks the door first, so that a refused handshake runs
- * no hook; `handleUpgrade` asks again, for one that spent the time in a hook. All handshakes take this one road: each is
- * known from its first step until it is over, may wait for no longer than its deadline and the end of the drain, and is
- * refused in one of two ways.
+ * The 'upgrade' listener of @fastify/websocket is replaced by one that checks admission first, so that a refused handshake runs no
+ * hook. `handleUpgrade` checks again, for handshakes that waited in a hook. Each handshake is registered from its first step until
+ * it is over, waits no longer than its deadline and the end of the drain, and is refused in one of two ways.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -14,60 +13,58 @@ import type { Deadlines } from '../base/deadlines.ts'
 import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
 import type { Refusal } from '../track/events.ts'
 import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/upgrade-request.ts'
+import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 
-/** Name of @fastify/websocket's 'upgrade' listener, in its source. */
+/** Name of the 'upgrade' listener in the source of @fastify/websocket, for logs. */
 const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
 
-/** Why a handshake is turned away, and how. */
+/** Why a handshake is refused, and how. */
 export interface Refused {
   readonly reason: Refusal['reason']
   /** HTTP status of the answer. */
   readonly status: number
-  /** An HTTP answer, or an open socket that is closed at once, which browsers can see. */
+  /** An HTTP answer, or a WebSocket that is closed at once, whose code browsers can see. */
   readonly way: 'http' | 'close'
 }
 
-/** What the gate asks and tells. */
+/** Decides about handshakes, and is told of their end. */
 export interface HandshakeChecks {
   /** Seconds for `Retry-After`. */
   readonly retryAfter: number
   /** Milliseconds a handshake may take. */
   readonly timeout: number | false
-  /** In time that passes only while the event loop runs: a stall is not theirs to pay for. */
+  /** Deadlines in time that passes only while the event loop runs, so that a stall ends no handshake. */
   readonly deadlines: Deadlines
-  /** A handshake has arrived: null lets it in. One that is let in is over with `left`. */
+  /** A handshake has arrived. Returns null to admit it; `left` then follows. */
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
-  /** It would open now. */
+  /** A handshake is about to open. Returns null to admit it. */
   opening (request: IncomingMessage, raw: Duplex): Refused | null
-  /** One that was let in is over: opened, refused or gone. */
+  /** A handshake that was admitted on arrival is over: opened, refused or aborted. */
   left (): void
-  /** A handshake was turned away. */
+  /** A handshake was refused. */
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
-  /** Code of the application's that decides about a handshake has thrown. */
+  /** A function of the application that decides about a handshake has thrown. */
   failed (request: IncomingMessage, error: unknown): void
 }
 
-/** A handshake under way. */
+/** A handshake in progress. */
 interface Handshake {
   readonly request: IncomingMessage
   readonly raw: Duplex
-  /** Bytes that had been written on its socket before. */
+  /** Bytes that had been written to its raw socket when it began. */
   readonly written: number
-  /** Whether the door has let it in, and is to be told when it is over. */
+  /** Whether it was admitted on arrival: `left` must be called at its end. */
   readonly counted: boolean
-  /** Whether it is refused already, and opens only to be closed. */
+  /** Whether it was refused, and opens only to be closed. */
   readonly refused: boolean
   deadline?: Deadline
 }
 
-/** Has ws open a socket: it calls back at once, or when `verifyClient` has answered. */
-type Upgrade = (request: IncomingMessage, raw: Duplex, head: Buffer, opened: (socket: WebSocket, request: IncomingMessage) => void) => void
-
-/** Where a request has its handshake. */
+/** Key of the handshake on its request. */
 const kHandshake = Symbol('fastify-websocket-lifecycle.handshake')
 
 type Request = IncomingMessage & { [kHandshake]?: Handshake }
@@ -75,13 +72,18 @@ type Request = IncomingMessage & { [kHandshake]?: Handshake }
 export const DRAINING: Refused = { reason: 'draining', status: 503, way: 'http' }
 const TOO_LONG: Refused = { reason: 'handshake timeout', status: 503, way: 'http' }
 
-/** What is said beside the status. */
+/** Body of the answer, if it is not the text of the status. */
 const BODIES: Partial<Record<Refusal['reason'], string>> = {
   draining: 'The server is restarting.\n',
   'handshake timeout': 'The handshake took too long.\n'
 }
 
-/** Says whether a handshake is refused, and its socket to be closed as soon as it is open. */
+/** Returns whether a request has begun a handshake. */
+export function isHandshake (request: IncomingMessage): boolean {
+  return (request as Request)[kHandshake] !== undefined
+}
+
+/** Returns whether a handshake was refused, and its socket is to be closed when it opens. */
 export function isRefused (request: IncomingMessage): boolean {
   return (request as Request)[kHandshake]?.refused === true
 }
@@ -89,26 +91,26 @@ export function isRefused (request: IncomingMessage): boolean {
 /** The 'upgrade' listeners of all applications. */
 const ours = new WeakSet<object>()
 
-export class Handshakes implements Verification {
+export class Handshakes implements HandshakeGuard, Verification {
   readonly #checks: HandshakeChecks
-  readonly #underWay = new Map<Duplex, Handshake>()
+  readonly #inProgress = new Map<Duplex, Handshake>()
   #server: Server | null = null
   #listener: UpgradeListener | null = null
-  /** @fastify/websocket's own. */
+  /** The 'upgrade' listener of @fastify/websocket. */
   #dispatch: UpgradeListener | null = null
-  /** Opens a socket on @fastify/websocket's server, whatever its routes say. */
-  #upgrade: Upgrade | null = null
-  readonly #forget: (this: Duplex) => void
+  /** Opens a WebSocket on the server of @fastify/websocket without its routes. */
+  #upgrade: HandleUpgrade | null = null
+  readonly #onClose: (this: Duplex) => void
 
-  constructor (door: HandshakeChecks) {
-    this.#checks = door
-    const forget = (raw: Duplex): void => { this.#take(this.#underWay.get(raw)) }
-    this.#forget = function () { forget(this) }
+  constructor (checks: HandshakeChecks) {
+    this.#checks = checks
+    const end = (raw: Duplex): void => { this.#end(this.#inProgress.get(raw)) }
+    this.#onClose = function () { end(this) }
   }
 
   /**
-   * Puts the door in front of @fastify/websocket's listener: the one that was not there `before` its registration. Where that
-   * is not known, for it is the application's, the only listener; among several it is known by what it calls.
+   * Replaces the 'upgrade' listener of @fastify/websocket: the one that was not there `before` its registration. If the application
+   * registered it, that is the only listener, or the one of several that has its source.
    */
   watch (server: Server, before: readonly Function[]): void {
     const added = (server.listeners('upgrade') as UpgradeListener[]).filter((listener) => !before.includes(listener))
@@ -119,11 +121,11 @@ export class Handshakes implements Verification {
     this.#server = server
     this.#dispatch = listener
     this.#listener = (request, raw, head) => {
-      // Also where another listener has taken it: nothing says that it guards it.
+      // Another listener may take the socket without handling its errors.
       guardErrors(raw)
       const go = (): void => { afterEarlierAnswers(request, raw, () => { this.#arrived(request, raw, head) }) }
       if (server.listenerCount('upgrade') === 1 || server.listeners('upgrade').at(-1) === this.#listener) return go()
-      // Others were added later, and come first from now on.
+      // Listeners that were added later come first from now on.
       this.goLast()
       queueMicrotask(go)
     }
@@ -132,12 +134,12 @@ export class Handshakes implements Verification {
     declineOffers(server, server, ours)
   }
 
-  /** The same for servers whose 'upgrade' events are handed on to the one that is watched. */
+  /** The same for servers that pass their 'upgrade' events to the one that is watched. */
   watchSecondary (servers: Iterable<Server>): void {
     for (const server of servers) if (this.#server !== null) declineOffers(server, this.#server, ours)
   }
 
-  /** Puts our listener behind all others: they take what is theirs, while Fastify answers everything, with 404 if need be. */
+  /** Puts our listener behind all others: those take only their own handshakes, and Fastify answers every one, if only with 404. */
   goLast (): void {
     if (this.#listener === null) return
     this.#server?.removeListener('upgrade', this.#listener)
@@ -149,56 +151,53 @@ export class Handshakes implements Verification {
     return this.#server?.listeners('upgrade').includes(this.#listener!) ?? false
   }
 
-  /** Names of the 'upgrade' listeners that are not ours. */
+  /** Returns the names of the 'upgrade' listeners of others. */
   foreign (server: Server): string[] {
     return (server.listeners('upgrade') as UpgradeListener[])
       .filter((listener) => listener !== this.#listener)
       .map((listener) => isFastifyWebsocket(listener) ? LISTENER : listener.name || 'anonymous')
   }
 
-  /** Has a ws server ask the door before it opens a socket. */
-  guard (server: WebSocketServer): void {
-    const { handleUpgrade } = server
-    const upgrade: Upgrade = (request, raw, head, opened) => {
+  guard (server: WebSocketServer, handleUpgrade: HandleUpgrade): HandleUpgrade {
+    const upgrade: HandleUpgrade = (request, raw, head, opened) => {
       guardVerifier(server, this)
-      handleUpgrade.call(server, request, raw, head, opened)
+      handleUpgrade(request, raw, head, opened)
     }
     this.#upgrade ??= upgrade
-    server.handleUpgrade = (request, raw, head, callback) => {
+    return (request, raw, head, opened) => {
       if (raw.destroyed) return
-      // Called again for a handshake that is over: ws throws, and writes nothing to an open socket.
-      if ((request as Request)[kHandshake] !== undefined && !this.isUnderWay(request)) return upgrade(request, raw, head, callback)
-      // One of an adopted server begins here.
-      const handshake = this.#underWay.get(raw) ?? this.#begin(request, raw, { counted: false })
+      // A second call for a handshake that is over: ws throws, and writes nothing to an open socket.
+      if (isHandshake(request) && !this.isInProgress(request)) return upgrade(request, raw, head, opened)
+      // Handshakes of an adopted server begin here.
+      const handshake = this.#inProgress.get(raw) ?? this.#begin(request, raw, { counted: false })
       const refused = this.#checks.opening(request, raw)
-      if (refused === null) this.#step(handshake, () => { upgrade(request, raw, head, callback) })
+      if (refused === null) this.#step(handshake, () => { upgrade(request, raw, head, opened) })
       else this.#refuse(handshake, refused, head, upgrade)
     }
   }
 
-  /** It has opened. */
   opened (socket: WebSocket): void {
     const raw = rawSocketOf(socket)
-    // ws has a listener of its own by now; a second one would cost memory for as long as the socket lives.
+    // ws has added its own listener. A second one would take memory as long as the socket is open.
     releaseErrors(raw)
-    this.#take(this.#underWay.get(raw))
+    this.#end(this.#inProgress.get(raw))
   }
 
-  isUnderWay (request: IncomingMessage): boolean {
+  isInProgress (request: IncomingMessage): boolean {
     const handshake = (request as Request)[kHandshake]
-    return handshake !== undefined && this.#underWay.get(handshake.raw) === handshake
+    return handshake !== undefined && this.#inProgress.get(handshake.raw) === handshake
   }
 
-  /** Code of the application's has thrown: 500, unless it is over. */
+  /** A function of the application has thrown: answers 500, unless the handshake is over. */
   failed (request: IncomingMessage, error: unknown): void {
     this.#checks.failed(request, error)
     const { raw } = (request as Request)[kHandshake]!
-    if (this.#take(this.#underWay.get(raw))) answer(raw, 500)
+    if (this.#end(this.#inProgress.get(raw))) answer(raw, 500)
   }
 
-  /** Ends the handshakes that still wait. */
+  /** Refuses the handshakes in progress. */
   refusePending (): void {
-    for (const handshake of [...this.#underWay.values()]) this.#end(handshake, DRAINING)
+    for (const handshake of [...this.#inProgress.values()]) this.#cutOff(handshake, DRAINING)
   }
 
   /** Takes the listener off the server. */
@@ -206,15 +205,15 @@ export class Handshakes implements Verification {
     if (this.#listener !== null) this.#server?.removeListener('upgrade', this.#listener)
   }
 
-  /** It is its turn to be let in. */
+  /** Handles a handshake that is next on its raw socket. */
   #arrived (request: IncomingMessage, raw: Duplex, head: Buffer): void {
     const server = this.#server!
     if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
-      // Ended by a listener that does not wait for the client to end its half.
+      // The listener has ended its half; the client may not end the other.
       if (raw.writableEnded) endSoon(raw)
       return
     }
-    // A body that is not here yet, Node 26 has begun to parse: that request is refused as a handshake.
+    // Node 26 has begun to parse a body that has not arrived whole: such a request cannot be read again, and fails as a handshake.
     if (!asksForWebSocket(request) && request.complete) {
       return hasAllHeaders(server, request, raw) ? answerOverHttp(server, request, raw, head) : answer(raw, 431)
     }
@@ -226,68 +225,68 @@ export class Handshakes implements Verification {
 
   #begin (request: IncomingMessage, raw: Duplex, { counted = false, refused = false }): Handshake {
     const handshake: Handshake = { request, raw, written: bytesWritten(raw), counted, refused }
-    this.#underWay.set(raw, handshake);
+    this.#inProgress.set(raw, handshake);
     (request as Request)[kHandshake] = handshake
     return handshake
   }
 
-  /** Goes on with a handshake; as a rule it is over when that returns, and waits for nothing. */
+  /** Runs a step of a handshake, after which most are over. Errors of the step answer 500. */
   #step (handshake: Handshake, step: () => void): void {
     const { request } = handshake
     try {
       step()
     } catch (error) {
-      // It has opened: what a handler throws is not a matter of the handshake.
-      if (!this.isUnderWay(request)) throw error
+      // The handshake is over: the handler has thrown.
+      if (!this.isInProgress(request)) throw error
       this.failed(request, error)
     }
-    if (this.isUnderWay(request)) this.#await(handshake)
+    if (this.isInProgress(request)) this.#await(handshake)
   }
 
-  /** It waits for a hook, or for `verifyClient`. */
+  /** Watches a handshake that waits for a hook or for `verifyClient`. */
   #await (handshake: Handshake): void {
     if (handshake.deadline !== undefined) return
     const { raw } = handshake
     const { deadlines, timeout } = this.#checks
-    handshake.deadline = new Deadline(() => { this.#end(handshake, TOO_LONG) })
+    handshake.deadline = new Deadline(() => { this.#cutOff(handshake, TOO_LONG) })
     if (timeout !== false) deadlines.set(handshake.deadline, timeout)
-    raw.on('close', this.#forget)
-    // What is answered over HTTP ends its connection, or the client would hold it; no hook hears of all of them: Fastify
-    // answers a malformed URL by itself.
-    responseOn(raw)?.once('finish', () => { if (this.#take(handshake)) raw.destroy() })
+    raw.on('close', this.#onClose)
+    // An HTTP answer ends the connection, which the client could keep open otherwise. Hooks do not see every answer: Fastify refuses a
+    // malformed URL before them.
+    responseOn(raw)?.once('finish', () => { if (this.#end(handshake)) raw.destroy() })
   }
 
-  /** It is no longer under way; says whether it was. */
-  #take (handshake: Handshake | undefined): boolean {
-    if (handshake === undefined || this.#underWay.get(handshake.raw) !== handshake) return false
+  /** Ends a handshake. Returns whether it was in progress. */
+  #end (handshake: Handshake | undefined): boolean {
+    if (handshake === undefined || this.#inProgress.get(handshake.raw) !== handshake) return false
     const { raw, deadline, counted } = handshake
-    this.#underWay.delete(raw)
+    this.#inProgress.delete(raw)
     if (deadline !== undefined) {
-      raw.removeListener('close', this.#forget)
+      raw.removeListener('close', this.#onClose)
       this.#checks.deadlines.cancel(deadline)
     }
     if (counted) this.#checks.left()
     return true
   }
 
-  /** Ends one that waits. */
-  #end (handshake: Handshake, refused: Refused): void {
+  /** Refuses a handshake that waits. */
+  #cutOff (handshake: Handshake, refused: Refused): void {
     const { raw, written } = handshake
-    // It was answered, but its connection left open.
+    // A hook has written an answer and left the connection open.
     if (bytesWritten(raw) > written) raw.destroy()
     else this.#refuse(handshake, refused)
   }
 
-  /** Refuses one that is under way: by a close frame where that is wanted and ws can open it, else over HTTP. */
-  #refuse (handshake: Handshake, { reason, status, way }: Refused, head?: Buffer, upgrade?: Upgrade): void {
+  /** Refuses a handshake: with a close frame if that is configured and ws can open the socket, else over HTTP. */
+  #refuse (handshake: Handshake, { reason, status, way }: Refused, head?: Buffer, upgrade?: HandleUpgrade): void {
     const { request, raw, refused } = handshake
-    this.#take(handshake)
+    this.#end(handshake)
     if (raw.destroyed) return
     if (!refused) this.#checks.refused(request, raw, reason)
     if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, status, BODIES[reason], status === 403 ? undefined : this.#checks.retryAfter)
     this.#step(this.#begin(request, raw, { refused: true }), () => {
       upgrade(request, raw, head, (socket) => {
-        // No handler of @fastify/websocket adds one: without isolation, what a peer does wrong now would end the process.
+        // No route adds one: without isolation a protocol error of the peer would end the process.
         socket.on('error', () => {})
       })
     })

@@ -1,8 +1,7 @@
 /**
- * Routes: the options of each, kept where its connections find them, and the wrapper around its handler.
+ * Routes: their options, stored where the connections of a route find them, and the wrapper around their handlers.
  *
- * The wrapper takes the handler's promise instead of @fastify/websocket and reports what it throws; the handler itself is
- * called as before.
+ * The wrapper, and not @fastify/websocket, gets the promise and the errors of the handler, which is called as before.
  */
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'
@@ -22,35 +21,33 @@ import { releaseResponse, takeAddress } from '../ws/released-memory.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
 
-/** What is known of a route; shared by its connections. */
+/** A route, shared by its connections. */
 export interface Route {
   readonly url: string
   /** Whether it has a WebSocket handler. */
   readonly websocket: boolean
   readonly options: ResolvedRouteOptions
-  /** Kinds of warning given for it. */
-  readonly warned: Set<string>
 }
 
 /** A WebSocket handler, as @fastify/websocket calls it. */
 type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
 
 /**
- * Plain HTTP routes by method and URL. Their config stays as the application has written it; WebSocket routes are kept in
- * theirs, which tells routes of the same URL apart that have different constraints.
+ * Plain HTTP routes by method and URL, whose config is left as it is. WebSocket routes are stored in their config, so that routes
+ * of one URL with different constraints have their own.
  */
 export type PlainRoutes = Map<string, Route>
 
-/** The route of a request, if it was declared where the plugin could see it. */
+/** Returns the route of a request; undefined if the plugin did not see its declaration. */
 export function routeOf ({ method, routeOptions: { config, url } }: FastifyRequest, plain: PlainRoutes): Route | undefined {
   return (config as { [kRoute]?: Route })[kRoute] ?? plain.get(`${method} ${url}`)
 }
 
 /**
- * An onRoute hook; to wrap handlers it must be added before @fastify/websocket's, which replaces them.
+ * Returns an onRoute hook. To wrap handlers it must be added before that of @fastify/websocket, which replaces them.
  *
- * `takeErrors` makes 'error' events of a socket ours; null: what its code throws is left to @fastify/websocket, and so to the
- * user's own errorHandler, which needs request and reply.
+ * `takeErrors` directs the 'error' events of a socket to this plugin. With null, errors of the handler are left to
+ * @fastify/websocket, which calls the application's errorHandler with request and reply.
  */
 export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors: ((socket: WebSocket) => void) | null, settings: Settings, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
   return (options) => {
@@ -60,8 +57,7 @@ export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors:
     const route: Route = {
       url: options.url,
       websocket,
-      options: resolveRouteOptions(options.url, config?.sockets, how.settings),
-      warned: new Set()
+      options: resolveRouteOptions(options.url, config?.sockets, how.settings)
     }
     // Fastify adds a HEAD route to each GET route, with the same options.
     if (options.method !== 'HEAD') for (const mistake of misplaced(given, websocket)) how.warn(options.url, mistake)
@@ -73,12 +69,12 @@ export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors:
     if (!websocket || !how.wrap) return
     const key = given.websocket ? 'handler' : 'wsHandler'
     const handler: unknown = given[key]
-    // A wrong one is refused by @fastify/websocket, in its own words.
+    // @fastify/websocket throws for any other value.
     if (typeof handler === 'function') given[key] = wrap(handler as Handler, route, how.takeErrors) as never
   }
 }
 
-/** Options that have no effect where they stand, each with what to do. */
+/** Returns a sentence for each option that has no effect at its place, with what to do. */
 function misplaced (options: object & { config?: object }, websocket: boolean): string[] {
   const { config = {} } = options
   if (!websocket) return 'sockets' in config ? ['config.sockets has no effect, this is no WebSocket route: add websocket: true, or remove it'] : []
@@ -90,39 +86,32 @@ function misplaced (options: object & { config?: object }, websocket: boolean): 
   ]
 }
 
-/** What a route and its request tell of a connection. */
+/** Returns the facts of a connection whose request reached Fastify. */
 export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
   return {
     route: route?.url ?? request.routeOptions.url ?? pathOf(request.raw),
     ip: takeAddress(request) ?? '',
-    // `genReqId` may make anything.
+    // `genReqId` may return a value that cannot be converted to a string.
     requestId: attempt(() => String(request.id), () => {}) ?? '',
     settings: route?.options.settings,
     request: route?.options.keepRequest ? request : undefined
   }
 }
 
-/** What is known of a socket that no Fastify route has opened. */
+/** Returns the facts of a connection that no Fastify route has opened. */
 export function foreignFacts (raw: IncomingMessage | undefined): ConnectionFacts {
   return { route: raw === undefined ? '' : pathOf(raw), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }
 }
 
-/** Path of a request; never the query string: it may hold a token. */
+/** Returns the path of a request without its query string, which may contain a token. */
 export function pathOf ({ url = '' }: { url?: string | undefined }): string {
   return url.split('?', 1)[0]!
-}
-
-/** Gives a warning of one kind once a route. */
-export function warnOnce (route: Route | undefined, kind: string, warn: () => void): void {
-  if (route === undefined || route.warned.has(kind)) return
-  route.warned.add(kind)
-  warn()
 }
 
 function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSocket) => void) | null): Handler {
   return function (socket, request) {
     const connection = connectionOf(socket)
-    // Closed by `onOpen`, `owner` or `data`: there is nothing left to handle.
+    // Closed by `onOpen`, or because `owner` or `data` failed.
     if (connection?.state === 'closing' || connection?.state === 'closed') return undefined
     if (connection === undefined) return handler.call(this, socket, request)
     takeErrors?.(socket)
@@ -146,7 +135,7 @@ function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSo
   }
 }
 
-/** A handler that ends with the abort it was told to end with has not failed. */
+/** Notes the failure of a handler and passes it on. A handler that rejects because its connection was aborted has not failed. */
 async function unlessExpected (result: PromiseLike<unknown>, connection: ManagedConnection): Promise<void> {
   try {
     await result

@@ -55,9 +55,9 @@ const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
 
 /** What is done with the sockets of one tracker. */
 export interface SocketPolicy {
-  /** A message arrived that nobody listens for. */
+  /** A message arrived without a listener. */
   unheard (connection: ManagedConnection): void
-  /** An 'error' event that nobody listens for. */
+  /** An 'error' event was emitted without a listener. */
   unheardError (connection: ManagedConnection, error: unknown): void
 }
 

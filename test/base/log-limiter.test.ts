@@ -71,3 +71,10 @@ test('a gate that is closed tells what is left and leaves no timer', () => {
   gate.close()
   assert.equal(messages('warn').length, 9)
 })
+
+test('a warning of a kind is logged once for each route', () => {
+  const { gate, messages, lines } = createGate()
+  for (const route of ['/a', '/b', '/a', '/b']) for (const kind of ['one', 'other']) gate.warnOnce(kind, route)
+  assert.deepEqual(messages('warn'), ['one', 'other', 'one', 'other'])
+  assert.deepEqual(lines.map(({ fields }) => fields), ['/a', '/a', '/b', '/b'].map((route) => ({ route })))
+})

@@ -9,12 +9,13 @@ import { join, sep } from 'node:path'
 import { ROOT } from './markdown.ts'
 
 /** What logs, or hands a message on to what logs. */
-const SINKS = /\.(?:warn|error|fatal)\(|\bnote\('(?:warn|error)',|\bhookFailed\(/g
+const SINKS = /\.(?:warn|warnOnce|error|fatal)\(|\bnote\('(?:warn|error)',|\bhookFailed\(/g
 
 /** A file and the variable that it logs → where that one's literals are in the file, or null where another sink has them. */
 const INDIRECT: Record<string, RegExp | null> = {
   'handshake/acceptor.ts: message': /this\.#refuse\(.*, ('.*')\)/g,
   'show/log.ts: message': /^ {2}\w+: ('[^']+'),?$/gm,
+  'base/log-limiter.ts: kind': null,
   'plugin.ts: message': null,
   'wiring.ts: message': null,
   'handshake/routes.ts: mistake': /('config\.sockets has no effect[^'\n]*'|`(?:config\.)?\$\{key\} has no effect[^`\n]*`)/g
