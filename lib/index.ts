@@ -7,7 +7,7 @@ import { CHANNELS } from './show/diagnostics.ts'
 import { defaults } from './options/options.ts'
 import { plugin } from './plugin.ts'
 
-/** The plugin: `app.register(sockets, options)` takes charge of every WebSocket of the server and adds `app.sockets`. */
+/** The plugin: `app.register(sockets, options)` manages every WebSocket of the server, and adds `app.sockets`. */
 const sockets: typeof plugin = plugin
 
 export default sockets

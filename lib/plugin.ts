@@ -1,8 +1,8 @@
 /**
- * The plugin: the one file with Fastify values. Decorates, hooks and wires; decides nothing itself.
+ * The plugin: the only file with Fastify values. It decorates the instance, adds hooks, and connects the parts; the parts decide.
  *
- * The order matters: our onRoute hook before @fastify/websocket (it must see the user's handler), the rest after it
- * (its onRequest hook must have run before anything can reject, or the raw socket leaks).
+ * The order matters. The onRoute hook comes before @fastify/websocket, because it must see the application's handler. The other
+ * hooks come after it, because its onRequest hook must run before a request can be refused; otherwise the raw socket leaks.
  */
 import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
@@ -39,10 +39,10 @@ import { wsTransport } from './ws/transport.ts'
 /** Versions of Fastify that the tests run under. */
 const FASTIFY = '5.x || 6.x'
 
-/** @fastify/websocket 11 itself, without the range that it declares: Fastify 5 alone, although it works under 6. */
+/** @fastify/websocket 11 with another range of versions: it declares Fastify 5 alone, but works under 6. */
 const websocket = fp((app: FastifyInstance, options: WebsocketPluginOptions, done: () => void) => { fastifyWebsocket(app, options, done) }, { fastify: FASTIFY, name: '@fastify/websocket' })
 
-/** An instance that has @fastify/under-pressure. */
+/** An instance that may have @fastify/under-pressure. */
 type PressedInstance = FastifyInstance & { isUnderPressure?: () => boolean }
 
 async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promise<void> {
@@ -52,7 +52,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   if (adopted) refuseIgnored(options.websocket)
   const upgradeServer = (options.websocket.options?.server ?? app.server) as FastifyInstance['server']
   const root = rootOf(app)
-  // Also in a sibling context: both would take the same server.
+  // Also if a sibling context has the plugin: both would listen to the same server.
   if (app.hasDecorator('sockets') || UpgradeTurn.isTaken(upgradeServer, root)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   const { clock } = options
   const log = guardLog(app.log)
@@ -99,7 +99,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   if (!adopted) {
     await app.register(websocket, {
       ...options.websocket,
-      // A wrong one is passed on: @fastify/websocket refuses it in its own words.
+      // A wrong type is passed on: @fastify/websocket throws its own error.
       ...(preClose === undefined || typeof preClose === 'function' ? { preClose: (done: () => void) => { void closeGates.begin(); done() } } : {}),
       ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: acceptor.errorHandler } : {})
     })
@@ -113,15 +113,15 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (request.ws) {
       acceptor.remember(request, reply)
       const { websocketServer } = request.server
-      // Of a @fastify/websocket in a child context that was there before (mercurius registers one): first seen here.
+      // An earlier @fastify/websocket in a child context (mercurius registers one) is first seen here.
       if (websocketServer !== app.websocketServer) tracker.adopt(websocketServer)
-      // Others than WebSocket may be asked for (`Upgrade: h2c`): that request is answered over HTTP, as ever.
+      // A request for another protocol than WebSocket (`Upgrade: h2c`) is answered over HTTP.
       else if (!adopted && acceptor.isStray(request)) return acceptor.refuseRoute(request, reply)
       if (admissionChecks.requested(request, reply)) return
     }
     done()
   })
-  // Routes outside of this context are on the same HTTP server, and none of the hooks here run for them.
+  // Routes outside of this context are on the same HTTP server, and the hooks above do not run for them.
   if (root !== app) {
     root.addHook('onRequest', (request, reply, done) => {
       if (acceptor.isOutside(request)) acceptor.refuseOutside(request, reply, done)
@@ -137,7 +137,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')
     }
     turn.take()
-    // ws's own listener of an adopted server is no stranger.
+    // The listener that ws adds for an adopted server is expected.
     let known = adoptedHere
     warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
     closeGates.ready()
@@ -145,7 +145,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   app.addHook('onClose', async () => {
     turn.leave()
     closeGates.closed()
-    // An adopted one is closed by the preClose of its own registration.
+    // An adopted one is closed by the preClose hook of its own registration.
     if (!adopted) app.websocketServer.close()
     limiter.close()
     tracker.close()
@@ -175,20 +175,20 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     closeGates.listens(secondary)
     handshakes.watchSecondary(secondary)
     listens = true
-    // engine.io closes its server in a listener of 'listening', ws tells a turn later.
+    // engine.io closes its server in a listener of 'listening', and ws emits 'close' a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
     log.info(`drain: ${options.plan.arithmetic}`)
     if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
-  // Nothing after it fails: the server may be used by the next attempt.
+  // Nothing after this fails: if the registration fails before, another attempt may use the server.
   closeGates.registered()
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 }
 
-/** What @fastify/websocket would have to be told belongs to its own registration, which is over. */
+/** Throws for options of @fastify/websocket that have no effect, because it is registered already. */
 function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
   for (const key of ['options', 'errorHandler', 'preClose'] as const) {
     if (given[key] !== undefined) {
@@ -197,7 +197,7 @@ function refuseIgnored (given: Readonly<WebsocketPluginOptions>): void {
   }
 }
 
-/** The instance that all contexts are made from. */
+/** Returns the root instance. */
 function rootOf (app: FastifyInstance): FastifyInstance {
   const parent = Object.getPrototypeOf(app) as FastifyInstance | null
   return typeof parent?.addHook === 'function' ? rootOf(parent) : app
@@ -211,7 +211,7 @@ export const plugin = fp(lifecycle, {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The tracker: every WebSocket of this server. */
+    /** The tracker of every WebSocket of this server. */
     sockets: Tracker
   }
   interface FastifyContextConfig {

@@ -1,7 +1,7 @@
 /**
- * The wiring: the parts of the plugin put together, and which of them hears what of connections. A policy takes one line here.
+ * The wiring: makes the parts of the plugin, and names the events that each of them hears. A policy takes one line here.
  *
- * The parts know nothing of each other. Where two speak of one connection, the first close wins.
+ * The parts do not know each other. If two of them close a connection, the first close wins.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocketServer } from 'ws'
@@ -32,29 +32,29 @@ import { Expiry } from './watch/expiry.ts'
 import { Heartbeats } from './watch/heartbeat.ts'
 import { Idle } from './watch/idle.ts'
 
-/** What the plugin gives to the parts. */
+/** What the parts need of the plugin. */
 export interface Surroundings {
   readonly clock: Clock
   readonly transport: Transport
   readonly log: FastifyBaseLogger
-  /** Log lines that may be written about connections and hooks. */
+  /** Limits the log lines about connections and hooks during a drain. */
   readonly lines: LineBudget
-  /** Takes a foreign ws server. */
+  /** Tracks a foreign ws server. */
   adopt (server: WebSocketServer): void
-  /** Ends the handshakes that still wait in a hook. */
+  /** Refuses the handshakes that wait in a hook. */
   refuseHandshakes (): void
-  /** Reports what a connection's code threw. */
+  /** Reports an error of the application's code on a connection. */
   report (error: unknown, connection: Connection): unknown
-  /** What @fastify/under-pressure says. */
+  /** Asks @fastify/under-pressure. */
   isUnderPressure (): boolean
-  /** Pressure has begun, or is over. */
+  /** Pressure has begun, or has ended after `evicted` evictions. */
   pressureChanged (under: boolean, evicted: number): void
 }
 
-/** The parts that others need. */
+/** The parts that the plugin and handshake/ need. */
 export interface Wiring {
   readonly tracker: ManagedTracker
-  /** Decides about handshakes, where there are limits. */
+  /** Limits of connections; null if there are none. */
   readonly admission: Admission | null
   readonly enforcement: Enforcement
   readonly broadcasts: Broadcasts
@@ -62,7 +62,7 @@ export interface Wiring {
   readonly running: Deadlines
 }
 
-/** Puts the parts together. */
+/** Makes the parts and connects them. */
 export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, ...surroundings }: Surroundings): Wiring {
   const { limits, plan, drain: { reconnect: { minDelay } } } = options
   const hookFailed = (err: unknown, hook: string) => {
@@ -124,7 +124,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     adopt,
     onOpen: options.onOpen,
     admit: admission === null ? null : (connection) => admission.opened(connection),
-    // Deadlines that belong to no connection stand for as long as they are needed.
+    // Without the deadlines that belong to no connection: they may be set while there is none.
     leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
     close: () => {
       pressure?.close()
@@ -132,7 +132,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     }
   })
 
-  // What each part hears, in the order in which it is told. The drain adds itself when it starts.
+  // The events that each part hears. Parts are called in this order; the drain adds itself when it starts.
   hooks.add(registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
   hooks.add(tracker, 'closed')
   hooks.add(heartbeats, 'opened', 'closing')

@@ -78,7 +78,7 @@ export class Acceptor implements Acceptance {
       attach(socket, connection)
       if (!refused) return this.#tracker.opened(connection)
       this.#tracker.events.emit('open', connection)
-      return this.#tracker.turnAway(connection)
+      return this.#tracker.refuse(connection)
     }
     raw![kUpgrade] = undefined
     const route = routeOf(upgrade.request, this.plainRoutes)

@@ -117,7 +117,7 @@ export class AdmissionChecks implements HandshakeChecks {
   #refusal (policy: PolicyName | null): Refused | null {
     if (policy === null) return null
     // Sockets that are opened to be refused take memory, too: beyond a limit handshakes are refused over HTTP.
-    const way = this.#options.refusal === 'close' && this.#tracker.mayTell ? 'close' : 'http'
+    const way = this.#options.refusal === 'close' && this.#tracker.mayRefuseOpen ? 'close' : 'http'
     return { reason: policy, status: STATUSES[policy] ?? 503, way }
   }
 }

@@ -1,10 +1,10 @@
 /**
- * One message to many: encoded once, written once to each, in slices of 2 ms (the first: of 1 ms) between turns of the event
- * loop.
+ * Broadcasts: a message is encoded once and written to each connection, in slices of 2 ms (the first: 1 ms) between turns of
+ * the event loop.
  *
- * Whoever matched at the call is served, first broadcast first; who has closed meanwhile or holds too much already is
- * not. What is sent to one connection alone keeps its place: a broadcast that has not come to it yet is written before, and
- * one that comes in the middle of a fragmented message waits for the end of that.
+ * The targets are the connections that match at the call; those that have closed since, or hold too much unsent data, are
+ * skipped. Each connection gets broadcasts and messages to it alone in the order of the calls: before a message, its pending
+ * broadcasts are written; a broadcast in the middle of a fragmented message waits for the end of that message.
  */
 import { SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
@@ -15,18 +15,18 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Frame, Transport } from '../connection/transport.ts'
 
 /**
- * Broadcasts under way at which another one first has the oldest finished, without a pause: whoever asks for more than can be
- * sent is held up by it, and so is what he reads, as by a loop of `send`. Else they would pile up without bound.
+ * Most broadcasts under way. Above it, a call finishes the oldest without a pause, and so slows its caller down, as a loop of
+ * `send` does. Otherwise the number of broadcasts would not be bounded.
  */
 const MAX_UNDER_WAY = 64
 
-/** What became of a broadcast: each connection that matched is counted once. */
+/** Result of a broadcast; each connection that matched is counted once. */
 export interface BroadcastResult {
   /** Connections whose kernel buffers have taken it. */
   sent: number
-  /** Connections for which it waits in this process, behind what they have not read yet. */
+  /** Connections for which it is queued in this process, behind data that they have not read. */
   queued: number
-  /** Connections it was not sent to: they hold too much already, or were closing. */
+  /** Connections that it was not sent to: they hold too much unsent data, or were closing. */
   dropped: number
 }
 
@@ -34,11 +34,11 @@ export interface BroadcastResult {
 export interface BroadcastHost {
   readonly clock: Clock
   readonly transport: Transport
-  /** Whether one more frame of so many bytes would be too many for a connection. */
+  /** Returns true if a connection must not get one more frame of `bytes` bytes. */
   skips (connection: ManagedConnection, bytes: number): boolean
 }
 
-/** One that is under way; each of its targets holds it until it was handed to that one. */
+/** A broadcast under way; each target holds it until it was sent to that target. */
 interface Broadcast {
   readonly frame: Frame
   readonly targets: ManagedConnection[]
@@ -58,24 +58,24 @@ export class Broadcasts {
   readonly #host: BroadcastHost
   readonly #underWay: Broadcast[] = []
   readonly #held = new Map<ManagedConnection, Held>()
-  /** The connection that is handed a broadcast: code that this calls may send to it, or ask for the next broadcast. */
-  #serving: ManagedConnection | null = null
+  /** The connection that a broadcast is sent to now: foreign code in this call may send to it, or start a broadcast. */
+  #current: ManagedConnection | null = null
   #slicing = false
 
   constructor (host: BroadcastHost) {
     this.#host = host
   }
 
-  /** Resolves when it was handed to all of `targets`, which it keeps. Throws where the data cannot be read: a detached buffer. */
+  /** Resolves when the message was sent to all `targets`, an array that this call keeps. Throws SOCKETS_ERR_INVALID_ARGUMENT for a detached buffer. */
   send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
     const frame = this.#frame(data)
     return new Promise((resolve) => {
       const broadcast: Broadcast = { frame, targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, done: resolve }
-      for (const connection of targets) owe(connection, broadcast)
+      for (const connection of targets) addPending(connection, broadcast)
       this.#underWay.push(broadcast)
-      // Half a slice: the whole one that goes on with it may run in the same turn of the event loop.
+      // Half a slice: the next slice may run in the same turn of the event loop.
       if (!this.#slicing) this.#slice(SLICE / 2)
-      else if (this.#underWay.length > MAX_UNDER_WAY && this.#serving === null) this.#advance(Infinity)
+      else if (this.#underWay.length > MAX_UNDER_WAY && this.#current === null) this.#advance(Infinity)
     })
   }
 
@@ -85,25 +85,25 @@ export class Broadcasts {
   /** Bytes of broadcasts that wait for the end of a fragmented message. */
   heldBytes (connection: ManagedConnection): number { return this.#held.get(connection)?.bytes ?? 0 }
 
-  /** What was broadcast before goes first. */
+  /** Sends the pending broadcasts of a connection before a message to it alone. */
   sending (connection: ManagedConnection): void {
-    if (this.#serving === connection) return
-    while (connection.pendingBroadcasts !== undefined) this.#serve(connection)
+    if (this.#current === connection) return
+    while (connection.pendingBroadcasts !== undefined) this.#sendOldest(connection)
   }
 
-  /** The fragmented message may have ended. */
+  /** Sends the held broadcasts of a connection, if its fragmented message has ended. */
   sent (connection: ManagedConnection): void {
     const held = this.#held.size === 0 ? undefined : this.#held.get(connection)
     if (held === undefined || this.#host.transport.isMidMessage(connection.socket)) return
     this.#held.delete(connection)
-    const outer = this.#serving
-    this.#serving = connection
-    // One of them may be too much, or the application's `send` may throw: then the rest is not sent.
+    const outer = this.#current
+    this.#current = connection
+    // Backpressure or an error of a replaced `send` may close the connection between two frames.
     for (const frame of held.frames) if (isOpen(connection)) this.#write(connection, frame)
-    this.#serving = outer
+    this.#current = outer
   }
 
-  /** The end of the fragmented message will not be sent. */
+  /** Drops the held broadcasts of a connection: its fragmented message will not end. */
   closing (connection: ManagedConnection): void { this.#held.delete(connection) }
 
   #frame (data: string | Uint8Array): Frame {
@@ -119,20 +119,20 @@ export class Broadcasts {
     const until = clock.now() + length
     this.#slicing = true
     while (this.#underWay.length > 0) {
-      const through = this.#advance(until)
-      if (this.#underWay.length > 0 && (!through || clock.now() >= until)) return clock.setImmediate(() => { this.#slice(SLICE) })
+      const done = this.#advance(until)
+      if (this.#underWay.length > 0 && (!done || clock.now() >= until)) return clock.setImmediate(() => { this.#slice(SLICE) })
     }
     this.#slicing = false
   }
 
-  /** Goes on with the oldest until a moment; says whether it is through. */
+  /** Continues the oldest broadcast until a time. Returns true if it is done. */
   #advance (until: number): boolean {
     const { clock } = this.#host
     const broadcast = this.#underWay[0]!
     while (broadcast.next < broadcast.targets.length) {
       const connection = broadcast.targets[broadcast.next++]!
-      // Out of turn it may have been handed this one, and more; it is owed none out of order.
-      if (connection.pendingBroadcasts !== undefined) this.#serve(connection)
+      // `sending` may have sent this one before; what is pending is in order.
+      if (connection.pendingBroadcasts !== undefined) this.#sendOldest(connection)
       if (broadcast.next < broadcast.targets.length && clock.now() >= until) return false
     }
     this.#underWay.shift()
@@ -140,18 +140,18 @@ export class Broadcasts {
     return true
   }
 
-  /** Hands over the oldest that is owed. */
-  #serve (connection: ManagedConnection): void {
+  /** Sends the oldest pending broadcast of a connection. */
+  #sendOldest (connection: ManagedConnection): void {
     const { frame, result } = takeOldest(connection)
-    const outer = this.#serving
-    this.#serving = connection
-    result[this.#hand(connection, frame)]++
-    this.#serving = outer
+    const outer = this.#current
+    this.#current = connection
+    result[this.#send(connection, frame)]++
+    this.#current = outer
   }
 
-  #hand (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
+  #send (connection: ManagedConnection, frame: Frame): keyof BroadcastResult {
     const { transport, skips } = this.#host
-    // Looked at again: of what is only observed a listener is told, who may close it.
+    // Checked again: in observe mode, `skips` calls listeners, which may close the connection.
     if (!isOpen(connection) || skips(connection, frame.payload.byteLength) || !isOpen(connection)) return 'dropped'
     if (!transport.isMidMessage(connection.socket)) return this.#write(connection, frame)
     let held = this.#held.get(connection)
@@ -166,15 +166,15 @@ export class Broadcasts {
     try {
       return this.#host.transport.write(connection.socket, frame) ? 'sent' : 'queued'
     } catch (error) {
-      // Somebody has replaced `send`, and theirs throws: that is for this connection alone.
+      // The application has replaced `send`: its error closes this connection alone.
       fault(connection, error)
       return 'dropped'
     }
   }
 }
 
-/** Broadcasts that a connection was not handed yet; as a rule there is one, which takes no array. */
-function owe (connection: ManagedConnection, broadcast: Broadcast): void {
+/** Adds a pending broadcast; usually it is the only one, which needs no array. */
+function addPending (connection: ManagedConnection, broadcast: Broadcast): void {
   const { pendingBroadcasts: pending } = connection
   if (pending === undefined) connection.pendingBroadcasts = broadcast
   else if (Array.isArray(pending)) pending.push(broadcast)
@@ -188,7 +188,7 @@ function takeOldest (connection: ManagedConnection): Broadcast {
   return (Array.isArray(pending) ? pending[0] : pending) as Broadcast
 }
 
-/** Whether it can be sent to. A peer that has ended TCP is told of later: what waits for it goes first, though nobody will take it. */
+/** Returns true if a connection can be sent to. If its peer has ended TCP, `readyState` changes before the state of the connection. */
 function isOpen ({ state, socket }: ManagedConnection): boolean {
   return (state === 'open' || state === 'draining') && socket.readyState === socket.OPEN
 }

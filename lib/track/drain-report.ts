@@ -1,59 +1,58 @@
 /**
- * What a drain tells about itself: its plan, and what it does at its start, on the way and at its end. Plain data, safe to log
- * and to send.
+ * The public data of a drain: its plan, its start, its progress and its report. Plain data, safe to log and to send.
  */
 import type { CloseCause } from '../base/close-codes.ts'
 
-/** Who asked for the drain: `app.close()`, `app.sockets.drain()`, or a signal by its name. */
+/** What started a drain: `app.close()`, `app.sockets.drain()`, or a signal by its name. */
 export type DrainTrigger = 'close' | 'drain' | NodeJS.Signals
 
-/** Phases of a drain, in order; each ends early when there is nothing left to wait for. */
+/** Phases of a drain, in order; each ends early when it has nothing left to wait for. */
 export const DRAIN_PHASES = ['settle', 'notify', 'grace', 'close', 'cleanup', 'done'] as const
 
-/** Where a drain is. */
+/** A phase of a drain. */
 export type DrainPhase = typeof DRAIN_PHASES[number]
 
-/** One phase, milliseconds from the start of the drain. */
+/** A phase of the plan, milliseconds from the start of the drain. */
 export interface PlanPhase {
   /** Name of the phase. */
   readonly phase: 'settle' | 'grace' | 'spread' | 'answer' | 'cleanup'
-  /** Its start. */
+  /** Start of the phase. */
   readonly from: number
-  /** Its end, at the latest. */
+  /** Latest end of the phase. */
   readonly to: number
-  /** What happens in it, as text. */
+  /** What happens in the phase, as text. */
   readonly what: string
 }
 
-/** The drain's timeline with its arithmetic. Every number is in milliseconds. */
+/** The timeline of a drain with its arithmetic. Every number is in milliseconds. */
 export interface DrainPlan {
-  /** From the start of the drain to its report, at most. */
+  /** Longest time from the start of the drain to its report. */
   readonly timeout: number
-  /** Time in which the server goes on as before, so that load balancers notice. */
+  /** Time in which the server keeps serving, so that load balancers notice. */
   readonly settleDelay: number
   /** Time for work in flight. */
   readonly grace: number
-  /** Time for close frames to go out; it ends when the last one has left. */
+  /** Time to send the close frames. */
   readonly spread: number
   /** Time for the last peer to answer. */
   readonly closeTimeout: number
   /** Time for cleanups after the last raw socket is gone. */
   readonly cleanupReserve: number
-  /** Time after the drain, for HTTP and other plugins' onClose. */
+  /** Time after the drain, for HTTP and the onClose hooks of other plugins. */
   readonly reserve: number
   /** Duration of the preStop hook. */
   readonly preStop: number
   /** The grace period that the drain was derived from. */
   readonly terminationGracePeriod: number | undefined
-  /** The sum behind `timeout`, as text. */
+  /** The sum that gives `timeout`, as text. */
   readonly arithmetic: string
   /** The phases in order. */
   readonly phases: readonly PlanPhase[]
-  /** The whole plan for people, a line a phase. */
+  /** Formats the plan for people, a line for each phase. */
   toString (): string
 }
 
-/** Emitted when a drain starts. */
+/** The start of a drain. */
 export interface DrainStart {
   /** What started the drain. */
   trigger: DrainTrigger
@@ -63,17 +62,17 @@ export interface DrainStart {
   timeout: number
 }
 
-/** Where a drain is. */
+/** The progress of a drain. */
 export interface DrainProgress {
-  /** The phase that has begun or goes on. */
+  /** The current phase. */
   phase: DrainPhase
-  /** Milliseconds since the start. */
+  /** Time since the start, milliseconds. */
   elapsed: number
   /** Budget of the whole drain, milliseconds. */
   timeout: number
-  /** Connections not closed yet. */
+  /** Connections that are not closed. */
   connections: number
-  /** Of these, with work in flight. */
+  /** Connections among them with work in flight. */
   working: number
   /** Close frames still to be sent. */
   queued: number
@@ -91,7 +90,7 @@ export interface AbandonedCleanup {
   cleanup: string
 }
 
-/** Something that a drain has waited for. */
+/** Work or a cleanup that a drain has waited for. */
 export interface Holder {
   /** Id of the connection. */
   connection: number
@@ -100,25 +99,25 @@ export interface Holder {
   /** Whether it was work in flight or a cleanup. */
   what: 'work' | 'cleanup'
   /**
-   * Name of the cleanup, of the `message` listener or of the handler; what `track()` was told; `messages()`, `onDrain`,
+   * Name of the cleanup, of the `message` listener or of the handler; the name given to `track()`; or `messages()`, `onDrain`,
    * `unread input`. A function without a name is `anonymous`.
    */
   name: string
-  /** Milliseconds that the drain waited for it, or that the cleanup ran. */
+  /** Time that the drain waited for the work, or that the cleanup ran, milliseconds. */
   duration: number
 }
 
-/** What a drain has done. Every duration is in milliseconds. */
+/** The report of a drain. Every duration is in milliseconds. */
 export interface DrainReport {
   /** What started the drain. */
   trigger: DrainTrigger
-  /** Epoch milliseconds. */
+  /** Time when the drain started, epoch milliseconds. */
   startedAt: number
-  /** From the start of the drain to this report. */
+  /** Time from the start of the drain to this report. */
   duration: number
   /** Budget of the whole drain. */
   timeout: number
-  /** What is left for HTTP and other plugins' onClose after it. */
+  /** Time that remains for HTTP and the onClose hooks of other plugins. */
   reserve: number
   /** Whether a second signal cut it short. */
   aborted: boolean
@@ -126,26 +125,26 @@ export interface DrainReport {
   phases: Record<Exclude<DrainPhase, 'done'>, number>
   /** How the connections ended. */
   connections: {
-    /** Open, or still closing, when the drain started. */
+    /** Connections that were not closed when the drain started, and those accepted since. */
     total: number
-    /** Answered our close frame, or closed in full before we did. */
+    /** Connections that ended with a complete close handshake. */
     clean: number
-    /** Of the clean ones: the client closed by itself before our frame. */
+    /** Clean ones whose client closed before our close frame. */
     leftByThemselves: number
-    /** Cut off, or vanished without a closing handshake. */
+    /** Connections that ended without a complete close handshake. */
     terminated: number
-    /** Not closed when the drain ended: the raw socket or a cleanup was still there. */
+    /** Connections that were not closed when the drain ended: the raw socket or a cleanup was left. */
     unfinished: number
-    /** How many ended for which cause. */
+    /** Connections by the cause of their close. */
     causes: Partial<Record<CloseCause, number>>
   }
   /** Connections with work in flight. */
   work: {
-    /** Connections whose work the drain waited for, those closed before it among them. */
+    /** Connections whose work the drain waited for, also those that were closed before it. */
     inFlight: number
-    /** Of these, all their work was done in time. */
+    /** Those among them whose work ended in time. */
     finished: number
-    /** Of these, closed, or left by their client, over their work. */
+    /** Those among them that were closed, by either side, before their work ended. */
     abandoned: number
   }
   /** Cleanups of `defer()`. */
@@ -157,13 +156,13 @@ export interface DrainReport {
     /** Cleanups that were given up. */
     abandoned: AbandonedCleanup[]
   }
-  /** What took longest, the longest first: ten at most, each 100 ms or more. */
+  /** The work and the cleanups that took longest, the longest first: ten at most, each 100 ms or more. */
   held: Holder[]
-  /** Handshakes turned away since the drain started. */
+  /** Handshakes refused since the drain started. */
   refused: number
-  /** Messages and broadcasts to other connections that code of a drained connection wanted to send, and that were not sent. */
+  /** Messages and broadcasts to other connections that code of a closed connection tried to send, and that were not sent. */
   suppressed: number
-  /** Reconnect delays given, milliseconds; null when none was. */
+  /** Reconnect delays in close reasons, milliseconds; null if there were none. */
   reconnect: {
     /** The shortest. */
     min: number

@@ -1,8 +1,8 @@
 /**
- * Whether policies act, or only say what they would have done.
+ * Observe mode: decides whether a policy acts, or is only observed.
  *
- * Every policy asks here, at the moment it would refuse, evict, reap, drop or close. What was only observed is counted,
- * told as an event, and summed up once a minute.
+ * Every policy asks here before it refuses, evicts, closes, drops or pauses. An action that is only observed is counted,
+ * emitted as 'observed', and logged in a summary once a minute.
  */
 import type { Connection } from '../connection/connection.ts'
 import { Deadline } from '../base/deadlines.ts'
@@ -14,31 +14,31 @@ import type { Mode, Observation, PolicyName } from './observation.ts'
 const SUMMARY_INTERVAL = 60_000
 
 export class Enforcement {
-  /** What was only observed since the start, by policy. */
+  /** Observed actions since the start, by policy. */
   readonly observed: Partial<Record<PolicyName, number>> = {}
   readonly #modes: Readonly<Record<PolicyName, Mode>>
   readonly #events: Events
   readonly #deadlines: Deadlines
-  readonly #tell: (recent: Partial<Record<PolicyName, number>>) => void
-  /** As `observed`, since the last summary. */
+  readonly #report: (recent: Partial<Record<PolicyName, number>>) => void
+  /** Observed actions since the last summary, by policy. */
   #recent: Partial<Record<PolicyName, number>> = {}
-  readonly #summary = new Deadline(() => { this.#sumUp() })
+  readonly #summary = new Deadline(() => { this.#summarize() })
 
-  /** `tell` gets the summaries: how often each policy would have acted. */
-  constructor (modes: Readonly<Record<PolicyName, Mode>>, events: Events, deadlines: Deadlines, tell: (recent: Partial<Record<PolicyName, number>>) => void) {
+  /** `report` gets the summaries: how often each policy would have acted. */
+  constructor (modes: Readonly<Record<PolicyName, Mode>>, events: Events, deadlines: Deadlines, report: (recent: Partial<Record<PolicyName, number>>) => void) {
     this.#modes = modes
     this.#events = events
     this.#deadlines = deadlines
-    this.#tell = tell
+    this.#report = report
   }
 
-  /** Whether a summary is due, also where the last connection has left. */
+  /** Whether the deadline of a summary is set. */
   get standing (): boolean { return this.#summary.due !== -1 }
 
-  /** Whether a policy acts. */
+  /** Returns true if a policy acts. */
   enforces (policy: PolicyName): boolean { return this.#modes[policy] === 'enforce' }
 
-  /** Says whether a policy is to act now; where it is not, that is counted and told. */
+  /** Returns true if a policy is to act now; otherwise counts and emits what it would have done. */
   allows (policy: PolicyName, action: Observation['action'], connection?: Connection, path?: string): boolean {
     if (this.enforces(policy)) return true
     this.observed[policy] = (this.observed[policy] ?? 0) + 1
@@ -48,15 +48,15 @@ export class Enforcement {
     return false
   }
 
-  /** Tells what is still to be told, and leaves no deadline behind. */
+  /** Reports the last summary, and cancels its deadline. */
   close (): void {
     this.#deadlines.cancel(this.#summary)
-    this.#sumUp()
+    this.#summarize()
   }
 
-  #sumUp (): void {
+  #summarize (): void {
     const recent = this.#recent
     this.#recent = {}
-    if (Object.keys(recent).length > 0) this.#tell(recent)
+    if (Object.keys(recent).length > 0) this.#report(recent)
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Typed events of the tracker.
+ * The typed events of the tracker.
  *
- * A listener that throws or rejects is reported and harms neither the emitter nor the other listeners.
+ * The error of a listener that throws or rejects is reported; it reaches neither the emitter nor the other listeners.
  */
 import { show } from '../base/check.ts'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
@@ -10,9 +10,9 @@ import type { Observation, PolicyName } from './observation.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
 
-/** A handshake that was turned away. */
+/** A refused handshake. */
 export interface Refusal {
-  /** Why, in words that do not change. */
+  /** Why it was refused; these words do not change. */
   reason: 'draining' | 'handshake timeout' | 'not a websocket route' | PolicyName
   /** Path of the request, without its query string. */
   path: string
@@ -24,21 +24,21 @@ export interface Refusal {
 export interface LifecycleEvents {
   /** A connection was accepted; its handler has not run yet. */
   open: [connection: Connection]
-  /** The server is leaving and this connection was told. */
+  /** The connection has started to drain. */
   draining: [connection: Connection]
-  /** A close frame is out, or the other side is gone. */
+  /** A close frame was sent or received, or the raw socket is gone. */
   closing: [connection: Connection]
   /** The raw socket is gone and the cleanups have settled. */
   closed: [connection: Connection, record: CloseRecord]
   /** Code that belongs to a connection threw or rejected. */
   error: [error: unknown, connection: Connection]
-  /** A handshake was turned away. */
+  /** A handshake was refused. */
   refused: [refusal: Refusal]
   /** A policy that only observes would have acted. */
   observed: [observation: Observation]
   /** A drain has started. */
   drain: [start: DrainStart]
-  /** Where the drain is: at every change of phase and four times a second. */
+  /** Progress of the drain: at every change of phase and four times a second. */
   progress: [progress: DrainProgress]
   /** The drain has ended. */
   drained: [report: DrainReport]
@@ -47,12 +47,12 @@ export interface LifecycleEvents {
 /** A listener for one event; it may be async. */
 export type Listener<K extends keyof LifecycleEvents> = (...args: LifecycleEvents[K]) => unknown
 
-/** An object, so that the compiler finds one that is missing. */
+/** Keys of an object, so that the compiler finds a missing name. */
 const NAMES = Object.keys({
   open: 0, draining: 0, closing: 0, closed: 0, error: 0, refused: 0, observed: 0, drain: 0, progress: 0, drained: 0
 } satisfies Record<keyof LifecycleEvents, 0>)
 
-/** Arrays that are never changed: an event goes on with the listeners it began with. */
+/** Arrays that are never changed: an event that is under way continues with the listeners that it began with. */
 type Listeners = { [K in keyof LifecycleEvents]?: ReadonlyArray<Listener<K>> }
 
 export class Events {
@@ -64,14 +64,14 @@ export class Events {
     this.#report = report
   }
 
-  /** Throws SOCKETS_ERR_INVALID_ARGUMENT for an event that does not exist, and for what is not a function. */
+  /** Adds a listener once. Throws SOCKETS_ERR_INVALID_ARGUMENT for an unknown event, and for a listener that is not a function. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
     checkArguments(event, listener)
     const listeners = this.#of(event)
     if (!listeners.includes(listener)) this.#listeners[event] = [...listeners, listener] as never
   }
 
-  /** Throws as `on` does. A listener that was not added is no mistake. */
+  /** Removes a listener, if it was added. Throws as `on` does. */
   off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): void {
     checkArguments(event, listener)
     this.#listeners[event] = this.#of(event).filter((each) => each !== listener) as never

@@ -1,8 +1,8 @@
 /**
- * Filters: who a query, a disconnect or a broadcast means.
+ * Filters: which connections a query, a disconnect or a broadcast selects.
  *
- * A mistake must never mean everyone: an empty filter, an unknown key, and a key whose value turned out undefined all
- * throw; everyone is the literal 'all'.
+ * A mistake must never select every connection: an empty filter, an unknown key, and a value that is undefined throw.
+ * The literal 'all' selects every connection.
  */
 import { show } from '../base/check.ts'
 import { STATES } from '../connection/connection.ts'
@@ -10,7 +10,7 @@ import type { Connection, ConnectionState } from '../connection/connection.ts'
 import { SOCKETS_ERR_INVALID_FILTER } from '../base/errors.ts'
 import { isThenable } from '../base/guard.ts'
 
-/** Selects connections; several keys must all hold. */
+/** Selects connections: those that match all keys, or every connection. */
 export type Filter = 'all' | {
   /** The owner of the connection. */
   owner?: string
@@ -20,25 +20,25 @@ export type Filter = 'all' | {
   route?: string
   /** The state of the connection. */
   state?: ConnectionState
-  /** A test of your own; must not be async. */
+  /** A test of the application; must not be async. */
   where?: (connection: Connection) => boolean
 }
 
 const KEYS = ['owner', 'tag', 'route', 'state', 'where']
 
-/** Checks a filter and makes the test for one connection. Throws SOCKETS_ERR_INVALID_FILTER. */
+/** Checks a filter, and returns the test for one connection. Throws SOCKETS_ERR_INVALID_FILTER. */
 export function matcher (filter: Exclude<Filter, 'all'>): (connection: Connection) => boolean {
   if (typeof filter !== 'object' || filter === null) throw new SOCKETS_ERR_INVALID_FILTER(`expected an object, got ${show(filter)}`)
   const entries = Object.entries(filter)
   if (entries.length === 0) throw new SOCKETS_ERR_INVALID_FILTER('it is empty')
   for (const [key, value] of entries) {
-    if (!KEYS.includes(key)) throw new SOCKETS_ERR_INVALID_FILTER(`unknown key "${key}", known are ${KEYS.join(', ')}`)
+    if (!KEYS.includes(key)) throw new SOCKETS_ERR_INVALID_FILTER(`unknown key "${key}", known keys are ${KEYS.join(', ')}`)
     if (value === undefined) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" is undefined`)
     const type = key === 'where' ? 'function' : 'string'
     // eslint-disable-next-line valid-typeof -- the type is one of the two above
     if (typeof value !== type) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" must be a ${type}, got ${show(value)}`)
   }
-  // What was checked, not what a getter would answer now.
+  // Not from `filter`: a getter may return another value than the one checked.
   const { owner, tag, route, state, where } = Object.fromEntries(entries) as Exclude<Filter, 'all'>
   if (state !== undefined && !STATES.includes(state)) throw new SOCKETS_ERR_INVALID_FILTER(`"state" must be one of ${STATES.join(', ')}, got ${state}`)
   return (connection) =>
@@ -49,7 +49,7 @@ export function matcher (filter: Exclude<Filter, 'all'>): (connection: Connectio
     (where === undefined || holds(where, connection))
 }
 
-/** A promise is true for everyone: an async test is a mistake. */
+/** Returns the result of `where`. Throws for a promise, which would be true for every connection. */
 function holds (where: (connection: Connection) => boolean, connection: Connection): boolean {
   const answer: unknown = where(connection)
   if (isThenable(answer)) throw new SOCKETS_ERR_INVALID_FILTER('"where" must not be async')

@@ -1,7 +1,7 @@
 /**
- * Behind `app.sockets` (app-sockets.ts), and what the plugin, the signals and the transport do with it.
+ * The tracker: implements `app.sockets` (tracker.ts) with the registry, the events, the broadcasts and the drain.
  *
- * It composes the registry, the events and the drain; it knows no Fastify and no ws values.
+ * The plugin and handshake/ accept and refuse connections through it.
  */
 import type { WebSocket, WebSocketServer } from 'ws'
 import { outside } from '../base/async-context.ts'
@@ -28,22 +28,22 @@ import type { PolicyName } from './observation.ts'
 import type { Registry } from './registry.ts'
 import type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
 
-/** Reason of a close frame for whom there is no room. */
+/** Close reason if a limit leaves no room. */
 const NO_ROOM = 'no room'
 
-/** Sockets at once that are open only to be told why they must go. */
-const MAX_TURNED_AWAY = 256
+/** Most connections at once that are only opened to get a close frame: browsers do not show the status of a refused handshake. */
+const MAX_REFUSED_OPEN = 256
 
-/** The drain, as the tracker drives it. */
+/** The drain, for the tracker. */
 export interface DrainControl {
   /** Null before the drain. */
   readonly phase: DrainPhase | null
   start (trigger: DrainTrigger): Promise<DrainReport>
   preClose (hook: () => unknown): unknown
   abort (): void
-  /** A connection was accepted while the server drains. */
+  /** A connection was accepted during the drain. */
   accepted (): void
-  /** It has opened. */
+  /** The connection has opened. */
   admitted (connection: ManagedConnection): void
 }
 
@@ -60,16 +60,16 @@ export interface TrackerParts {
   readonly drain: DrainControl
   readonly broadcasts: Broadcasts
   readonly enforcement: Enforcement
-  /** Shortest delay before a client that was turned away comes back, milliseconds. */
+  /** Delay before the client of a refused connection reconnects, milliseconds. */
   readonly minDelay: number
   readonly onOpen: ((connection: Connection) => unknown) | undefined
-  /** Gives an open connection its place; returns the policy that has none. Null where nothing is limited. */
+  /** Counts an open connection; returns the policy whose limit it exceeds, or null. Null if nothing is limited. */
   readonly admit: ((connection: ManagedConnection) => PolicyName | null) | null
-  /** Takes a foreign ws server. */
+  /** Tracks a foreign ws server. */
   adopt (server: WebSocketServer): void
-  /** Connections that policies hold, less the deadlines that belong to none. */
+  /** Entries of policies, less their deadlines that belong to no connection. */
   leftovers (): number
-  /** Leaves no deadline of policies behind. */
+  /** Cancels the deadlines of policies that belong to no connection. */
   close (): void
 }
 
@@ -79,8 +79,8 @@ export class ManagedTracker implements Tracker {
   readonly #parts: TrackerParts
   readonly #host: TrackerHost
   readonly #drain: DrainControl
-  /** Connections that are open only to be told why they must go. */
-  readonly #turnedAway = new Set<Connection>()
+  /** Connections that are only open to get a close frame. */
+  readonly #refusedOpen = new Set<Connection>()
 
   constructor (parts: TrackerParts) {
     this.#parts = parts
@@ -112,7 +112,7 @@ export class ManagedTracker implements Tracker {
   broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult> {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) throw new SOCKETS_ERR_INVALID_ARGUMENT('data', 'a string or bytes', typeof data)
     if (this.#host.suppression.applies(null)) {
-      // Selecting connections for each of as many broadcasts is the quadratic work that is saved here; a bad filter still throws.
+      // To select connections for each of many broadcasts is the quadratic work that suppression saves; a bad filter still throws.
       if (filter !== 'all') matcher(filter)
       return Promise.resolve({ sent: 0, queued: 0, dropped: 0 })
     }
@@ -124,7 +124,7 @@ export class ManagedTracker implements Tracker {
     // A bare code would be ignored.
     if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
     const { code = CloseCode.Forbidden, reason = '' } = close
-    // Before anyone is closed: a bad code must not be found out halfway.
+    // Before the first close: a bad code must not throw halfway.
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     return this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason)).length
   }
@@ -154,71 +154,70 @@ export class ManagedTracker implements Tracker {
 
   // ——— what the plugin does
 
-  /** Takes charge of an accepted socket; the caller attaches the two, then calls `opened`. */
+  /** Makes the connection of an accepted socket; the caller attaches it to the socket, then calls `opened`. */
   accept (socket: WebSocket, facts: ConnectionFacts): ManagedConnection {
     const connection = new ManagedConnection(this.#host, socket, facts)
     if (this.#drain.phase !== null) this.#drain.accepted()
     return connection
   }
 
-  /** The connection is in place: tells everyone. `failed`: it is about to be closed, and takes nobody's place. */
+  /** The connection is attached: calls hooks and listeners. `failed`: it is about to be closed, and evicts no other connection. */
   opened (connection: ManagedConnection, failed = false): void {
     const { admit, onOpen } = this.#parts
-    // Looked at first: where a listener starts the drain, it is one of those who are told.
+    // Read first: if a listener starts the drain, the drain notifies this connection with the others.
     const late = this.#drain.phase !== null
-    // `data` or `owner` may have had it closed.
+    // `data` or `owner` may have closed it.
     const open = connection.state === 'open'
     const refused = open && !failed && admit !== null ? admit(connection) : null
-    // Nor may a listener of 'closing', which heard of those that made room for it.
+    // A listener of 'closing', called for the evicted connection, may have closed this one.
     if (connection.state === 'open') for (const part of this.#host.hooks.opened) part.opened(connection)
     this.events.emit('open', connection)
     if (refused !== null) {
       this.refused({ reason: refused, path: connection.route, ip: connection.ip })
-      return this.turnAway(connection)
+      return this.refuse(connection)
     }
     if (onOpen !== undefined && !failed && !isClosing(connection.state)) attempt(() => onOpen(connection), (error) => { fault(connection, error) })
-    // It spent the time until now in somebody's verifyClient, or on a server whose door is not ours.
+    // Its handshake began before the drain, or its server is adopted and still accepts.
     if (late) this.#drain.admitted(connection)
   }
 
-  /** Whether there is room for one more that is open only to be told why it must go. */
-  get mayTell (): boolean { return this.#turnedAway.size < MAX_TURNED_AWAY }
+  /** Whether one more connection may be opened only to get a close frame. */
+  get mayRefuseOpen (): boolean { return this.#refusedOpen.size < MAX_REFUSED_OPEN }
 
-  /** Closes a connection of which `data` or `owner` has thrown; it holds no place, so only so many stay to hear of it. */
+  /** Closes a connection whose `data` or `owner` threw. Limits do not count it; so only MAX_REFUSED_OPEN get a close frame. */
   failed (connection: ManagedConnection, error: unknown): void {
-    if (this.#parts.admit !== null && !this.mayTell) return handlerFailed(connection, error)
-    this.#turnedAway.add(connection)
+    if (this.#parts.admit !== null && !this.mayRefuseOpen) return handlerFailed(connection, error)
+    this.#refusedOpen.add(connection)
     fault(connection, error)
   }
 
-  /** Closes a connection that was only opened to be told so. */
-  turnAway (connection: ManagedConnection): void {
-    this.#turnedAway.add(connection)
+  /** Closes a connection that was only opened to get a close frame. */
+  refuse (connection: ManagedConnection): void {
+    this.#refusedOpen.add(connection)
     connection.end('refused', CAUSE_CODES.refused, withRetry(NO_ROOM, this.#parts.minDelay))
   }
 
-  /** A handshake was turned away. */
+  /** Counts and emits a refused handshake. */
   refused (refusal: Refusal): void {
     this.#registry.counters.refused++
     this.events.emit('refused', refusal)
   }
 
-  /** Starts the drain or joins it. */
+  /** Starts the drain, or joins it. */
   startDrain (trigger: DrainTrigger): Promise<DrainReport> { return outside(() => this.#drain.start(trigger)) }
 
-  /** Runs a hook in the drain's *notify*; later at once, and returns its promise. */
+  /** Runs a preClose hook in the drain's phase *notify*; later at once, and returns its promise. */
   preClose (hook: () => unknown): unknown { return this.#drain.preClose(hook) }
 
   /** Cuts the drain short. */
   abortDrain (): void { outside(() => { this.#drain.abort() }) }
 
-  /** A connection is closed. */
-  closed (connection: ManagedConnection): void { this.#turnedAway.delete(connection) }
+  closed (connection: ManagedConnection): void { this.#refusedOpen.delete(connection) }
 
-  /** Leaves no deadline of policies behind. */
+  /** Cancels the deadlines of policies that belong to no connection. */
   close (): void { this.#parts.close() }
 
-  /** Entries, deadlines of connections and works that are left: 0 when nothing is. */
+  /** Number of index entries, deadlines of connections and pieces of work that are left, for tests. */
   get leftovers (): number {
     const { deadlines, running } = this.#host
     return this.#registry.indexSize + deadlines.size + running.size + this.#registry.working + this.#parts.leftovers()

@@ -1,14 +1,14 @@
 /**
- * Several values to a key, in the order in which they came. One alone is kept as it is: most owners have one connection,
- * and a set for it would take more memory than all else that is kept of it.
+ * A map of several values to a key, in the order in which they were added. A single value is held without a set: most owners have
+ * one connection, and a set takes more memory than the rest of the connection's record.
  */
 export class MultiMap<V extends object> {
   readonly #entries = new Map<string, V | Set<V>>()
 
-  /** How many keys have a value. */
+  /** Number of keys. */
   get size (): number { return this.#entries.size }
 
-  /** Values of a key; not a snapshot. */
+  /** Returns the values of a key; not a snapshot. */
   get (key: string): Iterable<V> {
     const entry = this.#entries.get(key)
     return entry === undefined ? [] : entry instanceof Set ? entry : [entry]

@@ -1,9 +1,9 @@
 /**
- * The policies by name, and what is told of one that only observes.
+ * The policies by name, and the observation of one that does not act.
  */
 import type { Connection } from '../connection/connection.ts'
 
-/** Everything that may turn somebody away or end a connection by itself. */
+/** All policies: what may refuse a handshake, or limit or close a connection. */
 export const POLICIES = [
   'heartbeat', 'idle', 'lifetime', 'expiry', 'origin', 'total', 'perOwner', 'perAddress', 'handshakes', 'pressure', 'backpressure',
   'messageRate'
@@ -12,16 +12,16 @@ export const POLICIES = [
 /** A policy by name. */
 export type PolicyName = typeof POLICIES[number]
 
-/** `enforce`: policies act. `observe`: they only report what they would have done. */
+/** `enforce`: a policy acts. `observe`: it only reports what it would have done. */
 export type Mode = 'enforce' | 'observe'
 
-/** What a policy would have done. */
+/** An action that a policy would have taken. */
 export interface Observation {
-  /** The policy that only observes. */
+  /** The policy. */
   policy: PolicyName
-  /** What it would have done. */
+  /** The action. */
   action: 'refuse' | 'evict' | 'close' | 'terminate' | 'drop' | 'pause'
-  /** Whom it would have hit; undefined for a handshake. */
+  /** The connection; undefined for a handshake. */
   connection?: Connection | undefined
   /** Path of the handshake, without its query string. */
   path?: string | undefined

@@ -1,5 +1,6 @@
 /**
- * The index behind the tracker: every connection that is not closed, by id, owner and tag, in order of arrival.
+ * The index of the tracker: every connection that is not closed, by id, owner and tag, in order of arrival. Also the history and
+ * the counters.
  */
 import type { CloseCause } from '../base/close-codes.ts'
 import type { CloseRecord } from '../connection/connection.ts'
@@ -10,30 +11,30 @@ import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MultiMap } from './multi-map.ts'
 
-/** What has happened since the start. */
+/** Counts since the start. */
 export interface Counters {
   /** Connections accepted. */
   opened: number
   /** Connections closed, by cause. */
   closed: Partial<Record<CloseCause, number>>
-  /** Handshakes turned away. */
+  /** Handshakes refused. */
   refused: number
   /** Throws and rejections of code that belongs to a connection. */
   faults: number
   /** Cleanups of `defer()`. */
   cleanups: {
-    /** Ran to their end. */
+    /** Cleanups that ran to their end. */
     finished: number
-    /** Threw or rejected. */
+    /** Cleanups that threw or rejected. */
     failed: number
-    /** Given up after `cleanupTimeout`, or when a drain ended. */
+    /** Cleanups that were given up after `cleanupTimeout`, or when a drain ended. */
     abandoned: number
   }
 }
 
 export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
-  /** Connections that are not closed yet though their raw socket is gone: their cleanups run. */
+  /** Connections whose raw socket is gone and whose cleanups run. */
   cleaning = 0
   /** Connections, closed ones too, with work in flight. */
   working = 0
@@ -46,21 +47,19 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly #all = new IdList<ManagedConnection>()
   #historyNext = 0
 
-  /** `historySize` is how many close records are kept. */
+  /** `historySize`: most close records in the history. */
   constructor (historySize: number) {
     this.#historySize = historySize
   }
 
-  get size (): number {
-    return this.#all.size
-  }
+  get size (): number { return this.#all.size }
 
-  /** Records of the recently closed, oldest first. */
+  /** Records of recently closed connections, oldest first. */
   get history (): CloseRecord[] {
     return [...this.#history.slice(this.#historyNext), ...this.#history.slice(0, this.#historyNext)]
   }
 
-  // ——— what connections tell
+  // ——— hooks of connections
 
   accepted (connection: ManagedConnection): void {
     this.#all.add(connection)
@@ -85,7 +84,7 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   lateCleanup (connection: ManagedConnection): void { this.late.add(connection) }
   lateCleanupsSettled (connection: ManagedConnection): void { this.late.delete(connection) }
 
-  /** Takes a closed connection out of every index. */
+  /** Removes a closed connection from every index. */
   closed (connection: ManagedConnection, record: CloseRecord): void {
     this.#all.remove(connection.id)
     this.cleaning--
@@ -98,31 +97,25 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
     }
   }
 
-  // ——— what is asked of it
+  // ——— queries
 
-  get (id: number): ManagedConnection | undefined {
-    return this.#all.get(id)
-  }
+  get (id: number): ManagedConnection | undefined { return this.#all.get(id) }
 
-  /** All connections, oldest first: a snapshot, safe to close from. */
-  snapshot (): ManagedConnection[] {
-    return this.#all.snapshot()
-  }
+  /** Returns all connections, oldest first: a snapshot, because to close connections changes the index. */
+  snapshot (): ManagedConnection[] { return this.#all.snapshot() }
 
   /** Visits all connections, oldest first, while `visit` returns true. */
   visit (visit: (connection: ManagedConnection) => boolean): void { this.#all.visit(0, visit) }
 
-  /** The connections that a filter selects: a snapshot, oldest first, or in the order of indexing for owners and tags. */
+  /** Returns the connections that a filter selects: a snapshot, oldest first; for owners and tags in the order in which they were set. */
   select (filter: Filter): ManagedConnection[] {
     if (filter === 'all') return this.snapshot()
     const matches = matcher(filter)
     return this.#candidates(filter).filter(matches)
   }
 
-  /** Entries of the indexes, for tests that nothing is left. */
-  get indexSize (): number {
-    return this.size + this.#byOwner.size + this.#byTag.size + this.late.size
-  }
+  /** Entries of all indexes, for tests that none is left. */
+  get indexSize (): number { return this.size + this.#byOwner.size + this.#byTag.size + this.late.size }
 
   #candidates ({ owner, tag }: Exclude<Filter, 'all'>): ManagedConnection[] {
     if (owner !== undefined) return [...this.#byOwner.get(owner)]

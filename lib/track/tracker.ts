@@ -1,80 +1,80 @@
 /**
- * `app.sockets` as users see it; tracker.ts makes it true.
+ * The public interface of `app.sockets`. managed-tracker.ts implements it.
  */
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
-import type { DrainReport } from './drain-report.ts'
+import type { DrainPlan, DrainReport } from './drain-report.ts'
 import type { PolicyName } from './observation.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
 import type { Filter } from './filter.ts'
 import type { Counters } from './registry.ts'
 import type { BroadcastResult } from './broadcast.ts'
-import type { DrainPlan } from './drain-report.ts'
 
-/** What the server is doing with its connections. */
+/** State of the server: `running → draining → drained`. */
 export type TrackerState = 'running' | 'draining' | 'drained'
 
 /** Code and reason of a close. */
 export interface CloseOptions {
   /** Close code. @default 3003 (forbidden, IANA) */
   code?: number
-  /** At most 123 bytes of UTF-8; what is over is cut. @default '' */
+  /** Close reason; more than 123 bytes of UTF-8 are cut (RFC 6455 §5.5). @default '' */
   reason?: string
 }
 
 /** A snapshot of numbers. */
 export interface TrackerStats extends Counters {
-  /** Connections now. */
+  /** Connections that are not closed. */
   connections: number
-  /** Connections with work in flight now; closed ones count until their work is done. */
+  /** Connections with work in flight; closed ones count until their work has ended. */
   working: number
-  /** What the server is doing with its connections. */
+  /** State of the server. */
   state: TrackerState
-  /** How often policies that only observe would have acted. */
+  /** Actions that policies in observe mode would have taken, by policy. */
   observed: Partial<Record<PolicyName, number>>
 }
 
-/** `app.sockets`. */
+/** The tracker: `app.sockets`. */
 export interface Tracker {
   /** Connections that are not closed. */
   readonly size: number
-  /** Whether handshakes are let in. */
+  /** Whether handshakes are admitted. */
   readonly accepting: boolean
-  /** What the server is doing with its connections. */
+  /** State of the server. */
   readonly state: TrackerState
-  /** Records of the recently closed, oldest first. */
+  /** Records of recently closed connections, oldest first. */
   readonly history: CloseRecord[]
-  /** The connection of a socket. Throws SOCKETS_ERR_UNKNOWN_SOCKET. */
+  /** Returns the connection of a socket. Throws SOCKETS_ERR_UNKNOWN_SOCKET. */
   of (socket: WebSocket): Connection
-  /** A connection by its id. */
+  /** Returns the connection with an id, unless it is closed. */
   get (id: number): Connection | undefined
-  /** A snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
+  /** Returns the connections that match: a snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
   list (filter?: Filter): Connection[]
-  /** How many match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
+  /** Returns how many connections match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
   count (filter?: Filter): number
   /**
-   * Sends one message to whoever matches now and is open: text as text, bytes as binary. Encoded once; a crowd is served
-   * in slices of 2 ms, so that nobody else has to wait, in order with what is sent to each alone. Resolves when it was
-   * handed to all, never rejects. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT.
+   * Sends a message to the connections that match now and are open: text as text, bytes as binary. It is encoded once, and sent
+   * in slices of 2 ms between turns of the event loop, in order with messages to one connection alone. Resolves when it was
+   * sent to all, never rejects. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT.
    */
   broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult>
   /**
-   * Closes the connections that match; returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
+   * Closes the connections that match. Returns how many it closed. Throws SOCKETS_ERR_INVALID_FILTER,
    * SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_INVALID_ARGUMENT.
    */
   disconnect (filter: Filter, close?: CloseOptions): number
   /**
-   * Drains: no new ones, work in flight finishes, everyone is closed and cleaned up, within `drain.timeout`. The
-   * listener stays open. One drain for all callers; rejects with SOCKETS_ERR_CLEANUP_DEADLOCK inside a cleanup only.
+   * Drains within `drain.timeout`: refuses handshakes, waits for work in flight, closes every connection, and runs the cleanups.
+   * The server keeps listening. Later calls join the drain and get the same report. Rejects only in a cleanup, with
+   * SOCKETS_ERR_CLEANUP_DEADLOCK.
    */
   drain (): Promise<DrainReport>
-  /** The drain's timeline with its arithmetic; `String(plan)` is the text. */
+  /** Returns the timeline of the drain with its arithmetic; `String(plan)` is the text. */
   plan (): DrainPlan
-  /** Tracks a ws server made elsewhere; one that it tracks already stays as it is. Throws SOCKETS_ERR_CANNOT_ADOPT. */
+  /** Tracks a ws server made elsewhere; a second call does nothing. Throws SOCKETS_ERR_CANNOT_ADOPT. */
   adopt (server: WebSocketServer): void
-  /** Numbers of connections, closes by cause, refused handshakes, faults and cleanups, as they are now. */
+  /** Returns the current numbers of connections, closes by cause, refused handshakes, faults and cleanups. */
   stats (): TrackerStats
-  /** Adds a listener; one that is there already is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  /** Adds a listener; a listener that was added is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this
   /** Removes a listener. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   off<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this

@@ -73,7 +73,7 @@ for (const [what, filter] of [
 }
 
 test('the message says what was wrong and how to select all', () => {
-  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known are owner, tag, route, state, where; the literal \'all\' selects every connection' })
+  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known keys are owner, tag, route, state, where; the literal \'all\' selects every connection' })
   assert.throws(() => matcher({ owner: undefined } as never), { message: 'invalid filter: "owner" is undefined; the literal \'all\' selects every connection' })
 })
 
