@@ -66,6 +66,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     lines,
     adopt: (server) => {
       if (!takeServer(server, acceptor, handshakes)) return
+      servesWebSockets = true
       closeGates.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       if (!listens) server.once('close', () => { closedEarly++ })
@@ -85,6 +86,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   let listens = false
+  /** Whether there is a WebSocket route, or an adopted ws server. */
+  let servesWebSockets = adopted
   /** Adopted ws servers that were closed before the app listened. */
   let closedEarly = 0
 
@@ -94,7 +97,10 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const ownRoutes = new OwnRoutes()
-  app.addHook('onRoute', (route) => { ownRoutes.add(route) })
+  app.addHook('onRoute', (route) => {
+    ownRoutes.add(route)
+    servesWebSockets ||= Boolean(route.websocket || route.wsHandler)
+  })
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
     await app.register(websocket, {
@@ -177,8 +183,11 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     listens = true
     // engine.io closes its server in a listener of 'listening', and ws emits 'close' a turn later.
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
-    log.info(`drain: ${options.plan.arithmetic}`)
-    if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
+    // An application that only might have WebSockets logs what it logs without the plugin.
+    if (servesWebSockets) {
+      log.info(`drain: ${options.plan.arithmetic}`)
+      if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
+    }
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)

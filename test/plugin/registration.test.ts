@@ -458,6 +458,11 @@ test('the plan is logged at the start', async (t) => {
   assert.equal(logged(app, /^drain: timeout 8000 \(default\)/).length, 1)
 })
 
+test('without a WebSocket route nothing is logged when the application listens', async (t) => {
+  const app = await start(t, {}, (app) => { app.get('/plain', async () => 'plain') })
+  assert.deepEqual([logged(app, /^drain: /).length, logged(app, /allowedOrigins/).length], [0, 0])
+})
+
 // ——— metadata
 
 test('the plugin names itself and its Fastify', () => {
