@@ -12,6 +12,7 @@ import { deferred } from '../../lib/base/deferred.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { assertClean } from '../../lib/testing/assert-clean.ts'
 import { gate } from '../helpers/gate.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, connectTo, portOf, rawHandshake, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
 import { as, listen, serve, settle, turnedAway } from './rig.ts'
@@ -243,7 +244,7 @@ test('a server that is refused by close frame holds no more than it told: a crow
 })
 
 test('without limits nothing is counted and nothing refused', async (t) => {
-  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, {}, plain)
   const told = listen(app)
   await Promise.all(Array.from({ length: 50 }, () => connect(t, app, '/')))
   assert.equal(app.sockets.size, 50)

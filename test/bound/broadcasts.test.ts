@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { WebSocket } from 'ws'
 import { makeCertificate } from '../helpers/certificate.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import type { RawClient, TestClient } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
@@ -94,7 +95,7 @@ test(`${CROWD} clients get overlapping broadcasts and what is sent to each alone
     backpressure: false,
     owner: ({ headers }) => headers['x-user'] as string,
     options: { perMessageDeflate: { threshold: 0 } }
-  }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  }, plain)
   const clients: RawClient[] = []
   while (clients.length < CROWD) {
     clients.push(...await Promise.all(Array.from({ length: WIDTH }, (_, i) => rawConnect(t, app, '/', { 'x-user': `${clients.length + i}` }))))
@@ -206,7 +207,7 @@ test('a socket whose `send` was replaced in the handler is sent to by that; one 
 })
 
 test('over TLS and on an injected socket it arrives like over TCP', async (t) => {
-  const app = await start(t, { heartbeat: false }, (app) => { app.get('/', { websocket: true }, () => {}) }, { fastify: { https: makeCertificate() } })
+  const app = await start(t, { heartbeat: false }, plain, { fastify: { https: makeCertificate() } })
   const secure = await connect(t, app, '/')
   const injected = await app.injectWS('/')
   const got = new Promise((resolve) => { injected.once('message', (data) => { resolve(String(data)) }) })
@@ -232,7 +233,7 @@ test('a WebSocket class of the application with a `send` of its own is broadcast
   class Upper extends WebSocket {
     override send (data: never, ...rest: never[]): void { Reflect.apply(WebSocket.prototype.send, this, [String(data).toUpperCase(), ...rest]) }
   }
-  const app = await start(t, { options: { WebSocket: Upper as never } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { options: { WebSocket: Upper as never } }, plain)
   const client = await connect(t, app, '/')
   assert.deepEqual(await app.sockets.broadcast('quiet', 'all'), { sent: 1, queued: 0, dropped: 0 })
   assert.equal(String(await client.next()), 'QUIET')

@@ -10,6 +10,7 @@ import test from 'node:test'
 import { LogController } from 'fastify'
 import WebSocket from 'ws'
 import { assertClean } from '../../lib/testing/assert-clean.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, maskedFrame, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import { turn } from '../helpers/records.ts'
 import { as, serve, settle, turnedAway } from './rig.ts'
@@ -30,7 +31,7 @@ test('connections over a unix socket have no address: perAddress does not limit 
   const folder = await mkdtemp(join(tmpdir(), 'bound-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'socket')
-  const app = await start(t, { limits: { perAddress: { max: 1 }, total: { max: 2 } } }, (app) => { app.get('/', { websocket: true }, () => {}) }, { listen: { path } })
+  const app = await start(t, { limits: { perAddress: { max: 1 }, total: { max: 2 } } }, plain, { listen: { path } })
   const open = () => new Promise<WebSocket>((resolve, reject) => {
     const socket = new WebSocket(`ws+unix:${path}:/`)
     t.after(() => { socket.terminate() })
@@ -71,7 +72,7 @@ test('fifty producers that wait for one peer cause no warning', async (t) => {
 })
 
 test('with compression, what is broadcast and what is sent arrive in the order of the calls', async (t) => {
-  const app = await start(t, { options: { perMessageDeflate: { threshold: 0 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { options: { perMessageDeflate: { threshold: 0 } } }, plain)
   const client = await connect(t, app, '/', { perMessageDeflate: true })
   const [connection] = app.sockets.list()
   const sent: string[] = []
@@ -86,7 +87,7 @@ test('with compression, what is broadcast and what is sent arrive in the order o
 })
 
 test('a peer with compression that takes nothing is bounded, too', async (t) => {
-  const app = await start(t, { closeTimeout: 200, backpressure: { maxBufferedBytes: 1_048_576 }, options: { perMessageDeflate: { threshold: 0 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { closeTimeout: 200, backpressure: { maxBufferedBytes: 1_048_576 }, options: { perMessageDeflate: { threshold: 0 } } }, plain)
   const client = await connect(t, app, '/', { perMessageDeflate: true })
   client.socket.pause()
   const [connection] = app.sockets.list()

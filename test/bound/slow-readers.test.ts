@@ -8,6 +8,7 @@ import type { Connection } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import type { RawClient } from '../helpers/server.ts'
 import { deaf, fill, FRAME, KIB, MUCH, pending, serve, stalled, taken } from './slow-rig.ts'
@@ -40,7 +41,7 @@ test('who takes nothing of what waits for it for maxStallTime is closed: cause s
 
 test('by default that is a minute', async (t) => {
   const clock = createClock()
-  const app = await start(t, { clock, heartbeat: false }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { clock, heartbeat: false }, plain)
   const { connection } = await deaf(t, app)
   fill(connection)
   await stalled(connection)

@@ -6,15 +6,11 @@ import test from 'node:test'
 import fp from 'fastify-plugin'
 import plugin from '../../lib/index.ts'
 import type { DrainReport } from '../../lib/index.ts'
+import { echo } from '../helpers/routes.ts'
 import { assertBounded, assertClean, connect, create, portOf, rawConnect, reportOf, start, timersOfOurs, until, within } from '../helpers/server.ts'
-import type { TestApp } from '../helpers/server.ts'
 
 const QUICK = { drain: { timeout: 1_000 } }
 const PATIENT = { drain: { timeout: 10_000 } }
-
-function echo (app: TestApp): void {
-  app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
-}
 
 test('drain called twice, and app.close() twice beside it, is one drain with one report', async (t) => {
   const app = await start(t, QUICK, echo)

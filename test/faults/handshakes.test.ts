@@ -11,6 +11,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../../lib/index.ts'
+import { echo } from '../helpers/routes.ts'
 import {
   assertBounded, assertClean, connect, handshake, logged, maskedFrame, Opcode, rawConnect, rawHandshake, rawTcp, reportOf, start, until
 } from '../helpers/server.ts'
@@ -26,10 +27,6 @@ function gate<T = void> () {
   let open!: (value: T) => void
   const promise = new Promise<T>((resolve) => { open = resolve })
   return { promise, open }
-}
-
-function echo (app: TestApp): void {
-  app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
 }
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const

@@ -8,6 +8,7 @@ import { deflateRawSync } from 'node:zlib'
 import type { Connection } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/clock.ts'
 import { forkFixture } from '../helpers/child.ts'
+import { echo } from '../helpers/routes.ts'
 import {
   assertBounded, assertClean, connect, maskedFrame, Opcode, portOf, rawConnect, reportOf, start, until
 } from '../helpers/server.ts'
@@ -20,12 +21,6 @@ const PATIENT = { drain: { timeout: 10_000 } }
 /** For drains whose settling app.close() cuts short. */
 const SETTLING = { drain: { terminationGracePeriod: 60_000, settleDelay: 30_000 } }
 const MEGABYTE = 2 ** 20
-
-function echo (app: TestApp): void {
-  app.get('/', { websocket: true }, (socket) => {
-    socket.on('message', (data, isBinary) => { socket.send(data as Buffer, { binary: isBinary }) })
-  })
-}
 
 /** The last record of the history, once there is one. */
 async function lastRecord (app: TestApp, count = 1) {

@@ -12,6 +12,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, Opcode, rawHandshake, start, timersOfOurs, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 
@@ -73,7 +74,7 @@ for (const [what, fault] of Object.entries(FAULTS)) {
   })
 
   test(`${what}, where it would be refused by a close frame: the client gets ${fault.status}, and the server closes`, async (t) => {
-    const app = await start(t, { refusal: 'close', limits: { ...LIMITS, total: { max: 1 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+    const app = await start(t, { refusal: 'close', limits: { ...LIMITS, total: { max: 1 } } }, plain)
     await connect(t, app, '/')
     later(app, fault.options)
     const peer = await rawHandshake(t, app, '/', HEADERS)
@@ -87,7 +88,7 @@ for (const [what, fault] of Object.entries(FAULTS)) {
 }
 
 test('a verifyClient that never answers, where it would be refused by a close frame, is ended with the drain', async (t) => {
-  const app = await start(t, { refusal: 'close', limits: { handshakes: { timeout: false }, total: { max: 1 } } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { refusal: 'close', limits: { handshakes: { timeout: false }, total: { max: 1 } } }, plain)
   await connect(t, app, '/')
   let asked = false
   later(app, verify(() => { asked = true }))
@@ -177,7 +178,7 @@ test('a handshake whose client has left before handleUpgrade is called is not wa
 })
 
 test('a verifyClient is guarded once, however many handshakes there are', async (t) => {
-  const app = await start(t, { options: verify((answer) => { answer(true) }) }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { options: verify((answer) => { answer(true) }) }, plain)
   await connect(t, app, '/')
   const { verifyClient } = app.websocketServer.options
   for (let i = 0; i < 3; i++) await connect(t, app, '/')

@@ -6,12 +6,11 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createClock } from '../../lib/testing/clock.ts'
-import { assertRefused, ended, gate } from '../helpers/gate.ts'
+import { tcpEnded } from '../helpers/ends.ts'
+import { assertRefused, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { maskedFrame, Opcode, rawHandshake, start, until } from '../helpers/server.ts'
-import type { TestApp } from '../helpers/server.ts'
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
 
 // ——— the timeout
 
@@ -38,7 +37,7 @@ for (const [given, timeout] of [[undefined, 10_000], [250, 250], [1_000, 1_000]]
     await clock.tick(101)
     const { status, headers } = await raw.answer
     assert.deepEqual([status, headers.get('connection'), headers.get('retry-after')], [503, 'close', '1'])
-    assert.equal(await ended(raw), undefined)
+    assert.equal(await tcpEnded(raw), undefined)
     assert.equal(raw.body, 'The handshake took too long.\n')
     assert.equal(headers.get('content-length'), String(raw.body.length))
     assert.deepEqual(refusals, [{ reason: 'handshake timeout', path: '/hang', ip: '127.0.0.1' }])
@@ -75,7 +74,7 @@ test('bytes that a client sends meanwhile do not give it more time', async (t) =
   }
   await clock.tick(200)
   assert.equal((await raw.answer).status, 503)
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('each handshake has its own time', async (t) => {
@@ -89,7 +88,7 @@ test('each handshake has its own time', async (t) => {
   await until(() => waiting === 2)
   await clock.tick(500)
   assert.equal((await first.answer).status, 503)
-  await ended(first)
+  await tcpEnded(first)
   assert.equal(refusals.length, 1)
   hook.open()
   assert.equal((await second.answer).status, 101)
@@ -121,7 +120,7 @@ test('a handshake that was answered otherwise, or whose client has left, leaves 
     const raw = await rawHandshake(t, app, path)
     assert.ok((await raw.answer).status >= 400)
     raw.end()
-    await ended(raw)
+    await tcpEnded(raw)
     await until(() => clock.pendingTimers === 0, `no timer after ${path}`)
   }
   const raw = await rawHandshake(t, app, '/hang')
@@ -162,7 +161,7 @@ test('a hook that has answered on the raw socket and left it open is cut off whe
   await hook.arrived
   assert.equal((await raw.answer).status, 418)
   await clock.tick(1_100)
-  await ended(raw)
+  await tcpEnded(raw)
   assert.deepEqual([raw.body, app.sockets.stats().refused], ['', 0])
   hook.open()
 })

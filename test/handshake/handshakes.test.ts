@@ -6,8 +6,10 @@ import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocket } from 'ws'
 import { rawSocketOf } from '../../lib/base/internals.ts'
-import { assertRefused, ended, gate } from '../helpers/gate.ts'
+import { tcpEnded } from '../helpers/ends.ts'
+import { assertRefused, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, handshake, maskedFrame, Opcode, portOf, rawConnect, rawHandshake, rawTcp, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -21,8 +23,6 @@ async function busy (t: Parameters<typeof rawConnect>[0], app: TestApp) {
   void connection.track(work)
   return { client, finish }
 }
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
 
 test('a handshake during a drain is answered 503 with Retry-After, its TCP connection is closed, and no hook runs', async (t) => {
   let hooks = 0
@@ -48,7 +48,7 @@ test('Retry-After follows drain.reconnect.minDelay, in whole seconds', async (t)
   await app.sockets.drain()
   const raw = await rawHandshake(t, app, '/')
   assert.equal((await raw.answer).headers.get('retry-after'), '3')
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('after a bare drain() handshakes are still turned away', async (t) => {
@@ -132,7 +132,7 @@ test('a hook that has answered on the raw socket and left it open is cut off wit
   await hook.arrived
   assert.equal((await raw.answer).status, 418)
   await app.sockets.drain()
-  await ended(raw)
+  await tcpEnded(raw)
   assert.equal(raw.body, '')
   assert.equal(app.sockets.stats().refused, 0)
   hook.open()
@@ -150,7 +150,7 @@ for (const [what, hook, status] of [
       const raw = await rawHandshake(t, app, '/')
       assert.equal((await raw.answer).status, status)
       raw.end()
-      await ended(raw)
+      await tcpEnded(raw)
       assert.equal(app.sockets.size, 0)
     })
   }
@@ -184,7 +184,7 @@ test('a client that resets while it is being refused breaks nothing', async (t) 
   app.sockets.on('refused', () => { raw.reset() })
   raw.write(handshake('/'))
   await refused
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('handshakes that are no handshakes are answered 400 and closed, and nothing is kept', async (t) => {
@@ -194,7 +194,7 @@ test('handshakes that are no handshakes are answered 400 and closed, and nothing
     const raw = await rawHandshake(t, app, '/', headers)
     assert.equal((await raw.answer).status, 400)
     raw.end()
-    await ended(raw)
+    await tcpEnded(raw)
   }
   assert.equal(app.sockets.stats().opened, 0)
 })

@@ -5,11 +5,10 @@ import Fastify from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { Refusal } from '../../lib/index.ts'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, nextEvent, recordEvents, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, portOf, rawConnect, rawHandshake, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import type { TestApp } from '../helpers/server.ts'
 
 const wait = () => new Promise<void>((resolve) => { setTimeout(resolve, 20) })
 

@@ -2,7 +2,7 @@
  * Handshakes that wait: a hook that ends when a test says so, and what the refusal of a handshake that waited looks like.
  */
 import assert from 'node:assert/strict'
-import { within } from './server.ts'
+import { tcpEnded } from './ends.ts'
 import type { RawClient } from './server.ts'
 
 /** A hook that waits at a gate; `arrived` resolves when a handshake waits there. */
@@ -14,16 +14,13 @@ export function gate () {
   return { open, arrived, wait: async () => { come(); await opened } }
 }
 
-/** Resolves when the server has ended TCP; a hang fails the test that hangs. */
-export const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
-
 /** Asserts that a handshake was refused by a server that restarts, and TCP closed. */
 export async function assertRefused (raw: RawClient): Promise<void> {
   const { status, headers } = await raw.answer
   assert.equal(status, 503)
   assert.equal(headers.get('retry-after'), '1')
   assert.equal(headers.get('connection'), 'close')
-  assert.equal(await ended(raw), undefined)
+  assert.equal(await tcpEnded(raw), undefined)
   assert.equal(raw.body, 'The server is restarting.\n')
   assert.equal(headers.get('content-length'), String(raw.body.length))
 }

@@ -4,13 +4,11 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import test, { mock } from 'node:test'
+import { tcpEnded } from '../helpers/ends.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
-
-const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
 
 /** Connections that were never asked anything, as browsers open them ahead of need. */
 async function silent (t: Parameters<typeof rawTcp>[0], app: TestApp): Promise<RawClient> {
@@ -24,7 +22,7 @@ test('a TCP connection on which nothing was ever asked does not hold app.close()
   const app = await start(t, {}, plain)
   const raw = await silent(t, app)
   await app.close()
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('it is not cut off before the app closes, and may still ask during a bare drain()', async (t) => {
@@ -38,7 +36,7 @@ test('it is not cut off before the app closes, and may still ask during a bare d
   const { status, headers } = await raw.answer
   assert.equal(status, 200)
   assert.equal(headers.get('connection'), 'close')
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('server.close() drains, and its callback waits for the drain', async (t) => {
@@ -121,7 +119,7 @@ test('an idle keep-alive connection is served during the drain and closed after 
   raw.write('GET /http HTTP/1.1\r\nHost: localhost\r\n\r\n')
   assert.equal((await raw.answer).headers.get('connection'), 'keep-alive')
   await app.close()
-  await ended(raw)
+  await tcpEnded(raw)
   assert.equal(raw.body, 'yes')
 })
 
@@ -185,7 +183,7 @@ test('TLS: a connection that has shaken hands and asked nothing does not hold ap
   const client = await connect(t, app, '/')
   await app.close()
   assert.equal((await client.closed).code, 1012)
-  await ended(raw)
+  await tcpEnded(raw)
 })
 
 test('TLS: a connection that has not even shaken hands does not hold app.close()', { skip: !openssl && 'openssl is not installed' }, async (t) => {

@@ -7,6 +7,7 @@ import type { EventEmitter } from 'node:events'
 import test from 'node:test'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { rawConnect, start, timersOfOurs, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -50,7 +51,7 @@ for (const [what, options] of settings) {
   test(`${MORE} connections more need no timer more and no listener more on what they share: ${what}`, async (t) => {
     hook.enable()
     t.after(() => { hook.disable(); timers.clear() })
-    const app = await start(t, options, (app) => { app.get('/', { websocket: true }, () => {}) }, { fastify: { logger: false } })
+    const app = await start(t, options, plain, { fastify: { logger: false } })
     await rawConnect(t, app, '/')
     await until(() => app.sockets.size === 1)
     // Timers that are over say so some turns later.

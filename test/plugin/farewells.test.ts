@@ -6,6 +6,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { WebSocket } from 'ws'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, portOf, reportOf, start } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 
@@ -91,7 +92,7 @@ test('before a drain, and for a client that leaves by itself, the others are tol
 })
 
 test('what a connection sends to another server is sent', async (t) => {
-  const other = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const other = await start(t, {}, plain)
   const client = await connect(t, other, '/')
   const [target] = other.sockets.list()
   const { app, clients } = await room(t, (_app, socket) => {

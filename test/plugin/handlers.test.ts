@@ -5,11 +5,10 @@ import test from 'node:test'
 import { createWebSocketStream } from 'ws'
 import type { WebSocket } from 'ws'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { ended } from '../helpers/ends.ts'
 import { recordEvents } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, portOf, rawHandshake, start, until, within } from '../helpers/server.ts'
-import type { TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
 
 test('(socket) and (socket, request), sync and async', async (t) => {
   const app = await start(t, {}, (app) => {
@@ -71,7 +70,7 @@ test('websocket: false beside a wsHandler is still a WebSocket route, as for @fa
 })
 
 test('a WebSocket route that is asked over HTTP answers 404', async (t) => {
-  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, {}, plain)
   for (const method of ['GET', 'HEAD']) {
     const { status } = await fetch(`http://127.0.0.1:${portOf(app)}/`, { method })
     assert.equal(status, 404)

@@ -13,6 +13,7 @@ import type { TestClock } from '../../lib/testing/index.ts'
 import { deferred } from '../../lib/base/deferred.ts'
 import { rawSocketOf } from '../../lib/base/internals.ts'
 import { nextClosed, recordEvents, turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, Opcode, rawConnect as connectRaw, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 
@@ -171,7 +172,7 @@ test('rtt is the time from our ping to its pong; a pong of another heartbeat say
 })
 
 test('rtt is there for every silent client after an interval, and is what the network took', async (t) => {
-  const app = await start(t, { heartbeat: { interval: 100 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { heartbeat: { interval: 100 } }, plain)
   for (let i = 0; i < 5; i++) await connect(t, app, '/')
   await until(() => app.sockets.list().every(({ rtt }) => rtt !== undefined), 'round trips')
   for (const { rtt } of app.sockets.list()) assert.ok(rtt! >= 0)

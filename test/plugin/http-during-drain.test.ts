@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { tcpEnded } from '../helpers/ends.ts'
 import { nextEvent } from '../helpers/records.ts'
-import { connect, connectTo, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
-import type { RawClient, TestApp } from '../helpers/server.ts'
-
-const ended = (raw: RawClient) => within(5_000, raw.ended, 'TCP was not closed')
+import { connect, connectTo, portOf, rawTcp, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 
@@ -42,7 +41,7 @@ for (const [path, status] of [['/http', 200], ['/fails', 500], ['/nowhere', 404]
     const answer = await raw.answer
     assert.equal(answer.status, status)
     assert.equal(answer.headers.get('connection'), 'close')
-    await ended(raw)
+    await tcpEnded(raw)
     // The close cuts the settling short.
     const closing = app.close()
     finish()
@@ -79,7 +78,7 @@ test('requests in flight finish, and app.close() waits for them', async (t) => {
   await nextEvent(app, 'drained')
   answer()
   assert.equal((await raw.answer).status, 200)
-  await ended(raw)
+  await tcpEnded(raw)
   assert.ok(raw.body.endsWith('done'))
   await closing
 })

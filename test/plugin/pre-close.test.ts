@@ -6,13 +6,10 @@ import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { ended } from '../helpers/ends.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
-import { connect, logged, portOf, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
+import { plain } from '../helpers/routes.ts'
+import { connect, logged, portOf, start, until } from '../helpers/server.ts'
 
 /** An app with one client. */
 async function busyApp (t: Parameters<typeof connect>[0], options: LifecycleOptions, before?: (app: FastifyInstance) => unknown) {

@@ -11,13 +11,11 @@ import fp from 'fastify-plugin'
 import { WebSocket, WebSocketServer } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { ended } from '../helpers/ends.ts'
 import { assertRefused } from '../helpers/gate.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, portOf, rawHandshake, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
+import type { TestApp } from '../helpers/server.ts'
 
 /** An app that is never ready or closed by the test; its own end is a close. */
 function bareApp (t: TestContext): FastifyInstance {
@@ -199,7 +197,7 @@ test('@fastify/websocket that is registered already is adopted: tracked, and clo
 })
 
 test('adopted: its listener is found among others, whatever a bundler has called it', async (t) => {
-  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) }, {
+  const app = await start(t, {}, plain, {
     before: async (app) => {
       await app.register(fastifyWebsocket)
       Object.defineProperty(app.server.listeners('upgrade')[0], 'name', { value: 'a' })

@@ -9,10 +9,8 @@ import test from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import plugin from '../../lib/index.ts'
+import { echo } from '../helpers/routes.ts'
 import { connect, logged, portOf, start, until } from '../helpers/server.ts'
-import type { TestApp } from '../helpers/server.ts'
-
-const echo = (app: TestApp) => { app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(data) }) }) }
 
 test('code that counts the bytes of TCP connections does not keep handshakes from opening', async (t) => {
   let bytes = 0

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict'
 import diagnostics from 'node:diagnostics_channel'
 import test from 'node:test'
 import { CHANNELS } from '../../lib/index.ts'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, recordEvents, turn } from '../helpers/records.ts'
-import { connect, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import { connect, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 const rooms = (app: TestApp) => {
   app.get('/rooms/:id', { websocket: true }, (socket, request) => { app.sockets.of(socket).tag((request.params as { id: string }).id, 'room') })

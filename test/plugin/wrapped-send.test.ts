@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
+import { plain } from '../helpers/routes.ts'
 import { connect, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -29,7 +30,7 @@ function wrapPrototype (t: TestContext): unknown[] {
   return wrap(WebSocket.prototype)
 }
 
-const serve = (t: TestContext, options = {}): Promise<TestApp> => start(t, { options }, (app) => { app.get('/', { websocket: true }, () => {}) })
+const serve = (t: TestContext, options = {}): Promise<TestApp> => start(t, { options }, plain)
 
 /** Where and when `send` is wrapped; each gives an app with one client, and what the wrapper sees. */
 const places: Record<string, (t: TestContext) => Promise<{ app: TestApp, client: Awaited<ReturnType<typeof connect>>, seen: unknown[] }>> = {

@@ -3,10 +3,9 @@ import { once } from 'node:events'
 import test from 'node:test'
 import { deferred } from '../../lib/base/deferred.ts'
 import { nextEvent } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, logged, portOf, start } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
-
-const plain = (app: TestApp) => { app.get('/', { websocket: true }, () => {}) }
 
 const ask = async (app: TestApp, path = '/ready') => {
   const response = await fetch(`http://127.0.0.1:${portOf(app)}${path}`)

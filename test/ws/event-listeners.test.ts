@@ -7,6 +7,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { workName } from '../../lib/drain/work-holders.ts'
 import { turn } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, start, until } from '../helpers/server.ts'
 
 /** What a handler does with its socket, and what it noted meanwhile. */
@@ -196,7 +197,7 @@ for (const [what, scenario] of Object.entries(scenarios)) {
   test(`as on a bare ws socket: ${what}`, async (t) => {
     const expected = await bare(t, scenario)
     const notes: unknown[] = []
-    const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+    const app = await start(t, {}, plain)
     const client = await connect(t, app, '/')
     await run(scenario, notes, app.sockets.list()[0]!.socket, client.socket)
     assert.deepEqual(notes, expected)

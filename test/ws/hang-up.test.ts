@@ -8,6 +8,7 @@ import type { ManagedConnection } from '../../lib/connection/managed-connection.
 import { endOnce, hangUp } from '../../lib/ws/hang-up.ts'
 import { rawSocketOf, receiverOf } from '../../lib/base/internals.ts'
 import { nextClosed } from '../helpers/records.ts'
+import { plain } from '../helpers/routes.ts'
 import { connect, Opcode, rawConnect, start, within } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 
@@ -33,7 +34,7 @@ const endings: Array<[string, (app: TestApp, client: TestClient) => unknown]> = 
 
 for (const [who, close] of endings) {
   test(`no stream is ended after it has finished, where ${who} closed`, async (t) => {
-    const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+    const app = await start(t, {}, plain)
     const client = await connect(t, app, '/')
     const [connection] = app.sockets.list() as ManagedConnection[]
     const { socket } = connection!
@@ -80,7 +81,7 @@ test('a stream without a kernel socket goes at once; where code waits for its fi
 })
 
 test('TCP ends as soon as our frame is answered, also where ws was not told yet that it has left, as over TLS, and the peer keeps its half', async (t) => {
-  const app = await start(t, { closeTimeout: 60_000, drain: { timeout: 120_000 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { closeTimeout: 60_000, drain: { timeout: 120_000 } }, plain)
   const peer = await rawConnect(t, app, '/')
   const [connection] = app.sockets.list()
   Object.defineProperty(connection!.socket, '_closeFrameSent', { get: () => false, set () {} })
@@ -99,7 +100,7 @@ test('a WebSocket class of the application with a `close` of its own is told of 
       Reflect.apply(WebSocket.prototype.close, this, args)
     }
   }
-  const app = await start(t, { options: { WebSocket: Own as never } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { options: { WebSocket: Own as never } }, plain)
   await connect(t, app, '/')
   const closed = nextClosed(app)
   void app.sockets.disconnect('all')

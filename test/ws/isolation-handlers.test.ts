@@ -5,12 +5,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import test from 'node:test'
 import type { WebSocket } from 'ws'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
-import { connect, logged, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-/** How a client saw its end; a hang fails the test that hangs. */
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import { connect, logged, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 const boom = () => { throw new Error('boom') }
 

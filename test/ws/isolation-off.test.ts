@@ -6,12 +6,9 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { ended } from '../helpers/ends.ts'
 import { turn } from '../helpers/records.ts'
-import { connect, start, until, within } from '../helpers/server.ts'
-import type { TestClient } from '../helpers/server.ts'
-
-/** How a client saw its end; a hang fails the test that hangs. */
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import { connect, start, until } from '../helpers/server.ts'
 
 const FIXTURE = new URL('../fixtures/not-isolated.ts', import.meta.url)
 

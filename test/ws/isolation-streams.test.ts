@@ -11,12 +11,10 @@ import { pipeline } from 'node:stream/promises'
 import test from 'node:test'
 import { createWebSocketStream } from 'ws'
 import type { WebSocket } from 'ws'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
 import { connect, logged, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-/** How a client saw its end; a hang fails the test that hangs. */
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import type { TestApp } from '../helpers/server.ts'
 
 const { push } = Readable.prototype
 

@@ -9,12 +9,10 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createWebSocketStream } from 'ws'
 import type { WebSocket } from 'ws'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, rawConnect, start, until, within } from '../helpers/server.ts'
-import type { RawClient, TestClient } from '../helpers/server.ts'
-
-/** How a client saw its end; a hang fails the test that hangs. */
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
+import type { RawClient } from '../helpers/server.ts'
 
 const boom = () => { throw new Error('boom') }
 const reject = async () => { await Promise.resolve(); boom() }

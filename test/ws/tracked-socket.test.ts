@@ -4,15 +4,11 @@ import { once } from 'node:events'
 import test from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import { createWebSocketStream, WebSocket } from 'ws'
+import { ended } from '../helpers/ends.ts'
 import { nextClosed, nextEvent, turn } from '../helpers/records.ts'
-import { connect, logged, maskedFrame, Opcode, rawConnect, start, until, within } from '../helpers/server.ts'
-import type { TestApp, TestClient } from '../helpers/server.ts'
-
-const ended = (client: TestClient) => within(5_000, client.closed, 'the client saw no end')
-
-const echo = (app: TestApp) => {
-  app.get('/', { websocket: true }, (socket) => { socket.on('message', (data, isBinary) => { socket.send(data, { binary: isBinary }) }) })
-}
+import { echo, plain } from '../helpers/routes.ts'
+import { connect, logged, maskedFrame, Opcode, rawConnect, start, until } from '../helpers/server.ts'
+import type { TestApp } from '../helpers/server.ts'
 
 /** The ws socket on the server's side. */
 function serverSocket (app: TestApp): WebSocket {
@@ -38,7 +34,7 @@ test("a tracked socket is an instance of the server's own WebSocket class and lo
 })
 
 test('there is no listener of ours on a socket', async (t) => {
-  const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, {}, plain)
   await connect(t, app, '/')
   const socket = serverSocket(app)
   // ws's own for `clients`, and the one @fastify/websocket adds.
@@ -338,7 +334,7 @@ for (const [how, close] of [
   ['its socket', (app: TestApp) => { serverSocket(app).close(4000) }]
 ] as const) {
   test(`a socket that the application pauses after its close frame, by ${how}, sees the answer`, async (t) => {
-    const app = await start(t, { closeTimeout: 20_000, drain: { timeout: 60_000 } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+    const app = await start(t, { closeTimeout: 20_000, drain: { timeout: 60_000 } }, plain)
     const client = await connect(t, app, '/')
     const record = nextClosed(app)
     const socket = serverSocket(app)
@@ -407,7 +403,7 @@ test('permessage-deflate works, and a drain lets go what was sent before it', as
 })
 
 test('a connection that is inflating when its peer vanishes still ends, once', async (t) => {
-  const app = await start(t, { options: { perMessageDeflate: true } }, (app) => { app.get('/', { websocket: true }, () => {}) })
+  const app = await start(t, { options: { perMessageDeflate: true } }, plain)
   let closed = 0
   app.sockets.on('closed', () => { closed++ })
   const raw = await rawConnect(t, app, '/', { 'Sec-WebSocket-Extensions': 'permessage-deflate' })
