@@ -11,6 +11,7 @@ import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { connect, logged, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 import { listen, turnedAway } from './rig.ts'
@@ -65,8 +66,8 @@ test('while it lasts the idlest are told 1012 with a delay, one in a hundred a s
   const { app, clock, told, press } = await serve(t)
   const clients = await Promise.all(Array.from({ length: 5 }, () => connect(t, app, '/')))
   const connections = app.sockets.list()
-  let release!: () => void
-  void connections[0]!.track(new Promise<void>((resolve) => { release = resolve }))
+  const { promise, resolve: release } = deferred<void>()
+  void connections[0]!.track(promise)
   await clock.tick(2_000)
   const talker = clients.at(-1)!
   talker.send('busy')

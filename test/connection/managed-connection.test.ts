@@ -7,6 +7,7 @@ import type { ConnectionHooks } from '../../lib/connection/hooks.ts'
 import type { ClosedError } from '../../lib/base/errors.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { connectionOf } from '../../lib/connection/of-socket.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { createFakeHost } from '../helpers/fake-host.ts'
 import type { FakeHost, Pair } from '../helpers/fake-host.ts'
 import { generator } from '../helpers/generator.ts'
@@ -503,8 +504,7 @@ for (const [where, add] of [
   for (const kind of ['its first cleanup', 'another cleanup'] as const) {
     test(`a client vanishes, and ${where} defers ${kind}: closed waits for it, and is told after closing`, async () => {
       const { host, connection, socket, clock, heard } = setup()
-      let done!: () => void
-      const work = new Promise<void>((resolve) => { done = resolve })
+      const { promise: work, resolve: done } = deferred<void>()
       if (kind === 'another cleanup') connection.defer(() => {})
       add(connection, host, () => { connection.defer(() => work) })
       socket.rawGone()

@@ -11,6 +11,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { echo } from '../helpers/routes.ts'
 import {
   assertBounded, assertClean, connect, handshake, logged, maskedFrame, Opcode, rawConnect, rawHandshake, rawTcp, reportOf, start, until
@@ -22,18 +23,11 @@ const PATIENT = { drain: { timeout: 10_000 } }
 /** For drains whose settling app.close() cuts short. */
 const SETTLING = { drain: { terminationGracePeriod: 60_000, settleDelay: 30_000 } }
 
-/** A promise with its resolve function outside. */
-function gate<T = void> () {
-  let open!: (value: T) => void
-  const promise = new Promise<T>((resolve) => { open = resolve })
-  return { promise, open }
-}
-
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
 
 for (const hook of HOOKS) {
   test(`a handshake whose ${hook} hook never answers gets 503, and holds nothing up`, async (t) => {
-    const { promise: asked, open: ask } = gate()
+    const { promise: asked, resolve: ask } = deferred<void>()
     const app = await start(t, PATIENT, (app) => {
       echo(app)
       app.get('/hangs', { websocket: true, [hook]: () => { ask(); return new Promise(() => {}) } }, () => {})
@@ -53,7 +47,7 @@ for (const hook of HOOKS) {
 }
 
 test('a handshake whose hook never answers does not hold up a server without connections', async (t) => {
-  const { promise: asked, open: ask } = gate()
+  const { promise: asked, resolve: ask } = deferred<void>()
   const app = await start(t, PATIENT, (app) => {
     app.get('/', { websocket: true, preHandler: () => { ask(); return new Promise(() => {}) } }, () => {})
   })
@@ -97,7 +91,7 @@ test('a client that goes away while its hook never answers leaves nothing behind
 
 for (const hook of HOOKS) {
   test(`a handshake whose ${hook} hook says yes after the frames went out is refused with 503`, async (t) => {
-    const { promise, open: sayYes } = gate()
+    const { promise, resolve: sayYes } = deferred<void>()
     let asked = false
     let handled = 0
     const app = await start(t, PATIENT, (app) => {
@@ -124,7 +118,7 @@ for (const hook of HOOKS) {
 }
 
 test('a handshake whose hook says yes while the drain settles is let in, and closed with the others', async (t) => {
-  const { promise, open: sayYes } = gate()
+  const { promise, resolve: sayYes } = deferred<void>()
   let asked = false
   const app = await start(t, SETTLING, (app) => {
     app.get('/', { websocket: true, preHandler: async () => { asked = true; await promise } }, (socket) => { socket.send('welcome') })
@@ -143,7 +137,7 @@ test('a handshake whose hook says yes while the drain settles is let in, and clo
 })
 
 test('a handshake whose hook answers long after the drain does no harm', async (t) => {
-  const { promise, open: sayYes } = gate()
+  const { promise, resolve: sayYes } = deferred<void>()
   let asked = false
   const app = await start(t, PATIENT, (app) => {
     app.get('/yes', { websocket: true, preHandler: async () => { asked = true; await promise } }, () => { assert.fail('handled') })
@@ -163,7 +157,7 @@ test('a handshake whose hook answers long after the drain does no harm', async (
 })
 
 test('a hook that refuses during the drain is heard, and TCP is closed', async (t) => {
-  const { promise, open: sayNo } = gate()
+  const { promise, resolve: sayNo } = deferred<void>()
   let asked = false
   const app = await start(t, PATIENT, (app) => {
     app.get('/work', { websocket: true }, (socket) => { void app.sockets.of(socket).track(promise) })
@@ -203,7 +197,7 @@ for (const how of ['rejects', 'replies'] as const) {
 }
 
 test('a verifyClient that never answers is ended with the drain', async (t) => {
-  const { promise: asked, open: ask } = gate()
+  const { promise: asked, resolve: ask } = deferred<void>()
   const app = await start(t, { ...PATIENT, options: { verifyClient: (_info, _callback) => { ask() } } }, echo)
   const peer = await rawHandshake(t, app, '/')
   await asked
@@ -213,8 +207,8 @@ test('a verifyClient that never answers is ended with the drain', async (t) => {
 })
 
 test('a verifyClient that says yes in the drain gets its client closed with the code of the drain, or refused', async (t) => {
-  const { promise: asked, open: ask } = gate<(yes: boolean) => void>()
-  const { promise: work, open: finish } = gate()
+  const { promise: asked, resolve: ask } = deferred<(yes: boolean) => void>()
+  const { promise: work, resolve: finish } = deferred<void>()
   let first = true
   const app = await start(t, {
     ...PATIENT,
@@ -263,7 +257,7 @@ test('an upgrade while the drain settles is served, and closed with the others',
 
 for (const phase of ['notify', 'grace', 'close', 'cleanup'] as const) {
   test(`an upgrade in phase ${phase} gets 503 with Retry-After, and its TCP connection is closed`, async (t) => {
-    const { promise, open: finish } = gate()
+    const { promise, resolve: finish } = deferred<void>()
     const refusals: Refusal[] = []
     let hooks = 0
     const app = await start(t, { drain: { timeout: 5_000 }, closeTimeout: 1_500, ...(phase === 'notify' ? { onDrain: () => promise } : {}) }, (app) => {
@@ -326,7 +320,7 @@ test('an upgrade after the close is refused by the kernel', async (t) => {
 })
 
 test('upgrades that never stop coming do not keep the drain from ending', async (t) => {
-  const { promise, open: finish } = gate()
+  const { promise, resolve: finish } = deferred<void>()
   const app = await start(t, { drain: { timeout: 1_000 } }, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.on('message', () => promise) })
   })
@@ -353,7 +347,7 @@ test('upgrades that never stop coming do not keep the drain from ending', async 
 })
 
 test('an upgrade on a connection that was kept alive for HTTP is refused like any other', async (t) => {
-  const { promise, open: finish } = gate()
+  const { promise, resolve: finish } = deferred<void>()
   const app = await start(t, PATIENT, (app) => {
     app.get('/work', { websocket: true }, (socket) => { void app.sockets.of(socket).track(promise) })
     echo(app)
@@ -375,7 +369,7 @@ test('an upgrade on a connection that was kept alive for HTTP is refused like an
 })
 
 test('an upgrade that is pipelined behind a slow request is refused after the answer to that request, and holds no drain up', async (t) => {
-  const { promise, open: answer } = gate()
+  const { promise, resolve: answer } = deferred<void>()
   let asked = false
   const app = await start(t, { drain: { timeout: 1_000 } }, (app) => {
     echo(app)
@@ -399,7 +393,7 @@ const SLOW = 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** An app with a route `/slow` that answers when told to, and `/big` that answers more than any buffer takes. */
 async function pipelines (t: TestContext) {
-  const { promise, open: answer } = gate()
+  const { promise, resolve: answer } = deferred<void>()
   let asked = 0
   const accepted: Socket[] = []
   const app = await start(t, {}, (app) => {
@@ -527,7 +521,7 @@ test('frames that come with the handshake are heard', async (t) => {
 })
 
 test('frames that arrive while a slow hook decides are not lost', async (t) => {
-  const { promise, open: sayYes } = gate()
+  const { promise, resolve: sayYes } = deferred<void>()
   const app = await start(t, PATIENT, (app) => {
     app.get('/', { websocket: true, preHandler: () => promise }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
   })
@@ -560,7 +554,7 @@ const WRONG: Array<[what: string, path: string, headers: Record<string, string>,
 
 for (const [what, path, headers, status] of WRONG) {
   test(`a handshake with ${what} is refused and its TCP connection closed, before and in a drain`, async (t) => {
-    const { promise, open: finish } = gate()
+    const { promise, resolve: finish } = deferred<void>()
     const app = await start(t, PATIENT, (app) => {
       echo(app)
       app.get('/work', { websocket: true }, (socket) => { void app.sockets.of(socket).track(promise) })

@@ -17,7 +17,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
+import { gate } from '../helpers/gate.ts'
 import {
   assertBounded, assertClean, connect, create, handshake, logged, portOf, rawConnect, rawHandshake, rawTcp, reportOf, start, until, within
 } from '../helpers/server.ts'
@@ -421,20 +423,15 @@ test('they do not hold up the close of an app without sockets either', async (t)
 })
 
 test('a request under way when the drain starts gets its answer, with Connection: close', async (t) => {
-  let answer!: () => void
-  let asked = false
+  const { open: answer, arrived, wait } = gate()
   const app = await start(t, QUICK, (app) => {
     echo(app)
-    app.get('/slow', async () => {
-      asked = true
-      await new Promise<void>((resolve) => { answer = resolve })
-      return 'late but here'
-    })
+    app.get('/slow', async () => { await wait(); return 'late but here' })
   })
   const peer = await rawTcp(t, app)
   peer.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
   const client = await exchange(t, app)
-  await until(() => asked)
+  await arrived
   const closing = app.close()
   assert.equal((await client.closed).code, 1012)
   await until(() => app.reports.length === 1)
@@ -522,8 +519,7 @@ test('forceCloseConnections takes no client\'s close code', async (t) => {
 })
 
 test('readiness answers 200, then 503 from the first moment of the drain until the listener is gone', async (t) => {
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
+  const { promise: work, resolve: finish } = deferred<void>()
   const app = await start(t, { drain: { timeout: 10_000 }, readiness: '/ready' }, (app) => {
     app.get('/', { websocket: true }, (socket) => { void app.sockets.of(socket).track(work) })
   })

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'node:test'
 import type { DrainReport } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import {
   assertBounded, assertClean, connect, logged, Opcode, rawConnect, reportOf, start, until
 } from '../helpers/server.ts'
@@ -14,15 +15,8 @@ const QUICK = { drain: { timeout: 1_000 } }
 /** For drains that end by themselves long before. */
 const PATIENT = { drain: { timeout: 10_000 } }
 
-/** A promise with its resolve function outside. */
-function gate () {
-  let open!: () => void
-  const promise = new Promise<void>((resolve) => { open = resolve })
-  return { promise, open }
-}
-
 test('a reply that an async listener owes arrives before the close frame', async (t) => {
-  const { promise, open } = gate()
+  const { promise, resolve: open } = deferred<void>()
   const app = await start(t, PATIENT, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       socket.on('message', async () => {
@@ -66,7 +60,7 @@ test('a job sent at the moment of the close is read, done and answered', async (
 })
 
 test('work that never ends is given up at the end of grace, and its client is closed with the code of the drain', async (t) => {
-  const { promise, open } = gate()
+  const { promise, resolve: open } = deferred<void>()
   const app = await start(t, QUICK, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       socket.on('message', () => promise)
@@ -167,7 +161,7 @@ test('messages() delivers what is queued until grace ends, then the loop ends', 
 })
 
 test('messages() drops and counts what is left when its body never returns', async (t) => {
-  const { promise, open } = gate()
+  const { promise, resolve: open } = deferred<void>()
   const seen: unknown[] = []
   const app = await start(t, QUICK, (app) => {
     app.get('/', { websocket: true }, async (socket) => {
@@ -474,7 +468,7 @@ test('a handler that closes the app from a listener does not wait for itself', a
 })
 
 test('the report and the log name the listeners, handlers and cleanups that held the drain', async (t) => {
-  const { promise: never, open } = gate()
+  const { promise: never, resolve: open } = deferred<void>()
   const app = await start(t, { drain: { timeout: 1_500 } }, (app) => {
     app.get('/on', { websocket: true }, (socket) => { socket.on('message', async function answer () { await never }) })
     app.get('/listener', { websocket: true }, (socket) => { socket.addEventListener('message', async function listen () { await never }) })

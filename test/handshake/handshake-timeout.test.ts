@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createClock } from '../../lib/testing/clock.ts'
 import { tcpEnded } from '../helpers/ends.ts'
-import { assertRefused, gate } from '../helpers/gate.ts'
+import { answerAndWait, assertRefused, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
 import { maskedFrame, Opcode, rawHandshake, start, until } from '../helpers/server.ts'
@@ -148,14 +148,7 @@ test('a hook that has answered on the raw socket and left it open is cut off whe
   const hook = gate()
   const clock = createClock()
   const app = await start(t, { clock, heartbeat: false, backpressure: false, limits: { handshakes: { timeout: 1_000 } } }, (app) => {
-    app.get('/', {
-      websocket: true,
-      preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
-        reply.hijack()
-        request.raw.socket.write('HTTP/1.1 418 teapot\r\nContent-Length: 0\r\n\r\n')
-        await hook.wait()
-      }
-    }, () => {})
+    app.get('/', { websocket: true, preHandler: answerAndWait(hook) }, () => {})
   })
   const raw = await rawHandshake(t, app, '/')
   await hook.arrived

@@ -6,28 +6,17 @@ import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocket } from 'ws'
 import { rawSocketOf } from '../../lib/base/internals.ts'
+import { connectBusy } from '../helpers/busy.ts'
 import { tcpEnded } from '../helpers/ends.ts'
-import { assertRefused, gate } from '../helpers/gate.ts'
+import { answerAndWait, assertRefused, gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
-import { connect, handshake, maskedFrame, Opcode, portOf, rawConnect, rawHandshake, rawTcp, start, until } from '../helpers/server.ts'
-import type { TestApp } from '../helpers/server.ts'
-
-/** A connection that keeps a drain in its grace until `finish`. */
-async function busy (t: Parameters<typeof rawConnect>[0], app: TestApp) {
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
-  const opened = nextEvent(app, 'open')
-  const client = await connect(t, app, '/')
-  const [connection] = await opened
-  void connection.track(work)
-  return { client, finish }
-}
+import { connect, handshake, maskedFrame, Opcode, portOf, rawHandshake, rawTcp, start, until } from '../helpers/server.ts'
 
 test('a handshake during a drain is answered 503 with Retry-After, its TCP connection is closed, and no hook runs', async (t) => {
   let hooks = 0
   const app = await start(t, {}, plain, { before: (app) => { app.addHook('onRequest', async () => { hooks++ }) } })
-  const { finish } = await busy(t, app)
+  const { finish } = await connectBusy(t, app)
   const drained = app.sockets.drain()
   await nextEvent(app, 'progress')
   hooks = 0
@@ -66,7 +55,7 @@ test('an async hook that lets go after the door was closed: 503, and the handler
     plain(app)
     app.get('/slow', { websocket: true, preHandler: hook.wait }, () => { handled++ })
   })
-  const { finish } = await busy(t, app)
+  const { finish } = await connectBusy(t, app)
   const raw = await rawHandshake(t, app, '/slow')
   await hook.arrived
   const drained = app.sockets.drain()
@@ -119,14 +108,7 @@ for (const how of ['drain', 'close'] as const) {
 test('a hook that has answered on the raw socket and left it open is cut off without a second answer', async (t) => {
   const hook = gate()
   const app = await start(t, {}, (app) => {
-    app.get('/', {
-      websocket: true,
-      preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
-        reply.hijack()
-        request.raw.socket.write('HTTP/1.1 418 teapot\r\nContent-Length: 0\r\n\r\n')
-        await hook.wait()
-      }
-    }, () => {})
+    app.get('/', { websocket: true, preHandler: answerAndWait(hook) }, () => {})
   })
   const raw = await rawHandshake(t, app, '/')
   await hook.arrived
@@ -213,7 +195,7 @@ test('a handshake with data behind it loses none of it', async (t) => {
 
 test('upgrades in every phase of a drain: let in while it settles, turned away from then on', async (t) => {
   const app = await start(t, { drain: { settleDelay: 100, timeout: 3_000 } }, plain)
-  const { client, finish } = await busy(t, app)
+  const { client, finish } = await connectBusy(t, app)
   client.socket.pause() // answers nothing, so that there is a phase of closing
   const drained = app.sockets.drain()
   const seen: Record<string, number> = {}

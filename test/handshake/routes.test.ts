@@ -5,6 +5,7 @@ import Fastify from 'fastify'
 import { WebSocket } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { Refusal } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { ended } from '../helpers/ends.ts'
 import { nextClosed, nextEvent, recordEvents, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, portOf, rawConnect, rawHandshake, start, until, within } from '../helpers/server.ts'
@@ -194,8 +195,7 @@ test('keepRequest keeps the upgrade request; elsewhere it is let go', async (t) 
 // ——— waitForHandler
 
 test("a drain does not wait for a handler's promise", async (t) => {
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
+  const { promise: work, resolve: finish } = deferred<void>()
   const app = await start(t, {}, (app) => { app.get('/', { websocket: true }, async () => { await work }) })
   await connect(t, app, '/')
   const report = await app.sockets.drain()

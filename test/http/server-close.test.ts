@@ -5,6 +5,7 @@ import http from 'node:http'
 import net from 'node:net'
 import test, { mock } from 'node:test'
 import { tcpEnded } from '../helpers/ends.ts'
+import { gate } from '../helpers/gate.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
 import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
@@ -124,13 +125,10 @@ test('an idle keep-alive connection is served during the drain and closed after 
 })
 
 test('a request in flight is answered before server.close() calls back', async (t) => {
-  let answer!: () => void
-  let asked!: () => void
-  const gate = new Promise<void>((resolve) => { answer = resolve })
-  const arrived = new Promise<void>((resolve) => { asked = resolve })
+  const { open: answer, arrived, wait } = gate()
   const app = await start(t, {}, (app) => {
     plain(app)
-    app.get('/slow', async () => { asked(); await gate; return 'done' })
+    app.get('/slow', async () => { await wait(); return 'done' })
   })
   const client = await connect(t, app, '/')
   const response = fetch(`http://127.0.0.1:${portOf(app)}/slow`)

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { connectBusy } from '../helpers/busy.ts'
 import { tcpEnded } from '../helpers/ends.ts'
+import { gate } from '../helpers/gate.ts'
 import { nextEvent } from '../helpers/records.ts'
-import { connect, connectTo, portOf, rawTcp, start, until } from '../helpers/server.ts'
+import { connectTo, portOf, rawTcp, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
 const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
@@ -11,16 +13,6 @@ const routes = (app: TestApp) => {
   app.get('/', { websocket: true }, () => {})
   app.get('/http', async () => 'yes')
   app.get('/fails', async () => { throw new Error('no') })
-}
-
-/** A drain that is held in its grace until `finish`. */
-async function draining (t: Parameters<typeof connect>[0], app: TestApp) {
-  let finish!: () => void
-  const opened = nextEvent(app, 'open')
-  const client = await connect(t, app, '/')
-  const [connection] = await opened
-  void connection.track(new Promise<void>((resolve) => { finish = resolve }))
-  return { client, finish }
 }
 
 test('before a drain answers keep their connection', async (t) => {
@@ -34,7 +26,7 @@ test('before a drain answers keep their connection', async (t) => {
 for (const [path, status] of [['/http', 200], ['/fails', 500], ['/nowhere', 404]] as const) {
   test(`Connection: close stands on answers from the first moment of a drain: ${status}`, async (t) => {
     const app = await start(t, { drain: { settleDelay: 5_000, timeout: 10_000 } }, routes)
-    const { finish } = await draining(t, app)
+    const { finish } = await connectBusy(t, app)
     const drained = app.sockets.drain()
     const raw = await rawTcp(t, app)
     raw.write(GET(path))
@@ -63,13 +55,10 @@ test('after a bare drain() HTTP goes on: the listener stays open', async (t) => 
 })
 
 test('requests in flight finish, and app.close() waits for them', async (t) => {
-  let answer!: () => void
-  let asked!: () => void
-  const gate = new Promise<void>((resolve) => { answer = resolve })
-  const arrived = new Promise<void>((resolve) => { asked = resolve })
+  const { open: answer, arrived, wait } = gate()
   const app = await start(t, {}, (app) => {
     routes(app)
-    app.get('/slow', async () => { asked(); await gate; return 'done' })
+    app.get('/slow', async () => { await wait(); return 'done' })
   })
   const raw = await rawTcp(t, app)
   raw.write(GET('/slow'))
@@ -86,7 +75,7 @@ test('requests in flight finish, and app.close() waits for them', async (t) => {
 test('on a close the listener is shut while sockets are still being drained', async (t) => {
   const app = await start(t, {}, routes)
   const port = portOf(app)
-  const { client, finish } = await draining(t, app)
+  const { client, finish } = await connectBusy(t, app)
   const closing = app.close()
   await until(() => !app.server.listening)
   assert.equal(client.socket.readyState, client.socket.OPEN)

@@ -15,6 +15,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
+import { deferred } from '../../lib/base/deferred.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { gate } from '../helpers/gate.ts'
 import { create, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
@@ -139,8 +140,7 @@ const SCENES: Record<string, () => Scene> = {
     }
   },
   'a slow upload' () {
-    let begun!: () => void
-    const arrived = new Promise<void>((resolve) => { begun = resolve })
+    const { promise: arrived, resolve: begun } = deferred<void>()
     return {
       configure (app) {
         app.addHook('preParsing', async (_request, _reply, payload) => { begun(); return payload })

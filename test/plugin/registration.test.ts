@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import { WebSocket, WebSocketServer } from 'ws'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { ended } from '../helpers/ends.ts'
 import { assertRefused } from '../helpers/gate.ts'
 import { plain } from '../helpers/routes.ts'
@@ -316,8 +317,7 @@ test('adopted: routes that were declared before us work, tracked by their patter
 
 test('adopted: a route that asks for waitForHandler gets it, or is refused', async (t) => {
   const refused: unknown[] = []
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
+  const { promise: work, resolve: finish } = deferred<void>()
   const app = await start(t, {}, (app) => {
     try {
       app.get('/', { websocket: true, config: { sockets: { waitForHandler: true } } }, async () => { await work })

@@ -9,6 +9,7 @@ import test from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import plugin from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { echo } from '../helpers/routes.ts'
 import { connect, logged, portOf, start, until } from '../helpers/server.ts'
 
@@ -62,8 +63,7 @@ test("what a user's errorHandler closes has the cause error, wherever the error 
 })
 
 test('work of a client that left before the drain is in the report', async (t) => {
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
+  const { promise: work, resolve: finish } = deferred<void>()
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.on('message', () => work) })
   })

@@ -14,6 +14,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import plugin from '../../lib/index.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { connectTo, until, within } from '../helpers/server.ts'
 
@@ -83,8 +84,8 @@ test('the application that becomes ready last takes the handshakes, while the on
   assert.equal((await connect()).name, 'first')
   await second.ready()
   assert.equal((await connect()).name, 'second')
-  let finish!: () => void
-  void first.sockets.list()[0]!.track(new Promise<void>((resolve) => { finish = resolve }))
+  const { promise, resolve: finish } = deferred<void>()
+  void first.sockets.list()[0]!.track(promise)
   const closed = first.close()
   await nextEvent(first, 'drain')
   assert.equal((await connect()).name, 'second')
@@ -145,8 +146,8 @@ test('a second application listens while the first drains: both come to their en
   const first = await make('first')
   await listen(first)
   const { client } = await connect()
-  let finish!: () => void
-  void first.sockets.list()[0]!.track(new Promise<void>((resolve) => { finish = resolve }))
+  const { promise, resolve: finish } = deferred<void>()
+  void first.sockets.list()[0]!.track(promise)
   const closed = first.close()
   await until(() => !server.listening)
 

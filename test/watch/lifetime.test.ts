@@ -4,17 +4,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { TICK } from '../../lib/base/deadlines.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { createEnds } from '../helpers/expiry-rig.ts'
 
 const MINUTE = 60_000
 const GRACE = 3_000
-
-/** Work that is in flight until `finish`. */
-function work () {
-  let finish!: () => void
-  const promise = new Promise<void>((resolve) => { finish = resolve })
-  return { promise, finish }
-}
 
 test('at the end of its longest life a connection is closed: 1012, with a delay to come back after', async () => {
   for (const [chance, life, delay] of [[0, 1, 1_000], [0.5, 0.9, 1_500], [0.999, 0.8002, 1_999]] as const) {
@@ -103,7 +97,7 @@ test('a life may be made longer, shorter, or endless at any time', () => {
 test('who works at the end of its life may finish, and is closed then', async () => {
   const rig = createEnds({ maxLifetime: MINUTE })
   const pair = rig.open()
-  const { promise, finish } = work()
+  const { promise, resolve: finish } = deferred<void>()
   void pair.connection.track(promise)
   await rig.clock.run(MINUTE + GRACE / 2)
   assert.equal(pair.connection.state, 'open')
@@ -115,7 +109,7 @@ test('who works at the end of its life may finish, and is closed then', async ()
 test('work that does not finish is waited for as long as a drain would, no longer', () => {
   const rig = createEnds({ maxLifetime: MINUTE })
   const pair = rig.open()
-  void pair.connection.track(work().promise)
+  void pair.connection.track(deferred().promise)
   rig.assertLives(pair, MINUTE + GRACE)
   assert.equal(pair.socket.closeFrame?.code, 1012)
 })
@@ -123,7 +117,7 @@ test('work that does not finish is waited for as long as a drain would, no longe
 test('work does not put off the end of a session', () => {
   const rig = createEnds({ maxLifetime: MINUTE })
   const pair = rig.open()
-  void pair.connection.track(work().promise)
+  void pair.connection.track(deferred().promise)
   pair.connection.expiresAt = rig.clock.wallNow() + MINUTE
   rig.assertLives(pair, MINUTE)
   assert.equal(pair.socket.closeFrame?.code, 3000)
@@ -132,7 +126,7 @@ test('work does not put off the end of a session', () => {
 test('a session that ends while work is waited for ends at its own time', () => {
   const rig = createEnds({ maxLifetime: MINUTE })
   const pair = rig.open()
-  void pair.connection.track(work().promise)
+  void pair.connection.track(deferred().promise)
   pair.connection.expiresAt = rig.clock.wallNow() + MINUTE + 1_000
   rig.assertLives(pair, MINUTE + 1_000)
   assert.equal(pair.socket.closeFrame?.code, 3000)
@@ -141,7 +135,7 @@ test('a session that ends while work is waited for ends at its own time', () => 
 test('a life made endless while work is waited for goes on', async () => {
   const rig = createEnds({ maxLifetime: MINUTE })
   const pair = rig.open()
-  const { promise, finish } = work()
+  const { promise, resolve: finish } = deferred<void>()
   void pair.connection.track(promise)
   await rig.clock.run(MINUTE + 1_000)
   pair.connection.maxLifetime = false

@@ -8,6 +8,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ServerOptions } from 'ws'
+import { deferred } from '../../lib/base/deferred.ts'
 import { nextClosed, nextEvent, turn } from '../helpers/records.ts'
 import { start, until, within } from '../helpers/server.ts'
 
@@ -129,8 +130,7 @@ test('sockets that existed already share what watches them: those of one class, 
 test('a fault on a socket that existed already is isolated, and its promises are work', async (t) => {
   const app = await start(t)
   const { server, connect } = await foreign(t)
-  let finish!: () => void
-  const work = new Promise<void>((resolve) => { finish = resolve })
+  const { promise: work, resolve: finish } = deferred<void>()
   server.on('connection', (socket) => {
     socket.on('message', async (data) => {
       if (String(data) === 'boom') throw new Error('boom')

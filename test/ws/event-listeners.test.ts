@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { workName } from '../../lib/drain/work-holders.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
 import { connect, start, until } from '../helpers/server.ts'
@@ -217,8 +218,7 @@ const listeners: Array<[what: string, name: string, add: (socket: WebSocket, lis
 
 for (const [what, name, add] of listeners) {
   test(`the promise of ${what} is work that a drain waits for, named "${name}"`, async (t) => {
-    let finish!: () => void
-    const work = new Promise<void>((resolve) => { finish = resolve })
+    const { promise: work, resolve: finish } = deferred<void>()
     const app = await start(t, {}, (app) => {
       app.get('/', { websocket: true }, (socket) => {
         add(socket, async function answer () {

@@ -27,6 +27,7 @@ for (const [mode, event] of [
   ['error-event', 'uncaughtException'],
   ['message-rejection', 'unhandledRejection'],
   ['event-listener-rejection', 'unhandledRejection'],
+  ['stream-rejection', 'unhandledRejection'],
   ['close-rejection', 'unhandledRejection']
 ] as const) {
   test(`without isolation the process gets it, as with ws alone: ${mode}`, async (t) => {

@@ -3,7 +3,6 @@
  * may throw while a message is delivered, or later, or reject; each is a fault of its own connection only.
  */
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -155,15 +154,6 @@ test('a listener of the application that looks like that of a stream is called a
   // Its errors are the application's, whichever connection they come from.
   assert.equal(source.emit, emit)
   assert.equal(Readable.prototype.push, push)
-})
-
-test('without isolation streams are left as they are: the process gets it', async (t) => {
-  const child = fork(new URL('../fixtures/streams.ts', import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  t.after(() => { child.kill('SIGKILL') })
-  const exited = once(child, 'exit')
-  const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
-  assert.deepEqual(message, { event: 'unhandledRejection', text: 'boom' })
-  assert.equal((await exited)[0], 0)
 })
 
 // ——— what to write instead

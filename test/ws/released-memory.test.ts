@@ -15,6 +15,7 @@ import type { WebSocket } from 'ws'
 import { connect as connectTo } from '../../lib/testing/connect.ts'
 import { pack } from '../../lib/ws/released-memory.ts'
 import { rawSocketOf } from '../../lib/base/internals.ts'
+import { deferred } from '../../lib/base/deferred.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
@@ -395,8 +396,7 @@ test('pack() leaves alone what it does not know', () => {
 })
 
 test('an outside terminator that destroys sockets without a response spares those with work under way', async (t) => {
-  let answer!: () => void
-  const work = new Promise<void>((resolve) => { answer = resolve })
+  const { promise: work, resolve: answer } = deferred<void>()
   const sockets = new Set<Socket>()
   const app = await start(t, {}, (app) => {
     app.server.on('connection', (socket) => { sockets.add(socket) })

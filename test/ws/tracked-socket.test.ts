@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import test from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import { createWebSocketStream, WebSocket } from 'ws'
+import { deferred } from '../../lib/base/deferred.ts'
 import { ended } from '../helpers/ends.ts'
 import { nextClosed, nextEvent, turn } from '../helpers/records.ts'
 import { echo, plain } from '../helpers/routes.ts'
@@ -442,8 +443,7 @@ for (const binaryType of ['nodebuffer', 'arraybuffer', 'fragments'] as const) {
 }
 
 test("messages() holds a fast client back, also where binaryType is 'arraybuffer'", async (t) => {
-  let go!: () => void
-  const gate = new Promise<void>((resolve) => { go = resolve })
+  const { promise: gate, resolve: go } = deferred<void>()
   let read = 0
   const app = await start(t, {}, (app) => {
     app.get('/', { websocket: true }, async (socket) => {
