@@ -1,12 +1,10 @@
 /**
- * The raw sockets and HTTP/2 sessions of an HTTP server. A server waits for all of them when it closes; those on which no
- * request is under way are closed here: never used (browsers connect ahead of need, load balancers probe the port), kept
- * alive, or stopped in the middle of a request head or of a TLS handshake.
+ * Raw sockets and HTTP/2 sessions of an HTTP server, whose close waits for all of them. Here those without a request in progress
+ * are closed: never used (browsers connect in advance, load balancers probe the port), kept alive, or stopped in the middle of a
+ * request head or of a TLS handshake.
  *
- * A request under way is never cut. Node's HTTP/1 parser knows of one: `incoming` is set when a head is complete, and null
- * again when the request was read and its answer has left. Nothing public tells as much: 'request' is not emitted for what
- * 'checkContinue' and 'checkExpectation' listeners answer, and a listener of ours would change what Node does. A socket
- * whose `incoming` is anything but null is left alone: it is in use, upgraded, carries HTTP/2, or is of another make.
+ * A request in progress is never cut off. A socket is idle only if its HTTP/1 parser says so: any other is in use, upgraded, or
+ * carries HTTP/2.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
@@ -16,18 +14,18 @@ import { requestOn, responseOn, socketBelow } from '../base/internals.ts'
 
 export class HttpSockets {
   readonly #sockets = new Set<Socket>()
-  /** TCP connections below a TLS handshake that is not over. */
-  readonly #shaking = new Set<Socket>()
+  /** TCP sockets whose TLS handshake is not complete. */
+  readonly #withoutTls = new Set<Socket>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #onClose: (this: Socket) => void
 
   constructor () {
     const sockets = this.#sockets
-    const shaking = this.#shaking
-    this.#onClose = function () { sockets.delete(this); shaking.delete(this) }
+    const withoutTls = this.#withoutTls
+    this.#onClose = function () { sockets.delete(this); withoutTls.delete(this) }
   }
 
-  /** Watches the connections of a server until the function that it returns is called. */
+  /** Watches the sockets of a server. Returns a function that ends this. */
   watch (server: Server): () => void {
     const added: Array<[event: string, listener: (...args: never[]) => void]> = []
     const on = (event: string, listener: (...args: never[]) => void) => {
@@ -42,17 +40,17 @@ export class HttpSockets {
       this.#sessions.add(session)
       session.once('close', () => { this.#sessions.delete(session) })
     })
-    // The listener that is there answers in its own time. Without one Node answers at once, and ours would prevent that.
+    // A listener of the application may answer later. Without one Node.js answers at once, which a listener of ours would prevent.
     if (server.listenerCount('clientError') > 0) on('clientError', (_error: Error, socket: Socket) => { this.forget(socket) })
     if ('setSecureContext' in server) {
-      // On a TLS server requests come on the socket above the TCP connection, which may never get that far.
-      on('connection', add(this.#shaking))
+      // Requests arrive on the TLS socket, which exists when the handshake is complete.
+      on('connection', add(this.#withoutTls))
       on('secureConnection', add(this.#sockets))
       on('secureConnection', (socket: TLSSocket) => {
         const below = socketBelow(socket)
         if (below !== undefined) this.forget(below)
-        // Not the Node we know: better to wait for some than to destroy those that are in use.
-        else this.#shaking.clear()
+        // No TLS socket can be matched to its TCP socket: better to wait for some than to destroy those in use.
+        else this.#withoutTls.clear()
       })
     } else {
       on('connection', add(this.#sockets))
@@ -60,29 +58,29 @@ export class HttpSockets {
     return () => { for (const [event, listener] of added) server.removeListener(event, listener as () => void) }
   }
 
-  /** Leaves a socket to others: it carries WebSocket, or an error is being answered on it. */
+  /** Stops watching a socket that carries a WebSocket, or on which an error is being answered. */
   forget (socket: Socket): void {
-    if (this.#sockets.delete(socket) || this.#shaking.delete(socket)) socket.removeListener('close', this.#onClose)
+    if (this.#sockets.delete(socket) || this.#withoutTls.delete(socket)) socket.removeListener('close', this.#onClose)
   }
 
-  /** Closes what no request is under way on, and the rest as soon as its answers have left. */
+  /** Closes the sockets without a request in progress at once, the others after their last answer. */
   closeIdle (): void {
-    for (const socket of this.#shaking) socket.destroy()
+    for (const socket of this.#withoutTls) socket.destroy()
     for (const socket of this.#sockets) this.#closeWhenIdle(socket)
-    // A GOAWAY frame: streams under way finish, then the session closes (RFC 9113 §6.8).
+    // Sends GOAWAY: open streams finish, then the session closes (RFC 9113 §6.8).
     for (const session of this.#sessions) session.close()
   }
 
   #closeWhenIdle (socket: Socket): void {
     const request = requestOn(socket)
     if (request === null) socket.destroy()
-    // An answer that was begun before the drain has no Connection: close, and would leave a connection kept alive. Where it
-    // has left already, the request is still being read.
+    // An answer that was begun before the drain has no `Connection: close`, and would keep the connection alive. Without an answer, the
+    // request is still being read.
     else (responseOn(socket) ?? request)?.once('close', () => { this.#closeWhenIdle(socket) })
   }
 }
 
-/** Says whether no other request has arrived behind this one: `Connection: close` would have Node drop those that are pipelined. */
+/** Returns whether no request has arrived behind this one: with `Connection: close` Node.js drops those that are pipelined. */
 export function isLastRequest (request: IncomingMessage): boolean {
   // Requests of `injectWS` have no socket.
   const latest = (request.socket as Socket | undefined) && requestOn(request.socket)

@@ -1,35 +1,35 @@
 /**
- * Keeps handshakes for the application's own WebSocket routes from `ws` servers on the same HTTP server.
+ * Keeps handshakes for the application's WebSocket routes from `ws` servers on the same HTTP server.
  *
- * Node calls every listener of an event, and the listener that a `ws` server with the option `server` adds answers all paths
- * but its own with 400. The server's `emit` is therefore replaced, and does not call such a listener for the path of a
- * declared route. All other listeners see every upgrade request: they may refuse it, or know their own by other means.
+ * Node.js calls every listener of an event, and the listener of a `ws` server with the option `server` answers all paths but its own
+ * with 400. So `emit` of the HTTP server is replaced, and calls no such listener for the path of a declared route. All other
+ * listeners get every upgrade request: they may refuse it, or select theirs by other means.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { RouteOptions } from 'fastify'
 import { isWsListener } from '../base/internals.ts'
 import { asksForWebSocket } from './upgrade-request.ts'
 
-/** A route as `onRoute` hooks get it. */
+/** The part of a route, as `onRoute` hooks get it, that is used here. */
 type Declared = Pick<RouteOptions, 'url' | 'constraints'> & { websocket?: boolean, wsHandler?: unknown }
 
-/** The static WebSocket routes of an application. A path that matches another route may be meant for another server. */
+/** The static WebSocket routes of an application. A path that matches a route with parameters may be meant for another server. */
 export class OwnRoutes {
   readonly #paths = new Set<string>()
 
   add ({ url, constraints, websocket, wsHandler }: Declared): void {
-    // HEAD routes are added too: '/' below a prefix is also declared with a trailing slash, and only its HEAD route says so.
-    // Fastify decodes what is requested and not what is declared, so a path with '%' is not that of its route.
+    // HEAD routes, too: '/' below a prefix is also declared with a trailing slash, and only its HEAD route shows that. Fastify decodes
+    // the requested path and not the declared one, so a path with '%' does not lead to its route.
     if ((websocket || wsHandler) && !/[:*%]/.test(url) && Object.keys(constraints ?? {}).length === 0) this.#paths.add(url)
   }
 
-  /** Returns true if a request is a handshake for exactly the path of one of them; other spellings are left to all listeners. */
+  /** Returns whether a request is a handshake for exactly such a path. Other spellings of a path go to all listeners. */
   has (request: IncomingMessage): boolean {
     return asksForWebSocket(request) && this.#paths.has(request.url!.split('?', 1)[0]!)
   }
 }
 
-/** Has a server not call the listeners of `ws` servers for upgrade requests that are `own`. Returns a function that ends this. */
+/** Keeps upgrade requests that are `own` from the listeners of `ws` servers. Returns a function that ends this. */
 export function bypassWsServers (server: Server, own: (request: IncomingMessage) => boolean): () => void {
   const replacedBefore = Object.hasOwn(server, 'emit')
   const { emit } = server
@@ -43,12 +43,12 @@ export function bypassWsServers (server: Server, own: (request: IncomingMessage)
         return true
       }
     }
-    // Read at each call: an instrumentation may replace the method of the prototype at any time.
+    // Looked up at each call: an instrumentation may replace the method of the prototype at any time.
     return Reflect.apply(replacedBefore ? emit : (Object.getPrototypeOf(server) as Server).emit, server, [event, ...args]) as boolean
   }
   server.emit = replaced
   return () => {
-    // A tool that has replaced `emit` since may still call this one.
+    // If `emit` was replaced since, its replacement may still call this one.
     active = false
     if (server.emit !== replaced) return
     if (replacedBefore) server.emit = emit

@@ -1,20 +1,20 @@
 /**
- * The listening side of an HTTP server, which may serve several applications: one after another, or two at once while a
- * hot reload puts a new one in the place of the old.
+ * The close of an HTTP server, which may serve several applications: one after another, or two at once while a hot reload replaces
+ * one by the next.
  *
- * The server's `close` is replaced by one whose callback waits for drains, so that no other plugin's onClose starts before
- * the last cleanup. With the last application everything is taken off the server again.
+ * `close` of the server is replaced by a method whose callback waits for drains, so that no onClose hook of another plugin starts
+ * before the last cleanup. The last application to leave restores it.
  */
 import type { Server } from 'node:http'
 import { HttpSockets } from './http-sockets.ts'
 
 type Close = Server['close']
 
-/** An application whose drain a close waits for. */
+/** An application whose drain the close of the server waits for. */
 export interface Gate {
-  /** Whether its application is closing. */
+  /** Whether the application is closing. */
   readonly closing: boolean
-  /** Starts the drain, or joins it. */
+  /** Starts the drain or joins it, and resolves at its end. */
   drained (): Promise<unknown>
 }
 
@@ -25,11 +25,12 @@ export class ServerClose {
   readonly #server: Server
   readonly #gates = new Set<Gate>()
   #unwatch: (() => void) | null = null
-  /** Our `close`, and takes it off. */
+  /** The method that replaces `close`. */
   #close: Close | null = null
+  /** Restores the method before it. */
   #restore: (() => void) | null = null
 
-  /** The one of a server. */
+  /** Returns the instance of a server. */
   static of (server: Server): ServerClose {
     const known = byServer.get(server)
     if (known !== undefined) return known
@@ -42,20 +43,20 @@ export class ServerClose {
     this.#server = server
   }
 
-  /** Lets the server's close wait for an application. */
+  /** Adds an application. */
   join (gate: Gate): void {
     this.#unwatch ??= this.sockets.watch(this.#server)
     this.#gates.add(gate)
-    // Also where another has replaced ours since: its own may not call ours in every case.
+    // Also if the method was replaced since: the replacement may not call ours in every case.
     if (this.#server.close !== this.#close) this.#replaceClose()
   }
 
-  /** The application is closed. */
+  /** Removes an application that is closed. */
   leave (gate: Gate): void {
     if (!this.#gates.delete(gate) || this.#gates.size > 0) return
     this.#unwatch!()
     this.#unwatch = null
-    // One that another has replaced since calls the one before, and waits for nothing.
+    // If the method was replaced since, the replacement calls ours, which no longer waits.
     if (this.#server.close === this.#close) this.#restore!()
   }
 
@@ -74,17 +75,17 @@ export class ServerClose {
     }
   }
 
-  /** The gates that a close waits for. */
+  /** Returns the applications that a close waits for. */
   #waitedFor (): Gate[] {
     const gates = [...this.#gates]
     const closing = gates.filter((gate) => gate.closing)
-    // An application that closes takes no other with it.
+    // An application that closes does not drain the others.
     if (closing.length > 0) return closing
-    // The server itself is closed: all drain. One that does not listen yet only answers that it does not.
+    // The server itself is closed: all drain, unless it does not listen and its close only fails.
     return this.#server.listening ? gates : []
   }
 
-  /** Resolves when the last TCP connection is gone; also when the server listens again, for another application. */
+  /** Closes the server. Resolves when its last TCP connection is gone, or when it listens again, for another application. */
   #stop (close: Close): Promise<Error | undefined> {
     const server = this.#server
     return new Promise((resolve) => {

@@ -1,22 +1,21 @@
 /**
- * What an 'upgrade' event hands over: a raw socket that Node no longer looks after, and answers that may still be under way
- * on it.
+ * Requests of 'upgrade' events: their raw sockets, which Node.js no longer handles, and earlier answers still being written to them.
  *
- * Node removes its 'error' listener from the socket before the event, so an error of any client would end the process: the
- * socket is guarded from the event until ws has taken it, or to its end. Requests may be pipelined (RFC 9112 §9.3.2): an
- * upgrade behind one that is not answered yet waits for that answer.
+ * Node.js removes its 'error' listener from the socket before the event, and an error of any client would end the process: the
+ * socket has a listener of ours from the event until ws has added its own. Requests may be pipelined (RFC 9112 §9.3.2): an upgrade
+ * waits for the answers to the requests before it.
  */
 import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { readHttp, responseOn, serverOf } from '../base/internals.ts'
 
-/** Keeps errors of a raw socket from the process; may be called twice. */
+/** Destroys a raw socket on its errors, which would end the process otherwise. May be called twice. */
 export function guardErrors (raw: Duplex): void {
   if (!raw.listeners('error').includes(destroyOnError)) raw.on('error', destroyOnError)
 }
 
-/** Removes the guard of a socket whose new owner has one. */
+/** Removes that listener from a raw socket that has another one. */
 export function releaseErrors (raw: Duplex): void {
   raw.removeListener('error', destroyOnError)
 }
@@ -27,21 +26,21 @@ export function bytesWritten (raw: Duplex): number {
   return (raw as { bytesWritten?: number }).bytesWritten ?? 0
 }
 
-/** Calls back once all requests before this one are answered: at once as a rule, and never where the connection ends first. */
+/** Calls back when all requests before this one are answered: at once for most, never if the connection ends first. */
 export function afterEarlierAnswers (request: IncomingMessage, stream: Duplex, callback: () => void): void {
-  // Node 26 hands over a stream of its own where the request has a body; requests of `injectWS` have no socket.
+  // For a request with a body Node 26 passes another stream than the socket; requests of `injectWS` have no socket.
   const raw = (request.socket as Duplex | undefined) ?? stream
   const response = responseOn(raw)
   if (response === undefined || response.req === request) return callback()
-  // Node has removed these listeners of its own: without the first, an answer larger than the buffers would stop halfway;
-  // without the second, a client that has left would be held for as long as the handler likes.
+  // Node.js has removed its own listeners for these: without the first an answer larger than the buffers would stop halfway, without
+  // the second the connection of a client that has left would stay open until the handler answers.
   const onDrain = (): void => { response.emit('drain') }
   const onEnd = (): void => { raw.end() }
-  // Where an answer has filled the buffers, Node has stopped reading, and the stream does not know: this has it read again.
+  // If an answer has filled the buffers, Node.js has stopped reading without pausing the stream. This starts it again.
   raw.push('')
   raw.on('drain', onDrain)
   raw.on('end', onEnd)
-  // Node's own listener comes first, and puts the next response into the place of this one.
+  // The listener of Node.js comes first, and assigns the next response to the socket.
   response.once('finish', () => {
     raw.removeListener('drain', onDrain)
     raw.removeListener('end', onEnd)
@@ -50,14 +49,14 @@ export function afterEarlierAnswers (request: IncomingMessage, stream: Duplex, c
 }
 
 /**
- * Says whether another listener has taken the upgrade: http-proxy assigns a response, ws reads, NestJS ends what is not its
- * own. Where ours is the only listener, one that reads counts the bytes.
+ * Returns whether another 'upgrade' listener has taken the socket: http-proxy assigns a response, ws reads, NestJS ends sockets that
+ * are not for it. If ours is the `only` listener, a 'data' listener just counts bytes.
  */
-export function isTaken (raw: Duplex, alone: boolean): boolean {
-  return raw.destroyed || raw.writableEnded || responseOn(raw) !== undefined || (!alone && raw.listenerCount('data') > 0)
+export function isTaken (raw: Duplex, only: boolean): boolean {
+  return raw.destroyed || raw.writableEnded || responseOn(raw) !== undefined || (!only && raw.listenerCount('data') > 0)
 }
 
-/** Answers a request over HTTP, and ends TCP; `retryAfter` in seconds. */
+/** Answers a request over HTTP and ends the TCP connection; `retryAfter` in seconds. */
 export function answer (raw: Duplex, status: number, body = `${STATUS_CODES[status]!}\n`, retryAfter?: number): void {
   guardErrors(raw)
   raw.end(
@@ -66,15 +65,15 @@ export function answer (raw: Duplex, status: number, body = `${STATUS_CODES[stat
     () => { raw.destroy() })
 }
 
-/** Ends TCP once what was written has left. */
+/** Ends the TCP connection after what was written. */
 export function endSoon (raw: Duplex): void {
   raw.end(() => { raw.destroy() })
 }
 
-/** Headers that are about the offer of another protocol, and those that only its connection has (RFC 9110 §7.8, RFC 7540 §3.2.1). */
+/** Headers that offer another protocol, also as options of `Connection` (RFC 9110 §7.8, RFC 7540 §3.2.1). */
 const OFFER = new Set(['upgrade', 'http2-settings'])
 
-/** Says whether a request asks for a WebSocket; `h2c` and the like are offers that a server may ignore (RFC 9110 §7.8). */
+/** Returns whether a request asks for a WebSocket. A server may ignore the offer of another protocol, such as `h2c` (RFC 9110 §7.8). */
 export function asksForWebSocket ({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
   return headers.upgrade?.trim().toLowerCase() === 'websocket'
 }
@@ -83,7 +82,7 @@ function hasBody ({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-/** Asked by Node, from 24.9 on, whether a request is to be an 'upgrade'; elsewhere there is no such property. */
+/** A server of Node.js 24.9 or later, or of a late 22: it calls this to decide whether a request becomes an 'upgrade' event. */
 interface AskingServer {
   shouldUpgradeCallback?: (request: Pick<IncomingMessage, 'headers'>) => boolean
 }
@@ -91,26 +90,26 @@ interface AskingServer {
 const declining = new WeakSet<object>()
 
 /**
- * Has Node itself answer offers of other protocols with a body, which Node 26 parses before it emits 'upgrade', as long as the
- * listeners of `main` are `ours` and no other may want them. Of those without a body it would lose what is pipelined behind.
- * `main` is the server whose 'upgrade' listeners count: for 'localhost' Fastify opens several, which hand their events to one.
+ * Has Node.js answer requests with a body that offer other protocols, because Node 26 parses the body before it emits 'upgrade'. Only
+ * while all 'upgrade' listeners of `main` are `ours`: others may want them. Requests without a body are left alone, for Node.js would
+ * lose what is pipelined behind them. `main` is the server to which the others that Fastify opens for 'localhost' pass their events.
  */
 export function declineOffers (server: Server, main: Server, ours: WeakSet<object>): void {
   const asking = server as Server & AskingServer
   const { shouldUpgradeCallback } = asking
-  // Once a server: it may outlive the application.
+  // Once per server, which may outlive the application.
   if (shouldUpgradeCallback === undefined || declining.has(server)) return
   declining.add(server)
   asking.shouldUpgradeCallback = (request) => shouldUpgradeCallback.call(server, request) &&
     (asksForWebSocket(request) || !hasBody(request) || !main.listeners('upgrade').every((listener) => ours.has(listener)))
 }
 
-/** Headers that Node keeps of a request where `maxHeadersCount` of its server says nothing. */
+/** Default of Node.js for the option `maxHeadersCount` of a server. */
 const MAX_HEADERS = 1000
 
 /**
- * Says whether all headers of a request are known. Node drops those above its limit: with one of them that tells how long
- * the body is, a request that is read again would leave its body to be read as the next one.
+ * Returns whether a request has all its headers. Node.js drops those above its limit. If the length of the body were among them, the
+ * body of a request that is read again would be read as the next request.
  */
 export function hasAllHeaders (server: Server, { rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>, raw: Duplex): boolean {
   const most = (serverOf(raw) ?? server).maxHeadersCount ?? MAX_HEADERS
@@ -118,9 +117,8 @@ export function hasAllHeaders (server: Server, { rawHeaders }: Pick<IncomingMess
 }
 
 /**
- * Has Node read a request again without its offer of another protocol, body and all, and answer it over HTTP/1.1: with a
- * listener for 'upgrade' Node takes every offer for accepted. Its own function is called, and no 'connection' event emitted:
- * to other listeners of that event this would be one more connection, for each such request.
+ * Has Node.js read a request again, with its body and without its offer of another protocol, and answer it over HTTP/1.1. A server
+ * with an 'upgrade' listener takes every offer for accepted.
  */
 export function answerOverHttp (server: Server, request: IncomingMessage, raw: Duplex, head: Buffer): void {
   releaseErrors(raw)

@@ -1,14 +1,16 @@
 /**
- * Whose turn it is to take the handshakes of an HTTP server that serves several applications. A hot reload makes the new
- * one ready before it closes the old one: the last to become ready takes them, and when it closes, the one before it does
- * again. `ws` servers on the same server do not see handshakes for its static WebSocket routes.
+ * Turns of the applications that share an HTTP server: one at a time takes its handshakes. A hot reload makes the new application
+ * ready before it closes the old one: the last to become ready has the turn, and when it closes, the one before it has it again.
+ * `ws` servers on the same server get no handshakes for its static WebSocket routes.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import { bypassWsServers } from './own-handshakes.ts'
 
-/** An application's 'upgrade' listener: put on the server, behind all others, and taken off. */
+/** The 'upgrade' listener of an application. */
 interface UpgradeListener {
+  /** Puts it on the server, behind all others. */
   goLast (): void
+  /** Takes it off the server. */
   close (): void
   /** Whether it is on the server. */
   readonly listening: boolean
@@ -21,9 +23,9 @@ interface Routes {
 
 /** The applications of a server. */
 interface Applications {
-  /** All that are registered, those that are ready in the order in which they became so. */
+  /** Every registered application; those that are ready stand in the order in which they became ready. */
   readonly turns: UpgradeTurn[]
-  /** Leaves handshakes for their routes to all listeners again. */
+  /** Passes handshakes for their routes to all listeners again. */
   release: (() => void) | null
 }
 
@@ -37,7 +39,7 @@ export class UpgradeTurn {
   readonly #routes: Routes
   #ready = false
 
-  /** Whether an application takes handshakes of a server already. */
+  /** Returns whether an application is registered on a server. */
   static isTaken (server: Server, application: object): boolean {
     return applicationsOf.get(server)?.turns.some((turn) => turn.#application === application) ?? false
   }
@@ -52,11 +54,11 @@ export class UpgradeTurn {
     this.#applications.turns.push(this)
   }
 
-  /** The application is ready. */
+  /** Gives the turn to this application, which is ready. */
   take (): void {
     const { turns } = this.#applications
     this.#remove()
-    // Also of those that never became ready: their routes answer nothing.
+    // Also those of applications that never became ready, whose routes answer nothing.
     for (const turn of turns) turn.#listener.close()
     this.#ready = true
     turns.push(this)
@@ -67,7 +69,7 @@ export class UpgradeTurn {
     })
   }
 
-  /** The application is closed. */
+  /** Ends the turn of this application, which is closed. */
   leave (): void {
     this.#remove()
     this.#listener.close()
