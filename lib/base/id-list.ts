@@ -1,12 +1,8 @@
 /**
  * A set of objects with increasing ids, in one sorted array: 8 bytes an entry, where a Map takes several times as much.
  *
- * Ids are spread about evenly, so a search interpolates first and bisects then. A removed entry leaves its id as a hole,
- * which keeps the search exact; holes are removed when they are half of the array.
+ * Entries are found by binary search. A removed entry leaves its id as a hole; holes are removed when they are half of the array.
  */
-
-/** Interpolations before a search bisects. */
-const GUESSES = 3
 
 /** Entries from which on holes are removed. */
 const COMPACT_FROM = 32
@@ -64,22 +60,12 @@ export class IdList<T extends { readonly id: number }> {
   #search (id: number): number {
     let low = 0
     let high = this.#entries.length
-    for (let guesses = 0; low < high; guesses++) {
-      const middle = guesses < GUESSES ? this.#guess(id, low, high - 1) : (low + high) >>> 1
+    while (low < high) {
+      const middle = (low + high) >>> 1
       if (this.#idAt(middle) < id) low = middle + 1
-      else if (middle > low && this.#idAt(middle - 1) >= id) high = middle
-      else return middle
+      else high = middle
     }
     return low
-  }
-
-  /** Interpolates the index of an id between two entries. */
-  #guess (id: number, low: number, high: number): number {
-    const first = this.#idAt(low)
-    const last = this.#idAt(high)
-    // Also if `id` is not a number.
-    if (!(id > first)) return low
-    return id >= last ? high : low + Math.floor((high - low) * (id - first) / (last - first))
   }
 
   #idAt (index: number): number {
