@@ -1,5 +1,5 @@
 /**
- * The last words to one connection: its close frame with the delay after which to come back, or the end without one.
+ * The end of one connection in a drain: its close frame with a reconnect delay, or the destruction of its raw socket.
  */
 import { CloseCode } from '../base/close-codes.ts'
 import { attempt } from '../base/guard.ts'
@@ -11,31 +11,32 @@ import type { ReportBuilder } from './report-builder.ts'
 export class CloseFrames {
   readonly #host: DrainHost
   readonly #builder: ReportBuilder
+  #firstAt = -1
 
   constructor (host: DrainHost, builder: ReportBuilder) {
     this.#host = host
     this.#builder = builder
   }
 
-  /** Sends the close frame; `index` is its place in the order of all. */
+  /** Sends the close frame; `index` is its place in the order of all frames. */
   send (connection: ManagedConnection, index: number): void {
     const { clock, reconnect, code, reason } = this.#host
     const { total } = this.#builder
-    // Before the clock is read again: the first frame is not sent in the future.
-    const first = this.#builder.firstFrameAt()
-    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, clock.now() - first)
+    const now = clock.now()
+    if (this.#firstAt === -1) this.#firstAt = now
+    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, now - this.#firstAt)
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
     if (text !== '') this.#builder.delayGiven(delay)
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
   }
 
   /**
-   * Destroys the raw socket. A frame that did not get its turn goes out first where there is time for it: most queues are
-   * empty, and it arrives.
+   * Destroys the raw socket. `withFrame`: there is time for a close frame that was not sent yet. It arrives if the write queue
+   * is empty, as most are.
    */
-  kill (connection: ManagedConnection, told: boolean): void {
+  terminate (connection: ManagedConnection, withFrame: boolean): void {
     const waits = connection.state === 'open' || connection.state === 'draining'
-    if (waits && told) this.send(connection, Math.floor(this.#host.random() * this.#builder.total))
+    if (waits && withFrame) this.send(connection, Math.floor(this.#host.random() * this.#builder.total))
     if (!connection.gone) connection.kill('drain')
   }
 }

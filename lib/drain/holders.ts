@@ -1,35 +1,33 @@
 /**
- * What a drain has waited for longest: the ten that held it up most.
+ * The work and the cleanups that a drain has waited for longest.
  */
 import { nameOf } from '../base/guard.ts'
 import type { Cleanup } from '../connection/cleanups.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Holder } from '../track/drain-report.ts'
 
-/** How many are kept. */
-const MOST = 10
-/** What took less did not hold anything up, milliseconds. */
-const LEAST = 100
+/** Maximum number of entries. */
+const MAX_ENTRIES = 10
+/** Least duration of an entry, milliseconds. */
+const LEAST_DURATION = 100
 
-export class WorkHolders {
-  readonly #longest: Holder[] = []
+export class Holders {
+  /** Longest first. */
+  readonly all: Holder[] = []
 
   /** Work has ended, or is no longer waited for, after `duration` milliseconds. */
   addWork (connection: ManagedConnection, duration: number): void { this.#add(connection, 'work', () => workName(connection), duration) }
 
-  /** A cleanup has ended or was given up after `duration` milliseconds. */
+  /** A cleanup has ended, or was given up, after `duration` milliseconds. */
   addCleanup (connection: ManagedConnection, cleanup: Cleanup, duration: number): void { this.#add(connection, 'cleanup', () => nameOf(cleanup), duration) }
 
   #add ({ id, route }: ManagedConnection, what: Holder['what'], name: () => string, duration: number): void {
-    const longest = this.#longest
-    if (duration < LEAST || (longest.length === MOST && duration <= longest[MOST - 1]!.duration)) return
-    const place = longest.findIndex((other) => other.duration < duration)
-    longest.splice(place === -1 ? longest.length : place, 0, { connection: id, route, what, name: name(), duration: Math.round(duration) })
-    longest.length = Math.min(longest.length, MOST)
+    const { all } = this
+    if (duration < LEAST_DURATION || (all.length === MAX_ENTRIES && duration <= all[MAX_ENTRIES - 1]!.duration)) return
+    const place = all.findIndex((other) => other.duration < duration)
+    all.splice(place === -1 ? all.length : place, 0, { connection: id, route, what, name: name(), duration: Math.round(duration) })
+    all.length = Math.min(all.length, MAX_ENTRIES)
   }
-
-  /** The longest first. */
-  get all (): Holder[] { return this.#longest }
 }
 
 /** Name of the work in flight; of one of them, if there are several. */
