@@ -1,5 +1,5 @@
 /**
- * What the drain needs, beside what connections share.
+ * What the drain needs, in addition to what connections share.
  */
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionHost } from '../connection/host.ts'
@@ -10,23 +10,23 @@ import type { Events } from '../track/events.ts'
 import type { Registry } from '../track/registry.ts'
 import type { DrainReason, ReconnectOptions } from './reconnect.ts'
 
-/** What the drain needs of the tracker. */
+/** The options and the parts that the drain uses. */
 export interface DrainHost extends ConnectionHost<ManagedConnection> {
   suppression: Suppression
   readonly registry: Registry
   readonly events: Events
   readonly plan: DrainPlan
-  /** Whether a spread was asked for. */
+  /** Whether the option `spread` is set. */
   readonly evenly: boolean
   readonly code: number
   readonly reason: DrainReason
   readonly reconnect: ReconnectOptions
-  /** Whether code of a connection that the drain has closed may send to the others. */
+  /** Whether code of a connection that the drain has closed may send to other connections. */
   readonly farewells: boolean
   readonly onDrain: ((connection: Connection) => unknown) | undefined
   readonly random: () => number
-  /** Turns away the handshakes that still wait in a hook. */
+  /** Refuses the handshakes that still wait in a hook. */
   refuseHandshakes (): void
-  /** Reports what a hook of the application threw; must not throw. */
+  /** Reports the error of a hook of the application; must not throw. */
   hookFailed (error: unknown, hook: string): void
 }

@@ -1,5 +1,5 @@
 /**
- * Telling every connection that the server leaves: its state, its `drainSignal`, and the application's `onDrain`.
+ * Notifies every connection of the drain: its state, its `drainSignal`, and the application's `onDrain`.
  */
 import { afterInput, inSlices } from '../base/clock.ts'
 import { attempt, isThenable } from '../base/guard.ts'
@@ -7,8 +7,8 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
 
 /**
- * Tells everyone, a slice at a time, and calls `done` when they know and what they had sent before was read.
- * The application is asked until `until`; whoever is left then is only told.
+ * Notifies all connections, a slice at a time, and calls `done` when input that had arrived by then was read. After `until`,
+ * `onDrain` is not called any more.
  */
 export function notifyAll (host: DrainHost, until: number, done: () => void): void {
   const { clock, registry } = host
@@ -18,8 +18,8 @@ export function notifyAll (host: DrainHost, until: number, done: () => void): vo
 }
 
 /**
- * Reads input that has arrived already: a job that was sent before the client knew of the drain is work in flight. Input that
- * is not read after the second look holds its connection as work, and does not hold the others.
+ * Reads input that has arrived: a job that was sent before the client knew of the drain is work in flight. Input that is still
+ * unread after the second check counts as work of its connection and does not delay the others.
  */
 function readInput (host: DrainHost, connections: readonly ManagedConnection[], done: () => void): void {
   const { clock } = host
@@ -40,11 +40,11 @@ function isUnread ({ transport }: DrainHost, { parts: { incoming }, socket, stat
   return state === 'draining' && (incoming === null ? transport.holdsInput(socket) : incoming.hasUnread)
 }
 
-function notify (host: DrainHost, connection: ManagedConnection, ask: boolean): void {
+function notify (host: DrainHost, connection: ManagedConnection, callHook: boolean): void {
   const { onDrain, events } = host
   if (connection.state !== 'open') return
   connection.startDraining()
-  if (onDrain === undefined || !ask) return
+  if (onDrain === undefined || !callHook) return
   const result = attempt(() => onDrain(connection), (error) => {
     host.hookFailed(error, 'onDrain')
     events.emit('error', error, connection)

@@ -1,9 +1,9 @@
 /**
- * The order and the pace in which close frames go out.
+ * The order and the pace of close frames.
  *
- * Slices of 2 ms, and no more closing handshakes in flight than the window has places. Where a spread is asked for,
- * frames are due evenly over it. Where that would make the last frame late, all three give way: as many frames go out in a
- * turn as it takes to be in time, in slices of 15 ms at most.
+ * Frames go out in slices of 2 ms, with no more closing handshakes in flight than the window has places. With a spread, frames are
+ * due at even intervals. If all this would make the last frame late, it does not apply: each turn sends as many frames as are
+ * needed to be in time, in slices of at most 15 ms.
  */
 import { LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
@@ -11,7 +11,7 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { Turns } from './turns.ts'
 import { Window } from './window.ts'
 
-/** When to be called again: after input was read, or at a moment; an answer may make it sooner. */
+/** When to call pump() again: after input was read, or at a moment; an answer may make it sooner. */
 export type Wake = 'soon' | number
 
 export class Pace {
@@ -21,16 +21,16 @@ export class Pace {
   readonly #send: (connection: ManagedConnection, index: number) => void
   readonly #window: Window<ManagedConnection>
   readonly #turns: Turns
-  /** Who waits, from `#next` on. */
+  /** Connections whose frames are waiting, from `#next` on. */
   #queue: ManagedConnection[] = []
   #next = 0
   #sent = 0
-  /** Milliseconds from one frame to the next. */
+  /** Time from one frame to the next, milliseconds. */
   #gap = 0
   #nextAt = 0
   #until = Infinity
 
-  /** `ready` is asked when a connection's turn has come: one that has begun to work meanwhile is left out. */
+  /** `ready` is called when a connection's turn has come, and returns false if it is to be skipped. */
   constructor (
     clock: Clock, random: () => number, ready: (connection: ManagedConnection) => boolean,
     send: (connection: ManagedConnection, index: number) => void
@@ -45,29 +45,29 @@ export class Pace {
 
   get queued (): number { return this.#queue.length - this.#next }
 
-  /** Milliseconds that it will take to destroy `count` raw sockets, in slices of `slice` milliseconds. */
+  /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */
   toCut (count: number, slice: number): number { return this.#turns.toCut(count, slice) }
 
-  /** Sets the pace: `gap` milliseconds from frame to frame (0: as fast as they can be sent), and the last one no later than `until`. */
+  /** Sets the pace: `gap` milliseconds from frame to frame (0: as fast as they can be sent), the last one by `until`. */
   start (gap: number, until: number): void {
     this.#gap = gap
     this.#until = until
   }
 
-  /** Lets go of everyone. */
+  /** Removes all connections. */
   clear (): void {
     this.#queue = []
     this.#next = 0
     this.#window.clear()
   }
 
-  /** Adds connections in jittered order, behind those that wait: neighbours stay in one run, see RUN. */
+  /** Appends connections in random order; neighbours stay in one run, see RUN. */
   add (connections: ManagedConnection[]): void {
-    // Whoever comes after a pause does not make up for it.
+    // After a pause, the frames that follow do not make up for it.
     if (this.queued === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
     const runs: ManagedConnection[][] = []
     for (let i = 0; i < connections.length; i += RUN) runs.push(this.#shuffle(connections.slice(i, i + RUN)))
-    // Not spread into one call: that overflows the stack from some 100,000 on.
+    // push(...run) of all connections would overflow the stack at about 100,000.
     for (const run of this.#shuffle(runs)) for (const connection of run) this.#queue.push(connection)
   }
 
@@ -81,12 +81,12 @@ export class Pace {
     return items
   }
 
-  /** The peer has answered: its place is free. */
+  /** The peer has answered its close frame. */
   answered (connection: ManagedConnection): void {
     this.#window.answered(connection)
   }
 
-  /** Sends what may be sent now; says when to call again, or null when the queue is empty. */
+  /** Sends the frames that may go out now. Returns when to call again, or null if the queue is empty. */
   pump (): Wake | null {
     const start = this.#turns.begin()
     this.#window.open(start)
@@ -103,21 +103,21 @@ export class Pace {
         wake = this.#nextAt > now ? this.#nextAt : late ? null : this.#window.freeAt(now)
         if (wake === null) {
           const connection = this.#queue[this.#next++]!
-          // It may have left while it waited.
+          // It may have closed while it waited.
           if (connection.state === 'closing' || connection.state === 'closed' || !this.#ready(connection)) continue
           this.#window.add(connection, now)
-          // Late: the gaps shrink, so that what is left still goes out evenly.
+          // If late, the gaps shrink, so that the frames that are left still go out evenly.
           this.#nextAt += Math.min(this.#gap, Math.max(0, this.#until - this.#nextAt) / left)
           this.#send(connection, this.#sent++)
         }
       }
     }
-    // Time that is left between two frames on purpose is not time that a turn takes.
+    // The gap between two frames is not part of the duration of a turn.
     this.#turns.end(this.#sent - first, wake === 'soon', wake === null ? -1 : wake === this.#nextAt ? this.#nextAt : start)
     return wake
   }
 
-  /** Frames that must leave in a turn that starts now, for the last one to be in time. */
+  /** Returns how many frames must go out in a turn that starts now, so that the last one is in time. */
   #due (now: number): number {
     const rest = this.#until - now
     return rest <= 0 ? Infinity : Math.floor(this.queued * this.#turns.interval / rest)

@@ -1,5 +1,5 @@
 /**
- * The user's preClose in the drain's *notify*: close frames are held while it takes its time.
+ * The application's preClose hook in the drain's *notify*: close frames wait for its promise.
  */
 import { attempt, isThenable } from '../base/guard.ts'
 import type { DrainHost } from './host.ts'
@@ -10,19 +10,19 @@ export class PreClose {
   #hook: (() => unknown) | null = null
   #holding = false
 
-  /** `released` is called when frames are held no longer. */
+  /** `released` is called when close frames are no longer held back. */
   constructor (host: DrainHost, released: () => void) {
     this.#host = host
     this.#released = released
   }
 
-  /** Whether frames are held. */
+  /** Whether close frames are held back. */
   get holding (): boolean { return this.#holding }
 
-  /** A hook to be called in *notify*. */
+  /** Sets the hook that run() calls. */
   give (hook: () => unknown): void { this.#hook = hook }
 
-  /** Calls a hook; what it throws or rejects with is reported. */
+  /** Calls a hook, reports its error and returns its result. */
   call (hook: () => unknown): unknown {
     return attempt(hook, (error) => {
       this.#host.hookFailed(error, 'preClose')
@@ -30,7 +30,7 @@ export class PreClose {
     })
   }
 
-  /** Calls the hook that was given; frames are held from here on if it takes time. */
+  /** Calls the hook. Close frames are held back if it returns a promise. */
   run (): void {
     const result = this.#hook === null ? undefined : this.call(this.#hook)
     if (!isThenable(result)) return
@@ -38,7 +38,7 @@ export class PreClose {
     result.then(() => { this.letGo() }, () => {})
   }
 
-  /** It has settled, or grace is over. */
+  /** The hook has settled, or grace is over. */
   letGo (): void {
     if (!this.#holding) return
     this.#holding = false

@@ -1,8 +1,8 @@
 /**
- * Messages that are not sent in a shutdown: what code of a connection that the drain has closed sends to the others.
+ * Suppresses messages in a drain that code of a closed connection sends to other connections.
  *
- * A close listener that tells the rest of a room who has left sends one message to each of those who are about to leave, too:
- * N × N / 2 messages for a room of N. The code, and all it starts, runs in an async context by which a send knows it.
+ * A close listener that announces the departure to the rest of a room also sends it to the connections that the drain closes next:
+ * N × N / 2 messages for a room of N. The code, and all that it starts, runs in an async context; a send is suppressed in it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
@@ -21,7 +21,7 @@ export class DrainSuppression implements Suppression {
     return true
   }
 
-  /** Ends it, for an AsyncLocalStorage in use costs the whole process; returns how many messages were not sent. */
+  /** Ends the suppression, because an enabled AsyncLocalStorage slows down the process. Returns the number of suppressed messages. */
   end (): number {
     this.#closed.disable()
     return this.#count

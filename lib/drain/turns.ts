@@ -1,39 +1,40 @@
 /**
- * How long the turns of the event loop take, and what closing a connection costs: measured while frames go out, and what the
- * drain expects of the turns to come.
+ * Measures the turns of the event loop and the cost of a close frame while frames go out, and predicts from them how long the rest
+ * of the drain takes.
  *
- * Wall time and CPU time are both read. They differ where the process gets little CPU; turns are long where the application
- * is at work in them.
+ * Elapsed time and CPU time are both measured: they differ if the process gets little CPU. The application's own work makes turns
+ * longer, too.
  */
 import type { Clock } from '../base/clock.ts'
 
-/** Part that the last turn has in the mean interval. */
+/** Weight of the last turn in the mean interval. */
 const WEIGHT = 0.25
-/** What is taken for measured at first: the first frames cost many times as much, and CPU time comes in portions. */
+/** Initial values, as if measured: the first frames cost many times as much, and CPU time has a coarse resolution. Milliseconds. */
 const FRAMES = 500
 const FRAME_COST = 0.02
 const TURNS = 4
 const TURN = 5
-/** Costs of a frame that destroying a raw socket takes: the call, with a frame before it, and the events that follow it in the turn. */
+/** Costs of destroying a raw socket, in costs of a frame: the call, with a frame before it, and the events that follow in the turn. */
 const CUT = 1.5
 const EVENTS = 0.75
 
 export class Turns {
   readonly #clock: Clock
-  /** Frames so far, and their CPU time. */
+  /** Number of frames so far, and their CPU time. */
   #frames = FRAMES
-  #spent = FRAMES * FRAME_COST
-  /** Turns so far that had more to do: how many, their time, their CPU time, and the part of it that was not for frames. */
+  #frameCpu = FRAMES * FRAME_COST
+  /** Turns so far that left frames for the next one: their number, elapsed time, CPU time, and CPU time without frames. */
   #turns = TURNS
-  #wall = TURNS * TURN
+  #elapsed = TURNS * TURN
   #cpu = TURNS * TURN
-  #other = 0
+  #otherCpu = 0
   /** Mean time from one turn to the next, waiting included. */
   #interval = 0
+  /** Time and CPU time at the start of the turn, and CPU time after its frames. */
   #startedAt = 0
-  #cpuThen = 0
-  #ended = 0
-  /** Counts from here to the next turn; -1: nothing waits for it. */
+  #cpuAtStart = 0
+  #cpuAtEnd = 0
+  /** When the wait for the next turn began; -1: no frame waits. */
   #waitsFrom = -1
   #hasMore = false
 
@@ -41,40 +42,40 @@ export class Turns {
     this.#clock = clock
   }
 
-  /** Milliseconds from one turn to the next. */
+  /** Mean time from one turn to the next, milliseconds. */
   get interval (): number { return this.#interval }
 
-  /** A turn begins: returns the time. */
+  /** A turn begins. Returns the time. */
   begin (): number {
     const now = this.#clock.now()
     const cpu = this.#clock.cpu()
     if (this.#waitsFrom >= 0) this.#interval += (Math.max(0, now - this.#waitsFrom) - this.#interval) * WEIGHT
     if (this.#hasMore) {
       this.#turns++
-      this.#wall += now - this.#startedAt
-      this.#cpu += cpu - this.#cpuThen
-      this.#other += cpu - this.#ended
+      this.#elapsed += now - this.#startedAt
+      this.#cpu += cpu - this.#cpuAtStart
+      this.#otherCpu += cpu - this.#cpuAtEnd
     }
     this.#startedAt = now
-    this.#cpuThen = cpu
+    this.#cpuAtStart = cpu
     return now
   }
 
   /**
-   * So many frames have gone out in it. `more`: the slice was over first, and the next turn comes as soon as it can;
-   * `waitsFrom`: when more could have gone out, or -1 where none is left.
+   * A turn has sent `frames` frames. `more`: its slice was over before its frames, and the next turn follows at once.
+   * `waitsFrom`: the moment from which the next frame could have gone out, or -1 if there is none.
    */
   end (frames: number, more: boolean, waitsFrom: number): void {
     this.#hasMore = more
     this.#waitsFrom = waitsFrom
-    this.#ended = this.#clock.cpu()
+    this.#cpuAtEnd = this.#clock.cpu()
     this.#frames += frames
-    if (frames > 0) this.#spent += this.#ended - this.#cpuThen
+    if (frames > 0) this.#frameCpu += this.#cpuAtEnd - this.#cpuAtStart
   }
 
-  /** Milliseconds that cutting off `count` connections will take, in slices of `slice` milliseconds. */
+  /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */
   toCut (count: number, slice: number): number {
-    const turns = count * this.#spent / this.#frames * CUT / slice
-    return turns * (this.#other / this.#turns + slice * (1 + EVENTS)) * Math.max(1, this.#wall / this.#cpu)
+    const turns = count * this.#frameCpu / this.#frames * CUT / slice
+    return turns * (this.#otherCpu / this.#turns + slice * (1 + EVENTS)) * Math.max(1, this.#elapsed / this.#cpu)
   }
 }

@@ -1,77 +1,76 @@
 /**
- * How many closing handshakes may be in flight.
+ * Limits the closing handshakes in flight.
  *
- * At most 64, where a place is free again on the answer or after 10 ms, whichever comes first, so that silent peers cannot
- * slow the others down. So many answers may come in one turn of the event loop: there are fewer places at first, when
- * nothing is compiled yet, and whenever the answers of a turn have taken long. That is their CPU time, from the first answer
- * on: neither what the application does elsewhere in the turn nor a process without CPU makes the next turns smaller and more.
+ * There are at most 64 places. A place is free again when the peer answers or after 10 ms, whichever comes first, so that silent
+ * peers do not delay the others. The answers to all places may arrive in one turn of the event loop: there are fewer places at
+ * first, when no code is compiled yet, and after answers that took long. Their CPU time counts, from the first answer on: the
+ * application's work elsewhere in the turn and a lack of CPU do not shrink the window.
  */
 import type { Clock } from '../base/clock.ts'
 
-/** Places: at most, at first, and after answers that took long. */
+/** Number of places: the maximum, at first, and the minimum after answers that took long. */
 export const WINDOW = 64
 export const FIRST_WINDOW = 32
 export const LEAST_WINDOW = 8
-/** How long an unanswered one holds its place, milliseconds, as a rule. */
+/** Time for which an unanswered frame keeps its place, milliseconds; longer after answers that took longer. */
 export const HOLD = 10
-/** Answers of one turn that took long, milliseconds. */
+/** CPU time of the answers of one turn above which the window shrinks, milliseconds. */
 const LONG_TURN = 8
 
 export class Window<T> {
   readonly #clock: Clock
-  /** Who is in flight, with the moment of sending; in order of sending. */
+  /** Handshakes in flight and when their frames were sent, in that order. */
   readonly #inFlight = new Map<T, number>()
   #places = FIRST_WINDOW
-  /** Places that have become free since the last frames went out. */
+  /** Number of places that have become free since the last frames went out. */
   #freed = 0
-  /** When the first answer since then came, -1 without one, and the CPU time at that moment. */
+  /** Time of the first answer since then, -1 without one, and the CPU time at that moment. */
   #answeredAt = -1
-  #cpuThen = 0
+  #cpuAtAnswer = 0
   #hold = HOLD
 
   constructor (clock: Clock) {
     this.#clock = clock
   }
 
-  /** Frames are about to go out: makes the window fit what the answers since the last have cost. */
+  /** Frames are about to go out: fits the window to the cost of the answers since the last ones. */
   open (now: number): void {
     const lasted = this.#answeredAt === -1 ? 0 : now - this.#answeredAt
-    // Other threads of the process use CPU time as well.
-    const worked = lasted > LONG_TURN / 2 ? Math.min(lasted, this.#clock.cpu() - this.#cpuThen) : lasted
-    if (worked > LONG_TURN) this.#places = Math.max(LEAST_WINDOW, this.#places / 2)
-    else if (worked <= LONG_TURN / 2) this.#places = Math.min(WINDOW, this.#places + this.#freed)
-    // No answer is read while others are worked on.
+    // At most the elapsed time: other threads of the process use CPU time as well.
+    const cost = lasted > LONG_TURN / 2 ? Math.min(lasted, this.#clock.cpu() - this.#cpuAtAnswer) : lasted
+    if (cost > LONG_TURN) this.#places = Math.max(LEAST_WINDOW, this.#places / 2)
+    else if (cost <= LONG_TURN / 2) this.#places = Math.min(WINDOW, this.#places + this.#freed)
+    // While answers are processed, no other answer is read.
     this.#hold = Math.max(HOLD, 2 * lasted)
     this.#freed = 0
     this.#answeredAt = -1
   }
 
-  /** When there is a place for the next; null: now. */
+  /** Returns the moment at which a place is free; null: now. */
   freeAt (now: number): number | null {
-    for (const [one, sentAt] of this.#inFlight) {
+    for (const [entry, sentAt] of this.#inFlight) {
       if (this.#inFlight.size < this.#places) break
       if (sentAt + this.#hold > now) return sentAt + this.#hold
-      this.#free(one)
+      this.#free(entry)
     }
     return null
   }
 
-  /** It is in flight. */
-  add (one: T, now: number): void { this.#inFlight.set(one, now) }
+  /** A close frame goes out. */
+  add (entry: T, now: number): void { this.#inFlight.set(entry, now) }
 
   /** The peer has answered: its place is free. */
-  answered (one: T): void {
-    if (this.#free(one) && this.#answeredAt === -1) {
+  answered (entry: T): void {
+    if (this.#free(entry) && this.#answeredAt === -1) {
       this.#answeredAt = this.#clock.now()
-      this.#cpuThen = this.#clock.cpu()
+      this.#cpuAtAnswer = this.#clock.cpu()
     }
   }
 
-  /** Lets go of everyone. */
   clear (): void { this.#inFlight.clear() }
 
-  #free (one: T): boolean {
-    if (!this.#inFlight.delete(one)) return false
+  #free (entry: T): boolean {
+    if (!this.#inFlight.delete(entry)) return false
     this.#freed++
     return true
   }
