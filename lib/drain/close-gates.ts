@@ -1,10 +1,10 @@
 /**
- * Who holds the close of the app: two gates that wait for one drain, and the user's preClose in its *notify*.
+ * Two gates that hold the close of the app until its drain has ended. They also give the application's preClose to the drain.
  *
- * The callback of the HTTP server's own close waits always. Where Fastify does not close our server, or somebody else
- * would close clients in his own way first, avvio's onClose from inside onReady waits before all preClose hooks;
- * elsewhere the drain runs beside those, as they expect. The preClose hook itself only starts the drain: Fastify bounds
- * it by its pluginTimeout.
+ * The first gate delays the callback of the HTTP server's close, always. The second waits before all preClose hooks: it is needed
+ * if Fastify does not close our server, or if another plugin would close clients without a code first; otherwise the drain runs
+ * beside the preClose hooks, as those expect. The preClose hook of this plugin only starts the drain, because Fastify limits it
+ * by pluginTimeout.
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
@@ -18,16 +18,16 @@ import { ServerClose } from '../http/server-close.ts'
 import type { Gate } from '../http/server-close.ts'
 import type { TrackerState } from '../track/tracker.ts'
 
-/** The drain that the gates wait for. */
+/** What the gates need of the tracker. */
 export interface Drains {
   readonly state: TrackerState
   /** Starts the drain or joins it. */
   startDrain (trigger: 'close'): Promise<unknown>
-  /** Runs a hook in the drain's *notify*; later at once, and returns its promise. */
+  /** Runs a hook in the drain's *notify*. After *notify* has begun, calls it at once and returns its promise. */
   preClose (hook: () => unknown): unknown
 }
 
-/** A preClose hook of either kind. */
+/** A preClose hook with a callback, or an async one. */
 type PreClose = NonNullable<WebsocketPluginOptions['preClose']>
 
 export class CloseGates implements Gate {
@@ -35,14 +35,14 @@ export class CloseGates implements Gate {
   readonly #app: FastifyInstance
   readonly #tracker: Drains
   readonly #clock: Clock
-  /** Longest wait for a preClose that comes after the drain, milliseconds. */
+  /** Maximum wait for a preClose hook that is called after *notify*, milliseconds. */
   readonly #reserve: number
   #preClose: PreClose | null
   #begun: Promise<unknown> | null = null
-  /** Fastify closes the server of a serverFactory only where it was told to listen. */
+  /** Fastify closes the server of a serverFactory only after Fastify's own listen(). */
   #listens = false
-  /** Somebody else would close clients without a code as soon as he may. */
-  #first: 'before preClose' | 'before the listener closes' | null = null
+  /** When the drain must start so that no other plugin closes clients without a code; null: in preClose. */
+  #startsEarly: 'before preClose' | 'before the listener closes' | null = null
 
   constructor (app: FastifyInstance, tracker: Drains, clock: Clock, reserve: number, preClose: PreClose | null) {
     this.#app = app
@@ -53,46 +53,46 @@ export class CloseGates implements Gate {
     this.#listener = ServerClose.of(app.server)
   }
 
-  /** Puts up the first gate. */
+  /** Installs the first gate. */
   registered (): void { this.#listener.join(this) }
 
   get closing (): boolean { return this.#begun !== null }
 
   async drained (): Promise<void> {
     await this.begin()
-    // What is here already is read first: it may be a request, or its other half. Where the server listens again, or still,
-    // its connections are another application's.
+    // Input that has arrived is read first: it may be a request, or the rest of one. If the server listens again, or still, its
+    // connections belong to another application.
     afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
   }
 
-  /** A socket carries WebSocket. */
+  /** A raw socket has been upgraded to WebSocket. */
   upgraded (socket: Socket): void { this.#listener.sockets.forget(socket) }
 
-  /** @fastify/websocket was registered by somebody else: its preClose closes its clients without a code. */
-  websocketAdopted (): void { this.#first ??= 'before preClose' }
+  /** @fastify/websocket was registered before this plugin: its own preClose closes its clients without a code. */
+  websocketAdopted (): void { this.#startsEarly ??= 'before preClose' }
 
-  /** A ws server made elsewhere was adopted: @fastify/http-proxy closes its clients as soon as the listener closes. */
-  serverAdopted (): void { this.#first = 'before the listener closes' }
+  /** A ws server of another plugin was adopted: @fastify/http-proxy closes its clients as soon as the listener closes. */
+  serverAdopted (): void { this.#startsEarly = 'before the listener closes' }
 
-  /** Fastify listens, on these servers beside its own. */
+  /** Fastify listens, on its own server and on these. */
   listens (secondary: Server[]): void {
     this.#listens = true
     for (const server of secondary) this.#listener.sockets.watch(server)
   }
 
-  /** Puts up the second gate; to be called from inside onReady. */
+  /** Installs the second gate. Must be called in onReady. */
   ready (): void {
-    // With a callback: Fastify must answer as a closing one in the tick in which it always has, where nothing is to be waited for.
+    // A callback, not a promise: if there is nothing to wait for, Fastify refuses requests in the same tick as without this gate.
     beforePreClose(this.#app, (_app, done) => {
-      if (this.#first === null && this.#listens) return done()
+      if (this.#startsEarly === null && this.#listens) return done()
       const drained = this.begin()
-      if (this.#listens && this.#first !== 'before the listener closes') this.#app.server.close()
+      if (this.#listens && this.#startsEarly !== 'before the listener closes') this.#app.server.close()
       if (this.#tracker.state === 'drained') return done()
       void drained.then(() => { done() })
     })
   }
 
-  /** The app is closed: nothing of it is left on the server. */
+  /** The app is closed: removes the first gate. */
   closed (): void { this.#listener.leave(this) }
 
   /** Starts the drain of a closing app, or joins it. */
@@ -104,7 +104,7 @@ export class CloseGates implements Gate {
     return this.#begun
   }
 
-  /** Hands the user's preClose to the drain, once; where the drain is past its *notify*, returns the hook's promise. */
+  /** Gives the application's preClose to the drain, once. If the drain calls it at once, returns its promise. */
   givePreClose (): unknown {
     const hook = this.#preClose
     if (hook === null) return undefined
@@ -124,12 +124,12 @@ export class CloseGates implements Gate {
   }
 }
 
-/** Calls a preClose hook of either kind; a promise where it takes time. */
+/** Calls a preClose hook of either kind and returns its promise, if it has one. */
 function call (hook: PreClose, app: FastifyInstance): unknown {
   if (hook.length === 0) return Reflect.apply(hook, app, [])
   return new Promise<void>((resolve, reject) => {
     const result: unknown = Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
-    // One that takes a callback and is async all the same.
+    // A hook may take a callback and be async all the same.
     if (isThenable(result)) Promise.resolve(result).then(undefined, reject)
   })
 }

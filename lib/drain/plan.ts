@@ -1,19 +1,19 @@
 /**
  * The arithmetic of a drain: from the budget to the moment of each phase. Pure; no clock, no connections.
  *
- * timeout = terminationGracePeriod − preStop − reserve (unless given), and inside of it, from its end backwards: time for
- * the last cleanups, time for the last peer to answer, and what is left between settling, grace and spread.
+ * timeout = terminationGracePeriod − preStop − reserve (unless given). It contains, from its end backwards: time for the last
+ * cleanups, time for the last peer to answer, and the rest, which settling, grace and spread share.
  */
 import { secondsHint } from '../base/check.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../base/errors.ts'
 import type { DrainPlan, PlanPhase } from '../track/drain-report.ts'
 
-/** Longest default of `closeTimeout`, milliseconds. */
+/** Largest default of `closeTimeout`, milliseconds. */
 const CLOSE_TIMEOUT = 2_000
-/** Most that is kept back for cleanups, milliseconds. */
+/** Largest time reserved for cleanups, milliseconds. */
 const CLEANUP_RESERVE = 1_000
 
-/** What a plan is made from; milliseconds, undefined where the user gave nothing. */
+/** The options that a plan is made from, milliseconds; undefined: not set. */
 export interface PlanInput {
   timeout: number | undefined
   defaultTimeout: number
@@ -21,24 +21,24 @@ export interface PlanInput {
   preStop: number
   reserve: number
   settleDelay: number
-  /** Evenly spread the close frames over this time; false: as fast as they can be sent. */
+  /** Time over which the close frames are spread evenly; false: as fast as they can be sent. */
   spread: number | false
   closeTimeout: number | undefined
 }
 
-/** When a drain's phases end at the latest, on the clock; counted back from the end of its timeout. */
+/** The latest moments of a drain, monotonic milliseconds, counted back from the end of its timeout. */
 export interface DrainMoments {
-  /** Work in flight is waited for until then. */
+  /** Work in flight is no longer waited for. */
   graceEnd: number
   /** The last close frame has left. */
   lastFrameAt: number
-  /** Whoever is still there is cut off. */
+  /** The raw sockets that are left are destroyed. */
   cutAt: number
-  /** Cleanups are given up. */
+  /** The cleanups that are left are given up. */
   endAt: number
 }
 
-/** The moments of a drain that starts now; settling that is skipped makes grace longer. */
+/** Returns the moments of a drain that starts at `startedAt`; if settling is skipped, grace is longer. */
 export function momentsOf ({ timeout, cleanupReserve, closeTimeout, spread }: DrainPlan, startedAt: number): DrainMoments {
   const endAt = startedAt + timeout
   const cutAt = endAt - cleanupReserve
@@ -46,7 +46,7 @@ export function momentsOf ({ timeout, cleanupReserve, closeTimeout, spread }: Dr
   return { graceEnd: lastFrameAt - spread, lastFrameAt, cutAt, endAt }
 }
 
-/** Makes the plan. Throws SOCKETS_ERR_OPTION_CONFLICT, with the sum, where it does not fit. */
+/** Makes the plan. Throws SOCKETS_ERR_OPTION_CONFLICT, with the sum, if the options do not fit. */
 export function makePlan (input: PlanInput): DrainPlan {
   const { terminationGracePeriod, preStop, reserve, settleDelay } = input
   const timeout = input.timeout ?? budget(input)
@@ -107,11 +107,11 @@ function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 
     if (duration > 0) phases.push(Object.freeze({ phase, from, to: from + duration, what }))
     from += duration
   }
-  add('settle', length.settleDelay, 'everything is served; load balancers learn (signals and drain() only)')
-  add('grace', length.grace, 'no new ones; idle connections are closed, work in flight may finish')
-  add('spread', length.spread, `close frames for the rest, ${even ? 'evenly over this time' : 'as fast as the window permits'}; the last one leaves by its end`)
-  add('answer', length.closeTimeout, 'the last peers answer; whoever does not is cut off')
-  add('cleanup', length.cleanupReserve, 'the last cleanups; whatever hangs is given up and named')
+  add('settle', length.settleDelay, 'the server keeps serving, so that load balancers notice (signals and drain() only)')
+  add('grace', length.grace, 'no new connections; idle ones are closed, work in flight may finish')
+  add('spread', length.spread, `close frames for the rest, ${even ? 'evenly over this time' : 'as fast as the window allows'}; the last one is sent by its end`)
+  add('answer', length.closeTimeout, 'the last peers answer; those that do not are cut off')
+  add('cleanup', length.cleanupReserve, 'the last cleanups; those that do not settle are given up and reported')
   return phases
 }
 

@@ -1,10 +1,10 @@
 /**
- * Signals and uncaught errors: one listener a process for all apps in it, armed while one of them listens.
+ * Signals and uncaught errors: one listener per process for all its apps, installed while one of them listens.
  *
- * This file decides what starts a shutdown, what joins it and what cuts it off. The first signal or error drains and closes
- * every app, in parallel. Later errors join, and so does the first signal after an error; a signal after a signal destroys
- * what is left. close-with-grace bounds the shutdown in time and ends the process. It gets no listener of its own: it would
- * exit at once on the second event, with apps half closed, and would take a falsy error for none.
+ * This file decides what starts a shutdown, what joins it and what aborts it. The first signal or error drains and closes every
+ * app, in parallel. Later errors join the shutdown, and so does the first signal after an error; a signal after a signal aborts
+ * it. close-with-grace bounds the shutdown in time and ends the process. It installs no listeners: they would exit at once on
+ * the second event, while apps are closing, and would not recognise a falsy error.
  */
 import closeWithGrace from 'close-with-grace'
 import { isatty } from 'node:tty'
@@ -16,33 +16,33 @@ import type { DrainTrigger } from '../track/drain-report.ts'
 import { attempt } from '../base/guard.ts'
 import { LogLimiter } from '../base/log-limiter.ts'
 
-/** Signals that can mean that the process is to stop. Those of a crash are not among them: Node.js never gets to their listeners. */
+/** Signals that can ask the process to stop. Signals of a crash are not listed: Node.js never calls their listeners. */
 export const STOP_SIGNALS = Object.freeze(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const)
 
 /** One of STOP_SIGNALS. */
 export type StopSignal = typeof STOP_SIGNALS[number]
 
-/** Longest wait for a logger to write what it holds, milliseconds. */
+/** Maximum wait for a logger to write its buffer, milliseconds. */
 const FLUSH_TIMEOUT = 500
 
-/** What an app gives to be drained on a signal. */
+/** An app that is drained and closed on signals. */
 export interface SignalTarget {
   readonly log: FastifyBaseLogger
-  /** The signals that the user has listed; false: all of STOP_SIGNALS that mean a stop here. */
+  /** The signals that the user has listed; false: all of STOP_SIGNALS, except those that have another use in this process. */
   readonly only: readonly StopSignal[] | false
-  /** Also on uncaught errors and beforeExit. */
+  /** Whether uncaught errors and `beforeExit` start a shutdown, too. */
   readonly errors: boolean
-  /** From the signal to the last onClose, at most, milliseconds. */
+  /** Maximum time from the signal to the last onClose, milliseconds. */
   readonly budget: number
-  /** Starts the drain; resolves when settling is over and the app is to be closed. */
+  /** Starts the drain. Resolves when settling is over and the app is to be closed. */
   settle (trigger: DrainTrigger): Promise<void>
   /** Closes the app, which joins the drain. */
   close (): Promise<unknown>
-  /** Cuts the drain short. */
+  /** Aborts the drain. */
   abort (): void
 }
 
-/** Everything that close-with-grace would listen to. */
+/** All events that close-with-grace would listen to. */
 const NO_EVENTS = [
   'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2', 'SIGTERM',
   'uncaughtException', 'unhandledRejection', 'beforeExit'
@@ -56,11 +56,11 @@ const LISTENERS = new Map<string, (cause: StopSignal) => void>([
 ])
 
 const targets = new Set<SignalTarget>()
-/** Events that one of LISTENERS is on. */
+/** Events with a listener of LISTENERS. */
 const armed = new Set<string>()
 let shutdown: Shutdown | null = null
 
-/** Puts an app under the process's signals. */
+/** Adds an app to those that a signal shuts down. */
 export function arm (target: SignalTarget): void {
   if (!isMainThread) {
     target.log.warn('signals: not handled in a worker thread; drain from the main thread')
@@ -73,11 +73,11 @@ export function arm (target: SignalTarget): void {
   }
   targets.add(target)
   listen()
-  // An app that was still starting when the signal came.
+  // The app was still starting when the signal arrived.
   shutdown?.join(target)
 }
 
-/** Takes an app out; the listeners go with the last one, but not from a process that is shutting down. */
+/** Removes an app. The last one removes the listeners, except during a shutdown, which a second signal must still abort. */
 export function disarm (target: SignalTarget): void {
   if (shutdown === null && targets.delete(target)) listen()
 }
@@ -103,9 +103,9 @@ function isStopSignal (event: string): event is StopSignal {
 }
 
 function onSignal (signal: StopSignal): void {
-  const reason = otherUse(signal)
+  const reason = reasonToIgnore(signal)
   if (reason !== null) {
-    for (const { log } of targets) log.info({ signal }, `signal is not taken: ${reason}`)
+    for (const { log } of targets) log.info({ signal }, `signal ignored: ${reason}`)
     return
   }
   if (shutdown === null) begin(signal)
@@ -115,7 +115,7 @@ function onSignal (signal: StopSignal): void {
 function onError (error: unknown): void {
   const joins = shutdown !== null
   shutdown ??= new Shutdown('close', [...targets])
-  // The line about the error comes before those of the drain.
+  // Before start(): the line about the error precedes those of the drain.
   shutdown.failedWith(error)
   if (!joins) shutdown.start()
 }
@@ -129,34 +129,34 @@ function begin (trigger: DrainTrigger): void {
   shutdown.start()
 }
 
-/** What a signal means here other than a stop; null where it means one. A signal that the user has listed always does. */
-function otherUse (signal: StopSignal): string | null {
+/** Returns the reason to ignore a signal; null if it stops the process, as one that the user has listed always does. */
+function reasonToIgnore (signal: StopSignal): string | null {
   if (signal === 'SIGTERM' || signal === 'SIGINT' || [...targets].some(({ only }) => only !== false && only.includes(signal))) return null
   if (isUsedByNode(signal)) return 'Node.js writes a report or a heap snapshot on it'
-  // nohup leaves no trace but this one: Node.js sets an ignored SIGHUP back to its default when it starts.
+  // This detects nohup: Node.js resets an ignored SIGHUP to its default when it starts, so that only the missing terminal shows.
   if (signal === 'SIGHUP' && ![0, 1, 2].some(isatty)) return 'the process has no terminal that could hang up'
   return null
 }
 
-/** Says whether Node.js was told to use this signal for diagnostics. */
+/** Returns whether Node.js is configured to use this signal for diagnostics. */
 function isUsedByNode (signal: StopSignal): boolean {
   const { report, execArgv, env } = process
   if (report.reportOnSignal && report.signal === signal) return true
   return new RegExp(`--heapsnapshot[-_]signal[= ]${signal}\\b`).test([...execArgv, env.NODE_OPTIONS].join(' '))
 }
 
-/** The end of this process: drains and closes its apps, then exits. */
+/** The shutdown of this process: drains and closes its apps, then exits. */
 class Shutdown {
   readonly #trigger: DrainTrigger
   readonly #first: SignalTarget[]
   readonly #limiter: LogLimiter
   readonly #apps: SignalTarget[] = []
-  readonly #cut = deferred<void>()
-  /** Settles when every app that has joined by now is closed. */
+  readonly #aborted = deferred<void>()
+  /** Settles when every app that has joined so far is closed. */
   #closed: Promise<unknown> = Promise.resolve()
   #signal: StopSignal | null
   #failed = false
-  #cutting = false
+  #aborting = false
 
   constructor (trigger: DrainTrigger, apps: SignalTarget[]) {
     this.#trigger = trigger
@@ -181,22 +181,22 @@ class Shutdown {
     this.#closed = Promise.all([this.#closed, this.#close(app)])
   }
 
-  /** A signal during the shutdown: the first one joins it, where an error has started it; any other cuts it off. */
+  /** A signal during the shutdown. The first signal joins a shutdown that an error has started; any other aborts the shutdown. */
   signalled (signal: StopSignal): void {
     const first = this.#signal
     this.#signal ??= signal
-    if (first === null || this.#cutting) return
-    this.#cutting = true
+    if (first === null || this.#aborting) return
+    this.#aborting = true
     this.#failed = true
     for (const { log, abort } of this.#apps) {
-      log.warn({ first, second: signal }, 'second signal: everything is cut off')
+      log.warn({ first, second: signal }, 'second signal: the shutdown is aborted')
       attempt(abort, () => {})
     }
-    // As long as the drain takes for its end and its report.
-    afterInput(systemClock, () => { this.#cut.resolve() })
+    // An aborted drain takes this long to its report.
+    afterInput(systemClock, () => { this.#aborted.resolve() })
   }
 
-  /** An uncaught error, of any type: logged, and the exit code is 1. */
+  /** Logs an uncaught error, of any type; the exit code is then 1. */
   failedWith (error: unknown): void {
     this.#failed = true
     this.#limiter.warn('uncaught error: draining', { err: error ?? String(error) }, 'fatal')
@@ -204,10 +204,10 @@ class Shutdown {
 
   async #run (): Promise<void> {
     for (const app of this.#first) this.join(app)
-    await Promise.race([this.#allClosed(), this.#cut.promise])
+    await Promise.race([this.#allClosed(), this.#aborted.promise])
     this.#limiter.close()
     await Promise.all(this.#apps.map(({ log }) => flush(log)))
-    // For close-with-grace: it exits with 1.
+    // close-with-grace then exits with 1.
     if (this.#failed) throw new Error('failed')
   }
 
@@ -220,9 +220,9 @@ class Shutdown {
   }
 
   async #close ({ log, settle, close }: SignalTarget): Promise<void> {
-    log.info({ trigger: this.#trigger }, 'leaving')
+    log.info({ trigger: this.#trigger }, 'shutting down')
     try {
-      // After an error, or with nothing left to do, there is no load balancer to wait for: 'close' does not settle.
+      // The trigger 'close' does not settle: after an error, or without pending events, there are no load balancers to wait for.
       await settle(this.#trigger)
       await close()
     } catch (err) {
@@ -232,11 +232,11 @@ class Shutdown {
   }
 }
 
-/** Waits for a logger to write what it holds: an exit does not. */
+/** Waits for a logger to write its buffer, because an exit does not. */
 function flush (log: FastifyBaseLogger): Promise<void> {
   return new Promise((resolve) => {
     systemClock.setTimeout(resolve, FLUSH_TIMEOUT)
-    // It also throws where there is no such method.
+    // Throws if the logger has no such method.
     attempt(() => (log as FastifyBaseLogger & { flush (done: () => void): unknown }).flush(() => { resolve() }), () => { resolve() })
   })
 }

@@ -74,7 +74,7 @@ test('a phase without time is not in the plan', () => {
 test('a plan says whether close frames are spread evenly', () => {
   const what = (given: Partial<PlanInput>) => plan(given).phases.find(({ phase }) => phase === 'spread')!.what
   assert.match(what({ spread: 1_000 }), /evenly/)
-  assert.match(what({}), /as the window permits/)
+  assert.match(what({}), /as the window allows/)
 })
 
 const ARITHMETIC: Array<[what: string, given: Partial<PlanInput>, expected: string]> = [
@@ -97,11 +97,11 @@ for (const [what, given, expected] of ARITHMETIC) {
 test('a plan as text has its arithmetic and a line a phase', () => {
   assert.equal(String(plan({ settleDelay: 1_250 })), [
     'drain: timeout 8000 (default); of it settleDelay 1250 + grace 2175 + spread 2175 + closeTimeout 1600 + cleanups 800; preStop 0 + timeout 8000 + reserve 5000 = 13000 ms in all',
-    '  settle       0 s –  1.25 s  everything is served; load balancers learn (signals and drain() only)',
-    '  grace     1.25 s –  3.42 s  no new ones; idle connections are closed, work in flight may finish',
-    '  spread    3.42 s –  5.60 s  close frames for the rest, as fast as the window permits; the last one leaves by its end',
-    '  answer    5.60 s –  7.20 s  the last peers answer; whoever does not is cut off',
-    '  cleanup   7.20 s –     8 s  the last cleanups; whatever hangs is given up and named'
+    '  settle       0 s –  1.25 s  the server keeps serving, so that load balancers notice (signals and drain() only)',
+    '  grace     1.25 s –  3.42 s  no new connections; idle ones are closed, work in flight may finish',
+    '  spread    3.42 s –  5.60 s  close frames for the rest, as fast as the window allows; the last one is sent by its end',
+    '  answer    5.60 s –  7.20 s  the last peers answer; those that do not are cut off',
+    '  cleanup   7.20 s –     8 s  the last cleanups; those that do not settle are given up and reported'
   ].join('\n'))
 })
 

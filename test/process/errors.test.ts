@@ -139,7 +139,7 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
     await client.closed
     assert.deepEqual(await child.exited, { code: 1, signal: null })
     assert.equal(loggedReport(child).aborted, true)
-    const [line] = child.logs.filter(({ msg }) => msg === 'second signal: everything is cut off')
+    const [line] = child.logs.filter(({ msg }) => msg === 'second signal: the shutdown is aborted')
     // Which of two pending signals is delivered first is up to the kernel.
     assert.deepEqual([line!.first, line!.second].toSorted(), ['SIGINT', 'SIGTERM'])
   })

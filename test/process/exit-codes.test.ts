@@ -64,13 +64,13 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     await child.noted('0 drain by SIGTERM')
     child.kill('SIGINT')
     return child
-  }, /second signal: everything is cut off/], ['while an onClose hangs', async (t) => {
+  }, /second signal: the shutdown is aborted/], ['while an onClose hangs', async (t) => {
     const { child } = await run(t, [{ options: { ...SIGNALS, drain: BUDGET }, onClose: -1, flush: 'none' }])
     child.kill('SIGTERM')
     await child.noted('0 database closing')
     child.kill('SIGTERM')
     return child
-  }, /^(?![^]*killed by timeout)[^]*second signal: everything is cut off/]],
+  }, /^(?![^]*killed by timeout)[^]*second signal: the shutdown is aborted/]],
   '`app.close()` rejects after a signal, because a hook of a plugin failed': [
     ['an onClose throws', stop({ options: SIGNALS, closeThrows: true }), /closing failed/]
   ],

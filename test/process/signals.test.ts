@@ -328,7 +328,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     const { child } = await run(t, [{ options: SIGNALS, flush: 0 }])
     child.kill('SIGTERM')
     assert.deepEqual(await child.exited, { code: 0, signal: null })
-    assert.deepEqual(child.logs.filter(({ msg }) => msg === 'leaving').map(({ level, trigger }) => [level, trigger]), [[30, 'SIGTERM']])
+    assert.deepEqual(child.logs.filter(({ msg }) => msg === 'shutting down').map(({ level, trigger }) => [level, trigger]), [[30, 'SIGTERM']])
     assert.deepEqual(lines(child).filter((line) => !line.includes('phase')), ['0 drain by SIGTERM', '0 drained', '0 database closing', '0 database closed', 'exit 0'])
   })
 })

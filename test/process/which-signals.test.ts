@@ -19,7 +19,7 @@ const ON_A_TERMINAL = ['--import', `data:text/javascript,${encodeURIComponent(`
   tty.isatty = (fd) => fd === 2
   syncBuiltinESMExports()`)}`]
 
-const left = (child: Child) => child.logs.filter(({ msg }) => msg.startsWith('signal is not taken')).map(({ signal, msg }) => [signal, msg])
+const left = (child: Child) => child.logs.filter(({ msg }) => msg.startsWith('signal ignored')).map(({ signal, msg }) => [signal, msg])
 
 /** A folder of its own for the files that Node writes. */
 async function folder (t: TestContext): Promise<string> {
@@ -55,7 +55,7 @@ describe('a process', { concurrency: 3 }, () => {
     assert.equal((await client.closed).code, 1012)
     assert.deepEqual(await child.exited, { code: 0, signal: null })
     assert.equal(loggedReport(child).trigger, 'SIGTERM')
-    assert.deepEqual(left(child)[0], ['SIGHUP', 'signal is not taken: the process has no terminal that could hang up'])
+    assert.deepEqual(left(child)[0], ['SIGHUP', 'signal ignored: the process has no terminal that could hang up'])
   })
 
   test('without a terminal drains on SIGHUP where the list has it', { skip }, async (t) => {
@@ -88,7 +88,7 @@ describe('a process', { concurrency: 3 }, () => {
       assert.equal((await client.closed).code, 1012)
       assert.deepEqual(await child.exited, { code: 0, signal: null })
       assert.equal(loggedReport(child).trigger, 'SIGTERM')
-      assert.deepEqual(left(child), [[signal, 'signal is not taken: Node.js writes a report or a heap snapshot on it']])
+      assert.deepEqual(left(child), [[signal, 'signal ignored: Node.js writes a report or a heap snapshot on it']])
     })
   }
 
