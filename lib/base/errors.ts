@@ -49,9 +49,6 @@ export const SOCKETS_ERR_CLOSED = createError<[string]>(
 export const SOCKETS_ERR_DRAINING = createError(
   'SOCKETS_ERR_DRAINING', 'the server is draining its connections', 503)
 
-/** Makes the reason of `connection.drainSignal`. */
-export const drainingError = (): Error => new SOCKETS_ERR_DRAINING()
-
 /** `adopt()` was given something that is not a ws server, or one that another application tracks. */
 export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
   'SOCKETS_ERR_CANNOT_ADOPT', 'adopt() cannot take this server: %s', 500, TypeError)
@@ -66,13 +63,4 @@ export interface ClosedError extends Error {
   closeCode: number
   /** The close reason, ours or the peer's. */
   closeReason: string
-}
-
-/** Returns true for an AbortError. Never throws, also if a getter of `error` does. */
-export function isAbortError (error: unknown): boolean {
-  try {
-    return (error as Error | null | undefined)?.name === 'AbortError'
-  } catch {
-    return false
-  }
 }

@@ -1,5 +1,5 @@
 /**
- * How frames are written (RFC 6455 §5.2), byte for byte as ws writes them. Pure.
+ * The encoding of frames (RFC 6455 §5.2), byte for byte as in ws.
  */
 import { Buffer } from 'node:buffer'
 

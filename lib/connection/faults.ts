@@ -3,7 +3,7 @@
  * no other connection is affected.
  */
 import { outside } from '../base/async-context.ts'
-import { isAbortError } from '../base/errors.ts'
+import { attempt } from '../base/guard.ts'
 import { isClosing } from './connection.ts'
 import type { ManagedConnection } from './managed-connection.ts'
 import { note } from './note.ts'
@@ -42,7 +42,8 @@ export function noteFault (connection: ManagedConnection, error: unknown): void 
 /** Returns true for an abort while the connection drains or closes: the code has ended because a signal told it to. */
 export function isExpected (connection: ManagedConnection, error: unknown): boolean {
   if (connection.state === 'open') return false
-  const expected = isAbortError(error) || connection.isAbortReason(error)
+  const name = attempt(() => (error as Error | null | undefined)?.name, () => {})
+  const expected = name === 'AbortError' || connection.isAbortReason(error)
   if (expected) note(connection, 'debug', { err: error }, 'aborted while closing')
   return expected
 }

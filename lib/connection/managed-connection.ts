@@ -10,7 +10,7 @@ import type { WebSocket } from 'ws'
 import { outside } from '../base/async-context.ts'
 import { CloseCode, escapeReason, isSendable, truncateReason, type CloseCause } from '../base/close-codes.ts'
 import { rejected } from '../base/deferred.ts'
-import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, drainingError } from '../base/errors.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE } from '../base/errors.ts'
 import { Attachments } from './attachments.ts'
 import { CloseEventWait } from './close-event-wait.ts'
 import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
@@ -148,7 +148,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   // ——— the close, for the application
 
   get drainSignal (): AbortSignal {
-    return this.signalled.drain((this.#state === 'draining' || this.#closing?.drained === true) && drainingError)
+    return this.signalled.drain(this.#state === 'draining' || this.#closing?.drained === true)
   }
 
   get signal (): AbortSignal {
@@ -192,7 +192,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     if (!this.enter('draining')) return
     outside(() => {
       this.host.events.emit('draining', this)
-      this.#signals?.abortDrain(drainingError)
+      this.#signals?.abortDrain()
     })
   }
 

@@ -4,9 +4,9 @@
 
 /** When a silent peer is dead. */
 export interface HeartbeatSettings {
-  /** Milliseconds between two checks of a silent peer. */
+  /** Longest time until a silent peer is pinged, milliseconds. */
   readonly interval: number
-  /** Pings in a row that a peer may leave unanswered. */
+  /** Intervals after the ping without a sign of life until the peer is dead. */
   readonly maxMissed: number
 }
 

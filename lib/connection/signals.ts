@@ -5,21 +5,25 @@
 import { setMaxListeners } from 'node:events'
 import { deferred } from '../base/deferred.ts'
 import type { Deferred } from '../base/deferred.ts'
+import { SOCKETS_ERR_DRAINING } from '../base/errors.ts'
 import type { CloseRecord } from './connection.ts'
 
 /** Makes the reason of a signal. */
 type Reason = () => Error
+
+const draining: Reason = () => new SOCKETS_ERR_DRAINING()
 
 export class Signals {
   #drain: AbortController | null = null
   #close: AbortController | null = null
   #closed: Deferred<CloseRecord> | null = null
 
-  /** `aborted`: makes the reason, if the signal is aborted from the start. */
-  drain (aborted: Reason | false): AbortSignal { return (this.#drain ??= controller(aborted)).signal }
+  /** `aborted`: whether the connection has started to drain. */
+  drain (aborted: boolean): AbortSignal { return (this.#drain ??= controller(aborted && draining)).signal }
+  /** `aborted`: makes the reason, if the connection has started to close. */
   close (aborted: Reason | false): AbortSignal { return (this.#close ??= controller(aborted)).signal }
 
-  abortDrain (reason: Reason): void { this.#drain?.abort(reason()) }
+  abortDrain (): void { this.#drain?.abort(draining()) }
   abortClose (reason: Reason): void { this.#close?.abort(reason()) }
 
   /** Returns true if a signal was aborted with `error`. `undefined` may have been thrown, and is the reason of signals that are not aborted. */

@@ -48,7 +48,7 @@ export interface Transport {
   holdsInput (socket: WebSocket): boolean
   /** Returns the application's listeners for messages. */
   messageListeners (socket: WebSocket): Function[]
-  /** Whether more automatic pongs are queued than `times` their limit. */
+  /** Whether the queued automatic pongs have reached `times` their limit. */
   pongsWait (socket: WebSocket, times: number): boolean
   /** Whether the socket is paused, by the application or by a full queue. */
   isPaused (socket: WebSocket): boolean

@@ -10,7 +10,7 @@ import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { drainingError } from '../base/errors.ts'
+import { SOCKETS_ERR_DRAINING } from '../base/errors.ts'
 import { isThenable } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { applicationCause, fault } from '../connection/faults.ts'
@@ -284,7 +284,7 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
 /** As ws answers a `send` on a socket that is closing: the callback, where there is one, gets an error. */
 function refuseSend (args: unknown[]): void {
   const done = args.at(-1)
-  if (typeof done === 'function') process.nextTick(done, drainingError())
+  if (typeof done === 'function') process.nextTick(done, new SOCKETS_ERR_DRAINING())
 }
 
 /** Whether a class of the application's own has a method of its own: that is to be called, too. */

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as errors from '../../lib/base/errors.ts'
 
-const { isAbortError, drainingError, ...rest } = errors
-const classes = Object.entries(rest)
+const classes = Object.entries(errors)
 
 test('every error is made from its own name, which starts with SOCKETS_ERR_', () => {
   assert.ok(classes.length >= 12)
@@ -45,20 +44,3 @@ for (const value of [Symbol('s'), Object.create(null), 5n, null, undefined, -0])
     assert.match(new errors.SOCKETS_ERR_INVALID_CLOSE_CODE(value).message, /, got ./)
   })
 }
-
-test('an abort is known by its name', async () => {
-  const controller = new AbortController()
-  controller.abort()
-  assert.equal(isAbortError(controller.signal.reason), true)
-  assert.equal(isAbortError(Object.assign(new Error('x'), { name: 'AbortError' })), true)
-  for (const error of [null, undefined, 'AbortError', new Error('AbortError'), {}, 0]) assert.equal(isAbortError(error), false)
-})
-
-test('a name getter that throws is no abort', () => {
-  assert.equal(isAbortError(Object.defineProperty({}, 'name', { get () { throw new Error('gotcha') } })), false)
-})
-
-test('the reason of a drain signal is made anew each time', () => {
-  assert.ok(drainingError() instanceof errors.SOCKETS_ERR_DRAINING)
-  assert.notEqual(drainingError(), drainingError())
-})

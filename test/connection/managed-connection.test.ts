@@ -825,6 +825,17 @@ test('while closing, the reason of the signal and an AbortError are no faults', 
   assert.deepEqual(host.logs.map(({ level }) => level), ['debug', 'debug', 'debug'])
 })
 
+test('while draining, an abort is known by its name alone, and what has no readable name is a fault', () => {
+  const { host, connection } = setup()
+  connection.startDraining()
+  fault(connection, Object.assign(new Error('x'), { name: 'AbortError' }))
+  assert.equal(host.registry.counters.faults, 0)
+  const unreadable: unknown = Object.defineProperty({}, 'name', { get () { throw new Error('no name') } })
+  const faults = [null, undefined, 'AbortError', new Error('AbortError'), {}, 0, unreadable]
+  for (const error of faults) fault(connection, error)
+  assert.deepEqual(host.reports.map(([error]) => error), faults)
+})
+
 test('while open, an AbortError is a fault', () => {
   const { host, connection } = setup()
   fault(connection, new DOMException('The operation was aborted', 'AbortError'))
