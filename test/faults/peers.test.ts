@@ -7,6 +7,8 @@ import test from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import type { Connection } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/clock.ts'
+import type { TestClock } from '../../lib/testing/clock.ts'
+import { wsTransport } from '../../lib/ws/transport.ts'
 import { forkFixture } from '../helpers/child.ts'
 import { echo } from '../helpers/routes.ts'
 import {
@@ -14,12 +16,12 @@ import {
 } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
-/** For drains whose time is to run out. */
-const QUICK = { drain: { timeout: 1_000 } }
-/** For drains that end by themselves long before. */
-const PATIENT = { drain: { timeout: 10_000 } }
+/** For drains whose time is to run out. Where the answer of a peer counts as well, the clock is the test's. */
+const QUICK = { closeTimeout: 200, drain: { timeout: 1_000 } }
+/** For drains that end by themselves: no deadline decides, however slow the machine is. */
+const PATIENT = { closeTimeout: 60_000, drain: { timeout: 90_000 } }
 /** For drains whose settling app.close() cuts short. */
-const SETTLING = { drain: { terminationGracePeriod: 60_000, settleDelay: 30_000 } }
+const SETTLING = { closeTimeout: 60_000, drain: { terminationGracePeriod: 180_000, settleDelay: 90_000 } }
 const MEGABYTE = 2 ** 20
 
 /** The last record of the history, once there is one. */
@@ -28,58 +30,90 @@ async function lastRecord (app: TestApp, count = 1) {
   return app.sockets.history.at(-1)!
 }
 
+/** Lets time pass until this holds, in small steps: what is sent meanwhile arrives. */
+async function pass (clock: TestClock, done: () => boolean): Promise<void> {
+  while (!done()) await clock.tick(10)
+}
+
+/** Lets time pass until the app is closed. */
+async function passUntilClosed (clock: TestClock, closing: Promise<unknown>): Promise<void> {
+  let closed = false
+  void closing.finally(() => { closed = true })
+  await pass(clock, () => closed)
+  await closing
+}
+
+/** The report of a drain on the clock of a test: no slack. */
+function reportInTime (app: TestApp) {
+  const report = reportOf(app)
+  assert.ok(report.duration <= report.timeout, `took ${report.duration} of ${report.timeout} ms`)
+  return report
+}
+
 test('a silent peer is cut off after closeTimeout, and holds up no other', async (t) => {
-  const app = await start(t, QUICK, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const silent = await rawConnect(t, app, '/')
   const polite = await connect(t, app, '/')
-  await app.close()
+  const closing = app.close()
+  // No time passes before the polite one has gone.
+  await polite.closed
+  await until(() => app.sockets.size === 1)
+  await clock.tick(QUICK.closeTimeout)
+  await closing
   assert.deepEqual(await polite.closed, { code: 1012, reason: (await polite.closed).reason })
   assert.match((await polite.closed).reason, /^service restart; retry=\d+$/)
   assert.equal((await silent.closeFrame()).code, 1012)
   await silent.ended
-  const report = reportOf(app)
-  assertBounded(report)
+  const report = reportInTime(app)
   assert.deepEqual(report.connections, { total: 2, clean: 1, leftByThemselves: 0, terminated: 1, unfinished: 0, causes: { drain: 2 } })
   await assertClean(app)
 })
 
 test('a hundred silent peers take no longer than one', async (t) => {
-  const app = await start(t, QUICK, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const silent = await Promise.all(Array.from({ length: 100 }, () => rawConnect(t, app, '/')))
-  await app.close()
+  const closing = app.close()
+  await passUntilClosed(clock, closing)
   for (const peer of silent) assert.equal((await peer.closeFrame()).code, 1012)
   const report = reportOf(app)
-  assertBounded(report)
+  assert.ok(report.duration < 2 * QUICK.closeTimeout, `took ${report.duration} ms`)
   assert.equal(report.connections.terminated, 100)
 })
 
 test('a peer that goes on talking after our close frame is cut off, and what it says is dropped and counted', async (t) => {
   let heard = 0
-  const app = await start(t, QUICK, (app) => {
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.on('message', () => { heard++ }) })
   })
   const chatty = await rawConnect(t, app, '/')
   const closing = app.close()
   await chatty.closeFrame()
   const heardBefore = heard
-  const talking = setInterval(() => { chatty.send(Opcode.Text, 'and another thing') }, 10)
+  for (let time = 0; time < QUICK.closeTimeout; time += 10) {
+    chatty.send(Opcode.Text, 'and another thing')
+    // What was sent arrives meanwhile.
+    await clock.tick(10)
+  }
   await chatty.ended
-  clearInterval(talking)
   await closing
   assert.equal(heard, heardBefore)
   assert.ok(app.sockets.history[0]!.dropped > 0)
-  assert.equal(reportOf(app).connections.terminated, 1)
-  assertBounded(reportOf(app))
+  assert.equal(reportInTime(app).connections.terminated, 1)
 })
 
 test('a frozen peer is cut off, and reads the code when it thaws', { skip: process.platform === 'win32' && 'no SIGSTOP' }, async (t) => {
-  const app = await start(t, QUICK, echo)
+  // Frames are given up where there is too little CPU to send them in time: the time is the test's.
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const child = forkFixture(t, 'clients', [`ws://127.0.0.1:${portOf(app)}/`, '200'])
   await child.message()
   child.kill('SIGSTOP')
-  await app.close()
-  const report = reportOf(app)
-  assertBounded(report)
+  const closing = app.close()
+  await passUntilClosed(clock, closing)
+  const report = reportInTime(app)
   assert.deepEqual(report.connections, { total: 200, clean: 0, leftByThemselves: 0, terminated: 200, unfinished: 0, causes: { drain: 200 } })
   child.kill('SIGCONT')
   const { ends } = await child.message<{ ends: Array<{ code: number }> }>()
@@ -157,38 +191,50 @@ test('a peer that never reads 32 MB is cut off, and its record says that the fra
 })
 
 test('a peer that reads slowly but steadily gets everything, then its close frame', async (t) => {
-  const app = await start(t, { drain: { timeout: 20_000 }, closeTimeout: 1_000 }, (app) => {
+  const clock = createClock()
+  const closeTimeout = 1_000
+  const app = await start(t, { drain: { timeout: 60_000 }, closeTimeout, clock }, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       for (let i = 0; i < 20; i++) socket.send(randomBytes(MEGABYTE))
     })
   })
   const peer = await rawConnect(t, app, '/')
-  // Longer than closeTimeout in all, never as long without progress.
-  peer.pause()
   const pause = () => { peer.pause() }
+  pause()
   // A piece each time.
   peer.socket.on('data', pause)
-  const reader = setInterval(() => { peer.resume() }, 5)
-  t.after(() => { clearInterval(reader) })
-  const started = performance.now()
+  const { socket } = app.sockets.list()[0]!
+  const waiting = () => wsTransport.pendingBytes(socket)
   const closing = app.close()
-  assert.equal((await peer.closeFrame()).code, 1012)
-  assert.ok(performance.now() - started > 1_000, 'it has read too fast for this test')
+  const frame = peer.closeFrame()
+  let passed = 0
+  // Longer than closeTimeout in all, never as long without progress, which the kernel lets the server see in large steps.
+  for (let before = waiting(); before > 0; before = waiting()) {
+    await until(() => {
+      peer.resume()
+      return waiting() < before
+    }, 'the server to get rid of something')
+    await clock.tick(closeTimeout * 0.7)
+    passed += closeTimeout * 0.7
+  }
+  assert.ok(passed > 2 * closeTimeout, `only ${passed} ms have passed`)
   peer.socket.off('data', pause)
-  assert.equal(peer.frames.length, 0)
-  clearInterval(reader)
   peer.resume()
+  assert.equal((await frame).code, 1012)
+  assert.equal(peer.frames.length, 0)
   peer.sendClose(1012)
+  peer.end()
   await closing
-  assert.equal(reportOf(app).connections.clean, 1)
+  assert.equal(reportInTime(app).connections.clean, 1)
 })
 
 test('a peer that answers our close frame late, but in time, is counted clean', async (t) => {
-  const app = await start(t, { drain: { timeout: 5_000 }, closeTimeout: 2_000 }, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const peer = await rawConnect(t, app, '/')
   const closing = app.close()
   await peer.closeFrame()
-  await new Promise((resolve) => { setTimeout(resolve, 150) })
+  await clock.tick(QUICK.closeTimeout - 10)
   assert.equal(app.sockets.size, 1)
   peer.sendClose(1012)
   await peer.ended
@@ -210,15 +256,18 @@ test('a peer that answers our close frame too late is counted as terminated', as
 })
 
 test('a peer that answers our close frame but never ends TCP is cut off, and counted clean', async (t) => {
-  const app = await start(t, QUICK, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const peer = await rawConnect(t, app, '/')
   const closing = app.close()
   await peer.closeFrame()
   peer.sendClose(1012)
+  // The server ends its half of TCP when it has the answer.
+  await peer.ended
+  await clock.tick(QUICK.closeTimeout)
   await closing
   assert.equal(peer.socket.writable, true)
-  const report = reportOf(app)
-  assertBounded(report)
+  const report = reportInTime(app)
   assert.deepEqual(report.connections, { total: 1, clean: 1, leftByThemselves: 0, terminated: 0, unfinished: 0, causes: { drain: 1 } })
 })
 
@@ -260,7 +309,8 @@ test('a peer that answers with a wrong close frame is cut off all the same', asy
 })
 
 test('a peer that never ends its message, and one that never ends its frame, are cut off', async (t) => {
-  const app = await start(t, QUICK, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const [message, frame] = await Promise.all([rawConnect(t, app, '/'), rawConnect(t, app, '/')])
   message.send(Opcode.Text, 'x'.repeat(1_000), { fin: false })
   frame.write(maskedFrame(Opcode.Text, 'x'.repeat(60_000)).subarray(0, 30_000))
@@ -270,14 +320,16 @@ test('a peer that never ends its message, and one that never ends its frame, are
   frame.sendClose(1012)
   message.sendClose(1012)
   message.end()
+  await until(() => app.sockets.size === 1)
+  await clock.tick(QUICK.closeTimeout)
   await closing
-  const report = reportOf(app)
-  assertBounded(report)
+  const report = reportInTime(app)
   assert.deepEqual(report.connections, { total: 2, clean: 1, leftByThemselves: 0, terminated: 1, unfinished: 0, causes: { drain: 2 } })
 })
 
 test('peers of a socket that the application has paused are drained: those that answer, are silent, or were reset', async (t) => {
-  const app = await start(t, QUICK, (app) => {
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, (app) => {
     app.get('/', { websocket: true }, (socket) => { socket.pause() })
     app.get('/held', { websocket: true, config: { sockets: { holdMessages: true } } }, () => {})
   })
@@ -286,11 +338,11 @@ test('peers of a socket that the application has paused are drained: those that 
   const reset = await Promise.all([rawConnect(t, app, '/'), rawConnect(t, app, '/held')])
   for (const peer of reset) peer.reset()
   for (const { socket } of polite) socket.send('never heard')
-  await app.close()
+  const closing = app.close()
   for (const { closed } of polite) assert.equal((await closed).code, 1012)
+  await passUntilClosed(clock, closing)
   for (const peer of silent) assert.equal((await peer.closeFrame()).code, 1012)
-  const report = reportOf(app)
-  assertBounded(report)
+  const report = reportInTime(app)
   // A reset is not seen while nothing is read: it may have been found before, or by the drain.
   assert.ok(report.connections.total >= 4)
   assert.equal(report.connections.clean, 2)
@@ -299,21 +351,27 @@ test('peers of a socket that the application has paused are drained: those that 
 })
 
 test('a peer that has filled messages() up to its mark is drained, and its flood is dropped and counted', async (t) => {
-  const app = await start(t, QUICK, (app) => {
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, (app) => {
     app.get('/', { websocket: true }, async (socket) => {
-      for await (const message of app.sockets.of(socket).messages({ highWaterMark: 4_096 })) {
+      const connection = app.sockets.of(socket)
+      for await (const message of connection.messages({ highWaterMark: 4_096 })) {
         socket.send(String(message).slice(0, 10))
-        await new Promise((resolve) => { setTimeout(resolve, 60) })
+        // Longer than grace.
+        await new Promise((resolve) => { connection.signal.addEventListener('abort', resolve) })
       }
     })
   })
   const client = await connect(t, app, '/')
   for (let i = 0; i < 2_000; i++) client.socket.send(`${i} ${'x'.repeat(1_000)}`)
   await client.next()
-  await app.close()
+  const closing = app.close()
+  // Until the close frame leaves, at the end of grace; the client has all the time that it needs to answer.
+  await pass(clock, () => app.sockets.count({ state: 'closing' }) === 1)
   assert.equal((await client.closed).code, 1012)
-  const report = reportOf(app)
-  assertBounded(report)
+  await closing
+  const report = reportInTime(app)
+  assert.ok(report.duration >= app.sockets.plan().grace)
   assert.equal(report.connections.clean, 1)
   assert.ok(app.sockets.history[0]!.dropped > 0)
   await until(() => app.sockets.stats().working === 0)
@@ -440,21 +498,26 @@ test('a client that leaves in grace leaves its work abandoned, and the drain no 
 })
 
 test('a client whose close frame crosses ours is counted once', async (t) => {
-  const app = await start(t, QUICK, echo)
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, clock }, echo)
   const peers = await Promise.all(Array.from({ length: 50 }, () => rawConnect(t, app, '/')))
   const closing = app.close()
   for (const peer of peers) peer.sendClose(1000)
-  await closing
-  const { connections } = reportOf(app)
+  const frames = await Promise.all(peers.map((peer) => peer.closeFrame()))
+  // Both frames have been exchanged; the peers end no TCP.
+  await Promise.all(peers.map((peer) => peer.ended))
+  await passUntilClosed(clock, closing)
+  const { connections } = reportInTime(app)
   assert.equal(connections.total, 50)
   assert.equal(connections.clean, 50)
   assert.equal((connections.causes.drain ?? 0) + (connections.causes.client ?? 0), 50)
   assert.equal(connections.leftByThemselves, connections.causes.client ?? 0)
-  for (const peer of peers) assert.ok([1000, 1012].includes((await peer.closeFrame()).code))
+  for (const { code } of frames) assert.ok([1000, 1012].includes(code))
 })
 
 test('a client that leaves while its own cleanup hangs is reported with it', async (t) => {
-  const app = await start(t, { ...QUICK, cleanupTimeout: 200 }, (app) => {
+  const clock = createClock()
+  const app = await start(t, { ...QUICK, cleanupTimeout: 200, clock }, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       app.sockets.of(socket).defer(function hanging () { return new Promise(() => {}) })
     })
@@ -463,9 +526,10 @@ test('a client that leaves while its own cleanup hangs is reported with it', asy
   client.socket.close(1000)
   await client.closed
   assert.equal(app.sockets.size, 1)
-  await app.close()
-  const report = reportOf(app)
-  assertBounded(report)
+  const closing = app.close()
+  await clock.tick(200)
+  await closing
+  const report = reportInTime(app)
   assert.equal(report.connections.total, 1)
   assert.deepEqual(report.cleanups.abandoned.map(({ cleanup }) => cleanup), ['hanging'])
 })
