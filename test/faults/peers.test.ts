@@ -7,12 +7,11 @@ import test from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import type { Connection } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/clock.ts'
-import type { TestClock } from '../../lib/testing/clock.ts'
 import { wsTransport } from '../../lib/ws/transport.ts'
 import { forkFixture } from '../helpers/child.ts'
 import { echo } from '../helpers/routes.ts'
 import {
-  assertBounded, assertClean, connect, maskedFrame, Opcode, portOf, rawConnect, reportOf, start, until
+  assertBounded, assertClean, connect, maskedFrame, Opcode, passUntil, passUntilClosed, portOf, rawConnect, reportOf, start, until
 } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -28,19 +27,6 @@ const MEGABYTE = 2 ** 20
 async function lastRecord (app: TestApp, count = 1) {
   await until(() => app.sockets.history.length >= count, `${count} close records`)
   return app.sockets.history.at(-1)!
-}
-
-/** Lets time pass until this holds, in small steps: what is sent meanwhile arrives. */
-async function pass (clock: TestClock, done: () => boolean): Promise<void> {
-  while (!done()) await clock.tick(10)
-}
-
-/** Lets time pass until the app is closed. */
-async function passUntilClosed (clock: TestClock, closing: Promise<unknown>): Promise<void> {
-  let closed = false
-  void closing.finally(() => { closed = true })
-  await pass(clock, () => closed)
-  await closing
 }
 
 /** The report of a drain on the clock of a test: no slack. */
@@ -367,7 +353,7 @@ test('a peer that has filled messages() up to its mark is drained, and its flood
   await client.next()
   const closing = app.close()
   // Until the close frame leaves, at the end of grace; the client has all the time that it needs to answer.
-  await pass(clock, () => app.sockets.count({ state: 'closing' }) === 1)
+  await passUntil(clock, () => app.sockets.count({ state: 'closing' }) === 1)
   assert.equal((await client.closed).code, 1012)
   await closing
   const report = reportInTime(app)

@@ -19,6 +19,7 @@ import type { Timer } from '../../lib/base/clock.ts'
 import plugin from '../../lib/index.ts'
 import type { DrainReport, LifecycleOptions } from '../../lib/index.ts'
 import { assertClean as assertAppClean } from '../../lib/testing/assert-clean.ts'
+import type { TestClock } from '../../lib/testing/clock.ts'
 import { connect as connectToApp, open } from '../../lib/testing/connect.ts'
 import type { Closed, ConnectOptions, TestClient } from '../../lib/testing/connect.ts'
 
@@ -135,7 +136,7 @@ export function create (t: TestContext, fastify: StartOptions['fastify'] = {}): 
   } as typeof emit
   t.after(async () => {
     for (const cut of entry.cutters) cut()
-    await within(20_000, app.close(), 'app.close() did not settle')
+    await within(60_000, app.close(), 'app.close() did not settle')
     running.delete(app)
     await assertClean(app)
   })
@@ -227,6 +228,20 @@ export async function until (condition: () => unknown, what = 'the condition'): 
     assert.ok(performance.now() < deadline, `waited a minute for ${what}`)
     await new Promise((resolve) => { setTimeout(resolve, 5) })
   }
+}
+
+/** Lets the time of a test pass until this holds, in small steps: what is sent meanwhile arrives. */
+export async function passUntil (clock: TestClock, condition: () => boolean): Promise<void> {
+  while (!condition()) await clock.tick(10)
+}
+
+/** Lets the time of a test pass until its app is closed. */
+export async function passUntilClosed (clock: TestClock, closing: Promise<unknown>): Promise<void> {
+  let closed = false
+  const end = () => { closed = true }
+  closing.then(end, end)
+  await passUntil(clock, () => closed)
+  await closing
 }
 
 /** The promise, or a failure when it does not settle in time: a hang must fail its own test, by name. */
