@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { maskedFrame, Opcode, rawConnect, until } from '../helpers/server.ts'
+import { createClock } from '../../lib/testing/clock.ts'
+import { maskedFrame, Opcode, passUntil, rawConnect, until } from '../helpers/server.ts'
 import type { RawClient } from '../helpers/server.ts'
 import { ground } from './ground.ts'
 import type { Ground } from './ground.ts'
@@ -34,11 +35,15 @@ const GAMES: Array<[what: string, clean: boolean | undefined, play: (client: Raw
 
 for (const [what, clean, play] of GAMES) {
   it(`a peer that answers our close frame with ${what} is gone within closeTimeout`, async (t) => {
-    const attack = await ground(t)
+    const clock = createClock()
+    const attack = await ground(t, { clock })
     const clients = await Promise.all(Array.from({ length: 20 }, () => rawConnect(t, attack.app, '/quiet')))
     for (const connection of attack.app.sockets.list({ route: '/quiet' })) void connection.close(4000, 'enough')
     await Promise.all(clients.map((client) => client.closeFrame()))
     for (const client of clients) play(client)
+    // What they have sent is read before any time passes.
+    await attack.echo()
+    await passUntil(clock, () => attack.app.sockets.size === 1)
     await over(attack, clients)
     for (const record of attack.app.sockets.history) {
       assert.deepEqual([record.cause, record.code, record.reason], ['application', 4000, 'enough'])

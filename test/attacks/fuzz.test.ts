@@ -42,8 +42,6 @@ function fuzz (seed: number, count: number): void {
       backpressure: { maxBufferedBytes: 1024 * 1024 }
     }, {
       fastify: { trustProxy: '127.0.0.1' },
-      // Five of each of a dozen kinds in 10 s, for as long as it takes.
-      maxLines: 2_000,
       configure: (app) => {
         const rate = (policy: 'close' | 'pause') => ({ config: { sockets: { messageRate: { max: 200, burst: 3, policy } } } })
         app.get('/metered', { websocket: true, ...rate('close') }, (socket) => { socket.on('message', (data) => { socket.send(data as Buffer) }) })

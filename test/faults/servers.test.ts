@@ -102,7 +102,7 @@ test('app.close() with host \'localhost\' drains the sockets of both its servers
     await peer.ended
   }
   const report = reportOf(app)
-  assert.equal(report.duration, QUICK.closeTimeout)
+  assert.ok(report.duration <= report.timeout, `took ${report.duration} ms`)
   assert.equal(report.connections.total, 4)
   assert.equal(report.connections.clean, 2)
   assert.equal(report.connections.terminated, 2)
@@ -161,7 +161,7 @@ test('a TLS server drains as any other: polite, silent and hanging peers', async
   await passUntilClosed(clock, closing)
   assert.equal((await hanging.answer).status, 503)
   const report = reportOf(app)
-  assert.equal(report.duration, QUICK.closeTimeout)
+  assert.ok(report.duration <= report.timeout, `took ${report.duration} ms`)
   assert.deepEqual(report.connections, { total: 2, clean: 1, leftByThemselves: 0, terminated: 1, unfinished: 0, causes: { drain: 2 } })
   await assertClean(app)
 })
