@@ -19,7 +19,7 @@ import type { Gate } from '../http/server-close.ts'
 import type { TrackerState } from '../track/tracker.ts'
 
 /** What the gates need of the tracker. */
-export interface Drains {
+export interface DrainingTracker {
   readonly state: TrackerState
   /** Starts the drain or joins it. */
   startDrain (trigger: 'close'): Promise<unknown>
@@ -33,7 +33,7 @@ type PreClose = NonNullable<WebsocketPluginOptions['preClose']>
 export class CloseGates implements Gate {
   readonly #listener: ServerClose
   readonly #app: FastifyInstance
-  readonly #tracker: Drains
+  readonly #tracker: DrainingTracker
   readonly #clock: Clock
   /** Maximum wait for a preClose hook that is called after *notify*, milliseconds. */
   readonly #reserve: number
@@ -44,7 +44,7 @@ export class CloseGates implements Gate {
   /** When the drain must start so that no other plugin closes clients without a code; null: in preClose. */
   #startsEarly: 'before preClose' | 'before the listener closes' | null = null
 
-  constructor (app: FastifyInstance, tracker: Drains, clock: Clock, reserve: number, preClose: PreClose | null) {
+  constructor (app: FastifyInstance, tracker: DrainingTracker, clock: Clock, reserve: number, preClose: PreClose | null) {
     this.#app = app
     this.#tracker = tracker
     this.#clock = clock

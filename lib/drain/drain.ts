@@ -81,7 +81,7 @@ export class Drain {
     return undefined
   }
 
-  /** Ends the drain: raw sockets are destroyed, cleanups get one turn of the event loop. */
+  /** Aborts the drain: raw sockets are destroyed, cleanups get one turn of the event loop. */
   abort (): void {
     if (this.#phase === null || this.#phase === 'done') return
     this.#builder.aborted = true

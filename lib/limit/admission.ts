@@ -21,8 +21,6 @@ import { Slots } from './slots.ts'
 const REPLACED = 'replaced'
 const REFUSED = 'no room'
 
-const NONE: readonly PolicyName[] = []
-
 const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
 
 /** Keys under which a handshake or a connection is counted. */
@@ -107,7 +105,7 @@ export class Admission {
   opened (connection: ManagedConnection): PolicyName | null {
     const { ip, owner } = connection
     const keys = { address: this.#keyOf(ip), owner }
-    const decision = this.#decide(this.#allCountsOf(keys), keys, NONE)
+    const decision = this.#decide(this.#allCountsOf(keys), keys, [])
     if (!decision.admit) return decision.policy
     this.#enter(connection, keys)
     this.#makeRoom(decision.evict, keys, connection)
@@ -121,7 +119,10 @@ export class Admission {
     place.owner = undefined
     if (owner === undefined) return true
     const decision = this.#decide(this.#countsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
-    if (!decision.admit) return this.#refuse(connection)
+    if (!decision.admit) {
+      connection.end('refused', CAUSE_CODES.refused, withRetry(REFUSED, this.#host.minDelay))
+      return false
+    }
     place.owner = owner
     this.#owners.add(owner, connection)
     this.#makeRoom(decision.evict, { owner }, connection)
@@ -139,10 +140,11 @@ export class Admission {
   }
 
   /** Closes a connection to make room; returns false if it was closing already. */
-  evict (connection: ManagedConnection): boolean {
+  #evict (connection: ManagedConnection): boolean {
     if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
     const place = this.#places.get(connection)
-    if (place === undefined || place.evicted) return true
+    // A listener of 'closing' may have destroyed the raw socket.
+    if (place === undefined) return true
     place.evicted = true
     this.#counted--
     if (place.address !== undefined) this.#addresses.evict(place.address, connection)
@@ -158,29 +160,24 @@ export class Admission {
     if (place.owner !== undefined) this.#owners.add(place.owner, connection)
   }
 
-  #refuse (connection: ManagedConnection): false {
-    connection.end('refused', CAUSE_CODES.refused, withRetry(REFUSED, this.#host.minDelay))
-    return false
-  }
-
   /** Evicts an open connection under each limit, if there is one besides `admitted`; the ceiling bounds those that are closing. */
-  #makeRoom (names: readonly CountedLimit[], { address, owner }: Keys, admitted: ManagedConnection): void {
+  #makeRoom (names: readonly CountedLimit[], keys: Keys, admitted: ManagedConnection): void {
     const victims: ManagedConnection[] = []
     // Narrow limits first: an eviction under one makes room under the wider ones.
     for (const name of NARROW_FIRST) {
       const limit = this.#limits[name]
       if (limit === false || !names.includes(name)) continue
-      if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && this.#keyOf(ip) === address))) continue
+      if (victims.some(({ ip }) => name === 'total' || (name === 'perAddress' && this.#keyOf(ip) === keys.address))) continue
       const victim = name === 'total' && limit.policy === 'evict-oldest'
         ? this.#oldest(admitted)
-        : victimOf(limit.policy, this.#members(name, address, owner), admitted)
-      if (victim === undefined || !this.evict(victim)) continue
+        : victimOf(limit.policy, this.#members(name, keys), admitted)
+      if (victim === undefined || !this.#evict(victim)) continue
       victims.push(victim)
-      this.#budget.spend(budgetKey(name, address, owner))
+      this.#budget.spend(budgetKey(name, keys))
     }
   }
 
-  #members (name: CountedLimit, address: string | undefined, owner: string | undefined): Iterable<ManagedConnection> {
+  #members (name: CountedLimit, { address, owner }: Keys): Iterable<ManagedConnection> {
     if (name === 'total') return this.#host.registry.snapshot()
     return name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
   }
@@ -215,12 +212,12 @@ export class Admission {
   }
 
   /** `reporting`: policies that report what they only observe. Each is asked several times for a connection, and reports once. */
-  #decide (facts: AdmissionFacts, { address, owner }: Keys, reporting: readonly PolicyName[], path?: string, connection?: ManagedConnection): Decision {
+  #decide (facts: AdmissionFacts, keys: Keys, reporting: readonly PolicyName[], path?: string, connection?: ManagedConnection): Decision {
     const { enforcement } = this.#host
     const limits = this.#limits
     const decision = decide(limits, facts, (policy, action) => !(reporting.includes(policy) ? enforcement.allows(policy, action, connection, path) : enforcement.enforces(policy)))
     if (!decision.admit) return decision
-    const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, address, owner), (limits[name] as { max: number }).max))
+    const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, keys), (limits[name] as { max: number }).max))
     return spent === undefined ? decision : { admit: false, policy: spent }
   }
 }
@@ -233,6 +230,6 @@ function refusalOf (decision: Decision): PolicyName | null {
   return decision.admit ? null : decision.policy
 }
 
-function budgetKey (name: CountedLimit, address: string | undefined, owner: string | undefined): string {
+function budgetKey (name: CountedLimit, { address, owner }: Keys): string {
   return name === 'total' ? 'total' : name === 'perOwner' ? `owner ${owner!}` : `address ${address!}`
 }

@@ -11,7 +11,7 @@ export type AllowedOrigins<Request> = 'report' | 'same-origin' | readonly string
 /** Maximum number of foreign origins that are logged. */
 const MAX_LOGGED = 100
 
-/** Maximum number of characters by which origins are compared before they are logged. */
+/** Number of characters of an origin that are compared. */
 const MAX_LENGTH = 256
 
 /** Returns whether a page of `origin` may open a socket at `host`, a name with its port if there is one. */
