@@ -27,8 +27,8 @@ import { addReadiness } from './drain/readiness.ts'
 import { arm, disarm } from './drain/signals.ts'
 import { resolveOptions } from './options/resolve.ts'
 import { routeHook } from './handshake/routes.ts'
-import { takeServer } from './ws/accept.ts'
-import { errorTaker } from './ws/released-memory.ts'
+import { trackServer } from './ws/accept.ts'
+import { errorListenerReplacer } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
 import { isLastRequest } from './http/http-sockets.ts'
 import { OwnRoutes } from './http/own-handshakes.ts'
@@ -65,7 +65,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log,
     lines,
     adopt: (server) => {
-      if (!takeServer(server, acceptor, handshakes)) return
+      if (!trackServer(server, acceptor, handshakes)) return
       servesWebSockets = true
       closeGates.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
@@ -95,7 +95,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   mirrorToChannels(tracker)
   logEvents(tracker, log, limiter, lines)
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorTaker(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorListenerReplacer(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const ownRoutes = new OwnRoutes()
   app.addHook('onRoute', (route) => {
     ownRoutes.add(route)
@@ -110,7 +110,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       ...(options.isolation && (errorHandler === undefined || typeof errorHandler === 'function') ? { errorHandler: acceptor.errorHandler } : {})
     })
   }
-  takeServer(app.websocketServer, acceptor, handshakes)
+  trackServer(app.websocketServer, acceptor, handshakes)
   handshakes.watch(upgradeServer, listeners)
   const turn = new UpgradeTurn(upgradeServer, root, handshakes, ownRoutes)
   if (adopted) closeGates.websocketAdopted()

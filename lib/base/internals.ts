@@ -73,7 +73,7 @@ function remember<T> (check: (key: object, example: T) => boolean): typeof check
 // ——— ws
 
 /** Returns the raw socket of a WebSocket; every close, pause and count needs it.
- *  ws 8.23.0, `_socket`. Without it: `takeServer` throws SOCKETS_ERR_CANNOT_ADOPT for the socket. */
+ *  ws 8.23.0, `_socket`. Without it: `trackServer` throws SOCKETS_ERR_CANNOT_ADOPT for the socket. */
 export function rawSocketOf (socket: WebSocket): Socket { return wsFields(socket)._socket! }
 
 /** Returns the parser of what the peer sends, to see input that is not parsed yet and errors of the protocol.

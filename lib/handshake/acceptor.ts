@@ -27,7 +27,6 @@ import type { ManagedTracker } from '../track/managed-tracker.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import { endAfter } from '../ws/hang-up.ts'
 import { isHandshake, isRefused } from './handshakes.ts'
 import { attach } from '../ws/tracked-socket.ts'
 
@@ -119,7 +118,8 @@ export class Acceptor implements Acceptance {
 
   /** Answers such a request with 404: the handler of the route would be called as an HTTP handler, and the TCP connection stay open. */
   refuseOutside (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-    endAfter(reply.raw, request.raw.socket)
+    // Node.js leaves the connection of an upgrade request open after the answer.
+    reply.raw.once('finish', () => { request.raw.socket.destroySoon() })
     // Fastify answers.
     if (request.is404) return done()
     this.#refuse(request, reply, 'this route lies outside of the context in which fastify-websocket-lifecycle is registered and cannot open a WebSocket: register the plugin on the root instance, before the routes')

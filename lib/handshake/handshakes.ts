@@ -12,7 +12,7 @@ import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
 import type { Refusal } from '../track/events.ts'
-import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, endSoon, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/upgrade-request.ts'
+import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/upgrade-request.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
@@ -210,7 +210,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     const server = this.#server!
     if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
       // The listener has ended its half; the client may not end the other.
-      if (raw.writableEnded) endSoon(raw)
+      if (raw.writableEnded) raw.end(() => { raw.destroy() })
       return
     }
     // Node 26 has begun to parse a body that has not arrived whole: such a request cannot be read again, and fails as a handshake.

@@ -65,11 +65,6 @@ export function answer (raw: Duplex, status: number, body = `${STATUS_CODES[stat
     () => { raw.destroy() })
 }
 
-/** Ends the TCP connection after what was written. */
-export function endSoon (raw: Duplex): void {
-  raw.end(() => { raw.destroy() })
-}
-
 /** Headers that offer another protocol, also as options of `Connection` (RFC 9110 §7.8, RFC 7540 §3.2.1). */
 const OFFER = new Set(['upgrade', 'http2-settings'])
 

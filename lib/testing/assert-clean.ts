@@ -1,27 +1,27 @@
 /**
- * The check that a server has let go of everything.
+ * A check that a server has released everything.
  */
 import assert from 'node:assert/strict'
 import type { FastifyInstance } from 'fastify'
 import { systemClock } from '../base/clock.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 
-/** Turns of the event loop that what was sent to the server has to arrive and to be dealt with. */
+/** Turns of the event loop in which the server reads and handles what clients have sent. */
 const TURNS = 10
 
-/** What `assertClean` lets pass. */
+/** Options of `assertClean`. */
 export interface CleanOptions {
-  /** TCP connections that may be there: HTTP clients that keep theirs. @default 0 */
+  /** Number of TCP connections that may be open, such as kept-alive ones of HTTP clients. @default 0 */
   sockets?: number
 }
 
 /**
- * Asserts that an app holds no connection, index entry, deadline of a connection or work in flight, and no TCP connection.
- * Throws an AssertionError that says what is left. For the end of a test, after `app.close()` or after the last client has
- * left; timers that the plugin keeps until the app closes do not count.
+ * Asserts that an app has no connection, index entry, deadline of a connection or work in flight, and no TCP connection. Throws an
+ * AssertionError that says what is left. For the end of a test, after `app.close()` or after the last client has closed. Timers
+ * that the plugin needs until the app closes do not count.
  */
 export async function assertClean (app: FastifyInstance, { sockets = 0 }: CleanOptions = {}): Promise<void> {
-  // A client that has just left has told the server so, but the server has not read it yet.
+  // The server may not have read the close of a client yet.
   for (let i = 0; i < TURNS; i++) await new Promise<void>((resolve) => { systemClock.setImmediate(resolve) })
   // A failed registration leaves no tracker.
   const tracker = app.sockets as ManagedTracker | undefined

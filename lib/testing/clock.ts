@@ -1,10 +1,10 @@
 /**
- * A clock that a test moves by hand, for servers with real sockets: timers wait for `tick`, the network does not.
+ * A clock that a test advances, for servers with real sockets: timers wait for `tick`, the network does not.
  */
 import { systemClock } from '../base/clock.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 
-/** Turns of the event loop between two timers: enough for what is sent to a client in this process and back. */
+/** Turns of the event loop between two timers: enough for a message to a client in this process and its answer. */
 const TURNS = 4
 
 interface ManualTimer extends Timer {
@@ -12,13 +12,13 @@ interface ManualTimer extends Timer {
   readonly callback: () => void
 }
 
-/** Where a clock stands at the start. */
+/** Options of `createClock`. */
 export interface TestClockOptions {
-  /** Wall time, epoch milliseconds or Date. @default the real one */
+  /** Wall time at the start, epoch milliseconds or Date. @default the real time */
   wall?: number | Date
 }
 
-/** Time that passes only when a test says so. Give it to the plugin as its option `clock`. */
+/** A clock whose time passes only by `tick` and `stall`. Pass it to the plugin as the option `clock`. */
 export class TestClock implements Clock {
   #now = 0
   #wall: number
@@ -33,7 +33,7 @@ export class TestClock implements Clock {
   wallNow (): number { return this.#now + this.#wall }
   cpu (): number { return this.#cpu }
 
-  /** Sets the wall clock, as an administrator or NTP does; durations are not touched. */
+  /** Sets the wall clock, as an administrator or NTP does. Durations do not change. */
   setWall (wall: number | Date): void { this.#wall = Number(wall) - this.#now }
 
   setTimeout (callback: () => void, delay: number): Timer {
@@ -46,12 +46,12 @@ export class TestClock implements Clock {
 
   setImmediate (callback: () => void): void { systemClock.setImmediate(callback) }
 
-  /** Timers that wait. */
+  /** Number of timers that wait. */
   get pendingTimers (): number { return this.#timers.size }
 
   /**
-   * Lets `ms` milliseconds pass: every timer that comes due runs, one moment after the other, and between two of them
-   * what was sent over loopback arrives. Resolves when all that is done.
+   * Advances the time by `ms` milliseconds and runs the timers that come due, in order. Between two of them, messages over loopback
+   * arrive. Resolves after the last.
    */
   async tick (ms: number): Promise<void> {
     const target = this.#now + ms
@@ -59,7 +59,7 @@ export class TestClock implements Clock {
     for (;;) {
       const next = Math.min(...[...this.#timers].map(({ at }) => at))
       if (next > target) break
-      // A timer may have been armed for a moment that is over by now.
+      // A timer may have been set for a time that `stall` has passed.
       this.#now = Math.max(this.#now, next)
       for (const timer of [...this.#timers].filter(({ at }) => at <= this.#now)) {
         if (this.#timers.delete(timer)) timer.callback()
@@ -69,14 +69,14 @@ export class TestClock implements Clock {
     this.#now = target
   }
 
-  /** The event loop stands still for `ms` milliseconds: no timer runs, nothing is read. */
+  /** Advances the time as a blocked event loop does, by `ms` milliseconds: no timer runs, nothing is read. */
   stall (ms: number): void {
     this.#now += ms
     this.#cpu += ms
   }
 }
 
-/** Makes a clock. */
+/** Creates a clock. */
 export function createClock (options?: TestClockOptions): TestClock {
   return new TestClock(options)
 }

@@ -1,32 +1,32 @@
 /**
- * A WebSocket client for tests: a real socket on loopback, with what it received kept for whoever asks next.
+ * A WebSocket client for tests: a real socket on loopback, which keeps the messages that the test has not read.
  */
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import type { ClientOptions } from 'ws'
 
-/** How a client saw its end; code 1006 where there was no close frame (RFC 6455 §7.1.5). */
+/** How the connection of a client ended. */
 export interface Closed {
-  /** Close code; 1006 where there was none. */
+  /** Close code; 1006 without a close frame (RFC 6455 §7.1.5). */
   code: number
   /** Close reason. */
   reason: string
 }
 
-/** A client whose handshake is done. */
+/** A client that is connected. */
 export interface TestClient {
   /** The `ws` client. */
   readonly socket: WebSocket
-  /** The next message, text as string; one that is here already or one to come. Rejects when the connection ends first. */
+  /** Resolves with the next message, text as string: the first unread one, or the next to arrive. Rejects if the connection ends first. */
   next (): Promise<string | Buffer>
-  /** Messages that nobody has taken with `next` yet. */
+  /** Messages that `next` has not returned. */
   readonly unread: Array<string | Buffer>
   /** Sends a message. */
   send (data: string | Buffer): void
-  /** Closes, and resolves as `closed` does. @default code 1000 */
+  /** Closes the connection; resolves as `closed` does. @default code 1000 */
   close (code?: number, reason?: string): Promise<Closed>
-  /** Resolves with the code and reason it ended with; never rejects. */
+  /** Resolves with code and reason at the end of the connection; never rejects. */
   readonly closed: Promise<Closed>
 }
 
@@ -38,12 +38,12 @@ export interface ConnectOptions extends ClientOptions {
   to?: string
 }
 
-/** Apps that are on their way to listen: clients that connect at the same time must not have it listen once each. */
+/** Apps that are starting to listen: clients that connect at the same time must not start it twice. */
 const listening = new WeakMap<FastifyInstance, Promise<unknown>>()
 
 /**
- * Connects to a path of an app; one that does not listen yet is made to, on a free port of 127.0.0.1.
- * Rejects where the handshake is refused, with the answer's `status` and `headers` on the error.
+ * Connects to a path of an app. An app that does not listen is started on a free port of 127.0.0.1. Rejects if the handshake is
+ * refused, with `status` and `headers` of the answer on the error.
  */
 export async function connect (app: FastifyInstance, path: string, { to = '127.0.0.1', ...options }: ConnectOptions = {}): Promise<TestClient> {
   if (!app.server.listening) await listen(app)
@@ -57,13 +57,13 @@ function listen (app: FastifyInstance): Promise<unknown> {
   return promise
 }
 
-/** As `connect`, for a server of another process. */
+/** Connects to a URL, such as that of another process; otherwise as `connect`. */
 export async function open (url: string, { protocols = [], ...options }: Omit<ConnectOptions, 'to'> = {}): Promise<TestClient> {
   const socket = new WebSocket(url, protocols, { rejectUnauthorized: false, ...options })
   const unread: Array<string | Buffer> = []
   const waiting: Array<{ resolve: (message: string | Buffer) => void, reject: (error: Error) => void }> = []
   let end: Closed | null = null
-  // From before the handshake: what the server sends at once comes with it.
+  // Added before the handshake: messages may arrive with its answer.
   socket.on('message', (data: Buffer, isBinary: boolean) => {
     const message = isBinary ? data : data.toString()
     const first = waiting.shift()

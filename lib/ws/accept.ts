@@ -44,7 +44,7 @@ export interface HandshakeGuard {
  * Tracks a ws server: the sockets that it accepts from now on, and those that it has. Returns false if `acceptance` tracks it already.
  * Throws SOCKETS_ERR_CANNOT_ADOPT.
  */
-export function takeServer (server: WebSocketServer, acceptance: Acceptance, guard: HandshakeGuard): boolean {
+export function trackServer (server: WebSocketServer, acceptance: Acceptance, guard: HandshakeGuard): boolean {
   const taken = server as Server
   if (typeof server?.on !== 'function' || typeof server.handleUpgrade !== 'function' || typeof taken.options !== 'object' || taken.options === null) {
     throw new SOCKETS_ERR_CANNOT_ADOPT('it is not a ws WebSocketServer')

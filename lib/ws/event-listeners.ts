@@ -1,11 +1,11 @@
 /**
- * Listeners added with `addEventListener` and `on…` attributes: ws drops what they return, so they are wrapped.
+ * Wrappers of listeners that are added with `addEventListener` and `on…` attributes, whose return values ws drops.
  *
- * One wrapper a listener, for all sockets: adding one twice, removing it and reading `onmessage` work as before.
+ * A listener has one wrapper for all sockets: adding it twice, removing it and reading `onmessage` work as before.
  */
 import type { WebSocket } from 'ws'
 
-/** Gets what a listener returned. */
+/** Called with what a listener returned. */
 type Result = (socket: WebSocket, type: string, result: unknown) => void
 
 interface ListenerObject { handleEvent: (event: unknown) => unknown }
@@ -15,7 +15,7 @@ type Wrapper = (this: unknown, event: { target: WebSocket, type: string }) => vo
 const wrappers = new WeakMap<object, Wrapper>()
 const originals = new WeakMap<object, unknown>()
 
-/** The wrapper of a listener, with the same `onResult` for all; whatever is no listener is returned as it is. */
+/** Returns the wrapper of a listener; any other value as it is. `onResult` must be the same in all calls. */
 export function wrapListener (listener: unknown, onResult: Result): unknown {
   if ((typeof listener !== 'function' && typeof listener !== 'object') || listener === null) return listener
   const known = wrappers.get(listener)
@@ -31,7 +31,7 @@ export function wrapListener (listener: unknown, onResult: Result): unknown {
   return wrapper
 }
 
-/** The listener behind a wrapper. */
+/** Returns the listener of a wrapper; any other value as it is. */
 export function unwrapListener (listener: unknown): unknown {
   return typeof listener === 'function' ? originals.get(listener) ?? listener : listener
 }

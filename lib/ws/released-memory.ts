@@ -15,7 +15,7 @@ import { onRawClose } from './tracked-socket.ts'
 import type { SocketPolicy } from './tracked-socket.ts'
 
 /** Returns a function that replaces the 'error' listener of @fastify/websocket, which refers to the request; for use before the handler. */
-export function errorTaker (policy: Pick<SocketPolicy, 'unheardError'>): (socket: WebSocket) => void {
+export function errorListenerReplacer (policy: Pick<SocketPolicy, 'unheardError'>): (socket: WebSocket) => void {
   function onError (this: WebSocket, error: Error): void { policy.unheardError(connectionOf(this)!, error) }
   return (socket) => {
     // The last one: those before it are the application's, from `onOpen` or an event of the tracker.

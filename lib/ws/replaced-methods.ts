@@ -1,7 +1,7 @@
 /**
- * Methods of a socket that ws or this package calls by itself and that an application may have replaced: in a class of its
- * own (`options.WebSocket`), or on one socket. What such a method throws or rejects with is a fault of its connection; thrown
- * inside ws it would break the receiver and reach the process.
+ * Methods of a socket that ws or this package calls, and that an application may replace: in a class of its own
+ * (`options.WebSocket`) or on one socket. What such a method throws or rejects with is a fault of its connection. Inside ws it would
+ * break the receiver and end the process.
  */
 import type { WebSocket } from 'ws'
 import { attempt } from '../base/guard.ts'
@@ -11,12 +11,12 @@ import { rawSocketOf } from '../base/internals.ts'
 
 type Method = (this: WebSocket, ...args: unknown[]) => unknown
 
-/** `close` of ws itself, below all replacements. */
+/** Key of the `close` of ws itself, below all replacements. */
 export const kClose = Symbol('fastify-websocket-lifecycle.close')
 
-/** What is done where a method fails. */
-const INSTEAD: Record<string, (socket: WebSocket & { [kClose]?: Method }, args: unknown[]) => void> = {
-  // The client gets its code all the same, unless the method failed after it closed.
+/** What is done when a method fails. */
+const FALLBACKS: Record<string, (socket: WebSocket & { [kClose]?: Method }, args: unknown[]) => void> = {
+  // The client gets its code, unless the method failed after it had closed.
   close: (socket, args) => { if (socket.readyState === socket.OPEN) socket[kClose]?.(...args) },
   terminate: (socket) => { rawSocketOf(socket).destroy() },
   ping: () => {},
@@ -25,25 +25,25 @@ const INSTEAD: Record<string, (socket: WebSocket & { [kClose]?: Method }, args: 
   resume: () => {}
 }
 
-/** Sockets of which one failure was reported: the method is called several times in a close. */
+/** Sockets of which one failure was reported. A close calls a method several times. */
 const reported = new WeakSet<WebSocket>()
 
-/** Methods that never throw. */
+/** Methods that are guarded. */
 const guarded = new WeakSet<Method>()
 
-/** The methods a class of sockets inherits; those of the application's own class, which `isTheirs` tells, never throw. */
-export function inheritedMethods (base: WebSocket, isTheirs: (name: string) => boolean): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
-  const entries = Object.keys(INSTEAD).map((name) => {
+/** Returns the methods that a class of sockets inherits. Those that the application overrides are guarded. */
+export function inheritedMethods (base: WebSocket, isOverridden: (name: string) => boolean): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
+  const entries = Object.keys(FALLBACKS).map((name) => {
     const method = base[name as 'close'] as Method
-    return [name, isTheirs(name) ? guardMethod(name, method) : method]
+    return [name, isOverridden(name) ? guardMethod(name, method) : method]
   })
   return Object.fromEntries(entries) as ReturnType<typeof inheritedMethods>
 }
 
-/** Properties for a class of sockets by which one that is put in the place of a method on one socket never throws. */
+/** Returns properties for a class of sockets that guard a method when it is assigned to a socket. */
 export function replaceableMethods (methods: Record<string, Method>): PropertyDescriptorMap {
   const descriptors: PropertyDescriptorMap = {}
-  for (const name of Object.keys(INSTEAD)) {
+  for (const name of Object.keys(FALLBACKS)) {
     const method = methods[name]!
     descriptors[name] = {
       configurable: true,
@@ -57,9 +57,9 @@ export function replaceableMethods (methods: Record<string, Method>): PropertyDe
   return descriptors
 }
 
-/** Guards methods that were defined on a socket, not assigned: fields of its class, or by `Object.defineProperty`. */
+/** Guards methods that were not assigned to a socket, but are fields of its class or were added by `Object.defineProperty`. */
 export function guardFields (socket: WebSocket): void {
-  for (const name of Object.keys(INSTEAD)) {
+  for (const name of Object.keys(FALLBACKS)) {
     if (!Object.hasOwn(socket, name)) continue
     const method: unknown = socket[name as 'close']
     if (guarded.has(method as Method)) continue
@@ -67,7 +67,7 @@ export function guardFields (socket: WebSocket): void {
   }
 }
 
-/** A proxy: a mock is asked for its calls where it stands. */
+/** Returns a proxy of a method, so that the properties of a mock can still be read. */
 function guardMethod (name: string, method: Method): Method {
   const proxy = new Proxy(method, {
     apply: (_method, socket: WebSocket, args: unknown[]) => attempt(() => Reflect.apply(method, socket, args), (error) => {
@@ -77,7 +77,7 @@ function guardMethod (name: string, method: Method): Method {
         reported.add(socket)
         fault(connection, error)
       }
-      attempt(() => { INSTEAD[name]!(socket, args) }, () => {})
+      attempt(() => { FALLBACKS[name]!(socket, args) }, () => {})
     })
   })
   guarded.add(proxy)

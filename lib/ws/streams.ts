@@ -1,12 +1,9 @@
 /**
- * Isolation of streams over a socket (`createWebSocketStream` of ws): what their listeners throw, at whatever moment, or
- * reject with is a fault of the connection.
+ * Isolation of streams over a socket (`createWebSocketStream` of ws): what their listeners throw or reject with is a fault of the
+ * connection.
  *
- * ws shows such a stream only to its caller, and hands messages over in a listener of its own. While a listener that may be
- * that one runs for the first time, the stream is seen as the one it pushes to, and gets an `emit` that looks at what
- * listeners return. Both are known by what a bundler cannot rename: the listener by the methods it calls, the stream by the
- * methods that ws gives it. Where ws does it in another way, nothing is touched, and streams are as they are without us:
- * Node drops what their listeners return.
+ * ws returns such a stream to its caller only, and passes messages to it in a listener of its own. When a listener that may be that
+ * one first runs, the stream to which it pushes gets an `emit` that handles what listeners return.
  */
 import { Readable } from 'node:stream'
 import type { WebSocket } from 'ws'
@@ -14,34 +11,34 @@ import { isStreamListener, isStreamOfWs } from '../base/internals.ts'
 
 type Emit = Readable['emit']
 
-/** What happens to a listener's throw, and to what it returned. */
+/** Handles what listeners of a stream throw and return. */
 export interface StreamPolicy {
-  /** Whether nothing more is to be delivered. */
+  /** Returns whether no more data is to be delivered. */
   muted (): boolean
   threw (error: unknown): void
   returned (result: unknown): void
 }
 
 /**
- * A listener that is being added to a socket. Where it may be ws's own that hands messages to a stream, what is returned in
- * its place isolates the stream when it is called first; any other listener is returned as it is.
+ * Returns a wrapper for a listener of a socket that may be the one by which ws passes messages to a stream: it isolates the stream at
+ * its first call. Any other listener is returned as it is.
  */
-export function withStream (socket: WebSocket, type: 'message' | 'close', listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
-  // One of `once` has the listener inside.
+export function wrapStreamListener (socket: WebSocket, type: 'message' | 'close', listener: Function, policyOf: (socket: WebSocket) => StreamPolicy | null): Function {
+  // `once` wraps its listener.
   const inner = (listener as { listener?: Function } | null)?.listener ?? listener
   if (!isStreamListener(inner, type)) return listener
   let first = true
   return function (this: unknown, ...args: unknown[]): unknown {
     const policy = first ? policyOf(socket) : null
     first = false
-    return policy === null ? Reflect.apply(listener, this, args) : seeStream(policy, () => Reflect.apply(listener, this, args) as unknown)
+    return policy === null ? Reflect.apply(listener, this, args) : isolatePushed(policy, () => Reflect.apply(listener, this, args) as unknown)
   }
 }
 
-/** Isolates the stream over a socket that `call` pushes to, if it does. */
-function seeStream (policy: StreamPolicy, call: () => unknown): unknown {
+/** Isolates the stream over a socket to which `call` pushes, if there is one. */
+function isolatePushed (policy: StreamPolicy, call: () => unknown): unknown {
   const { push } = Readable.prototype
-  // A listener of the application may push to streams of its own: they are none of ours.
+  // A listener of the application may push to other streams first.
   Readable.prototype.push = function (this: Readable, ...pushed: Parameters<typeof push>) {
     if (isStreamOfWs(this)) {
       Readable.prototype.push = push
@@ -56,13 +53,13 @@ function seeStream (policy: StreamPolicy, call: () => unknown): unknown {
   }
 }
 
-/** Calls the listeners of a stream as EventEmitter does, and looks at what they return. */
+/** Has a stream call its listeners as EventEmitter does, and handles what they throw and return. */
 function isolate (stream: Readable, { muted, threw, returned }: StreamPolicy): void {
-  // Its listeners for 'message' and for 'close' both lead here.
+  // The listeners of 'message' and of 'close' both push to it.
   if (Object.hasOwn(stream, 'emit')) return
   const { emit } = stream
   stream.emit = function (this: Readable, type: string | symbol, ...args: unknown[]): boolean {
-    // Without a listener an error is thrown; with one the stream is as good as dead, and its maker knows.
+    // Listeners of 'error' are called as ever: the stream has failed. Without one, `emit` throws the error.
     if (type === 'error') {
       try {
         return Reflect.apply(emit, this, [type, ...args]) as boolean

@@ -1,10 +1,10 @@
 /**
- * What a `ws` socket does is told to its connection, and what its listeners throw stays here. The other way, from the rooms to
- * the socket, is ws-transport.ts.
+ * Overrides of ws sockets that report events to the connection and isolate the errors of listeners. Commands to a socket are in
+ * transport.ts.
  *
- * A subclass of the server's own WebSocket class (never a second import of ws) overrides `emit`, so there is no
- * listener of ours on a ws socket and `removeAllListeners()` cannot blind us; the raw socket has one. Sockets that exist
- * already get the same overrides as own properties. What ws keeps to itself is read through ws-internals.ts.
+ * A subclass of the server's own WebSocket class (never of a second import of ws) overrides `emit`. So a ws socket has no listener of
+ * ours that `removeAllListeners()` could remove; the raw socket has one. Sockets that exist already get the overrides as own
+ * properties.
  */
 import { errorMonitor } from 'node:events'
 import type { EventEmitter } from 'node:events'
@@ -18,8 +18,8 @@ import { pongReceived } from '../connection/liveness.ts'
 import { connectionOf, kConnection } from '../connection/of-socket.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
 import { answersPing } from './frames.ts'
-import { endOnce, hangUp, isOurs } from './hang-up.ts'
-import { withStream } from './streams.ts'
+import { endOnce, endTcp, isServerCode } from './tcp-end.ts'
+import { wrapStreamListener } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 import { inheritedMethods, kClose, replaceableMethods } from './replaced-methods.ts'
 import { kBase, kSend } from './writes.ts'
@@ -29,31 +29,31 @@ const kClients = Symbol('fastify-websocket-lifecycle.clients')
 const kStreamed = Symbol('fastify-websocket-lifecycle.streamed')
 const kCode = Symbol('fastify-websocket-lifecycle.code')
 
-/** What we keep with a socket. */
+/** Our properties of a socket. */
 interface Marks {
   [kConnection]?: ManagedConnection
-  /** The set of its server that it is in. */
+  /** `clients` of its server. */
   [kClients]?: Set<WebSocket>
-  /** A stream is over it. */
+  /** There is a stream over it. */
   [kStreamed]?: true
-  /** Code of our close frame, where a client hardly sends it by itself. */
+  /** Code of our close frame, if clients rarely send it first. */
   [kCode]?: number
 }
 
 type AttachedRawSocket = Socket & { [kConnection]?: ManagedConnection | undefined }
 
-/** The methods of ws below the overrides. */
+/** Keys of the methods of ws below the overrides. */
 export const kPause = Symbol('fastify-websocket-lifecycle.pause')
 export const kResume = Symbol('fastify-websocket-lifecycle.resume')
 
-/** A socket as this file sees it. */
+/** A ws socket with the overrides. */
 export type TrackedSocket = WebSocket & Marks & { [kPause]: () => void, [kResume]: () => void }
 
 type WebSocketClass = new (...args: never[]) => WebSocket
 
 const ON_ATTRIBUTES = ['onopen', 'onmessage', 'onerror', 'onclose'] as const
 
-/** What is done with the sockets of one tracker. */
+/** Handles events without a listener. */
 export interface SocketPolicy {
   /** A message arrived without a listener. */
   unheard (connection: ManagedConnection): void
@@ -61,7 +61,7 @@ export interface SocketPolicy {
   unheardError (connection: ManagedConnection, error: unknown): void
 }
 
-/** Ties a socket and its connection together; from here on the connection is told everything. */
+/** Attaches a connection to its socket: from now on it is told of all events. */
 export function attach (socket: WebSocket, connection: ManagedConnection): void {
   (socket as TrackedSocket)[kConnection] = connection
   takePongLimit(socket)
@@ -70,16 +70,16 @@ export function attach (socket: WebSocket, connection: ManagedConnection): void 
   raw.on('close', onRawClose)
 }
 
-/** After the 'close' listener of ws. A receiver that a thrown listener has broken never emits 'close' on its socket. */
+/** Runs after the 'close' listener of ws. A socket whose receiver was broken by a listener never emits 'close'. */
 export function onRawClose (this: AttachedRawSocket): void {
   const connection = this[kConnection]!
   this[kConnection] = undefined
-  // ws does so in a listener, which `removeAllListeners()` takes away.
+  // ws does this in a listener, which `removeAllListeners()` removes.
   ;(connection.socket as TrackedSocket)[kClients]?.delete(connection.socket)
   connection.rawClosed(connection.socket.readyState === connection.socket.CLOSED)
 }
 
-/** A subclass of `Base` whose sockets tell their connection what they do. */
+/** Returns a subclass of `Base` with the overrides. */
 export function trackedClass (Base: WebSocketClass, policy: SocketPolicy, clients: Set<WebSocket> | undefined): WebSocketClass {
   const Tracked = class extends Base {}
   Object.defineProperty(Tracked, 'name', { value: Base.name })
@@ -88,10 +88,10 @@ export function trackedClass (Base: WebSocketClass, policy: SocketPolicy, client
   return Tracked
 }
 
-/** Overrides of sockets that existed already, by policy and by what they inherit from. */
+/** Overrides for sockets that exist already, by policy and prototype. */
 const adopted = new WeakMap<SocketPolicy, WeakMap<WebSocket, PropertyDescriptorMap>>()
 
-/** Gives a socket that exists already the same overrides. */
+/** Adds the overrides to a socket that exists already. */
 export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Set<WebSocket> | undefined): void {
   const base = Object.getPrototypeOf(socket) as WebSocket
   let classes = adopted.get(policy)
@@ -103,16 +103,16 @@ export function instrument (socket: WebSocket, policy: SocketPolicy, clients: Se
   Object.defineProperty(socket, kClients, { value: clients })
 }
 
-/** Methods that were put on the socket itself before it was adopted: the overrides call them. */
+/** Returns the methods that the socket itself had before it was adopted, which the overrides call. */
 function ownMethods (socket: WebSocket, shared: PropertyDescriptorMap): PropertyDescriptorMap | null {
   const names = Object.keys(socket).filter((name) => Object.hasOwn(shared, name))
   return names.length === 0 ? null : Object.fromEntries(names.map((name) => [name, Object.getOwnPropertyDescriptor(socket, name)!]))
 }
 
-/** The overrides, shared by all sockets of one class. */
+/** Returns the overrides, shared by all sockets of one class. */
 function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMap {
-  const closesItself = isTheirs(base, 'close')
-  const inherited = inheritedMethods(base, (name) => isTheirs(base, name))
+  const closesItself = isOverridden(base, 'close')
+  const inherited = inheritedMethods(base, (name) => isOverridden(base, name))
   const methods = {
     emit (this: TrackedSocket, type: string | symbol, ...args: unknown[]): boolean {
       const connection = this[kConnection]
@@ -121,7 +121,7 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
     },
     on (this: TrackedSocket, type: string | symbol, listener: Function): TrackedSocket {
       if (type !== 'message' && type !== 'close') return base.on.call(this, type, listener as () => void) as TrackedSocket
-      const seen = withStream(this, type, listener, streamPolicy)
+      const seen = wrapStreamListener(this, type, listener, streamPolicy)
       if (seen !== listener) this[kStreamed] = true
       return Reflect.apply(base.on, this, [type, seen]) as TrackedSocket
     },
@@ -129,34 +129,34 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       const connection = this[kConnection]
       if (connection?.suppressed) return refuseSend(args)
       connection?.sending()
-      // Looked up at each call: it may be wrapped at any time.
+      // Looked up at each call: it may be replaced at any time.
       Reflect.apply(base.send, this, args)
       connection?.sent()
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
-      const peerToo = closeFrameReceived(this)
-      // An answer to ours, which has left ws: it would end TCP now, and wait for the peer to do so.
-      const answered = peerToo && this[kCode] === peerCode(this) && (closeFrameSent(this) || bytesInSender(this) === 0)
-      if (peerToo) endOnce(receiverOf(this))
+      const received = closeFrameReceived(this)
+      // An answer to our close frame, which has left ws. `close` of ws would now end our half of TCP and wait for the peer.
+      const answered = received && this[kCode] === peerCode(this) && (closeFrameSent(this) || bytesInSender(this) === 0)
+      if (received) endOnce(receiverOf(this))
       else this[kConnection]?.sending()
       if (!answered || closesItself) {
-        const first = this.readyState === this.OPEN && !peerToo
-        if (peerToo) endOnce(rawSocketOf(this))
+        const first = this.readyState === this.OPEN && !received
+        if (received) endOnce(rawSocketOf(this))
         inherited.close.call(this, code, data)
-        if (first && isOurs(code)) this[kCode] = code
+        if (first && isServerCode(code)) this[kCode] = code
       }
-      noticeClose(this, code, data)
-      if (answered) hangUp(rawSocketOf(this), this[kStreamed] === true)
+      reportClose(this, code, data)
+      if (answered) endTcp(rawSocketOf(this), this[kStreamed] === true)
     },
     terminate (this: TrackedSocket): void {
       const connection = this[kConnection]
       if (connection !== undefined) connection.socketClosing(applicationCause(connection), 1006, '')
       inherited.terminate.call(this)
     },
-    // One reason among others: neither ends the other's pause. Streams over a socket call both, as often as they are read.
+    // The socket may be paused for other reasons, too. Streams over a socket call both methods often.
     pause (this: TrackedSocket): void {
       const connection = this[kConnection]
-      // It would hide the answer to the close frame, and the end of TCP. A stream asks for it so as not to hold what it is given.
+      // A pause would hide the answer to the close frame and the end of TCP. A stream must be able to pause: it would buffer without limit.
       if (connection?.state === 'closing' && this[kStreamed] !== true) return
       connection?.incoming.pause('application')
       inherited.pause.call(this)
@@ -195,10 +195,10 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   return descriptors
 }
 
-/** One for all trackers: a listener function may serve the sockets of several. */
+/** The same for all trackers: a listener may serve the sockets of several. */
 function onListenerResult (socket: WebSocket, type: string, result: unknown): void {
   const connection = connectionOf(socket)
-  if (connection !== undefined) keep(connection, type, result)
+  if (connection !== undefined) handleResult(connection, type, result)
 }
 
 function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
@@ -216,18 +216,18 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   }
   if (type !== 'close' && type !== 'error') return dispatch(socket, connection, policy, type, args)
   try {
-    // Emitted in the context of what ended the socket: another request, maybe, that has closed it or written to it.
+    // The event is emitted in the async context of what ended the socket, such as another request that closed it.
     return connection.callAtEnd(() => dispatch(socket, connection, policy, type, args))
   } finally {
     if (type === 'close') {
-      // A close frame that came out of the inflater after TCP had ended: ws calls no close() for it.
+      // ws calls no close() for a close frame that its inflater delivers after the end of TCP.
       if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
       connection.socketClosed()
     }
   }
 }
 
-/** Calls the listeners as EventEmitter does, and looks at what they return. Says whether there was one. */
+/** Calls the listeners as EventEmitter does, and handles what they throw and return. Returns whether there was one. */
 function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, type: string | symbol, args: unknown[]): boolean {
   const listeners = socket.rawListeners(type as 'message') as Function[]
   if (type === 'error') {
@@ -237,43 +237,43 @@ function dispatch (socket: TrackedSocket, connection: ManagedConnection, policy:
   }
   for (const listener of listeners) {
     try {
-      keep(connection, type, Reflect.apply(listener, socket, args))
+      handleResult(connection, type, Reflect.apply(listener, socket, args))
     } catch (error) {
       if (!connection.host.isolation) throw error
       fault(connection, error)
-      // Mute: the frame is not shown to the listeners that are left. 'close' and 'error' are for everyone.
+      // The connection is muted: the other listeners do not get the message. They still get 'close' and 'error'.
       if (type === 'message') break
     }
   }
   return listeners.length > 0
 }
 
-/** Faults of a stream are those of its connection; null where they are left alone. */
+/** Returns a policy that makes faults of a stream those of its connection; null without isolation. */
 function streamPolicy (socket: WebSocket): StreamPolicy | null {
   const connection = connectionOf(socket)
   if (connection?.host.isolation !== true) return null
   return {
     muted: () => connection.muted,
     threw: (error) => { fault(connection, error) },
-    returned: (result) => { keep(connection, 'data', result) }
+    returned: (result) => { handleResult(connection, 'data', result) }
   }
 }
 
 /**
- * What a listener returned: the promise of a message listener is work, that of a close listener is a cleanup, and a
- * rejection of any is a fault of its connection.
+ * Handles what a listener returned: the promise of a message listener is work, that of a close listener a cleanup, and a rejection
+ * a fault of the connection.
  */
-function keep (connection: ManagedConnection, type: string | symbol, result: unknown): void {
+function handleResult (connection: ManagedConnection, type: string | symbol, result: unknown): void {
   if (!isThenable(result)) return
-  // Looking at a promise takes its rejection: without isolation it must reach the process, as it does without us.
+  // A handled rejection does not reach the process. Without isolation it must, as without this package.
   const failed = (error: unknown) => { if (connection.host.isolation) fault(connection, error); else void Promise.reject(error) }
   if (type === 'message') connection.work.hold(result, failed)
   else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
   else Promise.resolve(result).then(undefined, failed)
 }
 
-/** `close` was called: by ws because the peer's frame arrived or was broken, or by the application. */
-function noticeClose (socket: TrackedSocket, code: number | undefined, data: string | Buffer | undefined): void {
+/** Reports a call of `close`: by ws because the peer's close frame arrived or its data was invalid, or by the application. */
+function reportClose (socket: TrackedSocket, code: number | undefined, data: string | Buffer | undefined): void {
   const connection = socket[kConnection]
   if (connection === undefined || socket.readyState < socket.CLOSING) return
   if (closeFrameReceived(socket)) connection.peerClosing(peerCode(socket), peerReason(socket))
@@ -281,18 +281,18 @@ function noticeClose (socket: TrackedSocket, code: number | undefined, data: str
   else connection.socketClosing(applicationCause(connection), code ?? 1005, data === undefined ? '' : String(data))
 }
 
-/** As ws answers a `send` on a socket that is closing: the callback, where there is one, gets an error. */
+/** Refuses a `send` as ws does on a socket that is closing: its callback, if there is one, gets an error. */
 function refuseSend (args: unknown[]): void {
   const done = args.at(-1)
   if (typeof done === 'function') process.nextTick(done, new SOCKETS_ERR_DRAINING())
 }
 
-/** Whether a class of the application's own has a method of its own: that is to be called, too. */
-function isTheirs (base: WebSocket, method: string): boolean {
+/** Returns whether a class of the application overrides a method of ws. */
+function isOverridden (base: WebSocket, method: string): boolean {
   return findOwner(base, method) !== findOwner(base, OWN_METHOD)
 }
 
-/** Which in the chain of prototypes has it. */
+/** Returns the first object of a chain of prototypes that has a property. */
 function findOwner (object: object | null, name: string): object | null {
   while (object !== null && !Object.hasOwn(object, name)) object = Object.getPrototypeOf(object) as object | null
   return object

@@ -1,5 +1,5 @@
 /**
- * How the rooms reach a ws socket: the commands and the numbers of `Transport`.
+ * Commands to a ws socket, and its counters: the `Transport` of production.
  */
 import { Socket } from 'node:net'
 import type { Transport } from '../connection/transport.ts'
@@ -11,7 +11,7 @@ import { guardFields } from './replaced-methods.ts'
 import { kPause, kResume } from './tracked-socket.ts'
 import type { TrackedSocket } from './tracked-socket.ts'
 
-/** How the rooms reach a ws socket. */
+/** The transport of all connections. */
 export const wsTransport: Transport = {
   close: (socket, code, reason) => {
     guardFields(socket)
@@ -20,7 +20,7 @@ export const wsTransport: Transport = {
   terminate: (socket) => {
     guardFields(socket)
     socket.terminate()
-    // ws does nothing once it is CLOSED or broken; the raw socket may still be there.
+    // `terminate` of ws does nothing if the socket is CLOSED or its receiver broken. The raw socket may still be open.
     rawSocketOf(socket).destroy()
   },
   pause: (socket) => { (socket as TrackedSocket)[kPause]() },
@@ -34,13 +34,10 @@ export const wsTransport: Transport = {
   write: writeMessage,
   isMidMessage,
   ping: writePing,
-  bytesTaken: (socket) => {
-    const raw = rawSocketOf(socket)
-    return (raw.bytesWritten ?? 0) - bytesPending(raw)
-  },
+  bytesTaken: (socket) => wsTransport.bytesSent(socket) - bytesPending(rawSocketOf(socket)),
   onDrained: (socket, callback) => {
     const raw = rawSocketOf(socket)
-    // As many may wait as like: that is no leak. 0 is without limit.
+    // Any number of callbacks may wait without being a leak. A limit of 0 is none.
     const allow = (more: number) => { if (raw.getMaxListeners() > 0) raw.setMaxListeners(raw.getMaxListeners() + more) }
     allow(1)
     raw.once('drain', callback)

@@ -1,7 +1,7 @@
 /**
- * Messages and pings that go to the raw socket past what ws does for each of them, where nothing is overtaken by it. A socket
- * that compresses, has something in its queue, is in the middle of a fragmented message or whose `send` was replaced takes
- * plain `send`; so does every socket of a ws that we do not know. A `send` that was replaced gets what was broadcast, as it was given.
+ * Writes encoded messages and pings to the raw socket, without the work of ws for each of them, if they overtake nothing. `send` of ws
+ * is used if the socket compresses, has queued messages, is in the middle of a fragmented message, or is of an unknown version of ws.
+ * A `send` that was replaced gets the message as it was given to `broadcast`.
  */
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
@@ -12,7 +12,7 @@ import type { Frame } from '../connection/transport.ts'
 import { PING, PING_FRAME } from './frames.ts'
 import { compresses, isDirect, isMidMessage, isSendOfWs, rawSocketOf } from '../base/internals.ts'
 
-/** The `send` that a tracked socket has unless it was replaced, and the object with the `send` that this one calls. */
+/** Keys of the `send` of tracked sockets, and of the object whose `send` it calls. */
 export const kSend = Symbol('fastify-websocket-lifecycle.send')
 export const kBase = Symbol('fastify-websocket-lifecycle.base')
 
@@ -20,7 +20,7 @@ type Sending = WebSocket & { [kSend]?: unknown, [kBase]?: { send: unknown } }
 
 const NOTHING = Buffer.alloc(0)
 
-/** Sends a message; says whether the kernel has taken all of it at once. */
+/** Sends a message. Returns whether the kernel has taken all of it at once. */
 export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame): boolean {
   const replaced = isSendReplaced(socket)
   if (!replaced && isDirect(socket) && !isMidMessage(socket) && !compresses(socket)) {
@@ -28,7 +28,7 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
     connectionOf(socket)?.sent()
   } else {
     const result = (replaced ? socket.send(text ?? payload) : socket.send(payload, { binary: text === undefined })) as unknown
-    // One of the application's own may be async.
+    // A `send` of the application may be async.
     if (isThenable(result)) {
       Promise.resolve(result).then(undefined, (error: unknown) => {
         const connection = connectionOf(socket)
@@ -39,17 +39,17 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
   return socket.bufferedAmount === 0
 }
 
-/** Whether a `send` that is not that of ws is called: on the socket, in a class of the application, or on `WebSocket.prototype`. */
+/** Returns whether the application replaced `send`: on the socket, in its own class, or on `WebSocket.prototype`. */
 function isSendReplaced ({ send, [kSend]: ours, [kBase]: base }: Sending): boolean {
   return send !== ours || base === undefined || !isSendOfWs(base.send)
 }
 
-/** Sends our ping; `left` is called when the kernel has taken it, as a rule at once. */
+/** Sends our ping. Calls `left` when the kernel has taken it, at once for most. */
 export function writePing (socket: WebSocket, left: () => void): void {
   if (!isDirect(socket)) return socket.ping(PING, undefined, left)
   const raw = rawSocketOf(socket)
   raw.write(PING_FRAME)
   if (raw.writableLength === 0) left()
-  // Nothing, behind all that waits.
+  // An empty write, whose callback follows all that is queued.
   else raw.write(NOTHING, left)
 }

@@ -14,7 +14,7 @@ import ts from '@tsd/typescript'
 import { readDocument, ROOT } from './markdown.ts'
 
 /** Folders that are checked, and files of the root. */
-const PLACES = ['docs', 'examples', 'benchmarks', 'scripts', 'lib/base', 'lib/connection', 'lib/drain', 'lib/handshake', 'lib/http', 'lib/index.ts', 'lib/limit', 'lib/options', 'lib/plugin.ts', 'lib/show', 'lib/track', 'lib/watch', 'lib/wiring.ts', ...readdirSync(ROOT).filter((file) => file.endsWith('.md'))]
+const PLACES = ['lib', 'docs', 'examples', 'benchmarks', 'scripts', ...readdirSync(ROOT).filter((file) => file.endsWith('.md'))]
 /** The subject of a sentence is the client, the caller, the application, the connection. */
 const WORDS = /\b(?:whoever|whomever|(?:some|any|every)(?:body|one)|nobody|no one|newcomers?|strangers?|he|him|his|she|hers?|doorkeepers?|overseers?|timekeepers?|gatekeepers?|outbox(?:es)?)\b/gi
 /** A type is called after what it does. */

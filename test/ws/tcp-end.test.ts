@@ -5,7 +5,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket } from 'ws'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
-import { endOnce, hangUp } from '../../lib/ws/hang-up.ts'
+import { endOnce, endTcp } from '../../lib/ws/tcp-end.ts'
 import { rawSocketOf, receiverOf } from '../../lib/base/internals.ts'
 import { nextClosed } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
@@ -69,14 +69,14 @@ test("an `end` of the application's own stays", () => {
 test('a stream without a kernel socket goes at once; where code waits for its finish, it is ended', async () => {
   const make = () => new Duplex({ read () {}, write (_chunk, _encoding, done) { done() } })
   const silent = make()
-  hangUp(silent, false)
+  endTcp(silent, false)
   assert.ok(silent.destroyed)
   const awaited = make()
   const finished = once(awaited, 'finish')
-  hangUp(awaited, false)
+  endTcp(awaited, false)
   await finished
   const streamed = make()
-  hangUp(streamed, true)
+  endTcp(streamed, true)
   assert.deepEqual([streamed.destroyed, streamed.writableEnded], [false, true])
 })
 
