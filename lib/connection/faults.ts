@@ -24,6 +24,7 @@ export function fault (connection: ManagedConnection, error: unknown): void {
 
 /** Reports what the handler of the route threw or rejected with, and closes the connection. */
 export function handlerFailed (connection: ManagedConnection, error: unknown): void {
+  if (isExpected(connection, error)) return
   // Before the first message the connection is terminated, as by @fastify/websocket.
   if (connection.messagesReceived > 0 || isClosing(connection.state)) return fault(connection, error)
   // ws delivers messages that it has read even after its raw socket was destroyed.

@@ -829,7 +829,8 @@ test('while draining, an abort is known by its name alone, and what has no reada
   const { host, connection } = setup()
   connection.startDraining()
   fault(connection, Object.assign(new Error('x'), { name: 'AbortError' }))
-  assert.equal(host.registry.counters.faults, 0)
+  handlerFailed(connection, Object.assign(new Error('x'), { name: 'AbortError' }))
+  assert.deepEqual([host.registry.counters.faults, connection.state], [0, 'draining'])
   const unreadable: unknown = Object.defineProperty({}, 'name', { get () { throw new Error('no name') } })
   const faults = [null, undefined, 'AbortError', new Error('AbortError'), {}, 0, unreadable]
   for (const error of faults) fault(connection, error)

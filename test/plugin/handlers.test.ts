@@ -37,6 +37,30 @@ test('an async handler that ends leaves its socket open', async (t) => {
   assert.equal(await client.next(), 'one')
 })
 
+for (const [what, end] of [
+  ['the reason of drainSignal', (signal: AbortSignal) => { signal.throwIfAborted() }],
+  ['an AbortError', () => { throw new DOMException('aborted', 'AbortError') }]
+] as const) {
+  test(`a handler that a drain ends with ${what} has not failed: a client that has sent nothing gets the code of the drain`, async (t) => {
+    const errors: unknown[] = []
+    const app = await start(t, {}, (app) => {
+      app.get('/', { websocket: true }, async (socket) => {
+        const { drainSignal } = app.sockets.of(socket)
+        socket.send('ready')
+        await once(drainSignal, 'abort')
+        end(drainSignal)
+      })
+    })
+    app.sockets.on('error', (error) => { errors.push(error) })
+    const client = await connect(t, app, '/')
+    await client.next()
+    const closed = once(client.socket, 'close')
+    await app.sockets.drain()
+    const [code] = await closed as [number]
+    assert.deepEqual([code, errors, app.sockets.stats().faults, app.sockets.history[0]!.cause], [1012, [], 0, 'drain'])
+  })
+}
+
 test('wsHandler and handler on one route', async (t) => {
   const app = await start(t, {}, (app) => {
     app.route({
