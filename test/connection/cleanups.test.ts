@@ -5,6 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { CleanupStack, insideCleanup } from '../../lib/connection/cleanups.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+import { createJob } from '../helpers/job.ts'
 
 /** A stack with a time of 1000 ms a cleanup, and what it told, in order. */
 function setup () {
@@ -20,14 +21,6 @@ function setup () {
     cleanupsSettled: () => { told.push('settled') }
   })
   return { clock, deadlines, told, stack }
-}
-
-/** A promise with its ends outside. */
-function job () {
-  let done!: () => void
-  let fail!: (error: Error) => void
-  const promise = new Promise<void>((resolve, reject) => { done = resolve; fail = reject })
-  return { promise, done, fail }
 }
 
 test('cleanups run last in, first out', () => {
@@ -52,7 +45,7 @@ test('a stack of nothing is settled as soon as it is started', () => {
 
 test('the next cleanup starts when the promise of the one before has settled', async () => {
   const { stack, clock, told } = setup()
-  const [first, second] = [job(), job()]
+  const [first, second] = [createJob(), createJob()]
   const started: string[] = []
   stack.push(() => { started.push('second'); return second.promise })
   stack.push(() => { started.push('first'); return first.promise })
@@ -104,7 +97,7 @@ test('a cleanup that hangs is given up after its time and named, and the next on
 for (const end of ['done', 'fail'] as const) {
   test(`a cleanup that was given up tells no more when it is ${end} after all`, async () => {
     const { stack, clock, told } = setup()
-    const late = job()
+    const late = createJob()
     stack.push(function late_ () { return late.promise })
     stack.run()
     await clock.run(1100)
@@ -139,7 +132,7 @@ test('ten thousand synchronous cleanups are no deep recursion', () => {
 
 test('a cleanup added to a running stack starts at once, and counts', async () => {
   const { stack, clock, told } = setup()
-  const [running, late] = [job(), job()]
+  const [running, late] = [createJob(), createJob()]
   let started = false
   stack.push(() => running.promise)
   stack.run()
@@ -155,7 +148,7 @@ test('a cleanup added to a running stack starts at once, and counts', async () =
 
 test('a late cleanup does not let the next of the stack start sooner', async () => {
   const { stack, clock } = setup()
-  const first = job()
+  const first = createJob()
   const started: string[] = []
   stack.push(() => { started.push('second') })
   stack.push(() => first.promise)
@@ -209,7 +202,7 @@ test('a late cleanup whose synchronous part adds another settles the stack once,
 
 test('startAll starts all cleanups that wait, last in first, without waiting for each other', async () => {
   const { stack, clock, told } = setup()
-  const jobs = [job(), job(), job()]
+  const jobs = [createJob(), createJob(), createJob()]
   const started: number[] = []
   jobs.forEach(({ promise }, i) => { stack.push(() => { started.push(i); return promise }) })
   stack.run()
@@ -383,7 +376,7 @@ test('a stack whose cleanups were all taken back is settled, and as soon as it i
 
 test('what has started is not taken back: neither when it runs, nor when it has run, nor when it was added late', async () => {
   const { stack, clock, told, deadlines } = setup()
-  const running = job()
+  const running = createJob()
   const takeBack = stack.push(() => running.promise)
   stack.run()
   takeBack()
@@ -391,7 +384,7 @@ test('what has started is not taken back: neither when it runs, nor when it has 
   running.done()
   await clock.flush()
   takeBack()
-  const late = job()
+  const late = createJob()
   const takeBackLate = stack.push(() => late.promise)
   takeBackLate()
   assert.equal(stack.settled, false)
@@ -406,7 +399,7 @@ test('one that waits for another is taken back, by that other too', async () => 
   const order: string[] = []
   stack.push(() => { order.push('first in') })
   const takeBack = [stack.push(() => assert.fail('ran')), stack.push(() => assert.fail('ran'))]
-  const work = job()
+  const work = createJob()
   stack.push(() => { order.push('last in'); takeBack[0]!(); return work.promise })
   stack.run()
   takeBack[1]!()

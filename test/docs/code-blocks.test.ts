@@ -1,3 +1,6 @@
+/**
+ * Code blocks of the documents run, print what they say, and have no type errors.
+ */
 import assert from 'node:assert/strict'
 import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

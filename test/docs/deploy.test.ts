@@ -1,3 +1,6 @@
+/**
+ * docs/guides/deploy.md: its numbers are those of `plan()`, and its manifest agrees with the options beside it.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { defaults } from '../../lib/options/options.ts'

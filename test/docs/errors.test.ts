@@ -1,3 +1,6 @@
+/**
+ * docs/reference/errors.md: every error code, and log lines as they are.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

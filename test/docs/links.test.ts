@@ -1,3 +1,6 @@
+/**
+ * Links of the documents lead somewhere, also in the package.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import test from 'node:test'

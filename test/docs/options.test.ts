@@ -1,3 +1,6 @@
+/**
+ * docs/reference/options.md: every option once, with the default that the code has.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { defaults } from '../../lib/options/options.ts'

@@ -1,3 +1,6 @@
+/**
+ * Reference pages have every member of the types that they describe, and no others.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

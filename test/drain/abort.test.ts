@@ -1,6 +1,10 @@
+/**
+ * A drain that is cut off, by a second signal or by its end: what is closed, given up and told in each phase (lib/drain/cut-off.ts).
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createJob, createRig, work } from '../helpers/drain-rig.ts'
+import { createRig, work } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 import type { Rig } from '../helpers/drain-rig.ts'
 
 /** Aborts, and gives the report; no time may pass. */

@@ -1,6 +1,10 @@
+/**
+ * Cleanups in a drain: it waits for them, gives up what hangs, and counts both.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createJob, createRig, work } from '../helpers/drain-rig.ts'
+import { createRig, work } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 
 test('the drain waits for the last cleanup', async () => {
   const rig = createRig()

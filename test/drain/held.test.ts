@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { DrainReport } from '../../lib/track/drain-report.ts'
-import { createJob, createRig } from '../helpers/drain-rig.ts'
+import { createRig } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 
 const withoutIds = ({ held }: DrainReport) => held.map(({ route, what, name, duration }) => [route, what, name, duration])
 

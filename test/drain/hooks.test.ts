@@ -1,6 +1,10 @@
+/**
+ * Code of the application in a drain: onDrain, preClose, the function `reason`, and reconnect delays.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createJob, createRig, work } from '../helpers/drain-rig.ts'
+import { createRig, work } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 
 // ——— onDrain
 

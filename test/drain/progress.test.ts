@@ -1,6 +1,10 @@
+/**
+ * The event `progress`: when it is emitted, and what it says.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createJob, createRig, work } from '../helpers/drain-rig.ts'
+import { createRig, work } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 import type { Rig } from '../helpers/drain-rig.ts'
 
 /** Milliseconds between one progress and the next. */

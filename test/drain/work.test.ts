@@ -1,7 +1,11 @@
-import { fault } from '../../lib/connection/faults.ts'
+/**
+ * Work in flight in a drain: what is waited for in grace, and what is abandoned.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { createJob, createRig, work } from '../helpers/drain-rig.ts'
+import { fault } from '../../lib/connection/faults.ts'
+import { createRig, work } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 import type { FakeSocket } from '../helpers/fake-socket.ts'
 
 // ——— grace

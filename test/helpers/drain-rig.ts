@@ -14,6 +14,8 @@ import type { FakeHostOptions, Pair } from './fake-host.ts'
 import type { FakeClock } from './fake-clock.ts'
 import { fake, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
+import { createJob } from './job.ts'
+import type { Job } from './job.ts'
 
 export interface RigOptions extends Partial<PlanInput>, Omit<FakeHostOptions, 'closeTimeout'> {
   code?: number
@@ -36,13 +38,6 @@ export interface SentFrame {
   reason: string
   /** The reconnect delay in the reason, if there is one. */
   retry: number
-}
-
-/** A promise that a test settles. */
-export interface Job {
-  promise: Promise<unknown>
-  done (): void
-  fail (error: unknown): void
 }
 
 type RigHost = FakeHost & DrainHost
@@ -157,17 +152,6 @@ export function work ({ connection }: Pair): Job {
   const job = createJob()
   void connection.track(job.promise)
   return job
-}
-
-/** A promise that the test settles. */
-export function createJob (): Job {
-  let done!: () => void
-  let fail!: (error: unknown) => void
-  const promise = new Promise<void>((resolve, reject) => {
-    done = resolve
-    fail = reject
-  })
-  return { promise, done, fail }
 }
 
 /** Pseudo-random numbers of [0, 1), the same for a seed (mulberry32). */

@@ -1,3 +1,6 @@
+/**
+ * HTTP requests before, during and after a drain of the sockets beside them.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { connectBusy } from '../helpers/busy.ts'

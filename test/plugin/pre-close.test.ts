@@ -1,3 +1,6 @@
+/**
+ * The option `preClose`, and the preClose and onClose hooks of other plugins.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import test from 'node:test'

@@ -1,3 +1,6 @@
+/**
+ * Registering the plugin: options it takes and refuses, an adopted @fastify/websocket, other upgrade listeners, metadata.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'

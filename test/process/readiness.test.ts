@@ -1,3 +1,6 @@
+/**
+ * The readiness route: its answers in each state of the server.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import test from 'node:test'

@@ -6,7 +6,7 @@ import { logEvents } from '../../lib/show/log.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
 import { LogLimiter } from '../../lib/base/log-limiter.ts'
 import type { LoggedReport } from '../../lib/show/logged-report.ts'
-import { createJob } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import type { LogLine, TrackerRig } from '../helpers/tracker-rig.ts'
 

@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { Connection } from '../../lib/connection/connection.ts'
 import type { Filter } from '../../lib/track/filter.ts'
-import { createJob } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import type { TrackerRig } from '../helpers/tracker-rig.ts'
 

@@ -2,23 +2,18 @@
  * `isolation: false`: what listeners throw reaches the process, as with ws alone. And what reaches it in either case.
  */
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { forkFixture } from '../helpers/child.ts'
 import { ended } from '../helpers/ends.ts'
 import { turn } from '../helpers/records.ts'
 import { connect, start, until } from '../helpers/server.ts'
 
-const FIXTURE = new URL('../fixtures/not-isolated.ts', import.meta.url)
-
 /** What the fixture's process was told, in its mode. */
 async function told (t: TestContext, mode: string): Promise<unknown> {
-  const child = fork(FIXTURE, [mode], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  t.after(() => { child.kill('SIGKILL') })
-  const exited = once(child, 'exit')
-  const [message] = await Promise.race([once(child, 'message'), exited.then(([code]) => [`exit ${String(code)} before a message`])]) as [unknown]
-  if (typeof message !== 'string') assert.equal((await exited)[0], 0)
+  const child = forkFixture(t, 'not-isolated', [mode])
+  const message = await child.message()
+  assert.deepEqual(await child.exited, { code: 0, signal: null })
   return message
 }
 

@@ -1,3 +1,6 @@
+/**
+ * What a connection is known by: its id, the facts of its handshake, its owner, tags, data and logger.
+ */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { FastifyRequest } from 'fastify'

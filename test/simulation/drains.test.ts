@@ -5,8 +5,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
 import type { DrainTrigger } from '../../lib/track/drain-report.ts'
-import { createJob, createRig, seeded } from '../helpers/drain-rig.ts'
-import type { Job } from '../helpers/drain-rig.ts'
+import { createRig, seeded } from '../helpers/drain-rig.ts'
+import { createJob } from '../helpers/job.ts'
+import type { Job } from '../helpers/job.ts'
 import type { Pair } from '../helpers/fake-host.ts'
 
 const DRAINS = 600
