@@ -7,7 +7,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 
-// Made at import, before any request: what it captures is the context of the program, as a rule none.
+// Made at import, before any request: what it captures is the context of the program, usually none.
 const none = new AsyncResource('fastify-websocket-lifecycle')
 
 /** Calls a function outside of its caller's async context. */

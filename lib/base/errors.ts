@@ -59,7 +59,7 @@ export interface ClosedError extends Error {
   code: 'SOCKETS_ERR_CLOSED'
   /** The cause of the close. */
   closeCause: string
-  /** The close code, ours or the peer's; 1006 where there was none (RFC 6455 §7.1.5). */
+  /** The close code, ours or the peer's; 1006 if there was none (RFC 6455 §7.1.5). */
   closeCode: number
   /** The close reason, ours or the peer's. */
   closeReason: string

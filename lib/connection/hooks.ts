@@ -31,7 +31,7 @@ export interface ConnectionHooks<C> {
   idleTimeoutSet (connection: C): void
   /** The application has set `expiresAt` or `maxLifetime`. */
   lifetimeSet (connection: C): void
-  /** Work is in flight where there was none. */
+  /** The first work in flight has started. */
   workStarted (connection: C): void
   /** The last work in flight has ended. */
   workEnded (connection: C): void

@@ -237,6 +237,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     for (const part of this.host.hooks.answered) part.answered(this)
   }
 
+  /** The socket closes, and not because of a close frame of the peer. */
   socketClosing (cause: 'application' | 'error' | 'protocol' | 'refused', code: number, reason: string): void {
     this.startClosing(cause, code, reason)
   }
