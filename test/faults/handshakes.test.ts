@@ -19,7 +19,7 @@ import {
 import type { TestApp } from '../helpers/server.ts'
 
 /** Everything here is to end by itself long before. */
-const PATIENT = { drain: { timeout: 10_000 } }
+const PATIENT = { closeTimeout: 60_000, drain: { timeout: 90_000 } }
 /** For drains whose settling app.close() cuts short. */
 const SETTLING = { drain: { terminationGracePeriod: 60_000, settleDelay: 30_000 } }
 
