@@ -279,3 +279,83 @@ test('a connection whose work ends it with a fault is closed by the fault', asyn
   assert.deepEqual(report.connections.causes, { error: 1 })
   assert.equal(report.connections.clean, 1)
 })
+
+/** A connection that has closed before the drain, over work that goes on. */
+async function leftover (rig: ReturnType<typeof createRig>) {
+  const pair = rig.connect()
+  const job = work(pair)
+  await rig.host.leave(pair)
+  return job
+}
+
+test('work left over by connections that were closed before the drain is counted by itself', async () => {
+  const rig = createRig({ settleDelay: 1_000 })
+  const [ends] = [await leftover(rig), await leftover(rig)]
+  // It begins and ends while everything is still served.
+  const passing = work(rig.connect())
+  // Its client leaves over its work, which ends later.
+  const left = rig.connect()
+  const abandoned = work(left)
+  void rig.start()
+  await rig.clock.run(500)
+  passing.done()
+  await rig.clock.run(600)
+  left.socket.peerCloses(1001)
+  await rig.clock.run(100)
+  abandoned.done()
+  ends.done()
+  const { work: counts } = await rig.finish()
+  assert.deepEqual(counts, { inFlight: 3, finished: 1, abandoned: 2 })
+})
+
+test('work of a connection that is closing already is none of the drain', async () => {
+  for (const stays of ['open', 'closed'] as const) {
+    const rig = createRig({ timeout: 3_000 })
+    const before = rig.connect()
+    if (stays === 'closed') {
+      // Its job goes on when it has closed, and to the end.
+      work(before)
+      void before.connection.close()
+      await rig.clock.run(20)
+    }
+    const late = rig.connect({ peer: 'silent' })
+    const idle = rig.connect()
+    const held = work(rig.connect())
+    void rig.start()
+    await rig.clock.run(20)
+    void late.connection.close()
+    const job = work(late)
+    job.done()
+    await rig.clock.run(20)
+    const last = work(late)
+    late.socket.peerAnswers()
+    await rig.clock.run(20)
+    last.done()
+    await rig.clock.run(20)
+    // Closed, another one begins.
+    if (stays === 'open') work(idle).done()
+    await rig.clock.run(20)
+    held.done()
+    const { work: counts } = await rig.finish()
+    assert.deepEqual(counts, stays === 'closed' ? { inFlight: 2, finished: 1, abandoned: 1 } : { inFlight: 1, finished: 1, abandoned: 0 }, stays)
+  }
+})
+
+test('work that a client has left is abandoned, also when it ends in time, and not that of another', async () => {
+  const rig = createRig({ timeout: 3_000 })
+  const before = rig.connect()
+  work(before)
+  void before.connection.close()
+  await rig.clock.run(20)
+  const leaving = rig.connect()
+  const job = work(leaving)
+  const held = work(rig.connect())
+  void rig.start()
+  await rig.clock.run(20)
+  leaving.socket.peerCloses(1001)
+  await rig.clock.run(20)
+  job.done()
+  await rig.clock.run(20)
+  held.done()
+  assert.deepEqual((await rig.finish()).work, { inFlight: 3, finished: 1, abandoned: 2 })
+})

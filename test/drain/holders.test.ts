@@ -1,5 +1,5 @@
 /**
- * Who held a drain: what its report says of work and cleanups that took long.
+ * The work and the cleanups that a drain has waited for longest, as its report names them.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
