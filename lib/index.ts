@@ -4,7 +4,7 @@
  */
 import { CloseCode } from './base/close-codes.ts'
 import { CHANNELS } from './show/diagnostics.ts'
-import { defaults } from './options/options.ts'
+import { defaults } from './options/defaults.ts'
 import { plugin } from './plugin.ts'
 
 /** The plugin: `app.register(sockets, options)` manages every WebSocket of the server, and adds `app.sockets`. */

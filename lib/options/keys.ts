@@ -4,7 +4,7 @@
  */
 import { check, show } from '../base/check.ts'
 import { nearMatch } from '../base/near-match.ts'
-import { defaults } from './options.ts'
+import { defaults } from './defaults.ts'
 
 /** Options of `register` itself. */
 const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']

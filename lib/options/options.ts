@@ -1,13 +1,11 @@
 /**
- * Every option with its type and its default. `undefined` means the default, `false` means off. Durations are milliseconds,
+ * Every option with its type. `undefined` means the default, `false` means off. Durations are milliseconds,
  * sizes are bytes. resolve.ts checks and fills them.
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import { CloseCode } from '../base/close-codes.ts'
 import type { Connection, ConnectionData } from '../connection/connection.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
-import type { RateSettings } from '../connection/settings.ts'
 import type { Clock } from '../base/clock.ts'
 import type { LimitPolicy } from '../limit/admission-decision.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
@@ -183,40 +181,3 @@ export interface RouteSocketOptions extends TermsOptions {
   /** Track the promise of the handler as work in flight, which a drain waits for. @default false */
   waitForHandler?: boolean
 }
-
-/** The default of every option. The tables of docs/reference/options.md are tested against it. */
-export const defaults = Object.freeze({
-  drain: Object.freeze({
-    timeout: 8_000,
-    preStop: 0,
-    reserve: 5_000,
-    settleDelay: 0,
-    spread: false as number | false,
-    code: CloseCode.ServiceRestart as number,
-    reason: 'service restart' as DrainReason,
-    reconnect: Object.freeze({ rate: 200, minDelay: 1_000, maxDelay: 60_000 }),
-    farewells: false as boolean
-  }),
-  cleanupTimeout: 5_000,
-  signals: false as boolean,
-  readiness: false as ReadinessOptions | false,
-  history: 256,
-  isolation: true,
-  errorCode: CloseCode.InternalError as number,
-  heartbeat: Object.freeze({ interval: 25_000, maxMissed: 2 }),
-  idleTimeout: false as number | false,
-  maxLifetime: false as number | false,
-  messageRate: false as RateSettings | false,
-  backpressure: Object.freeze({ maxStallTime: 60_000 as number | false, maxBufferedBytes: false as number | false, policy: 'close' as 'close' | 'drop' }),
-  limits: Object.freeze({
-    total: false as LimitOptions | false,
-    perOwner: false as LimitOptions | false,
-    perAddress: false as LimitOptions | false,
-    pressure: false as boolean,
-    handshakes: Object.freeze({ max: false as number | false, timeout: 10_000 as number | false })
-  }),
-  allowedOrigins: 'report' as AllowedOrigins<FastifyRequest>,
-  refusal: 'http' as 'http' | 'close',
-  mode: 'enforce' as Mode,
-  route: Object.freeze({ holdMessages: false, keepRequest: false, waitForHandler: false })
-})

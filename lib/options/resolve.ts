@@ -14,7 +14,7 @@ import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } 
 import { CONNECTION_KEYS, DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
 import { STOP_SIGNALS } from '../drain/signals.ts'
 import type { StopSignal } from '../drain/signals.ts'
-import { defaults } from './options.ts'
+import { defaults } from './defaults.ts'
 import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
 import { LIMIT_POLICIES } from '../limit/admission-decision.ts'
 import type { Limit, LimitPolicy, Limits } from '../limit/admission-decision.ts'

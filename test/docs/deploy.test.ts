@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults } from '../../lib/options/options.ts'
+import { defaults } from '../../lib/options/defaults.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
 import { reconnectDelay } from '../../lib/drain/reconnect.ts'
 import { readDocument, tables } from './markdown.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import Fastify from 'fastify'
 import sockets from '../../lib/index.ts'
-import { defaults } from '../../lib/options/options.ts'
+import { defaults } from '../../lib/options/defaults.ts'
 import { connect, createClock } from '../../lib/testing/index.ts'
 import { readDocument, tables } from './markdown.ts'
 

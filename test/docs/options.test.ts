@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults } from '../../lib/options/options.ts'
+import { defaults } from '../../lib/options/defaults.ts'
 import type { LifecycleOptions, RouteSocketOptions } from '../../lib/options/options.ts'
 import { resolveOptions, resolveRouteOptions } from '../../lib/options/resolve.ts'
 import { systemClock } from '../../lib/base/clock.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { systemClock } from '../../lib/base/clock.ts'
 import { POLICIES } from '../../lib/track/observation.ts'
-import { defaults } from '../../lib/options/options.ts'
+import { defaults } from '../../lib/options/defaults.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { resolveOptions, resolveRouteOptions } from '../../lib/options/resolve.ts'
 
