@@ -6,10 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test, { describe } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Child } from '../helpers/child.ts'
-import { connectTo } from '../helpers/server.ts'
 import type { TestClient } from '../helpers/server.ts'
 import type { ServerSpec } from './fixtures/server.ts'
-import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { assertDrained, beginJob, caughtUp, finishJob, lines, loggedReport, run, runWithClient, SIGNALS, skip } from './server-process.ts'
 
 const ERRORS = { signals: { errors: true } }
 /** Its drain waits for a job, which ends by the order 'finish'. */
@@ -17,8 +16,7 @@ const HELD: ServerSpec = { options: { ...ERRORS, drain: { timeout: 60_000 } }, j
 
 /** A process whose drain, begun by this order or signal, waits for the job of its client. */
 async function draining (t: TestContext, by: 'throw' | 'SIGTERM' | 'close'): Promise<{ child: Child, client: TestClient }> {
-  const { child, urls: [url] } = await run(t, [HELD])
-  const client = await connectTo(t, url!)
+  const { child, client } = await runWithClient(t, HELD)
   await beginJob(client)
   if (by === 'SIGTERM') child.kill(by)
   else child.process.send(by)
@@ -39,11 +37,9 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   ]
   for (const [order, err] of FAULTS) {
     test(`${order}: logs it at fatal, drains without settling and exits 1`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 10_000, settleDelay: 5_000 } } }])
-      const client = await connectTo(t, url!)
+      const { child, client } = await runWithClient(t, { options: { ...ERRORS, drain: { timeout: 10_000, settleDelay: 5_000 } } })
       child.process.send(order)
-      assert.equal((await client.closed).code, 1012)
-      assert.deepEqual(await child.exited, { code: 1, signal: null })
+      await assertDrained(child, client, 1)
       assert.deepEqual(lines(child).slice(-3), ['0 database closing', '0 database closed', 'exit 1'])
       const [line, ...more] = fatal(child)
       assert.equal(line!.msg, 'uncaught error: draining')
@@ -57,38 +53,31 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   }
 
   test('an error whose message cannot be read is logged without it, and drains', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: ERRORS }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: ERRORS })
     child.process.send('throw what cannot be logged')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await assertDrained(child, client, 1)
     assert.deepEqual(fatal(child).map(({ msg }) => msg), ['uncaught error: draining'])
     assert.ok(lines(child).includes('0 database closed'))
   })
 
   test('three rejections at once make one drain, each in the log', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: ERRORS }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: ERRORS })
     child.process.send('reject thrice')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await assertDrained(child, client, 1)
     assert.equal(fatal(child).length, 3)
     assert.ok(lines(child).includes('0 database closed'))
     assert.equal(loggedReport(child).connections.clean, 1)
   })
 
   test('an interval that throws does not cut the drain, nor fill the log', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...ERRORS, drain: { timeout: 60_000 } }, job: -1, cleanup: 200 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...ERRORS, drain: { timeout: 60_000 } }, job: -1, cleanup: 200 })
     await beginJob(client)
     child.process.send('throw often')
     await child.noted('phase grace')
     // A hundred errors.
     await sleep(500)
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client, 1)
     assert.ok(lines(child).includes('0 cleanup ends') && lines(child).includes('0 database closed'))
     assert.ok(fatal(child).length >= 5)
     const rest = child.logs.filter(({ msg }) => msg === 'uncaught error: draining: more of the same were not logged')
@@ -99,10 +88,8 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   test('an error after a signal joins its drain; the exit code is 1', { skip }, async (t) => {
     const { child, client } = await draining(t, 'SIGTERM')
     child.process.send('throw')
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client, 1)
     assert.equal(loggedReport(child).trigger, 'SIGTERM')
     assert.equal(fatal(child).length, 1)
     assert.ok(lines(child).includes('0 database closed'))
@@ -111,10 +98,8 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
   test('an error during app.close() joins its drain; the exit code is 1', { skip }, async (t) => {
     const { child, client } = await draining(t, 'close')
     child.process.send('throw')
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client, 1)
     assert.ok(lines(child).includes('0 database closed'))
   })
 
@@ -122,10 +107,8 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
     const { child, client } = await draining(t, 'throw')
     child.kill('SIGTERM')
     await caughtUp(child)
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client, 1)
     const report = loggedReport(child)
     assert.equal(report.aborted, false)
     assert.equal(report.connections.clean, 1)
@@ -165,8 +148,7 @@ describe('a process with signals: { errors: true }', { concurrency: 3 }, () => {
 describe('a process with signals: true', { concurrency: 3 }, () => {
   for (const order of ['throw', 'reject'] as const) {
     test(`is ended by ${order} at once, as without the plugin`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
-      const client = await connectTo(t, url!)
+      const { child, client } = await runWithClient(t, { options: SIGNALS })
       child.process.send(order)
       assert.equal((await client.closed).code, 1006)
       assert.equal((await child.exited).code, 1)

@@ -7,9 +7,8 @@ import test, { describe } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Child } from '../helpers/child.ts'
 import { readDocument, tables } from '../docs/markdown.ts'
-import { connectTo } from '../helpers/server.ts'
 import type { ServerSpec } from './fixtures/server.ts'
-import { beginJob, caughtUp, lines, run, SIGNALS, skip } from './server-process.ts'
+import { beginJob, caughtUp, lines, run, runWithClient, SIGNALS, skip } from './server-process.ts'
 
 /** Starts a process, ends it, and returns it. */
 type Scenario = (t: TestContext) => Promise<Child>
@@ -18,8 +17,7 @@ const BUDGET = { timeout: 60_000 }
 
 /** A process with these apps and a client of the first that has a job under way. */
 async function working (t: TestContext, app: ServerSpec): Promise<Child> {
-  const { child, urls: [url] } = await run(t, [{ flush: 'none', ...app }])
-  const client = await connectTo(t, url!)
+  const { child, client } = await runWithClient(t, { flush: 'none', ...app })
   await beginJob(client)
   return child
 }

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import type { DrainReport } from '../../lib/index.ts'
 import { forkFixture } from '../helpers/child.ts'
 import type { Child } from '../helpers/child.ts'
-import { assertConsistent } from '../helpers/server.ts'
+import { assertConsistent, connectTo } from '../helpers/server.ts'
 import type { TestClient } from '../helpers/server.ts'
 import type { ServerSpec, Spec } from './fixtures/server.ts'
 
@@ -24,11 +24,29 @@ export async function run (t: TestContext, apps: ServerSpec[], rest: Omit<Spec, 
   return { child, urls: ports.map((port) => `ws://127.0.0.1:${port}/`) }
 }
 
+/** A process with one app, and a client of it. */
+export async function runWithClient (t: TestContext, app: ServerSpec, ...rest: [rest?: Omit<Spec, 'apps'>, how?: Parameters<typeof forkFixture>[3]]): Promise<{ child: Child, client: TestClient }> {
+  const { child, urls: [url] } = await run(t, [app], ...rest)
+  return { child, client: await connectTo(t, url!) }
+}
+
+/** Asserts that the drain has closed the client, and how the process exited after it. */
+export async function assertDrained (child: Child, client: TestClient, code = 0): Promise<void> {
+  assert.equal((await client.closed).code, 1012)
+  assert.deepEqual(await child.exited, { code, signal: null })
+}
+
 /** Begins a job of the server's, and returns when the server has it. */
 export async function beginJob ({ socket }: TestClient): Promise<void> {
   socket.send('job')
   socket.ping()
   await once(socket, 'pong')
+}
+
+/** Ends the job that was begun last, and asserts that its answer arrives. */
+export async function finishJob (child: Child, client: TestClient): Promise<void> {
+  child.process.send('finish')
+  assert.equal(await client.next(), 'done job')
 }
 
 /** Returns when the process has dealt with the signals that it was sent before, which come by another way than orders. */

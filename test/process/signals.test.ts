@@ -8,7 +8,7 @@ import test, { describe } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { TYPESCRIPT } from '../helpers/child.ts'
 import { connectTo, logged, start } from '../helpers/server.ts'
-import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { assertDrained, beginJob, caughtUp, finishJob, lines, loggedReport, run, runWithClient, SIGNALS, skip } from './server-process.ts'
 
 /** Time for a drain that waits for an order. */
 const LONG = { terminationGracePeriod: 120_000 }
@@ -60,22 +60,18 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('a reply in flight arrives before the frame', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: LONG }, job: -1 })
     await beginJob(client)
     child.kill('SIGTERM')
     await child.noted('phase grace')
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client)
     assert.deepEqual(loggedReport(child).work, { inFlight: 1, finished: 1, abandoned: 0 })
   })
 
   for (const [first, second, flush] of [['SIGTERM', 'SIGTERM', 20], ['SIGTERM', 'SIGINT', 'none']] as const) {
     test(`${second} after ${first} cuts everything off, starts every cleanup, tells so and exits 1`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1, flush }])
-      const client = await connectTo(t, url!)
+      const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, cleanup: -1, flush })
       await beginJob(client)
       child.kill(first)
       await child.noted('phase grace')
@@ -93,8 +89,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
   }
 
   test('a second signal while settling cuts the settling short, and exits 1', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 25_000, settleDelay: 20_000 } } }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 25_000, settleDelay: 20_000 } } })
     child.kill('SIGTERM')
     await child.noted('phase settle')
     child.kill('SIGTERM')
@@ -104,8 +99,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('a third and a tenth signal change nothing', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, flush: 300 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 20_000 } }, job: -1, flush: 300 })
     await beginJob(client)
     child.kill('SIGTERM')
     await child.noted('phase grace')
@@ -167,8 +161,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
     // Longer than the budget of the other.
     await sleep(1_000)
     child.process.send('finish')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
     assert.ok(lines(child).includes('0 database closed'))
   })
 
@@ -199,8 +192,7 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('one that was closed leaves nothing that keeps the process alive or catches signals', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: SIGNALS }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: SIGNALS })
     child.process.send('close')
     await client.closed
     await child.noted('0 database closed')
@@ -226,17 +218,14 @@ describe('a process that gets', { concurrency: 3 }, () => {
 
   for (const beside of ['close', 'drain'] as const) {
     test(`a signal while ${beside}() is under way joins it, and exits 0`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1 }])
-      const client = await connectTo(t, url!)
+      const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: LONG }, job: -1 })
       await beginJob(client)
       child.process.send(beside)
       await child.noted('phase grace')
       child.kill('SIGTERM')
       await caughtUp(child)
-      child.process.send('finish')
-      assert.equal(await client.next(), 'done job')
-      assert.equal((await client.closed).code, 1012)
-      assert.deepEqual(await child.exited, { code: 0, signal: null })
+      await finishJob(child, client)
+      await assertDrained(child, client)
       assert.equal(loggedReport(child).trigger, beside)
       assert.ok(lines(child).includes('0 database closed'))
     })
@@ -249,44 +238,36 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('a foreign SIGTERM listener is warned about, and the drain runs beside it', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: SIGNALS }], { foreign: true })
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: SIGNALS }, { foreign: true })
     child.kill('SIGTERM')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
     assert.ok(lines(child).includes('foreign listener'))
     assert.equal(child.logs.filter(({ level, msg }) => level === 40 && /another listener on SIGTERM/.test(msg)).length, 1)
   })
 
   test('another plugin\'s onClose that outlasts the budget ends the process with 1', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 500, reserve: 200 } }, onClose: -1 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 500, reserve: 200 } }, onClose: -1 })
     child.kill('SIGTERM')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    await assertDrained(child, client, 1)
     const noted = lines(child)
     assert.ok(noted.includes('0 drained') && noted.includes('0 database closing') && !noted.includes('0 database closed'))
   })
 
   test('an onClose of another plugin that stays in the reserve is waited for', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 500, reserve: 5_000 } }, onClose: 800 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 500, reserve: 5_000 } }, onClose: 800 })
     child.kill('SIGTERM')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
     assert.deepEqual(lines(child).slice(-2), ['0 database closed', 'exit 0'])
   })
 
   test('another plugin\'s preClose that outlasts pluginTimeout does not end the process before the drain has ended', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: LONG }, job: -1, cleanup: 100, hangs: true }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: LONG }, job: -1, cleanup: 100, hangs: true })
     await beginJob(client)
     child.kill('SIGTERM')
     await child.noted('phase grace')
     // Longer than pluginTimeout.
     await sleep(900)
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
+    await finishJob(child, client)
     assert.equal((await client.closed).code, 1012)
     const { signal } = await child.exited
     assert.equal(signal, null)
@@ -306,19 +287,15 @@ describe('a process that gets', { concurrency: 3 }, () => {
   })
 
   test('a logger that never flushes does not keep the process', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: SIGNALS, flush: -1 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: SIGNALS, flush: -1 })
     child.kill('SIGTERM')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
   })
 
   test('a signal waits for the user\'s preClose in notify, before the frames', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 10_000 } }, preClose: 200 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 10_000 } }, preClose: 200 })
     child.kill('SIGTERM')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
     const noted = lines(child)
     assert.ok(noted.includes('0 preClose ends'))
     assert.ok(noted.indexOf('0 preClose ends') < noted.indexOf('0 cleanup begins'))

@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import type { StopSignal } from '../../lib/index.ts'
 import type { Child } from '../helpers/child.ts'
 import { connectTo } from '../helpers/server.ts'
-import { beginJob, caughtUp, lines, loggedReport, run, SIGNALS, skip } from './server-process.ts'
+import { assertDrained, beginJob, caughtUp, finishJob, lines, loggedReport, run, runWithClient, SIGNALS, skip } from './server-process.ts'
 
 /** stderr is a terminal, as far as the process can tell; the other std streams are none. */
 const ON_A_TERMINAL = ['--import', `data:text/javascript,${encodeURIComponent(`
@@ -31,18 +31,15 @@ async function folder (t: TestContext): Promise<string> {
 describe('a process', { concurrency: 3 }, () => {
   for (const signal of ['SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const) {
     test(`on a terminal drains and exits 0 on ${signal}`, { skip }, async (t) => {
-      const { child, urls: [url] } = await run(t, [{ options: SIGNALS }], {}, { execArgv: ON_A_TERMINAL })
-      const client = await connectTo(t, url!)
+      const { child, client } = await runWithClient(t, { options: SIGNALS }, {}, { execArgv: ON_A_TERMINAL })
       child.kill(signal)
-      assert.equal((await client.closed).code, 1012)
-      assert.deepEqual(await child.exited, { code: 0, signal: null })
+      await assertDrained(child, client)
       assert.equal(loggedReport(child).trigger, signal)
     })
   }
 
   test('without a terminal (nohup, a service) survives a hangup, also in a drain', { skip }, async (t) => {
-    const { child, urls: [url] } = await run(t, [{ options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 }])
-    const client = await connectTo(t, url!)
+    const { child, client } = await runWithClient(t, { options: { ...SIGNALS, drain: { timeout: 60_000 } }, job: -1 })
     child.kill('SIGHUP')
     await caughtUp(child)
     await beginJob(client)
@@ -50,10 +47,8 @@ describe('a process', { concurrency: 3 }, () => {
     await child.noted('phase grace')
     child.kill('SIGHUP')
     await caughtUp(child)
-    child.process.send('finish')
-    assert.equal(await client.next(), 'done job')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await finishJob(child, client)
+    await assertDrained(child, client)
     assert.equal(loggedReport(child).trigger, 'SIGTERM')
     assert.deepEqual(left(child)[0], ['SIGHUP', 'signal ignored: the process has no terminal that could hang up'])
   })
@@ -85,8 +80,7 @@ describe('a process', { concurrency: 3 }, () => {
       client.socket.send('x')
       assert.equal(await client.next(), 'done x')
       child.kill('SIGTERM')
-      assert.equal((await client.closed).code, 1012)
-      assert.deepEqual(await child.exited, { code: 0, signal: null })
+      await assertDrained(child, client)
       assert.equal(loggedReport(child).trigger, 'SIGTERM')
       assert.deepEqual(left(child), [[signal, 'signal ignored: Node.js writes a report or a heap snapshot on it']])
     })
@@ -138,8 +132,7 @@ describe('a process', { concurrency: 3 }, () => {
     child.process.send('listen last')
     await child.noted('1 drain by SIGTERM')
     child.process.send('finish')
-    assert.equal((await client.closed).code, 1012)
-    assert.deepEqual(await child.exited, { code: 0, signal: null })
+    await assertDrained(child, client)
     const noted = lines(child)
     assert.ok(noted.includes('0 database closed') && noted.includes('1 database closed'))
     assert.ok(noted.indexOf('1 database closed') < noted.indexOf('exit 0'))
