@@ -3,7 +3,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock, Timer } from './clock.ts'
-import type { LineBudget } from './line-budget.ts'
+import { LineBudget } from './line-budget.ts'
 
 /** Lines of one kind in a window. */
 const LINES = 5
@@ -13,12 +13,12 @@ const WINDOW = 10_000
 export class LogLimiter {
   readonly #clock: Clock
   readonly #log: FastifyBaseLogger
-  readonly #lines: LineBudget | undefined
+  readonly #lines: LineBudget
   readonly #counts = new Map<string, { count: number, timer: Timer }>()
   readonly #once = new Set<string>()
 
   /** `lines` limits the lines of all kinds. */
-  constructor (clock: Clock, log: FastifyBaseLogger, lines?: LineBudget) {
+  constructor (clock: Clock, log: FastifyBaseLogger, lines = new LineBudget()) {
     this.#clock = clock
     this.#log = log
     this.#lines = lines
@@ -32,7 +32,7 @@ export class LogLimiter {
       entry.timer.unref()
       this.#counts.set(kind, entry)
     }
-    if (++entry.count <= LINES && (this.#lines?.spend(kind) ?? true)) this.#log[level](fields, kind)
+    if (++entry.count <= LINES && this.#lines.spend(kind)) this.#log[level](fields, kind)
   }
 
   /** Logs a line once for each route. */
@@ -40,7 +40,7 @@ export class LogLimiter {
     const key = `${kind} ${route}`
     if (this.#once.has(key)) return
     this.#once.add(key)
-    if (this.#lines?.spend(kind) ?? true) this.#log.warn({ route }, kind)
+    if (this.#lines.spend(kind)) this.#log.warn({ route }, kind)
   }
 
   /** Ends all windows: logs their counts and clears their timers. */
@@ -54,6 +54,6 @@ export class LogLimiter {
   #logCount (kind: string): void {
     const suppressed = this.#counts.get(kind)!.count - LINES
     this.#counts.delete(kind)
-    if (suppressed > 0 && (this.#lines?.spend(kind, suppressed) ?? true)) this.#log.warn({ suppressed }, `${kind}: more of the same were not logged`)
+    if (suppressed > 0 && this.#lines.spend(kind, suppressed)) this.#log.warn({ suppressed }, `${kind}: more of the same were not logged`)
   }
 }
