@@ -3,14 +3,12 @@
  * that hold with hundreds at once, servers that were adopted, a drain in the middle.
  */
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import test from 'node:test'
 import type { FastifyRequest } from 'fastify'
-import { WebSocketServer } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
 import type { LifecycleOptions } from '../../lib/index.ts'
 import { assertClean } from '../../lib/testing/assert-clean.ts'
+import { startForeign } from '../helpers/foreign-server.ts'
 import { gate } from '../helpers/gate.ts'
 import { plain } from '../helpers/routes.ts'
 import { connect, connectTo, portOf, rawHandshake, start, until } from '../helpers/server.ts'
@@ -165,12 +163,8 @@ test('setOwner with eviction: the elder of that owner goes', async (t) => {
 
 test('a ws server of another port that was adopted counts, and is limited exactly', async (t) => {
   const { app } = await serve(t, { limits: { total: { max: 2 } } })
-  const http = createServer()
-  const wss = new WebSocketServer({ server: http })
-  app.sockets.adopt(wss)
-  await new Promise<void>((resolve) => { http.listen(0, '127.0.0.1', resolve) })
-  t.after(() => { http.close(); wss.close() })
-  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/`
+  const { server, url } = await startForeign(t)
+  app.sockets.adopt(server)
   await as(t, app, 'ann')
   const second = await connectTo(t, url)
   assert.equal((await turnedAway(as(t, app, 'bob'))).status, 503)
@@ -184,12 +178,8 @@ test('a ws server of another port that was adopted counts, and is limited exactl
 test('a crowd at both doors, that of an adopted server with a slow verifyClient, stays within the limit', async (t) => {
   let most = 0
   const { app } = await serve(t, { limits: { total: { max: 10 } }, onOpen: () => { most = Math.max(most, app.sockets.count({ state: 'open' })) } })
-  const http = createServer()
-  const wss = new WebSocketServer({ server: http, verifyClient: (_info, done) => { setTimeout(() => { done(true) }, 5) } })
-  app.sockets.adopt(wss)
-  await new Promise<void>((resolve) => { http.listen(0, '127.0.0.1', resolve) })
-  t.after(() => { http.close(); wss.close() })
-  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/`
+  const { server, url } = await startForeign(t, { verifyClient: (_info, done) => { setTimeout(() => { done(true) }, 5) } })
+  app.sockets.adopt(server)
   await Promise.allSettled(Array.from({ length: 60 }, (_, i) => i % 2 === 0 ? as(t, app, 'ann') : connectTo(t, url)))
   await until(() => app.sockets.count({ state: 'open' }) === app.sockets.size)
   assert.equal(app.sockets.size, 10)

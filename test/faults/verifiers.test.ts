@@ -4,14 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocket } from 'ws'
+import type { ServerOptions, WebSocketServer } from 'ws'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { startForeign } from '../helpers/foreign-server.ts'
 import { plain } from '../helpers/routes.ts'
 import { connect, logged, Opcode, rawHandshake, start, timersOfOurs, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
@@ -103,12 +103,9 @@ test('a verifyClient that never answers, where it would be refused by a close fr
 /** An app with a `ws` server of its own on another HTTP server, given to `adopt()`. */
 async function adopting (t: TestContext, verifyClient: (answer: Answer) => unknown) {
   const app = await start(t, { limits: LIMITS })
-  const http = createServer().listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.after(() => { http.close() })
-  const server = new WebSocketServer({ server: http, ...verify(verifyClient) as object })
+  const { server, url } = await startForeign(t, verify(verifyClient) as ServerOptions)
   app.sockets.adopt(server)
-  const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+  const client = new WebSocket(url)
   return { app, server, client, error: once(client, 'error') as Promise<[Error]> }
 }
 
@@ -127,16 +124,13 @@ test('a verifyClient of an adopted server has the time of a handshake', async (t
 /** A client of an adopted server without an HTTP server, whose 'upgrade' listener is the application's; with what that throws. */
 async function upgrading (t: TestContext, upgrade: (server: WebSocketServer, ...event: [IncomingMessage, Duplex, Buffer]) => void) {
   const app = await start(t, { limits: LIMITS })
-  const server = new WebSocketServer({ noServer: true })
+  const { server, http, url } = await startForeign(t, { noServer: true })
   app.sockets.adopt(server)
-  const http = createServer().listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.after(() => { http.close() })
   let caught: unknown
   http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     try { upgrade(server, request, raw, head) } catch (error) { caught = error }
   })
-  const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+  const client = new WebSocket(url)
   await once(client, 'open')
   return { app, client, caught: caught as Error }
 }
@@ -162,12 +156,9 @@ test('a second handleUpgrade for an open socket throws, as in ws, and leaves the
 
 test('a handshake whose client has left before handleUpgrade is called is not waited for', async (t) => {
   const app = await start(t, { limits: LIMITS })
-  const server = new WebSocketServer({ noServer: true })
+  const { server, http, url } = await startForeign(t, { noServer: true })
   app.sockets.adopt(server)
-  const http = createServer().listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.after(() => { http.close() })
-  const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+  const client = new WebSocket(url)
   client.on('error', () => {})
   const [request, raw, head] = await once(http, 'upgrade') as [IncomingMessage, Duplex, Buffer]
   raw.destroy()

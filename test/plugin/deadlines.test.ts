@@ -7,29 +7,18 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { deferred } from '../../lib/base/deferred.ts'
-import type { Connection, LifecycleOptions, RouteSocketOptions } from '../../lib/index.ts'
-import { createClock } from '../../lib/testing/index.ts'
+import type { Connection, LifecycleOptions } from '../../lib/index.ts'
 import type { TestClock } from '../../lib/testing/index.ts'
+import { startClocked } from '../helpers/clocked-app.ts'
 import { nextClosed } from '../helpers/records.ts'
-import { connect, logged, start, until } from '../helpers/server.ts'
+import { connect, logged, until } from '../helpers/server.ts'
 import type { TestApp, TestClient } from '../helpers/server.ts'
 
 const IDLE = { code: 3008, reason: 'idle timeout' }
 const RETRY = /^maximum lifetime; retry=\d+$/
 
-interface Clocked { app: TestApp, clock: TestClock }
-
-/** A server on a clock of its own with an echo at `/`, and at the paths in `routes` with their `config.sockets`. */
-async function serve (t: TestContext, options: LifecycleOptions = {}, routes: Record<string, RouteSocketOptions> = {}): Promise<Clocked> {
-  const clock = createClock()
-  // The heartbeat has tests of its own; without it an hour ticks by in no time.
-  const app = await start(t, { heartbeat: false, ...options, clock }, (app) => {
-    for (const [path, sockets] of Object.entries({ '/': {}, ...routes })) {
-      app.get(path, { websocket: true, config: { sockets } }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
-    }
-  })
-  return { app, clock }
-}
+// The heartbeat has tests of its own; without it an hour ticks by in no time.
+const serve: typeof startClocked = (t, options, routes) => startClocked(t, { heartbeat: false, ...options }, routes)
 
 /** A client, and its connection on the server. */
 async function join (t: TestContext, app: TestApp, path = '/'): Promise<{ client: TestClient, connection: Connection }> {

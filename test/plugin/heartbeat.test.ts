@@ -7,26 +7,14 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
-import type { Connection, LifecycleOptions, RouteSocketOptions } from '../../lib/index.ts'
-import { createClock } from '../../lib/testing/index.ts'
-import type { TestClock } from '../../lib/testing/index.ts'
+import type { Connection } from '../../lib/index.ts'
 import { deferred } from '../../lib/base/deferred.ts'
 import { rawSocketOf } from '../../lib/base/internals.ts'
+import { startClocked } from '../helpers/clocked-app.ts'
 import { nextClosed, recordEvents, turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
 import { connect, logged, Opcode, rawConnect as connectRaw, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
-
-/** A server on a clock of its own, with an echo at `/`, and at the paths in `routes` with their `config.sockets`. */
-async function serve (t: TestContext, options: LifecycleOptions = {}, routes: Record<string, RouteSocketOptions> = {}): Promise<{ app: TestApp, clock: TestClock }> {
-  const clock = createClock()
-  const app = await start(t, { ...options, clock }, (app) => {
-    for (const [path, sockets] of Object.entries({ '/': {}, ...routes })) {
-      app.get(path, { websocket: true, config: { sockets } }, (socket) => { socket.on('message', (data) => { socket.send(String(data)) }) })
-    }
-  })
-  return { app, clock }
-}
 
 /** A raw client that sends at once: Nagle's algorithm (RFC 896) would hold small frames back by real time. */
 async function rawConnect (t: TestContext, app: TestApp, path: string): Promise<RawClient> {
@@ -51,7 +39,7 @@ function answerPings (raw: RawClient): { readonly answered: number } {
 }
 
 test('without a word of configuration a dead peer is found after three times 25 seconds at most, and a silent one that answers lives', async (t) => {
-  const { app, clock } = await serve(t)
+  const { app, clock } = await startClocked(t)
   const healthy = await connect(t, app, '/')
   const dead = await rawConnect(t, app, '/')
   const [alive, doomed] = app.sockets.list() as [Connection, Connection]
@@ -70,7 +58,7 @@ test('without a word of configuration a dead peer is found after three times 25 
 })
 
 test('of a dead peer the record, the counters, the events and the log tell the same, and its cleanups run', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
   await rawConnect(t, app, '/')
   const [connection] = app.sockets.list() as [Connection]
   const cleaned: string[] = []
@@ -91,7 +79,7 @@ test('of a dead peer the record, the counters, the events and the log tell the s
 })
 
 test('a route may have another heartbeat, or none', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 10_000, maxMissed: 2 } }, {
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 10_000, maxMissed: 2 } }, {
     '/fast': { heartbeat: { interval: 1_000 } },
     '/strict': { heartbeat: { maxMissed: 1 } },
     '/never': { heartbeat: false }
@@ -112,7 +100,7 @@ test('a route may have another heartbeat, or none', async (t) => {
 })
 
 test('the keep-alive of TCP is switched on for watched connections, after an interval, and for no others', async (t) => {
-  const { app, clock } = await serve(t, {}, {
+  const { app, clock } = await startClocked(t, {}, {
     '/fast': { heartbeat: { interval: 5_000 } },
     '/none': { heartbeat: false }
   })
@@ -128,7 +116,7 @@ test('the keep-alive of TCP is switched on for watched connections, after an int
 })
 
 test('heartbeat: false turns it off, and a route may turn it on', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: false }, { '/watched': { heartbeat: true } })
+  const { app, clock } = await startClocked(t, { heartbeat: false }, { '/watched': { heartbeat: true } })
   const [off, on] = [await rawConnect(t, app, '/'), await rawConnect(t, app, '/watched')]
   await clock.tick(75_100)
   await on.ended
@@ -137,7 +125,7 @@ test('heartbeat: false turns it off, and a route may turn it on', async (t) => {
 })
 
 test('only silent peers are pinged: one that sends messages, pings or pongs by itself is not', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000 } })
   const speaks: Record<string, (raw: RawClient) => void> = {
     message: (raw) => { raw.send(Opcode.Text, 'x') },
     ping: (raw) => { raw.send(Opcode.Ping) },
@@ -155,7 +143,7 @@ test('only silent peers are pinged: one that sends messages, pings or pongs by i
 })
 
 test('rtt is the time from our ping to its pong; a pong of another heartbeat says nothing of it', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 3 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 3 } })
   const raw = await rawConnect(t, app, '/')
   const [connection] = app.sockets.list() as [Connection]
   assert.equal(connection.rtt, undefined)
@@ -179,7 +167,7 @@ test('rtt is there for every silent client after an interval, and is what the ne
 })
 
 test('a large message that arrives slowly keeps its sender alive, without a pong', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
   const raw = await rawConnect(t, app, '/')
   const [connection] = app.sockets.list() as [Connection]
   // One frame of 1,000 bytes, of which ten come every 400 ms; the mask is zero.
@@ -195,7 +183,7 @@ test('a large message that arrives slowly keeps its sender alive, without a pong
 })
 
 test('a socket that the application has paused is not judged, for its pongs cannot be seen', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
   await rawConnect(t, app, '/')
   const [connection] = app.sockets.list() as [Connection]
   connection.socket.pause()
@@ -207,7 +195,7 @@ test('a socket that the application has paused is not judged, for its pongs cann
 })
 
 test('a client of injectWS is left alone: no ping, no end', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 1 } })
   const client = await app.injectWS('/')
   let pinged = 0
   client.on('ping', () => { pinged++ })
@@ -220,7 +208,7 @@ test('a client of injectWS is left alone: no ping, no end', async (t) => {
 })
 
 test('in a drain connections at work are still watched, and a dead one is not waited for', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 1_000, maxMissed: 1 }, drain: { timeout: 60_000 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 1_000, maxMissed: 1 }, drain: { timeout: 60_000 } })
   await rawConnect(t, app, '/')
   const healthy = await connect(t, app, '/')
   const connections = app.sockets.list() as [Connection, Connection]
@@ -237,7 +225,7 @@ test('in a drain connections at work are still watched, and a dead one is not wa
 })
 
 test('a connection that is closing is not pinged, and its close keeps its cause', async (t) => {
-  const { app, clock } = await serve(t, { heartbeat: { interval: 100, maxMissed: 1 }, closeTimeout: 5_000, drain: { timeout: 60_000 } })
+  const { app, clock } = await startClocked(t, { heartbeat: { interval: 100, maxMissed: 1 }, closeTimeout: 5_000, drain: { timeout: 60_000 } })
   const raw = await rawConnect(t, app, '/')
   const [connection] = app.sockets.list() as [Connection]
   const record = connection.close(4_000)
@@ -249,7 +237,7 @@ test('a connection that is closing is not pinged, and its close keeps its cause'
 })
 
 test('a heartbeat needs no timer without connections, and none that holds the process', async (t) => {
-  const { app, clock } = await serve(t)
+  const { app, clock } = await startClocked(t)
   assert.equal(clock.pendingTimers, 0)
   const clients = [await connect(t, app, '/'), await connect(t, app, '/')]
   // Of those who look for the dead, and for those who do not read.

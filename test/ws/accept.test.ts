@@ -1,52 +1,19 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
-import type { IncomingMessage, Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import test from 'node:test'
-import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { ServerOptions } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
+import { startForeign } from '../helpers/foreign-server.ts'
 import { nextClosed, nextEvent, turn } from '../helpers/records.ts'
-import { start, until, within } from '../helpers/server.ts'
-
-interface Foreign { server: WebSocketServer, http: Server, connect (path?: string): Promise<{ socket: WebSocket, closed: Promise<{ code: number, reason: string }> }> }
-
-/** A ws server on an HTTP server of its own. */
-async function foreign (t: TestContext, options: ServerOptions = {}): Promise<Foreign> {
-  const http = createServer((_request, response) => { response.end('foreign') })
-  const server = new WebSocketServer({ ...options, ...(options.noServer ? {} : { server: http }) })
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  const sockets = new Set<WebSocket>()
-  t.after(async () => {
-    for (const socket of sockets) socket.terminate()
-    for (const socket of server.clients ?? []) socket.terminate()
-    server.close()
-    http.closeAllConnections()
-    await new Promise((resolve) => { http.close(resolve) })
-  })
-  return {
-    server,
-    http,
-    connect: async (path = '/') => {
-      const socket = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}${path}`)
-      sockets.add(socket)
-      const closed = new Promise<{ code: number, reason: string }>((resolve) => {
-        socket.once('close', (code, reason) => { resolve({ code, reason: String(reason) }) })
-      })
-      await once(socket, 'open')
-      return { socket, closed: within(5_000, closed, 'the client saw no end') }
-    }
-  }
-}
+import { start, until } from '../helpers/server.ts'
 
 test('ws waits longer than we do for an answer to a close frame, unless the application has said how long', async (t) => {
   const app = await start(t, { closeTimeout: 7_000, drain: { timeout: 60_000 } })
   const own = await start(t, { options: { closeTimeout: 1_234 } as never })
-  const [{ server }, { server: short }] = [await foreign(t), await foreign(t, { closeTimeout: 1_000 } as never)]
+  const [{ server }, { server: short }] = [await startForeign(t), await startForeign(t, { closeTimeout: 1_000 } as never)]
   for (const each of [server, short]) app.sockets.adopt(each)
   const waits = [app.websocketServer, own.websocketServer, server, short].map(({ options }) => (options as { closeTimeout?: number }).closeTimeout)
   assert.deepEqual(waits, [67_000, 1_234, 67_000, 1_000])
@@ -54,7 +21,7 @@ test('ws waits longer than we do for an answer to a close frame, unless the appl
 
 test('adopt() tracks the sockets that a server with its own HTTP server accepts', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   let known: number | undefined
   server.on('connection', (socket) => {
     known = app.sockets.of(socket).id
@@ -80,7 +47,7 @@ test('adopt() tracks the sockets that a server with its own HTTP server accepts'
 
 test('adopt() tracks the sockets of a server without an HTTP server', async (t) => {
   const app = await start(t)
-  const { server, http, connect } = await foreign(t, { noServer: true })
+  const { server, http, connect } = await startForeign(t, { noServer: true })
   http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     server.handleUpgrade(request, raw, head, (socket) => { server.emit('connection', socket, request) })
   })
@@ -93,7 +60,7 @@ test('adopt() tracks the sockets of a server without an HTTP server', async (t) 
 
 test('adopt() tracks the sockets that exist already', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   const received: string[] = []
   server.on('connection', (socket) => { socket.on('message', (data) => { received.push(String(data)) }) })
   const first = await connect('/one')
@@ -116,7 +83,7 @@ test('adopt() tracks the sockets that exist already', async (t) => {
 test('sockets that existed already share what watches them: those of one class, under one tracker', async (t) => {
   class Own extends WebSocket {}
   const [app, other] = [await start(t), await start(t)]
-  const lines = [await foreign(t), await foreign(t, { WebSocket: Own }), await foreign(t)]
+  const lines = [await startForeign(t), await startForeign(t, { WebSocket: Own }), await startForeign(t)]
   for (const { connect } of lines) for (let i = 0; i < 2; i++) await connect()
   for (const [i, { server }] of lines.entries()) (i < 2 ? app : other).sockets.adopt(server)
   const [a, b, c, d, e] = lines.flatMap(({ server }) => [...server.clients])
@@ -129,7 +96,7 @@ test('sockets that existed already share what watches them: those of one class, 
 
 test('a fault on a socket that existed already is isolated, and its promises are work', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   const { promise: work, resolve: finish } = deferred<void>()
   server.on('connection', (socket) => {
     socket.on('message', async (data) => {
@@ -156,7 +123,7 @@ test('a fault on a socket that existed already is isolated, and its promises are
 
 test('a listener that was there before the adoption is read and removed as before', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   const seen: string[] = []
   const listener = ({ data }: { data: unknown }) => { seen.push(String(data)) }
   const attribute = () => { seen.push('attribute') }
@@ -179,7 +146,7 @@ test('a listener that was there before the adoption is read and removed as befor
 
 test('sockets that are gone, or going, when they are adopted', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   // Broken by a listener that threw: ws keeps such a socket in `clients` for ever.
   const accepted = once(server, 'connection') as Promise<[WebSocket, IncomingMessage]>
   await connect()
@@ -202,7 +169,7 @@ test('sockets that are gone, or going, when they are adopted', async (t) => {
 test('a ws server’s own WebSocket class is kept below ours', async (t) => {
   class Custom extends WebSocket { greeting = 'hello' }
   const app = await start(t)
-  const { server, connect } = await foreign(t, { WebSocket: Custom as never })
+  const { server, connect } = await startForeign(t, { WebSocket: Custom as never })
   app.sockets.adopt(server)
   await connect()
   const { socket } = app.sockets.list()[0]!
@@ -212,7 +179,7 @@ test('a ws server’s own WebSocket class is kept below ours', async (t) => {
 
 test('a ws server that keeps no list of its clients can be adopted', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t, { clientTracking: false })
+  const { server, connect } = await startForeign(t, { clientTracking: false })
   app.sockets.adopt(server)
   const { closed } = await connect()
   assert.equal(app.sockets.size, 1)
@@ -222,7 +189,7 @@ test('a ws server that keeps no list of its clients can be adopted', async (t) =
 
 test('a server of another make, which builds its sockets itself', async (t) => {
   const app = await start(t)
-  const { server: inner, http, connect } = await foreign(t, { noServer: true })
+  const { server: inner, http, connect } = await startForeign(t, { noServer: true })
   const outer = Object.assign(new EventEmitter(), {
     options: {},
     handleUpgrade: inner.handleUpgrade.bind(inner)
@@ -242,7 +209,7 @@ test('a server of another make, which builds its sockets itself', async (t) => {
 test('adopting what is adopted does nothing, and adopting what another application tracks is refused', async (t) => {
   const app = await start(t)
   const other = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   app.sockets.adopt(server)
   const { handleUpgrade } = server
   app.sockets.adopt(server)
@@ -275,7 +242,7 @@ test('adopt() refuses a server whose sockets have no raw socket', async (t) => {
 
 test('an adopted server turns handshakes away while the app drains, and after', async (t) => {
   const app = await start(t)
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   app.sockets.adopt(server)
   await app.sockets.drain()
   const refused = nextEvent(app, 'refused')
@@ -286,8 +253,8 @@ test('an adopted server turns handshakes away while the app drains, and after', 
 
 test('what is adopted during a drain, or after it, is drained, too', async (t) => {
   const app = await start(t)
-  const early = await foreign(t)
-  const late = await foreign(t)
+  const early = await startForeign(t)
+  const late = await startForeign(t)
   const one = await early.connect()
   const two = await late.connect()
   let adopted = false
@@ -296,7 +263,7 @@ test('what is adopted during a drain, or after it, is drained, too', async (t) =
     adopted = true
     app.sockets.adopt(early.server)
   })
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   app.sockets.adopt(server)
   await connect()
   const report = await app.sockets.drain()
@@ -312,7 +279,7 @@ test("an adopted server's sockets are cleaned up before other plugins' onClose",
   const app = await start(t, {}, undefined, {
     before: (app) => { app.addHook('onClose', async () => { order.push('database') }) }
   })
-  const { server, connect } = await foreign(t)
+  const { server, connect } = await startForeign(t)
   server.on('connection', (socket) => {
     app.sockets.of(socket).defer(async () => {
       await turn()
@@ -327,7 +294,7 @@ test("an adopted server's sockets are cleaned up before other plugins' onClose",
 
 test('a server that goes on from the callback of handleUpgrade, and never emits "connection", is adopted as well', async (t) => {
   const app = await start(t)
-  const { server, http, connect } = await foreign(t, { noServer: true })
+  const { server, http, connect } = await startForeign(t, { noServer: true })
   app.sockets.adopt(server)
   http.on('upgrade', (request, raw, head) => {
     server.handleUpgrade(request, raw, head, (socket) => { socket.send(String(app.sockets.of(socket).state)) })
