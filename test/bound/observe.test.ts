@@ -45,6 +45,13 @@ async function deaf (t: TestContext, app: TestApp): Promise<void> {
   }
 }
 
+/** Five messages at once, each of which is answered. */
+async function echoFive (t: TestContext, { app }: Served): Promise<void> {
+  const client = await as(t, app, 'ann')
+  for (let i = 0; i < 5; i++) client.send(String(i))
+  for (let i = 0; i < 5; i++) assert.equal(await client.next(), String(i))
+}
+
 const cases: Case[] = [
   { policy: 'total', options: { limits: { total: { max: 2 } } }, expected: 'refuse of a handshake at /', provoke: three },
   { policy: 'total', options: { limits: { total: { max: 2, policy: 'evict-oldest' } } }, expected: 'evict of a handshake at /', provoke: three },
@@ -75,22 +82,14 @@ const cases: Case[] = [
     options: { messageRate: { max: 2 } },
     expected: 'close of a connection',
     count: 3,
-    async provoke (t, { app }) {
-      const client = await as(t, app, 'ann')
-      for (let i = 0; i < 5; i++) client.send(String(i))
-      for (let i = 0; i < 5; i++) assert.equal(await client.next(), String(i))
-    }
+    provoke: echoFive
   },
   {
     policy: 'messageRate',
     options: { messageRate: { max: 2, policy: 'pause' } },
     expected: 'pause of a connection',
     count: 3,
-    async provoke (t, { app }) {
-      const client = await as(t, app, 'ann')
-      for (let i = 0; i < 5; i++) client.send(String(i))
-      for (let i = 0; i < 5; i++) assert.equal(await client.next(), String(i))
-    }
+    provoke: echoFive
   },
   {
     policy: 'backpressure',

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'node:test'
 import fp from 'fastify-plugin'
 import fastifyWebsocket from '@fastify/websocket'
+import { sendJob } from '../helpers/busy.ts'
 import { assertBounded, connect, rawConnect, reportOf, start, until } from '../helpers/server.ts'
 import type { StartOptions, TestApp } from '../helpers/server.ts'
 
@@ -54,8 +55,7 @@ const onClose = (order: string[]) => order.filter((entry) => !entry.endsWith('pr
 test('app.close() carries out a drain longer than pluginTimeout, and every other onClose comes after the last cleanup', async (t) => {
   const { app, order } = await setUp(t, {}, 1_000)
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   await app.close()
   assert.equal(await client.next(), 'done')
   assert.equal((await client.closed).code, 1012)
@@ -118,8 +118,7 @@ test('the same without listening, with an injected client', async (t) => {
 test('the same with a @fastify/websocket that was registered before us', async (t) => {
   const { app, order } = await setUp(t, { before: async (app) => { await app.register(fastifyWebsocket) } })
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   await app.close()
   assert.equal(await client.next(), 'done')
   assert.equal((await client.closed).code, 1012)
@@ -130,8 +129,7 @@ test('the same with a @fastify/websocket that was registered before us', async (
 test('the same when a drain was under way before app.close()', async (t) => {
   const { app, order } = await setUp(t)
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   void app.sockets.drain()
   await sleep(50)
   await app.close()
@@ -143,8 +141,7 @@ test('the same when a drain was under way before app.close()', async (t) => {
 test('the same when pluginTimeout is off', async (t) => {
   const { app, order } = await setUp(t, { fastify: { pluginTimeout: 0 } })
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   await app.close()
   assert.deepEqual(onClose(order).slice(0, 2), ['cleanup', 'drained'])
 })

@@ -7,6 +7,7 @@ import test from 'node:test'
 import type { DrainReport } from '../../lib/index.ts'
 import { createClock } from '../../lib/testing/clock.ts'
 import { deferred } from '../../lib/base/deferred.ts'
+import { sendJob } from '../helpers/busy.ts'
 import {
   assertBounded, assertClean, connect, logged, Opcode, passUntil, rawConnect, reportOf, start, until
 } from '../helpers/server.ts'
@@ -27,8 +28,7 @@ test('a reply that an async listener owes arrives before the close frame', async
     })
   })
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   app.sockets.on('progress', ({ phase }) => { if (phase === 'grace') open() })
   await app.close()
   assert.equal(await client.next(), 'done')

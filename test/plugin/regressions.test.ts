@@ -10,6 +10,7 @@ import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import plugin from '../../lib/index.ts'
 import { deferred } from '../../lib/base/deferred.ts'
+import { sendJob } from '../helpers/busy.ts'
 import { echo } from '../helpers/routes.ts'
 import { connect, logged, portOf, start, until } from '../helpers/server.ts'
 
@@ -68,8 +69,7 @@ test('work of a client that left before the drain is in the report', async (t) =
     app.get('/', { websocket: true }, (socket) => { socket.on('message', () => work) })
   })
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   client.socket.close()
   await until(() => app.sockets.size === 0)
   const drained = app.sockets.drain()

@@ -16,6 +16,7 @@ import { connect as connectTo } from '../../lib/testing/connect.ts'
 import { pack } from '../../lib/ws/released-memory.ts'
 import { rawSocketOf } from '../../lib/base/internals.ts'
 import { deferred } from '../../lib/base/deferred.ts'
+import { sendJob } from '../helpers/busy.ts'
 import { nextClosed, turn } from '../helpers/records.ts'
 import { connect, logged, Opcode, rawConnect, start, until } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
@@ -405,8 +406,7 @@ test('an outside terminator that destroys sockets without a response spares thos
     })
   })
   const client = await connect(t, app, '/')
-  client.socket.send('job')
-  await until(() => app.sockets.stats().working === 1)
+  await sendJob(app, client)
   for (const socket of sockets) {
     const { _httpMessage: response } = socket as Socket & { _httpMessage?: { headersSent: boolean } | null }
     if (response == null) socket.destroy()

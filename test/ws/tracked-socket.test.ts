@@ -260,50 +260,33 @@ test('an application that answers a breach with a code of its own does not take 
 
 // ——— around the close
 
-test('messages that arrive after our close frame are dropped and counted', async (t) => {
-  const seen: string[] = []
-  const app = await start(t, {}, (app) => {
-    app.get('/', { websocket: true }, (socket) => {
-      socket.on('message', (data) => {
-        seen.push(String(data))
-        if (seen.length === 1) void app.sockets.of(socket).close(4000)
+for (const [what, close, seenAfter, dropped] of [
+  ['our close frame are dropped and counted', (app: TestApp, socket: WebSocket) => { void app.sockets.of(socket).close(4000) }, [], 2],
+  ['socket.close() of the application are still delivered, as ws does', (_app: TestApp, socket: WebSocket) => { socket.close(4000) }, ['two', 'three'], 0]
+] as const) {
+  test(`messages that arrive after ${what}`, async (t) => {
+    const seen: string[] = []
+    const app = await start(t, {}, (app) => {
+      app.get('/', { websocket: true }, (socket) => {
+        socket.on('message', (data) => {
+          seen.push(String(data))
+          if (seen.length === 1) close(app, socket)
+        })
       })
     })
+    const raw = await rawConnect(t, app, '/')
+    const closed = nextClosed(app)
+    raw.send(Opcode.Text, 'one')
+    await raw.closeFrame()
+    raw.send(Opcode.Text, 'two')
+    raw.send(Opcode.Text, 'three')
+    raw.sendClose(4000)
+    raw.end()
+    const record = await closed
+    assert.deepEqual(seen, ['one', ...seenAfter])
+    assert.deepEqual([record.messages, record.dropped, record.clean], [1 + seenAfter.length, dropped, true])
   })
-  const raw = await rawConnect(t, app, '/')
-  const record = nextClosed(app)
-  raw.send(Opcode.Text, 'one')
-  await raw.closeFrame()
-  raw.send(Opcode.Text, 'two')
-  raw.send(Opcode.Text, 'three')
-  raw.sendClose(4000)
-  raw.end()
-  const { messages, dropped, clean } = await record
-  assert.deepEqual(seen, ['one'])
-  assert.deepEqual({ messages, dropped, clean }, { messages: 1, dropped: 2, clean: true })
-})
-
-test('after socket.close() of the application messages are still delivered, as ws does', async (t) => {
-  const seen: string[] = []
-  const app = await start(t, {}, (app) => {
-    app.get('/', { websocket: true }, (socket) => {
-      socket.on('message', (data) => {
-        seen.push(String(data))
-        if (seen.length === 1) socket.close(4000)
-      })
-    })
-  })
-  const raw = await rawConnect(t, app, '/')
-  const record = nextClosed(app)
-  raw.send(Opcode.Text, 'one')
-  await raw.closeFrame()
-  raw.send(Opcode.Text, 'two')
-  raw.sendClose(4000)
-  raw.end()
-  const { dropped } = await record
-  assert.deepEqual(seen, ['one', 'two'])
-  assert.equal(dropped, 0)
-})
+}
 
 test('a paused socket still sees the answer to our close frame', async (t) => {
   const app = await start(t, { drain: { timeout: 20_000 } }, (app) => {
