@@ -32,7 +32,7 @@ import { errorListenerReplacer } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
 import { isLastRequest } from './http/http-sockets.ts'
 import { OwnRoutes } from './http/own-handshakes.ts'
-import { UpgradeTurn } from './http/upgrade-turn.ts'
+import { ApplicationTurn } from './http/application-turn.ts'
 import { wire } from './wiring.ts'
 import { wsTransport } from './ws/transport.ts'
 
@@ -53,7 +53,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const upgradeServer = (options.websocket.options?.server ?? app.server) as FastifyInstance['server']
   const root = rootOf(app)
   // Also if a sibling context has the plugin: both would listen to the same server.
-  if (app.hasDecorator('sockets') || UpgradeTurn.isTaken(upgradeServer, root)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
+  if (app.hasDecorator('sockets') || ApplicationTurn.isTaken(upgradeServer, root)) throw new SOCKETS_ERR_ALREADY_REGISTERED()
   const { clock } = options
   const log = guardLog(app.log)
   const lines = new LineBudget()
@@ -112,7 +112,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   }
   trackServer(app.websocketServer, acceptor, handshakes)
   handshakes.watch(upgradeServer, listeners)
-  const turn = new UpgradeTurn(upgradeServer, root, handshakes, ownRoutes)
+  const turn = new ApplicationTurn(upgradeServer, root, handshakes, ownRoutes)
   if (adopted) closeGates.websocketAdopted()
 
   app.addHook('onRequest', (request, reply, done) => {

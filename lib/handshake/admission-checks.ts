@@ -21,11 +21,9 @@ import type { Enforcement } from '../track/enforcement.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import { DRAINING } from './handshakes.ts'
-import type { HandshakeChecks, Refused } from './handshakes.ts'
-
-/** HTTP status of a refusal; 503 if a limit of the whole server is reached. */
-const STATUSES: Partial<Record<PolicyName, number>> = { origin: 403, perOwner: 429, perAddress: 429 }
+import type { HandshakeChecks } from './handshakes.ts'
+import { refuse, statusOf } from './refusals.ts'
+import type { Refused } from './refusals.ts'
 
 export class AdmissionChecks implements HandshakeChecks {
   readonly retryAfter: number
@@ -59,14 +57,14 @@ export class AdmissionChecks implements HandshakeChecks {
 
   arrived (request: IncomingMessage, raw: Duplex): Refused | null {
     this.#arrived(raw)
-    if (!this.#tracker.accepting) return DRAINING
+    if (!this.#tracker.accepting) return refuse('draining')
     const policy = this.#admission?.arrived(pathOf(request)) ?? null
     if (policy !== null) this.left()
     return this.#refusal(policy)
   }
 
   opening (request: IncomingMessage, raw: Duplex): Refused | null {
-    if (!this.#tracker.accepting) return DRAINING
+    if (!this.#tracker.accepting) return refuse('draining')
     const admission = this.#admission
     if (admission === null) return null
     const { address, owner } = this.#acceptor.whoIs(request, raw)
@@ -87,7 +85,7 @@ export class AdmissionChecks implements HandshakeChecks {
   requested (request: FastifyRequest, reply: FastifyReply): boolean {
     const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
     if (policy === null) return false
-    const status = STATUSES[policy] ?? 503
+    const status = statusOf(policy)
     this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: addressOf(request) ?? '' })
     if (status !== 403) reply.header('retry-after', this.retryAfter)
     // The TCP connection of a refused handshake ends.
@@ -118,6 +116,6 @@ export class AdmissionChecks implements HandshakeChecks {
     if (policy === null) return null
     // Sockets that are opened to be refused take memory, too: beyond a limit handshakes are refused over HTTP.
     const way = this.#options.refusal === 'close' && this.#tracker.mayRefuseOpen ? 'close' : 'http'
-    return { reason: policy, status: STATUSES[policy] ?? 503, way }
+    return refuse(policy, way)
   }
 }

@@ -12,8 +12,10 @@ import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
 import type { Refusal } from '../track/events.ts'
-import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/upgrade-request.ts'
+import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/raw-socket.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
+import { bodyOf, refuse } from './refusals.ts'
+import type { Refused } from './refusals.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 
@@ -21,15 +23,6 @@ import type { Verification } from './verifier.ts'
 const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
-
-/** Why a handshake is refused, and how. */
-export interface Refused {
-  readonly reason: Refusal['reason']
-  /** HTTP status of the answer. */
-  readonly status: number
-  /** An HTTP answer, or a WebSocket that is closed at once, whose code browsers can see. */
-  readonly way: 'http' | 'close'
-}
 
 /** Decides about handshakes, and is told of their end. */
 export interface HandshakeChecks {
@@ -68,15 +61,6 @@ interface Handshake {
 const kHandshake = Symbol('fastify-websocket-lifecycle.handshake')
 
 type Request = IncomingMessage & { [kHandshake]?: Handshake }
-
-export const DRAINING: Refused = { reason: 'draining', status: 503, way: 'http' }
-const TOO_LONG: Refused = { reason: 'handshake timeout', status: 503, way: 'http' }
-
-/** Body of the answer, if it is not the text of the status. */
-const BODIES: Partial<Record<Refusal['reason'], string>> = {
-  draining: 'The server is restarting.\n',
-  'handshake timeout': 'The handshake took too long.\n'
-}
 
 /** Returns whether a request has begun a handshake. */
 export function isHandshake (request: IncomingMessage): boolean {
@@ -197,7 +181,7 @@ export class Handshakes implements HandshakeGuard, Verification {
 
   /** Refuses the handshakes in progress. */
   refusePending (): void {
-    for (const handshake of [...this.#inProgress.values()]) this.#cutOff(handshake, DRAINING)
+    for (const handshake of [...this.#inProgress.values()]) this.#cutOff(handshake, refuse('draining'))
   }
 
   /** Takes the listener off the server. */
@@ -248,7 +232,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     if (handshake.deadline !== undefined) return
     const { raw } = handshake
     const { deadlines, timeout } = this.#checks
-    handshake.deadline = new Deadline(() => { this.#cutOff(handshake, TOO_LONG) })
+    handshake.deadline = new Deadline(() => { this.#cutOff(handshake, refuse('handshake timeout')) })
     if (timeout !== false) deadlines.set(handshake.deadline, timeout)
     raw.on('close', this.#onClose)
     // An HTTP answer ends the connection, which the client could keep open otherwise. Hooks do not see every answer: Fastify refuses a
@@ -283,7 +267,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     this.#end(handshake)
     if (raw.destroyed) return
     if (!refused) this.#checks.refused(request, raw, reason)
-    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, status, BODIES[reason], status === 403 ? undefined : this.#checks.retryAfter)
+    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, status, bodyOf(reason), status === 403 ? undefined : this.#checks.retryAfter)
     this.#step(this.#begin(request, raw, { refused: true }), () => {
       upgrade(request, raw, head, (socket) => {
         // No route adds one: without isolation a protocol error of the peer would end the process.

@@ -8,7 +8,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { RouteOptions } from 'fastify'
 import { isWsListener } from '../base/internals.ts'
-import { asksForWebSocket } from './upgrade-request.ts'
+import { asksForWebSocket } from './raw-socket.ts'
 
 /** The part of a route, as `onRoute` hooks get it, that is used here. */
 type Declared = Pick<RouteOptions, 'url' | 'constraints'> & { websocket?: boolean, wsHandler?: unknown }

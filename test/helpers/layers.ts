@@ -42,7 +42,8 @@ const CLOCK = 'base/clock.ts'
 const SOCKET_EXCEPTIONS: Record<string, string> = {
   'base/internals.ts': 'node:http',
   'limit/address-key.ts': 'node:net',
-  'handshake/admission-checks.ts': 'node:http'
+  'handshake/admission-checks.ts': 'node:http',
+  'handshake/refusals.ts': 'node:http'
 }
 
 const MAX_LINES = 300

@@ -24,14 +24,14 @@ interface Routes {
 /** The applications of a server. */
 interface Applications {
   /** Every registered application; those that are ready stand in the order in which they became ready. */
-  readonly turns: UpgradeTurn[]
+  readonly turns: ApplicationTurn[]
   /** Passes handshakes for their routes to all listeners again. */
   release: (() => void) | null
 }
 
 const applicationsOf = new WeakMap<Server, Applications>()
 
-export class UpgradeTurn {
+export class ApplicationTurn {
   readonly #server: Server
   readonly #applications: Applications
   readonly #application: object

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import test from 'node:test'
 import { WebSocketServer } from 'ws'
-import { UpgradeTurn } from '../../lib/http/upgrade-turn.ts'
+import { ApplicationTurn } from '../../lib/http/application-turn.ts'
 
 function setUp () {
   const server = createServer()
@@ -10,7 +10,7 @@ function setUp () {
   const register = (name: string) => {
     listening.add(name)
     const listener = { goLast () { listening.add(name) }, close () { listening.delete(name) }, get listening () { return listening.has(name) } }
-    return new UpgradeTurn(server, { name }, listener, { has: ({ url }) => url === `/${name}` })
+    return new ApplicationTurn(server, { name }, listener, { has: ({ url }) => url === `/${name}` })
   }
   return { register, listening, server }
 }

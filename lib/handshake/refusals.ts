@@ -1,0 +1,31 @@
+/**
+ * The ways a handshake is refused: each reason with its HTTP status and the text of the answer.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { Refusal } from '../track/events.ts'
+
+type Reason = Refusal['reason']
+
+/** Why a handshake is refused, and how. */
+export interface Refused {
+  readonly reason: Reason
+  /** HTTP status of the answer. */
+  readonly status: number
+  /** An HTTP answer, or a WebSocket that is closed at once, whose code browsers can see. */
+  readonly way: 'http' | 'close'
+}
+
+/** HTTP statuses; any other reason is 503: the server is at a limit, or leaves. */
+const STATUSES: Partial<Record<Reason, number>> = { origin: 403, perOwner: 429, perAddress: 429 }
+
+/** Texts of answers; for any other reason it is that of the status. */
+const BODIES: Partial<Record<Reason, string>> = {
+  draining: 'The server is restarting.\n',
+  'handshake timeout': 'The handshake took too long.\n'
+}
+
+export function refuse (reason: Reason, way: Refused['way'] = 'http'): Refused { return { reason, status: statusOf(reason), way } }
+
+export function statusOf (reason: Reason): number { return STATUSES[reason] ?? 503 }
+
+export function bodyOf (reason: Reason): string { return BODIES[reason] ?? `${STATUS_CODES[statusOf(reason)]!}\n` }
