@@ -1,7 +1,7 @@
 /**
  * Isolation: whatever a listener of a socket throws or rejects with ends its own connection, is reported once with that
  * connection's id, and harms neither the process nor another connection. Handlers and errorHandler are in
- * isolation-handlers.test.ts, streams over sockets in isolation-streams.test.ts, `isolation: false` in process/isolation-off.test.ts.
+ * isolation-handlers.test.ts, streams over sockets in ws/streams.test.ts, `isolation: false` in process/isolation-off.test.ts.
  *
  * An error that reached the process would fail the test that runs: node:test listens for them.
  */
