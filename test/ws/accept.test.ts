@@ -145,7 +145,7 @@ test('a listener that was there before the adoption is read and removed as befor
 })
 
 test('sockets that are gone, or going, when they are adopted', async (t) => {
-  const app = await start(t)
+  const app = await start(t, { closeTimeout: 100 })
   const { server, connect } = await startForeign(t)
   // Broken by a listener that threw: ws keeps such a socket in `clients` for ever.
   const accepted = once(server, 'connection') as Promise<[WebSocket, IncomingMessage]>

@@ -275,7 +275,7 @@ test("listeners for 'error' of the application are kept and called, whenever the
 })
 
 test('a socket whose listeners were all removed, those of its raw socket too, is seen to end', async (t) => {
-  const app = await start(t, {}, (app) => {
+  const app = await start(t, { closeTimeout: 100 }, (app) => {
     app.get('/', { websocket: true }, (socket) => {
       socket.removeAllListeners()
       rawSocketOf(socket).removeAllListeners()
