@@ -282,7 +282,7 @@ export function packListeners (emitter: object): void {
 
 /** Returns whether an 'upgrade' listener is that of @fastify/websocket, which admission comes before. Bundlers do not rename the
  *  methods that it calls.
- *  @fastify/websocket 11.3.6, the source of the listener. Without it: false; of several listeners none is taken for it. */
+ *  @fastify/websocket 11.3.7, the source of the listener. Without it: false; of several listeners none is taken for it. */
 export function isFastifyWebsocket (listener: Function): boolean { return /\.assignSocket\([^]*\.routing\(/.test(sourceOf(listener)) }
 
 /** Returns whether a reply is of a route of @fastify/http-proxy that proxies WebSockets, for the text of a warning.
