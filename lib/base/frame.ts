@@ -26,3 +26,18 @@ export function encode (opcode: number, payload: Uint8Array): Buffer {
   frame.set(payload, offset)
   return frame
 }
+
+/** Payload lengths at which the header changes (RFC 6455 §5.2). */
+const LENGTHS = [0, 125, 126, 65_535, 65_536]
+
+/** Returns whether a function such as `Sender.frame` of ws 8.23.0 encodes frames as `encode` does. */
+export function encodesAlike (frame: ((data: Buffer, options: object) => Buffer[]) | undefined): boolean {
+  try {
+    return LENGTHS.every((length) => [Opcode.text, Opcode.binary, Opcode.ping].every((opcode) => {
+      const payload = Buffer.alloc(length, 'x')
+      return Buffer.concat(frame!(payload, { fin: true, opcode, mask: false, rsv1: false, readOnly: true })).equals(encode(opcode, payload))
+    }))
+  } catch {
+    return false
+  }
+}

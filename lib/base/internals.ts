@@ -5,14 +5,14 @@
  * Each entry says why the part is needed, in which version it was seen (Node.js: 20.20 to 26.10), and what happens without it:
  * the function then returns the value with which its callers go on as ws or Node.js does alone.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import http from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { WebSocket } from 'ws'
-import { encode, Opcode } from './frame.ts'
+import { encodesAlike } from './frame.ts'
 
 /** Private fields of a socket of ws. */
 interface WsFields {
@@ -122,25 +122,10 @@ export function compresses (socket: WebSocket): boolean {
 }
 
 /** Whether the senders of a class are as described here. */
-const isKnown = remember((_class: object, sender: Sender) => hasParts(sender) && encodesAlike(sender))
+const isKnown = remember((_class: object, sender: Sender) => hasParts(sender) && encodesAlike(sender.constructor.frame))
 
 function hasParts ({ _state: state, _queue: queue, _firstFragment: first, _extensions: extensions }: Sender): boolean {
   return typeof state === 'number' && Array.isArray(queue) && typeof first === 'boolean' && typeof extensions === 'object'
-}
-
-/** Payload lengths at which the header changes (RFC 6455 §5.2). */
-const LENGTHS = [0, 125, 126, 65_535, 65_536]
-
-/** Whether the class encodes frames as `encode` does, by its own `Sender.frame` (ws 8.23.0). */
-function encodesAlike ({ constructor: { frame } }: Sender): boolean {
-  try {
-    return LENGTHS.every((length) => [Opcode.text, Opcode.binary, Opcode.ping].every((opcode) => {
-      const payload = Buffer.alloc(length, 'x')
-      return Buffer.concat(frame!(payload, { fin: true, opcode, mask: false, rsv1: false, readOnly: true })).equals(encode(opcode, payload))
-    }))
-  } catch {
-    return false
-  }
 }
 
 /** Returns whether a method is the `send` of ws, so that a broadcast may go past it. A method that replaced it before this package
@@ -251,6 +236,17 @@ export function bytesPending (raw: Socket): number {
   const { _writableState: { writing = false, writelen = 0 } = {}, _handle: handle } = nodeFields(raw)
   return raw.writableLength - (writing ? writelen : 0) + (handle?.writeQueueSize ?? 0)
 }
+
+/** Returns the bytes of a raw socket that the kernel has taken: progress of a slow reader.
+ *  Node.js, `_handle.bytesWritten` and `writeQueueSize`. Without it: `bytesWritten`, which walks the whole queue, minus the pending. */
+export function bytesTakenFrom (raw: Socket): number {
+  const { _handle: handle } = nodeFields(raw)
+  return typeof handle?.bytesWritten === 'number' ? handle.bytesWritten - (handle.writeQueueSize ?? 0) : (raw.bytesWritten ?? 0) - bytesPending(raw)
+}
+
+/** Returns whether a request came with an 'upgrade' event: its answer leaves the connection open.
+ *  Node.js, `IncomingMessage.upgrade`. Without it: false; a route outside of the plugin's context is called as an HTTP route. */
+export function isUpgrade (request: object): boolean { return (request as { upgrade?: unknown }).upgrade === true }
 
 /** Calls back, and drops the address of the peer that a raw socket has kept meanwhile: 75 bytes a connection. It asks the kernel
  *  again at the next use.

@@ -84,7 +84,8 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   drop (count: number): void { this.#dropped += count }
 
   /** Implements `connection.messages()`. */
-  messages ({ highWaterMark = DEFAULT_HIGH_WATER_MARK }: MessagesOptions): AsyncIterableIterator<Message> {
+  messages (options: MessagesOptions): AsyncIterableIterator<Message> {
+    const highWaterMark = options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK
     if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) throw new SOCKETS_ERR_INVALID_ARGUMENT('highWaterMark', 'a positive integer (bytes)', highWaterMark)
     if (this.#queue !== null) throw new SOCKETS_ERR_MESSAGES_CONSUMED()
     const queue = this.#queue = new MessageQueue(this, highWaterMark)

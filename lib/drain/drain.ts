@@ -163,11 +163,13 @@ export class Drain {
 
   /** Keeps serving, so that load balancers notice, and reports progress. */
   #settle (): void {
+    // A listener of 'drain' may have closed the app.
+    if (this.#phase !== 'settle') return
     const { clock, plan } = this.#host
     const settledAt = this.#startedAt + plan.settleDelay
     if (clock.now() >= settledAt) return this.#stop()
     if (clock.now() >= this.#progressAt) this.#progress()
-    // A listener of 'drain' or 'progress' may have closed the app.
+    // So may a listener of 'progress'.
     if (this.#phase === 'settle') this.#arm(Math.min(settledAt, this.#progressAt) - clock.now())
   }
 

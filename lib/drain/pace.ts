@@ -112,6 +112,11 @@ export class Pace {
         }
       }
     }
+    // Closed connections must not be kept until the drain ends.
+    if (this.queued === 0) {
+      this.#queue = []
+      this.#next = 0
+    }
     // The gap between two frames is not part of the duration of a turn.
     this.#turns.end(this.#sent - first, wake === 'soon', wake === null ? -1 : wake === this.#nextAt ? this.#nextAt : start)
     return wake

@@ -12,7 +12,7 @@ import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
 import { handleError, fault } from '../connection/faults.ts'
-import { isProxied, rawSocketOf } from '../base/internals.ts'
+import { isProxied, isUpgrade, rawSocketOf } from '../base/internals.ts'
 import { atOnce, attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
@@ -27,7 +27,7 @@ import type { ManagedTracker } from '../track/managed-tracker.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import { isHandshake, isRefused } from './handshakes.ts'
+import { isRefused } from './handshakes.ts'
 import { attach } from '../ws/tracked-socket.ts'
 
 /** Warning for a proxied route whose handshakes @fastify/http-proxy does not take. */
@@ -113,7 +113,7 @@ export class Acceptor implements Acceptance {
 
   /** Returns whether a handshake has reached a route outside of the plugin's context, which @fastify/websocket does not know either. */
   isOutside (request: FastifyRequest): boolean {
-    return !request.ws && isHandshake(request.raw) && asksForWebSocket(request)
+    return !request.ws && isUpgrade(request.raw) && asksForWebSocket(request)
   }
 
   /** Answers such a request with 404: the handler of the route would be called as an HTTP handler, and the TCP connection stay open. */

@@ -63,7 +63,7 @@ const kHandshake = Symbol('fastify-websocket-lifecycle.handshake')
 type Request = IncomingMessage & { [kHandshake]?: Handshake }
 
 /** Returns whether a request has begun a handshake. */
-export function isHandshake (request: IncomingMessage): boolean {
+function isHandshake (request: IncomingMessage): boolean {
   return (request as Request)[kHandshake] !== undefined
 }
 

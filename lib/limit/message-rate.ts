@@ -10,6 +10,7 @@ import { CAUSE_CODES } from '../base/close-codes.ts'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 
 const REASON = 'too many messages'
@@ -42,8 +43,8 @@ export class MessageRate {
 
   received (connection: ManagedConnection): boolean {
     const { messageRate: rate } = connection.settings
-    // Messages that arrive during the closing handshake are delivered, and no deadline may be set any more.
-    if (rate === false || connection.state === 'closing') return true
+    // Messages may still arrive while the connection closes, and after: they are not counted, and set no deadline.
+    if (rate === false || isClosing(connection.state)) return true
     const { clock, deadlines, enforcement } = this.#host
     const now = clock.now()
     const gap = rate.timeWindow / rate.max

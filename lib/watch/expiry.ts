@@ -138,7 +138,7 @@ export class Expiry {
         return
       }
       end.observedExpiry = connection.expiresAt
-      return this.#set(end)
+      return this.#goOn(end)
     }
     const left = this.#untilLifetime(end)
     if (left > 0) return this.#set(end)
@@ -148,8 +148,11 @@ export class Expiry {
       return
     }
     end.observedLifetime = connection.maxLifetime
-    this.#set(end)
+    this.#goOn(end)
   }
+
+  /** Waits for the other end, unless a listener of 'observed' has closed the connection. */
+  #goOn (end: EndDeadline): void { if (end.connection.state === 'open') this.#set(end) }
 
   /** Wall time minus monotonic time, milliseconds. */
   get #wallLead (): number { return this.#host.clock.wallNow() - this.#host.clock.now() }

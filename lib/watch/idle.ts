@@ -7,6 +7,7 @@
 import { CAUSE_CODES } from '../base/close-codes.ts'
 import { Entry, TICK } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { Enforcement } from '../track/enforcement.ts'
@@ -91,7 +92,8 @@ export class Idle {
     // One tick less: the message may have arrived at the end of its tick.
     const left = timeout - (running.dueTick - deadline.lastMessageTick - 1) * TICK
     if (left > 0) return running.set(deadline, left)
-    if (!enforcement.allows('idle', 'close', connection)) return running.set(deadline, timeout)
-    connection.end('idle', CAUSE_CODES.idle, REASON)
+    if (enforcement.allows('idle', 'close', connection)) connection.end('idle', CAUSE_CODES.idle, REASON)
+    // A listener of 'observed' may have closed it.
+    else if (!isClosing(connection.state)) running.set(deadline, timeout)
   }
 }

@@ -6,7 +6,7 @@ import type { Transport } from '../connection/transport.ts'
 import { messageFrame } from './frames.ts'
 import { writeMessage, writePing } from './writes.ts'
 import { unwrapListener } from './event-listeners.ts'
-import { bytesInSender, bytesPending, closeFrameReceived, closeFrameSent, givenListener, isMidMessage, pongsWait, rawSocketOf, receiverOf } from '../base/internals.ts'
+import { bytesInSender, bytesPending, bytesTakenFrom, closeFrameReceived, closeFrameSent, givenListener, isMidMessage, pongsWait, rawSocketOf, receiverOf } from '../base/internals.ts'
 import { guardFields } from './replaced-methods.ts'
 import { kPause, kResume } from './tracked-socket.ts'
 import type { TrackedSocket } from './tracked-socket.ts'
@@ -34,7 +34,7 @@ export const wsTransport: Transport = {
   write: writeMessage,
   isMidMessage,
   ping: writePing,
-  bytesTaken: (socket) => wsTransport.bytesSent(socket) - bytesPending(rawSocketOf(socket)),
+  bytesTaken: (socket) => bytesTakenFrom(rawSocketOf(socket)),
   onDrained: (socket, callback) => {
     const raw = rawSocketOf(socket)
     // Any number of callbacks may wait without being a leak. A limit of 0 is none.

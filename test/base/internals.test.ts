@@ -64,6 +64,8 @@ const WITHOUT: Record<Exclude<keyof typeof internals, 'OWN_METHOD'>, [answer: ()
   }, true],
   socketBelow: [() => internals.socketBelow(bare()), undefined],
   bytesPending: [() => [bare({ writableLength: 3 }), bare({ writableLength: 3, _handle: null }), bare({ writableLength: 0 })].map(internals.bytesPending), [3, 3, 0]],
+  bytesTakenFrom: [() => [bare({ bytesWritten: 5, writableLength: 3 }), bare({ writableLength: 0 }), bare({ bytesWritten: 5, writableLength: 3, _handle: null })].map(internals.bytesTakenFrom), [2, 0, 2]],
+  isUpgrade: [() => internals.isUpgrade(bare()), false],
   withoutAddress: [() => unchanged((raw) => { internals.withoutAddress(raw, () => {}) }), true],
   packListeners: [() => unchanged(internals.packListeners) && unchanged(internals.packListeners, { _events: {} }), true],
   isFastifyWebsocket: [() => internals.isFastifyWebsocket(listener), false],

@@ -78,6 +78,13 @@ test('a second consumer throws, also after the first has left', async () => {
   assert.throws(() => connection.messages(), { code: 'SOCKETS_ERR_MESSAGES_CONSUMED' })
 })
 
+for (const highWaterMark of [undefined, null]) {
+  test(`a mark of ${highWaterMark} is the default`, () => {
+    const { connection } = setup()
+    assert.doesNotThrow(() => connection.messages({ highWaterMark: highWaterMark as never }))
+  })
+}
+
 for (const highWaterMark of [0, -1, 1.5, NaN, Infinity, '5', {}]) {
   test(`a mark of ${JSON.stringify(highWaterMark)} is refused, and there is no consumer then`, () => {
     const { connection } = setup()

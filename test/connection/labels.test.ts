@@ -32,6 +32,15 @@ test('data is an object of its own where none is set', () => {
   assert.notEqual(a!.data, b!.data)
 })
 
+test('data that is set to nothing reads as an empty object', () => {
+  const { connection } = createFakeHost().connect()
+  for (const nothing of [undefined, null]) {
+    connection.data = nothing as never
+    assert.deepEqual(connection.data, {})
+    assert.equal(connection.data, connection.data)
+  }
+})
+
 test('a connection has no owner until it is known', () => {
   const { connection } = createFakeHost().connect()
   assert.equal(connection.owner, undefined)

@@ -122,6 +122,17 @@ test('what still arrives while the application closes sets nothing', async () =>
   }
 })
 
+for (const policy of ['close', 'pause'] as const) {
+  test(`${policy}: messages that arrive when the connection is closed are not counted`, async () => {
+    const { tracker, connection, clock } = setup({ max: 2, policy })
+    void connection.terminate()
+    await clock.run(1_000)
+    // ws delivers what it has inflated late.
+    for (let i = 0; i < 5; i++) connection.received(Buffer.from('late'), false)
+    assert.deepEqual([connection.state, tracker.leftovers, clock.pendingTimers], ['closed', 0, 0])
+  })
+}
+
 test('each connection has its own bucket', async () => {
   const { open, clock, send } = setup({ max: 2 })
   await send(2)

@@ -139,3 +139,17 @@ test('mode observe of all ends no connection', async () => {
   const observed = Object.keys(tracker.stats().observed).sort()
   for (const policy of ['backpressure', 'expiry', 'heartbeat', 'messageRate']) assert.ok(observed.includes(policy), `${policy} is not in ${observed}`)
 })
+
+for (const [policy, options] of [['idle', { idleTimeout: 1_000 }], ['lifetime', { maxLifetime: 1_000 }], ['expiry', { maxLifetime: 60_000 }]] as const) {
+  test(`${policy}: a connection that a listener of 'observed' closes is not watched any more`, async () => {
+    const { clock, open, tracker } = setup(policy, options)
+    tracker.on('observed', ({ connection }) => { void connection!.close() })
+    const { connection } = open()
+    connection.expiresAt = clock.wallNow() + (policy === 'expiry' ? 1_000 : 60_000)
+    await clock.run(1_500)
+    assert.deepEqual([connection.state, tracker.leftovers], ['closed', 0])
+    // The summary of what was only observed is due.
+    await clock.run(60_000)
+    assert.equal(clock.pendingTimers, 0)
+  })
+}

@@ -522,3 +522,21 @@ for (const how of ['by the plugin', 'by the application'] as const) {
     await assertRefused(await rawHandshake(t, app, '/stuck'))
   })
 }
+
+// ——— routes outside of the plugin's context
+
+test('a route outside is refused, also where another @fastify/websocket hears of the upgrade first, and holds no close', async (t) => {
+  const app = Fastify()
+  let called = 0
+  app.get('/plain', async () => { called++ })
+  await app.register(async (child) => { await child.register(fastifyWebsocket) })
+  await app.register(async (child) => { await child.register(plugin) })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const client = new WebSocket(`ws://127.0.0.1:${port}/plain`)
+  client.on('error', () => {})
+  t.after(() => { client.terminate() })
+  const [, { statusCode }] = await once(client, 'unexpected-response') as [unknown, { statusCode: number }]
+  await app.close()
+  assert.deepEqual([statusCode, called], [404, 0])
+})
