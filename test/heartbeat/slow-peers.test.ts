@@ -14,7 +14,8 @@ describe('slow peers', { concurrency: 2 }, () => {
       await clients.do({ do: 'hold' })
       await server.intervals(2.2)
       await clients.do({ do: 'release' })
-    }, { count: 2_000, interval: 1_000, maxMissed: 4, allowances: 1 })
+    // Peers that get no CPU have time to answer: a bound is not what is looked at here.
+    }, { count: 2_000, interval: 1_000, maxMissed: 15, allowances: 1 })
     assert.equal(ours.killed, 0)
     assert.equal(recipe.killed, 2_000)
   })
