@@ -69,7 +69,7 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   /** A message has arrived. Returns whether it may be delivered to listeners. */
   receive (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean, muted: boolean): boolean {
     const connection = this.#connection
-    let deliver = !muted
+    let deliver = !muted && !this.#muted
     if (deliver) for (const part of connection.host.hooks.received) if (!part.received(connection)) deliver = false
     if (!deliver) {
       this.drop(1)

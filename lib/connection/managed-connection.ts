@@ -122,7 +122,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   /** A message has arrived. Returns whether it may be delivered to listeners. */
   received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
     messageReceived(this)
-    return this.incoming.receive(data, isBinary, this.muted)
+    return this.incoming.receive(data, isBinary, this.#closing?.muted === true)
   }
 
   /** The limit of queued automatic pongs was reached. */
