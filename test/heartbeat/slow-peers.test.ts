@@ -24,8 +24,9 @@ describe('slow peers', { concurrency: 2 }, () => {
     const { ours, recipe } = await compare(t, async (server, clients) => {
       await clients.do({ do: 'throttle', bytes: MEBIBYTE / 4 })
       await server.do({ do: 'send', group: HEALTHY, bytes: 96 * MEBIBYTE })
-      assert.ok((await server.group(HEALTHY)).buffered > 0, 'the kernel has taken all of it at once')
+      // The recipe may have killed it before the message was sent.
       if (server.spec.watch === 'recipe') return
+      assert.ok((await server.group(HEALTHY)).buffered > 0, 'the kernel has taken all of it at once')
       await clients.do({ do: 'received', messages: 1 })
     }, { count: 1, maxMissed: 10, allowances: 1 })
     assert.equal(ours.killed, 0)
