@@ -1,7 +1,7 @@
 /**
  * Messages from the client: delivers them to the listeners and to `messages()`, or drops them, and pauses the socket.
  *
- * Made when the first message arrives, or when the socket is first paused.
+ * Made when it is first needed: for a message, a pause, `messages()`, unread input, or to mute the connection after a fault.
  */
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'

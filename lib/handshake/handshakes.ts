@@ -14,7 +14,7 @@ import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.t
 import type { Refusal } from '../track/events.ts'
 import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/raw-socket.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
-import { bodyOf, refuse } from './refusals.ts'
+import { bodyOf, refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
@@ -262,12 +262,12 @@ export class Handshakes implements HandshakeGuard, Verification {
   }
 
   /** Refuses a handshake: with a close frame if that is configured and ws can open the socket, else over HTTP. */
-  #refuse (handshake: Handshake, { reason, status, way }: Refused, head?: Buffer, upgrade?: HandleUpgrade): void {
+  #refuse (handshake: Handshake, { reason, way }: Refused, head?: Buffer, upgrade?: HandleUpgrade): void {
     const { request, raw, refused } = handshake
     this.#end(handshake)
     if (raw.destroyed) return
     if (!refused) this.#checks.refused(request, raw, reason)
-    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, status, bodyOf(reason), status === 403 ? undefined : this.#checks.retryAfter)
+    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, statusOf(reason), bodyOf(reason), reason === 'origin' ? undefined : this.#checks.retryAfter)
     this.#step(this.#begin(request, raw, { refused: true }), () => {
       upgrade(request, raw, head, (socket) => {
         // No route adds one: without isolation a protocol error of the peer would end the process.

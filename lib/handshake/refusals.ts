@@ -9,8 +9,6 @@ type Reason = Refusal['reason']
 /** Why a handshake is refused, and how. */
 export interface Refused {
   readonly reason: Reason
-  /** HTTP status of the answer. */
-  readonly status: number
   /** An HTTP answer, or a WebSocket that is closed at once, whose code browsers can see. */
   readonly way: 'http' | 'close'
 }
@@ -24,7 +22,7 @@ const BODIES: Partial<Record<Reason, string>> = {
   'handshake timeout': 'The handshake took too long.\n'
 }
 
-export function refuse (reason: Reason, way: Refused['way'] = 'http'): Refused { return { reason, status: statusOf(reason), way } }
+export function refuse (reason: Reason, way: Refused['way'] = 'http'): Refused { return { reason, way } }
 
 export function statusOf (reason: Reason): number { return STATUSES[reason] ?? 503 }
 
