@@ -14,8 +14,9 @@ export class LogLimiter {
   readonly #clock: Clock
   readonly #log: FastifyBaseLogger
   readonly #lines: LineBudget
-  readonly #counts = new Map<string, { count: number, timer: Timer }>()
+  readonly #counts = new Map<string, { count: number, timer: Timer | null }>()
   readonly #once = new Set<string>()
+  #closed = false
 
   /** `lines` limits the lines of all kinds. */
   constructor (clock: Clock, log: FastifyBaseLogger, lines = new LineBudget()) {
@@ -28,8 +29,8 @@ export class LogLimiter {
   warn (kind: string, fields: object, level: 'warn' | 'error' | 'fatal' = 'warn'): void {
     let entry = this.#counts.get(kind)
     if (entry === undefined) {
-      entry = { count: 0, timer: this.#clock.setTimeout(() => { this.#logCount(kind) }, WINDOW) }
-      entry.timer.unref()
+      entry = { count: 0, timer: this.#closed ? null : this.#clock.setTimeout(() => { this.#logCount(kind) }, WINDOW) }
+      entry.timer?.unref()
       this.#counts.set(kind, entry)
     }
     if (++entry.count <= LINES && this.#lines.spend(kind)) this.#log[level](fields, kind)
@@ -43,10 +44,11 @@ export class LogLimiter {
     if (this.#lines.spend(kind)) this.#log.warn({ route }, kind)
   }
 
-  /** Ends all windows: logs their counts and clears their timers. */
+  /** Ends all windows: logs their counts and clears their timers. What is warned of later is limited without a timer and not counted. */
   close (): void {
+    this.#closed = true
     for (const [kind, { timer }] of this.#counts) {
-      this.#clock.clearTimeout(timer)
+      if (timer !== null) this.#clock.clearTimeout(timer)
       this.#logCount(kind)
     }
   }

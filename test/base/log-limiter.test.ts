@@ -72,6 +72,14 @@ test('a gate that is closed tells what is left and leaves no timer', () => {
   assert.equal(messages('warn').length, 9)
 })
 
+test('after it is closed, the first five of a kind pass and no timer is set', () => {
+  const { gate, clock, messages } = createGate()
+  gate.close()
+  for (let i = 0; i < 7; i++) gate.warn('a late one', {})
+  assert.equal(clock.pendingTimers, 0)
+  assert.deepEqual(messages('warn'), Array(5).fill('a late one'))
+})
+
 test('a warning of a kind is logged once for each route', () => {
   const { gate, messages, lines } = createGate()
   for (const route of ['/a', '/b', '/a', '/b']) for (const kind of ['one', 'other']) gate.warnOnce(kind, route)
