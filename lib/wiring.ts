@@ -94,6 +94,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     errorCode: options.errorCode,
     onDrain: options.onDrain,
     suppression: NO_SUPPRESSION,
+    mover: { ask: () => false, moved: () => false, move: () => Promise.resolve(false) },
     random: Math.random,
     childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
     report: (error, connection) => {

@@ -37,6 +37,8 @@ export interface ConnectionHooks<C> {
   workEnded (connection: C): void
   /** A listener, the handler or a callback of the application threw or rejected. */
   failed (connection: C): void
+  /** The client has moved to a new connection: this one is closed when its work has ended. */
+  moved (connection: C): void
   /** The client has closed the connection first. */
   left (connection: C): void
   /** The peer's close frame has arrived. */
@@ -77,6 +79,7 @@ export class Hooks<C> implements Parts<C> {
   workStarted: Parts<C>['workStarted'] = []
   workEnded: Parts<C>['workEnded'] = []
   failed: Parts<C>['failed'] = []
+  moved: Parts<C>['moved'] = []
   left: Parts<C>['left'] = []
   answered: Parts<C>['answered'] = []
   closing: Parts<C>['closing'] = []

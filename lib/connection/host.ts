@@ -7,6 +7,7 @@ import type { Deadlines } from '../base/deadlines.ts'
 import type { LineBudget } from '../base/line-budget.ts'
 import type { CloseRecord, Connection } from './connection.ts'
 import type { Hooks } from './hooks.ts'
+import type { Mover } from './mover.ts'
 import type { Settings } from './settings.ts'
 import type { Suppression } from './suppression.ts'
 import type { Transport } from './transport.ts'
@@ -32,6 +33,8 @@ export interface ConnectionHost<C> {
   readonly events: ConnectionEvents
   /** Decides which messages a drain suppresses. */
   readonly suppression: Suppression
+  /** Asks clients to move to a new connection. */
+  readonly mover: Mover<C>
   /** Limits the log lines about connections during a drain. */
   readonly lines: LineBudget
   /** Time for a peer to answer a close frame, from when the frame has left, milliseconds. */

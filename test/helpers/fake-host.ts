@@ -6,6 +6,7 @@ import type { CloseRecord, Connection } from '../../lib/connection/connection.ts
 import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import { Hooks } from '../../lib/connection/hooks.ts'
 import type { ConnectionHost } from '../../lib/connection/host.ts'
+import type { Mover } from '../../lib/connection/mover.ts'
 import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
 import type { Suppression } from '../../lib/connection/suppression.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
@@ -85,6 +86,8 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly isolation: boolean
   readonly hooks = new Hooks<ManagedConnection>()
   suppression: Suppression = NO_SUPPRESSION
+  /** No client can move. */
+  mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, move: () => Promise.resolve(false) }
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */
