@@ -30,7 +30,6 @@ import { routeHook } from './handshake/routes.ts'
 import { trackServer } from './ws/accept.ts'
 import { errorListenerReplacer } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
-import { isLastRequest } from './http/http-sockets.ts'
 import { OwnRoutes } from './http/own-handshakes.ts'
 import { ApplicationTurn } from './http/application-turn.ts'
 import { wire } from './wiring.ts'
@@ -94,6 +93,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   app.decorate('sockets', tracker)
   mirrorToChannels(tracker)
   logEvents(tracker, log, limiter, lines)
+  tracker.on('drain', () => { closeGates.drainBegun() })
 
   app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorListenerReplacer(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
   const ownRoutes = new OwnRoutes()
@@ -134,10 +134,6 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       else done()
     })
   }
-  app.addHook('onSend', (request, reply, _payload, done) => {
-    if (tracker.state !== 'running' && request.raw.httpVersionMajor === 1 && isLastRequest(request.raw)) reply.header('connection', 'close')
-    done()
-  })
   app.addHook('onReady', async () => {
     if (options.limits.pressure && typeof (app as PressedInstance).isUnderPressure !== 'function') {
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')

@@ -39,6 +39,8 @@ export class CloseGates implements Gate {
   readonly #reserve: number
   #preClose: PreClose | null
   #begun: Promise<unknown> | null = null
+  /** Ends the marking of HTTP answers. */
+  #unmark: (() => void) | null = null
   /** Fastify closes the server of a serverFactory only after Fastify's own listen(). */
   #listens = false
   /** When the drain must start so that no other plugin closes clients without a code; null: in preClose. */
@@ -57,6 +59,7 @@ export class CloseGates implements Gate {
   registered (): void { this.#listener.join(this) }
 
   get closing (): boolean { return this.#begun !== null }
+  get draining (): boolean { return this.#tracker.state !== 'running' }
 
   async drained (): Promise<void> {
     await this.begin()
@@ -92,8 +95,14 @@ export class CloseGates implements Gate {
     })
   }
 
+  /** The drain has begun. */
+  drainBegun (): void { this.#unmark = this.#listener.markLastAnswers() }
+
   /** The app is closed: removes the first gate. */
-  closed (): void { this.#listener.leave(this) }
+  closed (): void {
+    this.#unmark?.()
+    this.#listener.leave(this)
+  }
 
   /** Starts the drain of a closing app, or joins it. */
   begin (): Promise<unknown> {

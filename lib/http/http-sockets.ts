@@ -6,11 +6,12 @@
  * A request in progress is never cut off. A socket is idle only if its HTTP/1 parser says so: any other is in use, upgraded, or
  * carries HTTP/2.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { requestOn, responseOn, socketBelow } from '../base/internals.ts'
+import { markLastAnswers } from './last-answers.ts'
 
 export class HttpSockets {
   readonly #sockets = new Set<Socket>()
@@ -71,6 +72,9 @@ export class HttpSockets {
     for (const session of this.#sessions) session.close()
   }
 
+  /** Has the last answer on each socket say `Connection: close` while `applies`. Returns a function that ends this. */
+  markLastAnswers (applies: () => boolean): () => void { return markLastAnswers(this.#sockets, applies) }
+
   #closeWhenIdle (socket: Socket): void {
     const request = requestOn(socket)
     if (request === null) socket.destroy()
@@ -78,11 +82,4 @@ export class HttpSockets {
     // request is still being read.
     else (responseOn(socket) ?? request)?.once('close', () => { this.#closeWhenIdle(socket) })
   }
-}
-
-/** Returns whether no request has arrived behind this one: with `Connection: close` Node.js drops those that are pipelined. */
-export function isLastRequest (request: IncomingMessage): boolean {
-  // Requests of `injectWS` have no socket.
-  const latest = (request.socket as Socket | undefined) && requestOn(request.socket)
-  return latest == null || latest === request
 }

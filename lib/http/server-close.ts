@@ -14,6 +14,8 @@ type Close = Server['close']
 export interface Gate {
   /** Whether the application is closing. */
   readonly closing: boolean
+  /** Whether its drain has begun. */
+  readonly draining: boolean
   /** Starts the drain or joins it, and resolves at its end. */
   drained (): Promise<unknown>
 }
@@ -50,6 +52,9 @@ export class ServerClose {
     // Also if the method was replaced since: the replacement may not call ours in every case.
     if (this.#server.close !== this.#close) this.#replaceClose()
   }
+
+  /** Has the last answer on each connection say `Connection: close`, unless another application serves. Returns a function that ends this. */
+  markLastAnswers (): () => void { return this.sockets.markLastAnswers(() => [...this.#gates].every((gate) => gate.draining)) }
 
   /** Removes an application that is closed. */
   leave (gate: Gate): void {

@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import plugin from '../../lib/index.ts'
 import { connectBusy } from '../helpers/busy.ts'
 import { tcpEnded } from '../helpers/ends.ts'
 import { gate } from '../helpers/gate.ts'
 import { nextEvent } from '../helpers/records.ts'
-import { connectTo, portOf, rawTcp, start, until } from '../helpers/server.ts'
+import { connectTo, create, portOf, rawTcp, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
 const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
@@ -111,5 +112,21 @@ for (const listening of [true, false]) {
     const injected = new Promise((resolve) => { process.nextTick(() => { resolve(app.inject('/http')) }) })
     await assert.rejects(injected, { code: 'FST_ERR_REOPENED_CLOSE_SERVER' })
     await closed
+  })
+}
+
+for (const withPlugin of [false, true]) {
+  test(`reply.send() of a payload that cannot be sent throws: ${withPlugin ? 'with' : 'without'} the plugin`, async (t) => {
+    const app = create(t)
+    if (withPlugin) await app.register(plugin)
+    app.get('/ws', { websocket: true }, () => {})
+    let thrown: unknown
+    app.get('/', { handler (_request, reply) {
+      try { reply.type('text/html').send({}) } catch (error) { thrown = error }
+      reply.send('said otherwise')
+    } })
+    await app.ready()
+    assert.equal((await app.inject('/')).body, 'said otherwise')
+    assert.equal((thrown as { code?: string }).code, 'FST_ERR_REP_INVALID_PAYLOAD_TYPE')
   })
 }

@@ -98,6 +98,20 @@ test('the application that becomes ready last takes the handshakes, while the on
   assert.equal((await client.closed).code, 1012)
 })
 
+test('answers keep their connection while only one of the applications drains: the other serves on it', async (t) => {
+  const { make, port, listenItself } = sharedServer(t)
+  await listenItself()
+  const first = await make('first')
+  await first.ready()
+  const second = await make('second')
+  await second.ready()
+  const connection = async () => (await fetch(`http://127.0.0.1:${port()}/http`)).headers.get('connection')
+  await first.sockets.drain()
+  assert.equal(await connection(), 'keep-alive')
+  await second.sockets.drain()
+  assert.equal(await connection(), 'close')
+})
+
 test('when the new application is closed, the one before takes the handshakes again', async (t) => {
   const { make, connect, listenItself } = sharedServer(t)
   await listenItself()
