@@ -81,7 +81,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const acceptor = new Acceptor(tracker, options, limiter)
   const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, limiter, (raw) => { closeGates.upgraded(raw as Socket) })
   const handshakes = new Handshakes(admissionChecks)
-  const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null)
+  const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null, () => servesWebSockets)
   /** Adopted ws servers that listen to 'upgrade' on our server themselves. */
   let adoptedHere = 0
   let listens = false

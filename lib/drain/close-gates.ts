@@ -38,6 +38,8 @@ export class CloseGates implements Gate {
   /** Maximum wait for a preClose hook that is called after *notify*, milliseconds. */
   readonly #reserve: number
   #preClose: PreClose | null
+  /** An application without WebSockets closes as without this plugin. */
+  readonly #servesWebSockets: () => boolean
   #begun: Promise<unknown> | null = null
   /** Ends the marking of HTTP answers. */
   #unmark: (() => void) | null = null
@@ -46,12 +48,13 @@ export class CloseGates implements Gate {
   /** When the drain must start so that no other plugin closes clients without a code; null: in preClose. */
   #startsEarly: 'before preClose' | 'before the listener closes' | null = null
 
-  constructor (app: FastifyInstance, tracker: DrainingTracker, clock: Clock, reserve: number, preClose: PreClose | null) {
+  constructor (app: FastifyInstance, tracker: DrainingTracker, clock: Clock, reserve: number, preClose: PreClose | null, servesWebSockets: () => boolean) {
     this.#app = app
     this.#tracker = tracker
     this.#clock = clock
     this.#reserve = reserve
     this.#preClose = preClose
+    this.#servesWebSockets = servesWebSockets
     this.#listener = ServerClose.of(app.server)
   }
 
@@ -63,6 +66,7 @@ export class CloseGates implements Gate {
 
   async drained (): Promise<void> {
     await this.begin()
+    if (!this.#servesWebSockets()) return
     // Input that has arrived is read first: it may be a request, or the rest of one. If the server listens again, or still, its
     // connections belong to another application.
     afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
@@ -96,7 +100,7 @@ export class CloseGates implements Gate {
   }
 
   /** The drain has begun. */
-  drainBegun (): void { this.#unmark = this.#listener.markLastAnswers() }
+  drainBegun (): void { if (this.#servesWebSockets()) this.#unmark = this.#listener.markLastAnswers() }
 
   /** The app is closed: removes the first gate. */
   closed (): void {

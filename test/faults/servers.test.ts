@@ -135,7 +135,10 @@ test('a connection on which nothing was asked, on the second server of \'localho
 test('it ends, too, where the plugin is registered in a child context', { skip: !ipv6 && 'no ::1' }, async (t) => {
   mockLocalhost(t)
   const app = create(t)
-  await app.register(async (child) => { await child.register(plugin, QUICK) })
+  await app.register(async (child) => {
+    await child.register(plugin, QUICK)
+    child.get('/', { websocket: true }, () => {})
+  })
   await app.listen({ port: 0, host: 'localhost' })
   const mute = await rawTcp(t, app, '::1')
   await closeWithin(app)
@@ -457,6 +460,7 @@ test('a request under way when the drain starts gets its answer, with Connection
 test('pipelined requests under way when the drain starts are all answered, the last with Connection: close', async (t) => {
   const answers: Array<() => void> = []
   const app = await start(t, QUICK, (app) => {
+    echo(app)
     app.get('/:name', async (request) => {
       await new Promise<void>((resolve) => { answers.push(resolve) })
       return (request.params as { name: string }).name

@@ -2,6 +2,9 @@
  * HTTP requests before, during and after a drain of the sockets beside them.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
 import test from 'node:test'
 import plugin from '../../lib/index.ts'
 import { connectBusy } from '../helpers/busy.ts'
@@ -116,15 +119,42 @@ for (const listening of [true, false]) {
 }
 
 for (const withPlugin of [false, true]) {
+  test(`an application without WebSocket routes answers while it closes as Fastify does: ${withPlugin ? 'with' : 'without'} the plugin`, async (t) => {
+    const { open: answer, arrived, wait } = gate()
+    const app = create(t, { forceCloseConnections: false })
+    if (withPlugin) await app.register(plugin)
+    app.get('/slow', async () => { await wait(); return 'late' })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => { agent.destroy() })
+    const ask = async () => {
+      const [response] = await once(http.get({ port: portOf(app), host: '127.0.0.1', path: '/slow', agent }), 'response') as [http.IncomingMessage]
+      return { status: response.statusCode, connection: response.headers.connection, body: await text(response) }
+    }
+    // The second waits for the connection of the first.
+    const first = ask()
+    const second = ask()
+    await arrived
+    const closing = app.close()
+    await until(() => !app.server.listening)
+    answer()
+    assert.deepEqual(await first, { status: 200, connection: 'keep-alive', body: 'late' })
+    const { status, connection } = await second
+    assert.deepEqual({ status, connection }, { status: 503, connection: 'close' })
+    await closing
+  })
+
   test(`reply.send() of a payload that cannot be sent throws: ${withPlugin ? 'with' : 'without'} the plugin`, async (t) => {
     const app = create(t)
     if (withPlugin) await app.register(plugin)
     app.get('/ws', { websocket: true }, () => {})
     let thrown: unknown
-    app.get('/', { handler (_request, reply) {
-      try { reply.type('text/html').send({}) } catch (error) { thrown = error }
-      reply.send('said otherwise')
-    } })
+    app.get('/', {
+      handler (_request, reply) {
+        try { reply.type('text/html').send({}) } catch (error) { thrown = error }
+        reply.send('said otherwise')
+      }
+    })
     await app.ready()
     assert.equal((await app.inject('/')).body, 'said otherwise')
     assert.equal((thrown as { code?: string }).code, 'FST_ERR_REP_INVALID_PAYLOAD_TYPE')
