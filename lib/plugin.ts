@@ -78,7 +78,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
 
   const { tracker } = wiring
 
-  const acceptor = new Acceptor(tracker, options, limiter)
+  const acceptor = new Acceptor(wiring, options, limiter)
   const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, limiter, (raw) => { closeGates.upgraded(raw as Socket) })
   const handshakes = new Handshakes(admissionChecks)
   const closeGates = new CloseGates(app, tracker, clock, options.plan.reserve, adopted ? null : preClose ?? null, () => servesWebSockets)

@@ -22,6 +22,7 @@ import { Backpressure } from './limit/backpressure.ts'
 import { MessageRate } from './limit/message-rate.ts'
 import { PongBacklog } from './limit/pong-backlog.ts'
 import { Pressure } from './limit/pressure.ts'
+import { Moves } from './move/moves.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { Broadcasts } from './track/broadcast.ts'
 import { Enforcement } from './track/enforcement.ts'
@@ -58,6 +59,7 @@ export interface Wiring {
   readonly admission: Admission | null
   readonly enforcement: Enforcement
   readonly broadcasts: Broadcasts
+  readonly moves: Moves
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
 }
@@ -74,6 +76,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const registry = new Registry(options.history)
   const running = new Deadlines(new RunningClock(clock))
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
+  const moves = new Moves({ clock, hooks, transport: surroundings.transport, running, move: options.drain.move, grace: plan.grace })
   const host: DrainHost = {
     clock,
     lines,
@@ -94,7 +97,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     errorCode: options.errorCode,
     onDrain: options.onDrain,
     suppression: NO_SUPPRESSION,
-    mover: { ask: () => false, moved: () => false, move: () => Promise.resolve(false) },
+    mover: moves,
     random: Math.random,
     childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
     report: (error, connection) => {
@@ -114,7 +117,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const pressure = limits.pressure ? new Pressure(shared) : null
   const limited = limits.pressure || [limits.total, limits.perOwner, limits.perAddress, limits.handshakes].some((limit) => limit !== false)
   const admission = limited ? new Admission(shared, limits, () => pressure?.under ?? false) : null
-  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, ...(admission === null ? [] : [admission])]
+  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, ...(admission === null ? [] : [admission])]
 
   const tracker = new ManagedTracker({
     host,
@@ -141,9 +144,10 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
   hooks.add(rate, 'received', 'closing')
   hooks.add(pongs, 'pongsWait', 'closing')
-  hooks.add(broadcasts, 'sending', 'sent', 'closing')
+  hooks.add(broadcasts, 'sending', 'sent', 'moved', 'closing')
   hooks.add(backpressure, 'opened', 'sent', 'closing')
+  hooks.add(moves, 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
   if (admission !== null) hooks.add(admission, 'ownerSet', 'gone')
-  return { tracker, admission, broadcasts, enforcement, running }
+  return { tracker, admission, broadcasts, enforcement, moves, running }
 }

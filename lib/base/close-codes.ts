@@ -38,6 +38,7 @@ export const CloseCode = {
 export const CAUSE_CODES = {
   drain: CloseCode.ServiceRestart,
   leave: CloseCode.GoingAway,
+  moved: CloseCode.ServiceRestart,
   lifetime: CloseCode.ServiceRestart,
   rebalance: CloseCode.ServiceRestart,
   refused: CloseCode.TryAgainLater,

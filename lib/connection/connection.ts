@@ -151,6 +151,12 @@ export interface Connection {
    * the reason of the option `signal`, or that of `connection.signal` when the connection closes.
    */
   writable (options?: WritableOptions): Promise<void>
+  /**
+   * Asks the client to move: to open a new connection, then to leave this one, which is closed with 1012 `moved` when its work has
+   * ended. Resolves with true when the client has moved. Resolves with false if it cannot (its class is not that of
+   * `fastify-websocket-lifecycle/client`, or `drain.move` is false) or has not within 5 seconds: the connection then goes on.
+   */
+  move (): Promise<boolean>
   /** Destroys the raw socket; resolves as `closed` does. */
   terminate (): Promise<CloseRecord>
 }

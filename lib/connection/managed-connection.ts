@@ -170,6 +170,8 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     return this.closed
   }
 
+  move (): Promise<boolean> { return this.host.mover.move(this) }
+
   terminate (): Promise<CloseRecord> {
     this.kill('application')
     return this.closed
@@ -266,7 +268,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   /** Calls code of the application that runs because the connection ends. A drain may suppress the messages of that code. */
   callAtEnd<T> (call: () => T): T {
     const cause = this.#closing?.cause
-    return outside(() => cause === 'drain' || cause === 'leave' ? this.host.suppression.call(this, call) : call())
+    return outside(() => cause === 'drain' || cause === 'leave' || cause === 'moved' ? this.host.suppression.call(this, call) : call())
   }
 
   cleanupsSettled (): void {

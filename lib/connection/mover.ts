@@ -9,7 +9,7 @@ export const MOVE_TIME = 5_000
 export interface Mover<C> {
   /**
    * Asks the client to move in `delay` milliseconds; until it has begun, the last of several delays counts. Returns false if the
-   * client cannot be asked. The one who asks closes the connection if the client has not moved MOVE_TIME after its turn.
+   * client cannot be asked. The caller closes the connection if the client has not moved MOVE_TIME after its turn.
    */
   ask (connection: C, delay: number): boolean
   /** Whether the client has moved: the connection is closed when its work has ended. */

@@ -2,6 +2,7 @@
  * What the plugin does with a WebSocket: an interface, so that tests run without ws and without a network.
  * One object serves all connections; nothing is allocated per socket.
  */
+import type { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
 
 /** A message that is encoded once for many connections. */
@@ -36,6 +37,13 @@ export interface Transport {
   frame (data: string | Uint8Array): Frame
   /** Sends a message. Returns true if no bytes are queued after it. */
   write (socket: WebSocket, frame: Frame): boolean
+  /**
+   * Sends a text message past a `send` that the application has replaced. Returns false if the socket is not open, or the
+   * application is in the middle of a fragmented message.
+   */
+  writeText (socket: WebSocket, text: string): boolean
+  /** Calls `take` with each text message that arrives, before all others; a message for which it returns true was taken. */
+  takeText (socket: WebSocket, take: (message: Buffer) => boolean): void
   /** Whether the application is in the middle of a fragmented message. */
   isMidMessage (socket: WebSocket): boolean
   /** Sends our ping (RFC 6455 §5.5.2); calls `left` when the kernel has taken it. */

@@ -11,6 +11,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { LONGEST_TIMER } from '../base/clock.ts'
 import type { Connection } from '../connection/connection.ts'
+import type { ConnectionFacts } from '../connection/facts.ts'
 import { handleError, fault } from '../connection/faults.ts'
 import { isProxied, isUpgrade, rawSocketOf } from '../base/internals.ts'
 import { atOnce, attempt } from '../base/guard.ts'
@@ -18,12 +19,14 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { note } from '../connection/note.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import { asksForWebSocket } from '../http/raw-socket.ts'
+import { offerOf } from '../http/subprotocol.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import type { LifecycleOptions } from '../options/options.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { factsOf, foreignFacts, routeOf } from './routes.ts'
 import type { PlainRoutes, Route } from './routes.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
+import type { Wiring } from '../wiring.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
@@ -50,6 +53,7 @@ export class Acceptor implements Acceptance {
   readonly closeTimeout: number
   readonly plainRoutes: PlainRoutes = new Map()
   readonly #tracker: ManagedTracker
+  readonly #moves: Wiring['moves']
   readonly #options: ResolvedOptions
   readonly #limiter: LogLimiter
   /** Arguments of the application's errorHandler; empty without one. */
@@ -57,9 +61,10 @@ export class Acceptor implements Acceptance {
   /** Routes that had a connection. */
   readonly #routes = new Set<string>()
 
-  constructor (tracker: ManagedTracker, options: ResolvedOptions, limiter: LogLimiter) {
+  constructor ({ tracker, moves }: Pick<Wiring, 'tracker' | 'moves'>, options: ResolvedOptions, limiter: LogLimiter) {
     this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
+    this.#moves = moves
     this.#options = options
     this.#limiter = limiter
   }
@@ -73,22 +78,27 @@ export class Acceptor implements Acceptance {
     const upgrade = raw?.[kUpgrade]
     const refused = raw !== undefined && isRefused(raw)
     if (upgrade === undefined || refused) {
-      const connection = this.#tracker.accept(socket, foreignFacts(raw))
-      attach(socket, connection)
+      const connection = this.#attach(socket, raw, foreignFacts(raw))
       if (!refused) return this.#tracker.opened(connection)
       this.#tracker.events.emit('open', connection)
       return this.#tracker.refuse(connection)
     }
     raw![kUpgrade] = undefined
     const route = routeOf(upgrade.request, this.plainRoutes)
-    const connection = this.#tracker.accept(socket, factsOf(upgrade.request, route))
-    attach(socket, connection)
+    const connection = this.#attach(socket, raw, factsOf(upgrade.request, route))
     if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
     if (route !== undefined) this.#routes.add(route.url)
     // @fastify/websocket closes it without a code right after this.
     if (route?.websocket === false) return this.#notAWebSocketRoute(connection, route, upgrade.reply)
     if (route?.options.holdMessages) hold(connection)
     this.#identify(connection, upgrade)
+  }
+
+  #attach (socket: WebSocket, raw: IncomingMessage | undefined, facts: ConnectionFacts): ManagedConnection {
+    const connection = this.#tracker.accept(socket, facts)
+    attach(socket, connection)
+    if (raw !== undefined && offerOf(raw) !== undefined) this.#moves.offered(connection)
+    return connection
   }
 
   /** Returns the address and the owner of a handshake, as far as they are known. */

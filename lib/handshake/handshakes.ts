@@ -13,6 +13,7 @@ import type { Deadlines } from '../base/deadlines.ts'
 import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
 import type { Refusal } from '../track/events.ts'
 import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/raw-socket.ts'
+import { selectAlone, takeOffer } from '../http/subprotocol.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
 import { bodyOf, refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
@@ -148,8 +149,10 @@ export class Handshakes implements HandshakeGuard, Verification {
       handleUpgrade(request, raw, head, opened)
     }
     this.#upgrade ??= upgrade
+    server.on('headers', selectAlone)
     return (request, raw, head, opened) => {
       if (raw.destroyed) return
+      takeOffer(request)
       // A second call for a handshake that is over: ws throws, and writes nothing to an open socket.
       if (isHandshake(request) && !this.isInProgress(request)) return upgrade(request, raw, head, opened)
       // Handshakes of an adopted server begin here.
@@ -201,6 +204,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     if (!asksForWebSocket(request) && request.complete) {
       return hasAllHeaders(server, request, raw) ? answerOverHttp(server, request, raw, head) : answer(raw, 431)
     }
+    takeOffer(request)
     const refused = this.#checks.arrived(request, raw)
     const handshake = this.#begin(request, raw, { counted: refused === null })
     if (refused === null) this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) })

@@ -20,6 +20,7 @@ export const defaults = Object.freeze({
     code: CloseCode.ServiceRestart as number,
     reason: 'service restart' as DrainReason,
     reconnect: Object.freeze({ rate: 200, minDelay: 1_000, maxDelay: 60_000 }),
+    move: true as boolean,
     farewells: false as boolean
   }),
   cleanupTimeout: 5_000,

@@ -20,7 +20,7 @@ const WS_KEYS = [
 /** Options of the plugin that a route can override. */
 export const CONNECTION_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure']
 export const PLUGIN_KEYS = [...WEBSOCKET_KEYS, ...OWN_KEYS, ...CONNECTION_KEYS, ...FASTIFY_KEYS]
-export const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect', 'farewells']
+export const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect', 'move', 'farewells']
 export const ROUTE_KEYS = [...Object.keys(defaults.route), ...CONNECTION_KEYS]
 
 /** Where options belong whose names exist in one place only. */

@@ -32,6 +32,8 @@ export interface DrainOptions {
   reason?: DrainReason
   /** When clients should reconnect. */
   reconnect?: Partial<ReconnectOptions>
+  /** Ask clients that can to move to a new connection before the old one closes; also at the end of a lifetime and under pressure. @default true */
+  move?: boolean
   /** Send messages that close listeners and cleanups of drained connections address to other connections. @default false */
   farewells?: boolean
 }

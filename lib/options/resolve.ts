@@ -35,7 +35,7 @@ export interface ResolvedOptions {
   readonly data: LifecycleOptions['data']
   readonly onOpen: LifecycleOptions['onOpen']
   readonly onDrain: LifecycleOptions['onDrain']
-  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean, readonly farewells: boolean }
+  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean, readonly move: boolean, readonly farewells: boolean }
   readonly plan: DrainPlan
   readonly closeTimeout: number
   readonly cleanupTimeout: number
@@ -89,7 +89,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     data: check.fn('data', given.data),
     onOpen: check.fn('onOpen', given.onOpen),
     onDrain: check.fn('onDrain', given.onDrain),
-    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false, farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
+    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false, move: check.flag('drain.move', drain.move, defaults.drain.move), farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
     plan,
     closeTimeout: plan.closeTimeout,
     cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),

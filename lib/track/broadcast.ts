@@ -58,6 +58,8 @@ export class Broadcasts {
   readonly #host: BroadcastHost
   readonly #underWay: Broadcast[] = []
   readonly #held = new Map<ManagedConnection, Held>()
+  /** Connections whose client has moved to a new one, which gets the broadcasts. */
+  readonly #moved = new Set<ManagedConnection>()
   /** The connection that a broadcast is sent to now: foreign code in this call may send to it, or start a broadcast. */
   #current: ManagedConnection | null = null
   #slicing = false
@@ -66,9 +68,10 @@ export class Broadcasts {
     this.#host = host
   }
 
-  /** Resolves when the message was sent to all `targets`, an array that this call keeps. Throws SOCKETS_ERR_INVALID_ARGUMENT for a detached buffer. */
-  send (data: string | Uint8Array, targets: ManagedConnection[]): Promise<BroadcastResult> {
+  /** Resolves when the message was sent to all `selected`, an array that this call keeps. Throws SOCKETS_ERR_INVALID_ARGUMENT for a detached buffer. */
+  send (data: string | Uint8Array, selected: ManagedConnection[]): Promise<BroadcastResult> {
     const frame = this.#frame(data)
+    const targets = this.#moved.size === 0 ? selected : selected.filter((connection) => !this.#moved.has(connection))
     return new Promise((resolve) => {
       const broadcast: Broadcast = { frame, targets, result: { sent: 0, queued: 0, dropped: 0 }, next: 0, done: resolve }
       for (const connection of targets) addPending(connection, broadcast)
@@ -79,8 +82,8 @@ export class Broadcasts {
     })
   }
 
-  /** Connections for which broadcasts wait for the end of a fragmented message. */
-  get size (): number { return this.#held.size }
+  /** Connections for which broadcasts wait for the end of a fragmented message, and those that get none. */
+  get size (): number { return this.#held.size + this.#moved.size }
 
   /** Bytes of broadcasts that wait for the end of a fragmented message. */
   heldBytes (connection: ManagedConnection): number { return this.#held.get(connection)?.bytes ?? 0 }
@@ -103,8 +106,17 @@ export class Broadcasts {
     this.#current = outer
   }
 
+  /** The client gets broadcasts on its new connection from now on; what was broadcast before may have missed that one. */
+  moved (connection: ManagedConnection): void {
+    this.sending(connection)
+    this.#moved.add(connection)
+  }
+
   /** Drops the held broadcasts of a connection: its fragmented message will not end. */
-  closing (connection: ManagedConnection): void { this.#held.delete(connection) }
+  closing (connection: ManagedConnection): void {
+    this.#held.delete(connection)
+    this.#moved.delete(connection)
+  }
 
   #frame (data: string | Uint8Array): Frame {
     try {

@@ -4,10 +4,11 @@
 import { Socket } from 'node:net'
 import type { Transport } from '../connection/transport.ts'
 import { messageFrame } from './frames.ts'
-import { writeMessage, writePing } from './writes.ts'
+import { writeMessage, writePing, writeText } from './writes.ts'
 import { unwrapListener } from './event-listeners.ts'
 import { bytesInSender, bytesPending, bytesTakenFrom, closeFrameReceived, closeFrameSent, givenListener, isMidMessage, pongsWait, rawSocketOf, receiverOf } from '../base/internals.ts'
 import { guardFields } from './replaced-methods.ts'
+import { takeText } from './taken-text.ts'
 import { kPause, kResume } from './tracked-socket.ts'
 import type { TrackedSocket } from './tracked-socket.ts'
 
@@ -32,6 +33,8 @@ export const wsTransport: Transport = {
   bytesSent: (socket) => rawSocketOf(socket).bytesWritten ?? 0,
   frame: messageFrame,
   write: writeMessage,
+  writeText,
+  takeText,
   isMidMessage,
   ping: writePing,
   bytesTaken: (socket) => bytesTakenFrom(rawSocketOf(socket)),

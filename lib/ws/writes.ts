@@ -9,7 +9,7 @@ import { isThenable } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import type { Frame } from '../connection/transport.ts'
-import { PING, PING_FRAME } from './frames.ts'
+import { messageFrame, PING, PING_FRAME } from './frames.ts'
 import { compresses, isDirect, isMidMessage, isSendOfWs, rawSocketOf } from '../base/internals.ts'
 
 /** Keys of the `send` of tracked sockets, and of the object whose `send` it calls. */
@@ -37,6 +37,16 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
     }
   }
   return socket.bufferedAmount === 0
+}
+
+/** Sends a text message of this package, which a `send` of the application does not see. Returns false if it cannot be sent now. */
+export function writeText (socket: Sending, text: string): boolean {
+  if (socket.readyState !== socket.OPEN || isMidMessage(socket)) return false
+  const { bytes, payload } = messageFrame(text)
+  if (isDirect(socket)) rawSocketOf(socket).write(bytes)
+  // It follows what ws still compresses.
+  else Reflect.apply((socket[kBase] as WebSocket).send, socket, [payload, { binary: false, compress: false }])
+  return true
 }
 
 /** Returns whether the application replaced `send`: on the socket, in its own class, or on `WebSocket.prototype`. */

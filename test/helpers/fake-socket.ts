@@ -60,6 +60,8 @@ export class FakeSocket {
   broken = false
   /** Milliseconds of silence after which the kernel looks for the peer; 0 where it was not asked to. */
   keptAlive = 0
+  /** Takes text messages before all others. */
+  take: ((message: Buffer) => boolean) | null = null
   /** Called with each message that may be delivered. */
   onMessage: ((data: string | Buffer) => unknown) | null = null
   /** What has arrived and not been read yet. */
@@ -159,6 +161,7 @@ export class FakeSocket {
   peerSends (data: string | Buffer): this {
     return this.#arrives(() => {
       this.bytesRead += Buffer.byteLength(data)
+      if (typeof data === 'string' && this.take?.(Buffer.from(data)) === true) return
       if (this.connection?.received(Buffer.from(data), typeof data !== 'string') !== true) return
       this.delivered.push(data)
       this.onMessage?.(data)
@@ -294,6 +297,13 @@ export class FakeTransport implements Transport {
     return fake(socket).pending === 0
   }
 
+  writeText (socket: WebSocket, text: string): boolean {
+    if (fake(socket).midMessage || fake(socket).readyState !== 1) return false
+    fake(socket).frames.push({ type: 'message', data: text })
+    return true
+  }
+
+  takeText (socket: WebSocket, take: (message: Buffer) => boolean): void { fake(socket).take = take }
   isMidMessage (socket: WebSocket): boolean { return fake(socket).midMessage }
 
   onDrained (socket: WebSocket, callback: () => void): () => void {

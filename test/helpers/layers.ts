@@ -15,7 +15,7 @@ const LAYERS = [
   ['base'],
   ['connection', 'http'],
   ['track'],
-  ['watch', 'limit', 'drain', 'ws', 'show'],
+  ['watch', 'limit', 'drain', 'move', 'ws', 'show'],
   ['options'],
   ['wiring.ts'],
   ['handshake'],

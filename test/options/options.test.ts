@@ -32,7 +32,7 @@ test('without options everything has its default', () => {
     data: undefined,
     onOpen: undefined,
     onDrain: undefined,
-    drain: { code: 1012, reason: 'service restart', reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000 }, evenly: false, farewells: false },
+    drain: { code: 1012, reason: 'service restart', reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000 }, evenly: false, move: true, farewells: false },
     closeTimeout: 1_600,
     cleanupTimeout: 5_000,
     signals: false,
@@ -115,7 +115,7 @@ test('what is given is taken', () => {
     data,
     onOpen,
     onDrain,
-    drain: { timeout: 10_000, settleDelay: 500, spread: 1_000, code: 1001, reason, reconnect: { rate: 0.5 }, farewells: true },
+    drain: { timeout: 10_000, settleDelay: 500, spread: 1_000, code: 1001, reason, reconnect: { rate: 0.5 }, move: false, farewells: true },
     closeTimeout: 1_000,
     cleanupTimeout: 250,
     history: 3,
@@ -126,7 +126,7 @@ test('what is given is taken', () => {
   assert.equal(options.data, data)
   assert.equal(options.onOpen, onOpen)
   assert.equal(options.onDrain, onDrain)
-  assert.deepEqual(options.drain, { code: 1001, reason, reconnect: { rate: 0.5, minDelay: 1_000, maxDelay: 60_000 }, evenly: true, farewells: true })
+  assert.deepEqual(options.drain, { code: 1001, reason, reconnect: { rate: 0.5, minDelay: 1_000, maxDelay: 60_000 }, evenly: true, move: false, farewells: true })
   assert.equal(options.plan.timeout, 10_000)
   assert.equal(options.plan.settleDelay, 500)
   assert.equal(options.plan.spread, 1_000)
@@ -335,7 +335,7 @@ for (const given of [null, 1, 'fast', [], true]) {
 const UNKNOWN: Array<[given: object, message: string]> = [
   [{ fairness: 1 }, 'unknown option "fairness"; the known ones are options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, allowedOrigins, refusal, mode, clock, heartbeat, idleTimeout, maxLifetime, messageRate, backpressure, prefix, logLevel, logSerializers, encapsulate'],
   [{ drain: { timeOut: 1 } }, 'unknown option "timeOut" in drain; did you mean "timeout"?'],
-  [{ drain: { grace: 1 } }, 'unknown option "grace" in drain; the known ones are timeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, code, reason, reconnect, farewells'],
+  [{ drain: { grace: 1 } }, 'unknown option "grace" in drain; the known ones are timeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, code, reason, reconnect, move, farewells'],
   [{ drain: { reconnect: { min: 1 } } }, 'unknown option "min" in drain.reconnect; the known ones are rate, minDelay, maxDelay'],
   [{ signals: { error: true } }, 'unknown option "error" in signals; did you mean "errors"?'],
   [{ heartbeat: { every: 1 } }, 'unknown option "every" in heartbeat; the known ones are interval, maxMissed'],

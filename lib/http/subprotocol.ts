@@ -1,0 +1,66 @@
+/**
+ * The subprotocol `lifecycle.v1` in an upgrade request (docs/reference/protocol.md).
+ *
+ * Its offer is taken out of the request before ws, Fastify and the application see it, and kept beside it: they see the request that
+ * the client would send without it.
+ */
+import type { IncomingMessage } from 'node:http'
+
+/** Name of the subprotocol; followed by `.` and an id it is a token that is never selected. */
+export const SUBPROTOCOL = 'lifecycle.v1'
+
+const WITH_ID = `${SUBPROTOCOL}.`
+/** 128 bits in base64url. */
+const ID = /^[\w-]{22}$/
+const HEADER = 'sec-websocket-protocol'
+
+/** The offer of a client. */
+export interface Offer {
+  /** The id that the client was given on an earlier connection. */
+  readonly id: string | undefined
+  /** Whether it offers no other subprotocol. */
+  readonly alone: boolean
+}
+
+/** Key of the offer on its request. */
+const kOffer = Symbol('fastify-websocket-lifecycle.offer')
+
+type Request = IncomingMessage & { [kOffer]?: Offer }
+
+/** Takes the offer out of an upgrade request. May be called again. */
+export function takeOffer (request: IncomingMessage): void {
+  const { headers, rawHeaders } = request
+  const given: unknown = headers[HEADER]
+  if (typeof given !== 'string' || !given.includes(SUBPROTOCOL)) return
+  const offered = tokensOf(given)
+  const others = offered.filter(isOther)
+  if (others.length === offered.length) return
+  if (others.length > 0) headers[HEADER] = others.join(', ')
+  else Reflect.deleteProperty(headers, HEADER)
+  // Requests of `injectWS` have none.
+  if (rawHeaders !== undefined) takeFrom(rawHeaders)
+  if (!offered.includes(SUBPROTOCOL)) return
+  const ids = offered.filter((token) => token.startsWith(WITH_ID)).map((token) => token.slice(WITH_ID.length))
+  ;(request as Request)[kOffer] = { id: ids.find((id) => ID.test(id)), alone: others.length === 0 }
+}
+
+/** Returns the offer that was taken out of a request. */
+export function offerOf (request: IncomingMessage): Offer | undefined { return (request as Request)[kOffer] }
+
+/** The headers of an answer, as ws emits them: selects the subprotocol if no other was offered, because Chromium fails a handshake otherwise. */
+export function selectAlone (headers: string[], request: IncomingMessage): void {
+  if (offerOf(request)?.alone === true) headers.push(`Sec-WebSocket-Protocol: ${SUBPROTOCOL}`)
+}
+
+function takeFrom (rawHeaders: string[]): void {
+  for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
+    if (rawHeaders[i]!.toLowerCase() !== HEADER) continue
+    const others = tokensOf(rawHeaders[i + 1]!).filter(isOther)
+    if (others.length > 0) rawHeaders[i + 1] = others.join(', ')
+    else rawHeaders.splice(i, 2)
+  }
+}
+
+function tokensOf (value: string): string[] { return value.split(',').map((token) => token.trim()) }
+
+function isOther (token: string): boolean { return token !== SUBPROTOCOL && !token.startsWith(WITH_ID) }

@@ -1,0 +1,153 @@
+/**
+ * Moves clients that have offered `lifecycle.v1` to a new connection before the old one closes (docs/reference/protocol.md).
+ *
+ * The client is asked, opens the new connection, and says `moved` on the old one. That one then gets no broadcasts, begins to drain,
+ * and is closed when its work has ended. A client that never says it delays nothing: the policy that has asked closes the connection
+ * in the ordinary way. Control frames are taken out before the application, its counters and its limits see them.
+ */
+import { randomBytes } from 'node:crypto'
+import { CAUSE_CODES, CloseCode } from '../base/close-codes.ts'
+import { deferred } from '../base/deferred.ts'
+import type { Deferred } from '../base/deferred.ts'
+import { Deadline } from '../base/deadlines.ts'
+import type { ConnectionHost } from '../connection/host.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { MOVE_TIME } from '../connection/mover.ts'
+import type { Mover } from '../connection/mover.ts'
+import { isControlFrame, moveFrame, typeOf } from './control-frames.ts'
+
+/** Most control frames of one connection. */
+const MAX_FRAMES = 16
+
+const TOO_MANY = 'too many control frames'
+const MOVED = 'moved'
+
+/** What moves need. */
+export interface MoveHost extends Pick<ConnectionHost<ManagedConnection>, 'clock' | 'hooks' | 'transport' | 'running'> {
+  /** Whether clients are asked to move. */
+  readonly move: boolean
+  /** Maximum wait for the work of a connection whose client has moved, milliseconds. */
+  readonly grace: number
+}
+
+/** A connection whose client has offered the protocol. */
+interface Client {
+  /** Number of its control frames so far. */
+  frames: number
+  /** Id of its move; null: it was not asked to move. */
+  id: string | null
+  moved: boolean
+  /** Result of `connection.move()`, while it waits for the client. */
+  result: Deferred<boolean> | null
+  /** Ends the wait of `connection.move()`, then the wait for work. */
+  readonly deadline: Deadline
+}
+
+export class Moves implements Mover<ManagedConnection> {
+  readonly #host: MoveHost
+  readonly #clients = new Map<ManagedConnection, Client>()
+  /** Connections whose client has moved and whose work goes on. */
+  readonly #leaving = new Set<ManagedConnection>()
+  /** Removes the hook that is only there while a connection leaves: every message would pay for it. */
+  #unhook: (() => void) | null = null
+
+  constructor (host: MoveHost) {
+    this.#host = host
+  }
+
+  /** Number of connections whose clients have offered the protocol. */
+  get size (): number { return this.#clients.size }
+
+  /** The client of a new connection has offered the protocol. */
+  offered (connection: ManagedConnection): void {
+    const client: Client = { frames: 0, id: null, moved: false, result: null, deadline: new Deadline(() => { this.#onDeadline(connection, client) }) }
+    this.#clients.set(connection, client)
+    this.#host.transport.takeText(connection.socket, (message) => this.#take(connection, message))
+  }
+
+  // ——— asking
+
+  ask (connection: ManagedConnection, delay: number): boolean {
+    const client = this.#clients.get(connection)
+    if (client === undefined || !this.#host.move) return false
+    if (client.moved) return true
+    const id = client.id ?? randomBytes(16).toString('base64url')
+    if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id))) return false
+    client.id = id
+    return true
+  }
+
+  moved (connection: ManagedConnection): boolean { return this.#clients.get(connection)?.moved === true }
+
+  move (connection: ManagedConnection): Promise<boolean> {
+    const client = this.#clients.get(connection)
+    if (client?.result != null) return client.result.promise
+    if (client === undefined || client.moved || !this.ask(connection, 0)) return Promise.resolve(client?.moved === true)
+    client.result = deferred()
+    this.#host.running.set(client.deadline, MOVE_TIME)
+    return client.result.promise
+  }
+
+  // ——— events of connections
+
+  closing (connection: ManagedConnection): void {
+    const client = this.#clients.get(connection)
+    if (client === undefined) return
+    this.#clients.delete(connection)
+    this.#settle(client, false)
+    if (this.#leaving.delete(connection) && this.#leaving.size === 0) {
+      this.#unhook!()
+      this.#unhook = null
+    }
+  }
+
+  workEnded (connection: ManagedConnection): void {
+    if (this.#leaving.has(connection)) this.#endWithoutWork(connection)
+  }
+
+  // ——— what the client says
+
+  /** Takes a text message if it is a control frame. */
+  #take (connection: ManagedConnection, message: Buffer): boolean {
+    if (!isControlFrame(message)) return false
+    connection.heard = true
+    const client = this.#clients.get(connection)
+    // The connection is closing.
+    if (client === undefined) return true
+    if (++client.frames > MAX_FRAMES) connection.end('protocol', CloseCode.PolicyViolation, TOO_MANY)
+    else if (client.id !== null && !client.moved && typeOf(message) === MOVED) this.#hasMoved(connection, client)
+    return true
+  }
+
+  #hasMoved (connection: ManagedConnection, client: Client): void {
+    const { hooks, running, grace } = this.#host
+    client.moved = true
+    this.#settle(client, true)
+    for (const part of hooks.moved) part.moved(connection)
+    this.#unhook ??= hooks.add(this, 'workEnded')
+    this.#leaving.add(connection)
+    running.set(client.deadline, grace)
+    // The client sends no more messages here.
+    connection.parts.incoming?.stop()
+    connection.startDraining()
+    this.#endWithoutWork(connection)
+  }
+
+  /** Ends a connection that has no work in the next turn: `drainSignal` or the end of `messages()` may have caused some. */
+  #endWithoutWork (connection: ManagedConnection): void {
+    this.#host.clock.setImmediate(() => { if (!connection.working) this.#end(connection) })
+  }
+
+  #end (connection: ManagedConnection): void { connection.end('moved', CAUSE_CODES.moved, MOVED) }
+
+  #onDeadline (connection: ManagedConnection, client: Client): void {
+    if (client.moved) this.#end(connection)
+    else this.#settle(client, false)
+  }
+
+  #settle (client: Client, moved: boolean): void {
+    this.#host.running.cancel(client.deadline)
+    client.result?.resolve(moved)
+    client.result = null
+  }
+}
