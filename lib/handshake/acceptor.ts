@@ -97,7 +97,8 @@ export class Acceptor implements Acceptance {
   #attach (socket: WebSocket, raw: IncomingMessage | undefined, facts: ConnectionFacts): ManagedConnection {
     const connection = this.#tracker.accept(socket, facts)
     attach(socket, connection)
-    if (raw !== undefined && offerOf(raw) !== undefined) this.#moves.offered(connection)
+    const offer = raw === undefined ? undefined : offerOf(raw)
+    if (offer !== undefined) this.#moves.offered(connection, offer.id)
     return connection
   }
 
