@@ -1,12 +1,15 @@
 // Compiles lib/ into dist/, or into the folder given, as CommonJS: `import`, `require` and Jest load it, and get one instance.
 // Two builds would be two plugins in a process that uses both ways, each with its own symbols and registries.
 //
+// The client is built for browsers, too: each of its entries as one minified ES module. What both builds know they keep at one place.
+//
 //   npm run build
 //   node scripts/build.js folder
 import { spawnSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
+import { buildSync } from 'esbuild'
 
 const ROOT = join(import.meta.dirname, '..')
 const [folder] = process.argv.slice(2)
@@ -19,8 +22,23 @@ process.exitCode = status ?? 1
 
 // The nearest package.json tells Node.js that these files are CommonJS, and bundlers that none has side effects.
 writeFileSync(join(target, 'package.json'), `${JSON.stringify({ type: 'commonjs', sideEffects: false }, null, 2)}\n`)
+for (const entry of ['index']) buildClient(entry)
 change('index.js', withPluginAsExports)
 change('index.d.ts', withExportAssignment)
+
+/** Bundles one entry of the client. Its declarations are those of the CommonJS build; `import` finds them under a name of its own. */
+function buildClient (entry) {
+  buildSync({
+    entryPoints: [join(ROOT, `lib/client/${entry}.ts`)],
+    outfile: join(target, `client/${entry}.mjs`),
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'error'
+  })
+  writeFileSync(join(target, `client/${entry}.d.mts`), `export * from './${entry}.js'\n`)
+}
 
 function change (name, edit) {
   const file = join(target, name)

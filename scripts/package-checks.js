@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const ALLOWED = [/^dist\/.+\.(js|d\.ts)$/, /^dist\/package\.json$/, /^docs\/.+\.(md|svg)$/, /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/]
+const ALLOWED = [/^dist\/.+\.(js|d\.ts)$/, /^dist\/client\/\w+\.(mjs|d\.mts)$/, /^dist\/package\.json$/, /^docs\/.+\.(md|svg)$/, /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/]
 
 const folder = mkdtempSync(join(tmpdir(), 'package-checks-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))

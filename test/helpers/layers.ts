@@ -12,7 +12,7 @@ export type Tree = Map<string, string>
 
 /** Lowest first; an import goes down, or stays in its room. A name with `.ts` is a file, any other a folder. */
 const LAYERS = [
-  ['base'],
+  ['base', 'client'],
   ['connection', 'http'],
   ['track'],
   ['watch', 'limit', 'drain', 'move', 'ws', 'show'],

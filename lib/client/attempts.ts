@@ -1,0 +1,47 @@
+/**
+ * What is known of an address (origin and path): when it may be tried again, or that the server wants no attempts.
+ *
+ * Kept for all sockets of a page or process at one place, whichever files they come from. Moments are those of `performance.now()`.
+ */
+import type { Closed } from './standard.ts'
+
+/** What closes have told of an address. */
+export interface Known {
+  /** No attempt before this moment. */
+  notBefore: number
+  /** The server has named it: nothing ends the wait earlier. */
+  firm?: boolean
+  /** Until then attempts end at once, with this close. */
+  final?: Closed | false
+  /** Connections in a row that failed, or were lost soon. */
+  failures: number
+  /** What the next attempt offers: the id of state that the server has kept for it. */
+  id?: string | undefined
+}
+
+/** Addresses that are known at a time; the one known longest is forgotten. */
+const MAX_ADDRESSES = 1_000
+
+/** Returns what is known of an address. Sockets that wait for it hold the same object. */
+export function knownOf (address: string): Known {
+  const place = globalThis as { [key: symbol]: Map<string, Known> | undefined }
+  const all = place[Symbol.for('fastify-websocket-lifecycle/client')] ??= new Map<string, Known>()
+  const known = all.get(address) ?? { notBefore: 0, failures: 0 }
+  all.set(address, known)
+  if (all.size > MAX_ADDRESSES) all.delete(all.keys().next().value!)
+  return known
+}
+
+/** Notes what a close means for the next attempt. `failures`: those in a row before it. */
+export function note (known: Known, closed: Closed, failures: number, finalCodes: readonly number[], finalFor: number): void {
+  const { code, reason } = closed
+  const retry = /(?:^|; )retry=(\d{1,9})$/.exec(reason)
+  const final = finalCodes.includes(code) && closed
+  // 1000 and 1005: what the connection was for is done, and the next one is a new beginning.
+  const failed = code !== 1000 && code !== 1005
+  known.failures = failed ? failures + 1 : 0
+  const jitter = failed ? Math.random() * Math.min(30_000, 1_000 * 2 ** failures) : 0
+  const notBefore = performance.now() + (final ? finalFor : retry ? Number(retry[1]) : jitter)
+  // Of several sockets with one address the latest moment counts: none comes early.
+  if (notBefore > known.notBefore) Object.assign(known, { notBefore, final, firm: Boolean(retry) })
+}

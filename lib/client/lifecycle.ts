@@ -1,0 +1,178 @@
+/**
+ * The class: WebSocket's standard interface over another class, its Base.
+ *
+ * What the application sees of it goes from CONNECTING to OPEN, CLOSING and CLOSED, as for any WebSocket. The wait for the moment at
+ * which the server wants it back is a part of CONNECTING. After 'close' no timer and no listener of a socket is left.
+ */
+import { knownOf, note } from './attempts.ts'
+import type { Known } from './attempts.ts'
+import { Link, LOST } from './link.ts'
+import type { End, Failure } from './link.ts'
+import type { BaseClass, BaseSocket, GlobalClass, LifecycleClass, StandardPart } from './socket.ts'
+import { addAttributes, checkClose, closeEventClass, fail, readAddress, readProtocols } from './standard.ts'
+
+const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3]
+const OFFER = 'lifecycle.v1'
+
+/** How the class behaves. */
+export interface LifecycleClientOptions {
+  /** Close codes after which the server wants no further attempts. @default [1008, 3003, 4001] */
+  finalCodes?: readonly number[]
+  /** How long attempts end at once after a final code, milliseconds. @default 60000 */
+  finalFor?: number
+  /** How long `url` and `protocols` may take when they are functions, milliseconds. A connection that ends sooner counts as a failed attempt. @default 10000 */
+  timeout?: number
+  /** Offers the server to move connections before it goes (subprotocol `lifecycle.v1`). @default true */
+  move?: boolean
+}
+
+/**
+ * Makes a WebSocket class over `Base`, the global WebSocket by default. Its sockets wait until the server wants them back. Give it to
+ * any client library that takes a class.
+ */
+export function lifecycle<Class extends BaseClass = GlobalClass> (
+  Base: Class = (globalThis as { WebSocket?: unknown }).WebSocket as Class,
+  options: LifecycleClientOptions = {}
+): LifecycleClass<StandardPart<Class>> {
+  const { finalCodes = [1008, 3003, 4001], finalFor = 60_000, timeout = 10_000, move = true } = options
+  const CloseEvent = closeEventClass()
+
+  class LifecycleSocket extends EventTarget {
+    readonly #asked: readonly unknown[]
+    readonly #rest: unknown[]
+    readonly #sockets = new Set<BaseSocket>()
+    readonly #timers = new Set<NodeJS.Timeout>()
+    readonly #end = new AbortController()
+    #state = CONNECTING
+    #url?: URL
+    #known?: Known
+    /** Failures in a row before this attempt. */
+    #failures = 0
+    #link?: Link
+    #binaryType = 'blob'
+
+    constructor (url: unknown, protocols?: unknown, ...rest: unknown[]) {
+      super()
+      if (typeof url !== 'function') this.#url = readAddress(url)
+      if (typeof protocols !== 'function') readProtocols(protocols)
+      this.#asked = [url, protocols]
+      this.#rest = rest
+      void this.#connect()
+    }
+
+    get url () { return this.#url?.href ?? '' }
+    // The link is ahead when the server has begun to close it.
+    get readyState () { return Math.max(this.#state, this.#link?.socket.readyState ?? 0) }
+    get protocol () { return this.#link?.socket.protocol.replace(OFFER, '') ?? '' }
+    get extensions () { return this.#link?.socket.extensions ?? '' }
+    get bufferedAmount () { return this.#link?.socket.bufferedAmount ?? 0 }
+    get binaryType () { return this.#binaryType }
+    set binaryType (type) {
+      if (type !== 'blob' && type !== 'arraybuffer') return
+      this.#binaryType = type
+      for (const socket of this.#sockets) socket.binaryType = type
+    }
+
+    send (data: unknown) {
+      if (this.readyState === CONNECTING) fail('InvalidStateError', 'not open yet')
+      this.#link?.socket.send(Object(data) === data ? data : String(data))
+    }
+
+    close (code?: number, reason?: string) {
+      checkClose(code, reason)
+      if (this.readyState > OPEN) return
+      // Not all classes tell of a close before the connection is open, and there may be none yet.
+      if (this.#state === CONNECTING) void this.#wait(0).then(() => { this.#finish({ closed: LOST, failure: {} }) })
+      this.#state = CLOSING
+      for (const socket of this.#sockets) socket.close(code, reason)
+    }
+
+    /** Waits for the moment of this address, and opens the connection. */
+    async #connect () {
+      try {
+        for (;;) {
+          const protocols = await this.#ask()
+          const known = this.#known = knownOf(this.#url!.origin + this.#url!.pathname)
+          this.#failures = known.failures
+          const delay = known.notBefore - performance.now()
+          if (delay <= 0) return await this.#open(this.#newLink(protocols, known.id), known)
+          if (known.final) {
+            this.#state = CLOSING
+            return this.#finish({ closed: known.final, failure: { message: `no attempts wanted after ${known.final.code}` } })
+          }
+          await this.#wait(delay, !known.firm)
+          if (!known.firm) known.notBefore = 0
+        }
+      } catch (failure) {
+        this.#finish({ closed: LOST, failure: failure as Failure ?? {} })
+      }
+    }
+
+    async #open (link: Link, known: Known) {
+      await link.opened
+      if (this.#state !== CONNECTING) return
+      this.#link = link
+      this.#state = OPEN
+      delete known.id
+      void this.#wait(timeout).then(() => { known.failures = this.#failures = 0 })
+      void link.ended.then((end) => { this.#finish(end) })
+      this.#tell(new Event('open'))
+      link.release()
+    }
+
+    /** Asks for address and subprotocols: a token in them may be a new one each time. */
+    async #ask () {
+      const [url, protocols] = await Promise.all(this.#asked.map((value) => typeof value === 'function' ? this.#inTime(value()) : value))
+      this.#url = readAddress(url)
+      return readProtocols(protocols)
+    }
+
+    #newLink (protocols: string[], id?: string) {
+      if (this.#state > OPEN) throw new Error('closed')
+      const offers = move ? [OFFER, ...id ? [`${OFFER}.${id}`] : []] : []
+      const socket: BaseSocket = new Base(this.#url!.href, [...protocols, ...offers], ...this.#rest)
+      socket.binaryType = this.#binaryType
+      this.#sockets.add(socket)
+      const link = new Link(socket, (data) => { this.#deliver(data) })
+      void link.ended.then(() => { this.#sockets.delete(socket) })
+      return link
+    }
+
+    #deliver (data: unknown) {
+      if (this.#state === OPEN) this.#tell(new MessageEvent('message', { data, origin: this.#url!.origin }))
+    }
+
+    #finish ({ closed, failure }: End) {
+      if (this.#state === CLOSED) return
+      // What the application itself has closed may come back at any time.
+      if (this.#state < CLOSING && this.#known) note(this.#known, closed, this.#failures, finalCodes, finalFor)
+      this.#state = CLOSED
+      this.#end.abort()
+      for (const timer of this.#timers) clearTimeout(timer)
+      for (const socket of this.#sockets) socket.close()
+      if (failure) this.#tell(Object.assign(new Event('error'), { message: failure.message, error: failure.error }))
+      this.#tell(new CloseEvent('close', closed))
+    }
+
+    #tell (event: Event) { super.dispatchEvent(event) }
+
+    /** Resolves after a time, never if the socket ends before. `online`: also when the network is back. */
+    #wait (delay: number, online?: boolean) {
+      return new Promise<unknown>((resolve) => {
+        const timer = setTimeout(() => {
+          this.#timers.delete(timer)
+          resolve(undefined)
+        }, delay)
+        this.#timers.add(timer)
+        if (online) (globalThis as Partial<EventTarget>).addEventListener?.('online', resolve, { once: true, signal: this.#end.signal })
+      })
+    }
+
+    #inTime<T> (promise: T) {
+      return Promise.race([promise, this.#wait(timeout).then(() => { throw new Error('timeout') })])
+    }
+  }
+
+  addAttributes(LifecycleSocket)
+  return LifecycleSocket as unknown as LifecycleClass<StandardPart<Class>>
+}

@@ -1,0 +1,55 @@
+/**
+ * One connection below a socket of the class, over a socket of the class that it is put over (Base).
+ *
+ * What it receives is held back until `release()`. It evens out what classes do differently: Node 22 tells of a failed handshake by
+ * 'error' alone, others by 'error' and 'close'.
+ */
+import type { BaseSocket } from './socket.ts'
+import type { Closed } from './standard.ts'
+
+/** What is known of an error: nothing in a browser. */
+export interface Failure { message?: string, error?: unknown }
+
+/** How a link has ended, and the error before. */
+export interface End { closed: Closed, failure?: Failure | undefined }
+
+/** The close of a connection that was cut, or never opened. */
+export const LOST: Closed = { code: 1006, reason: '', wasClean: false }
+
+export class Link {
+  readonly socket: BaseSocket
+  /** Resolves when the connection is open. Rejects if it ends before. */
+  readonly opened: Promise<void>
+  /** Resolves when the connection has ended. */
+  readonly ended: Promise<End>
+  #deliver: (data: unknown) => void
+  #held: unknown[] | undefined = []
+
+  constructor (socket: BaseSocket, deliver: (data: unknown) => void) {
+    this.socket = socket
+    this.#deliver = deliver
+    let failure: Failure | undefined
+    this.ended = new Promise<Closed>((resolve) => {
+      socket.onerror = (event: Failure) => {
+        failure = event
+        if (socket.readyState === 0) resolve(LOST)
+      }
+      socket.onclose = resolve
+    }).then((closed) => ({ closed, failure }))
+    this.opened = Promise.race([
+      new Promise<void>((resolve) => { socket.onopen = resolve }),
+      this.ended.then(({ failure }) => Promise.reject(failure))
+    ])
+    socket.onmessage = ({ data }: { data: unknown }) => {
+      if (this.#held) this.#held.push(data)
+      else this.#deliver(data)
+    }
+  }
+
+  /** Delivers what was held back, and from then on what comes. */
+  release () {
+    const held = this.#held ?? []
+    this.#held = undefined
+    held.forEach(this.#deliver)
+  }
+}
