@@ -181,7 +181,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
     // An application that only might have WebSockets logs what it logs without the plugin.
     if (servesWebSockets) {
-      log.info(`drain: ${options.plan.arithmetic}`)
+      const { arithmetic, clients } = tracker.plan()
+      log.info(`drain: ${[arithmetic, ...clients.map(({ what }) => what)].join('; ')}`)
       if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
     }
     if (options.signals !== false) arm(target)

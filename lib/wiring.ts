@@ -66,7 +66,7 @@ export interface Wiring {
 
 /** Makes the parts and connects them. */
 export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, ...surroundings }: Surroundings): Wiring {
-  const { limits, plan, drain: { reconnect: { minDelay } } } = options
+  const { limits, plan, retryDelay: minDelay } = options
   const hookFailed = (err: unknown, hook: string) => {
     const message = `${hook} failed`
     if (lines.spend(message)) log.error({ err }, message)
@@ -87,6 +87,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     hookFailed,
     plan,
     ...options.drain,
+    maxConnections: limits.total && limits.total.max,
     epoch: clock.wallNow(),
     transport: surroundings.transport,
     deadlines: new Deadlines(clock),
@@ -127,7 +128,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     minDelay,
     adopt,
     onOpen: options.onOpen,
-    admit: admission === null ? null : (connection) => admission.opened(connection, moves.takePrevious(connection)),
+    admit: admission === null ? null : (connection) => admission.opened(connection),
     // Without the deadlines that belong to no connection: they may be set while there is none.
     leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
     close: () => {
@@ -148,6 +149,6 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(backpressure, 'opened', 'sent', 'closing')
   hooks.add(moves, 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
-  if (admission !== null) hooks.add(admission, 'ownerSet', 'moved', 'moveFailed', 'gone')
+  if (admission !== null) hooks.add(admission, 'ownerSet', 'gone')
   return { tracker, admission, broadcasts, enforcement, moves, running }
 }

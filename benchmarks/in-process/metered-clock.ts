@@ -14,6 +14,7 @@ export class MeteredClock implements Clock {
   readonly wallNow = systemClock.wallNow
   readonly cpu = systemClock.cpu
   readonly clearTimeout = systemClock.clearTimeout
+  readonly firesTimers = systemClock.firesTimers
 
   setTimeout (callback: () => void, delay: number): Timer { return systemClock.setTimeout(() => { this.#meter(callback) }, delay) }
   setImmediate (callback: () => void): void { systemClock.setImmediate(() => { this.#meter(callback) }) }

@@ -31,6 +31,8 @@ export interface Clock {
   clearTimeout(timer: Timer): void
   /** Calls `callback` after input that has already arrived was read. */
   setImmediate(callback: () => void): void
+  /** Whether timers fire by themselves; not if a test suite has replaced them, or advances the clock. */
+  firesTimers(): boolean
 }
 
 const { setTimeout, clearTimeout, process } = globalThis
@@ -40,7 +42,20 @@ const wallNow = Date.now
 export const LONGEST_TIMER = 2 ** 31 - 1
 
 /** A clock without wall time and CPU time. */
-export type Ticker = Omit<Clock, 'wallNow' | 'cpu'>
+export type Ticker = Omit<Clock, 'wallNow' | 'cpu' | 'firesTimers'>
+
+/** Whether timers are those of Node; null until it is asked. */
+let nodeTimers: boolean | null = null
+
+/** Returns whether a timer is one of Node: then Node counts it among the resources that keep the process alive. */
+function areNodeTimers (): boolean {
+  const count = () => process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length
+  const before = count()
+  const timer = setTimeout(() => {}, 1)
+  const added = count() - before
+  clearTimeout(timer)
+  return added > 0
+}
 
 /** The real clock. Its callbacks run in no async context: one tick serves many connections. */
 export const systemClock: Clock = {
@@ -53,7 +68,11 @@ export const systemClock: Clock = {
   // Node truncates fractions: the timer would fire early, and a second one would be needed.
   setTimeout: (callback, delay) => outside(() => setTimeout(callback, Math.min(Math.ceil(delay), LONGEST_TIMER))),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
-  setImmediate: (callback) => { outside(() => { void scheduler.yield().then(callback) }) }
+  setImmediate: (callback) => { outside(() => { void scheduler.yield().then(callback) }) },
+  firesTimers: () => {
+    nodeTimers ??= areNodeTimers()
+    return nodeTimers
+  }
 }
 
 /** Longest run of work in one turn of the event loop, milliseconds. */

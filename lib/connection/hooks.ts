@@ -39,8 +39,6 @@ export interface ConnectionHooks<C> {
   failed (connection: C): void
   /** The client has moved to a new connection: this one is closed when its work has ended. */
   moved (connection: C): void
-  /** `connection.move()` has waited in vain: the connection goes on. */
-  moveFailed (connection: C): void
   /** The client has closed the connection first. */
   left (connection: C): void
   /** The peer's close frame has arrived. */
@@ -82,7 +80,6 @@ export class Hooks<C> implements Parts<C> {
   workEnded: Parts<C>['workEnded'] = []
   failed: Parts<C>['failed'] = []
   moved: Parts<C>['moved'] = []
-  moveFailed: Parts<C>['moveFailed'] = []
   left: Parts<C>['left'] = []
   answered: Parts<C>['answered'] = []
   closing: Parts<C>['closing'] = []

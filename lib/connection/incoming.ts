@@ -61,7 +61,7 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
   /** Whether the socket is paused. */
   get paused (): boolean { return this.#pauses !== 0 && !this.#closing }
 
-  /** Whether input that had arrived before the drain is waited for. */
+  /** Whether input that has arrived is waited for. */
   get readsInput (): boolean { return this.#unread !== null }
 
   get #closing (): boolean { return isClosing(this.#connection.state) }
@@ -117,8 +117,22 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
     return (this.#pauses & (PAUSES.listener | PAUSES.queue)) !== 0 || this.#connection.host.transport.holdsInput(this.#connection.socket)
   }
 
-  /** Counts input that has arrived as work until it was read; then `messages()` takes no new messages. */
+  /** Counts input that has arrived as work until it was read. */
   readInput (): void { this.#unread ??= new UnreadInput(this.#connection.host.clock, this) }
+
+  inputRead (): void {
+    const { isLast } = this.#unread!
+    this.#endReading()
+    if (isLast) this.#queue!.stop()
+  }
+
+  /** Reads input that has arrived, then queues no new messages for `messages()`. */
+  finish (): void {
+    if (this.#queue?.accepting !== true) return
+    if (this.hasUnread) this.readInput()
+    if (this.#unread === null) this.#queue.stop()
+    else this.#unread.isLast = true
+  }
 
   /** Queues no new messages for `messages()`; queued ones are still delivered. */
   stop (): void {

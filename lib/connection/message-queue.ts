@@ -40,6 +40,9 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   /** Whether the consumer has left before the end. */
   get left (): boolean { return this.#left }
 
+  /** Whether the queue takes new messages. */
+  get accepting (): boolean { return this.#accepting }
+
   /** Queues a message. Returns false if the queue takes none. */
   push (message: Message): boolean {
     if (!this.#accepting) return false

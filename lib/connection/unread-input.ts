@@ -18,7 +18,7 @@ export interface InputSource {
   readonly hasUnread: boolean
   readonly work: WorkCounter
   /** Called when the input has been read. */
-  stop (): void
+  inputRead (): void
 }
 
 export class UnreadInput {
@@ -27,6 +27,8 @@ export class UnreadInput {
   #timer: Timer | null = null
   #delay = 1
   #ended = false
+  /** Whether `messages()` takes no new messages after this input. */
+  isLast = false
 
   constructor (clock: Clock, source: InputSource) {
     this.#clock = clock
@@ -53,6 +55,6 @@ export class UnreadInput {
   #checkAgain (): void {
     if (this.#ended) return
     if (this.#source.hasUnread) this.#check()
-    else this.#source.stop()
+    else this.#source.inputRead()
   }
 }

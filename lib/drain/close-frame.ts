@@ -1,33 +1,44 @@
 /**
  * The end of one connection in a drain: its close frame with a reconnect delay, or the destruction of its raw socket.
  */
-import { CloseCode } from '../base/close-codes.ts'
+import { CAUSE_CODES, CloseCode } from '../base/close-codes.ts'
 import { attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
 import { drainReason, reconnectDelay } from './reconnect.ts'
 import type { ReportBuilder } from './report-builder.ts'
+import type { Schedule } from './schedule.ts'
 
 export class CloseFrames {
   readonly #host: DrainHost
   readonly #builder: ReportBuilder
-  #firstAt = -1
+  readonly #schedule: Schedule
 
-  constructor (host: DrainHost, builder: ReportBuilder) {
+  constructor (host: DrainHost, builder: ReportBuilder, schedule: Schedule) {
     this.#host = host
     this.#builder = builder
+    this.#schedule = schedule
   }
 
-  /** Sends the close frame; `index` is its place in the order of all frames. */
-  send (connection: ManagedConnection, index: number): void {
-    const { clock, reconnect, code, reason } = this.#host
-    const { total } = this.#builder
-    const now = clock.now()
-    if (this.#firstAt === -1) this.#firstAt = now
-    const delay = reconnectDelay(reconnect, Math.min(index, total - 1), total, now - this.#firstAt)
+  /** Sends the close frame to a client whose turn comes in `wait` milliseconds. */
+  send (connection: ManagedConnection, wait: number): void {
+    const { reconnect, code, reason, mover } = this.#host
+    if (mover.moved(connection)) {
+      connection.end('moved', CAUSE_CODES.moved, 'moved')
+      return
+    }
+    const delay = reconnectDelay(reconnect, wait)
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
-    if (text !== '') this.#builder.delayGiven(delay)
+    if (text !== '' && delay > 0) this.#builder.delayGiven(delay)
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
+  }
+
+  /** Sends the close frame before the turns of connections that wait; the client gets the next turn. */
+  sendNow (connection: ManagedConnection): void {
+    const now = this.#host.clock.now()
+    const wait = this.#schedule.wait(now)
+    this.#schedule.next(now, 1)
+    this.send(connection, wait)
   }
 
   /**
@@ -36,7 +47,7 @@ export class CloseFrames {
    */
   terminate (connection: ManagedConnection, withFrame: boolean): void {
     const waits = connection.state === 'open' || connection.state === 'draining'
-    if (waits && withFrame) this.send(connection, Math.floor(this.#host.random() * this.#builder.total))
+    if (waits && withFrame) this.sendNow(connection)
     if (!connection.gone) connection.kill('drain')
   }
 }

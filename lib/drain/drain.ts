@@ -11,19 +11,22 @@ import type { CloseRecord } from '../connection/connection.ts'
 import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
-import type { DrainPhase, DrainReport, DrainTrigger } from '../track/drain-report.ts'
+import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger } from '../track/drain-report.ts'
 import { nameOf } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { CutOff } from './cut-off.ts'
 import type { DrainHost } from './host.ts'
 import { CloseFrames } from './close-frame.ts'
+import { withForecasts } from './forecast.ts'
 import { Holders } from './holders.ts'
 import { notifyAll } from './notify.ts'
-import { Pace } from './pace.ts'
+import type { Pace } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
 import { PreClose } from './pre-close.ts'
+import { Schedule } from './schedule.ts'
 import { DrainSuppression } from './suppression.ts'
+import { Turns } from './turns.ts'
 import { ReportBuilder } from './report-builder.ts'
 import { DrainWork } from './work.ts'
 
@@ -37,6 +40,7 @@ export class Drain {
   readonly #preClose: PreClose
   readonly #holders = new Holders()
   readonly #work: DrainWork
+  readonly #turns: Turns
   readonly #builder: ReportBuilder
   readonly #closeFrames: CloseFrames
   readonly #cutOff: CutOff
@@ -54,15 +58,17 @@ export class Drain {
     this.#host = host
     this.#work = new DrainWork(host.clock, this.#holders)
     this.#builder = new ReportBuilder(host)
-    this.#closeFrames = new CloseFrames(host, this.#builder)
-    this.#pace = new Pace(host.clock, host.random, (connection) => !this.#await(connection),
-      (connection, index) => this.#closeFrames.send(connection, index))
+    const schedule = new Schedule(host.reconnect)
+    this.#closeFrames = new CloseFrames(host, this.#builder, schedule)
+    this.#turns = new Turns(host, this.#work, this.#closeFrames, schedule, () => this.#graceEnd)
+    this.#pace = this.#turns.pace
     this.#cutOff = new CutOff(host, this.#pace, this.#closeFrames)
     this.#preClose = new PreClose(host, () => { if (this.#phase !== 'notify' && !this.#cutOff.begun) this.#release() })
   }
 
   get phase (): DrainPhase | null { return this.#phase }
   get finished (): Promise<DrainReport> { return this.#report.promise }
+  get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
   start (trigger: DrainTrigger): Promise<DrainReport> {
@@ -97,7 +103,7 @@ export class Drain {
   /** A connection has opened during the drain: it is closed with the others. */
   admitted (connection: ManagedConnection): void {
     if (this.#phase === 'settle') return
-    if (this.#phase === 'done' || this.#cutOff.begun) return this.#closeFrames.send(connection, this.#builder.total)
+    if (this.#phase === 'done' || this.#cutOff.begun) return this.#closeFrames.sendNow(connection)
     connection.startDraining()
     // While close frames are held back, #release adds it.
     if (this.#phase !== 'notify' && !this.#preClose.holding) this.#pace.add([connection])
@@ -109,7 +115,8 @@ export class Drain {
   lateCleanupsSettled (): void { this.#wake() }
 
   workEnded (connection: ManagedConnection): void {
-    if (this.#work.ended(connection) && !this.#preClose.holding && this.#phase !== 'notify') this.#pace.add([connection])
+    this.#work.ended(connection)
+    this.#turns.workEnded(connection)
     this.#wake()
   }
 
@@ -125,6 +132,7 @@ export class Drain {
 
   closed (connection: ManagedConnection, record: CloseRecord): void {
     this.#work.closed(connection)
+    this.#turns.closed(connection)
     this.#builder.closed(record)
     this.#wake()
   }
@@ -182,41 +190,34 @@ export class Drain {
     this.#enter('notify')
     this.#preClose.run()
     // Before connections are notified: work that ends on its drainSignal was in flight, too.
-    this.#awaitAll()
+    this.#work.waitForAll(this.#host.registry)
     notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
-  }
-
-  #open (): ManagedConnection[] {
-    return this.#host.registry.snapshot().filter(({ state }) => state === 'open' || state === 'draining')
-  }
-
-  #awaitAll (): void {
-    if (this.#host.registry.working > 0) for (const connection of this.#open()) this.#await(connection)
   }
 
   #grace (): void {
     if (this.#cutOff.begun) return
-    const { plan, evenly } = this.#host
-    this.#awaitAll()
-    this.#pace.start(evenly ? plan.spread / Math.max(1, this.#open().length) : 0, this.#moments!.lastFrameAt)
+    this.#work.waitForAll(this.#host.registry)
+    this.#turns.begin(this.#moments!.lastFrameAt)
     this.#enter('grace')
     if (!this.#preClose.holding) this.#release()
     this.#step()
   }
 
-  /** Queues the close frames of idle connections. */
   #release (): void {
-    // When its turn comes, a connection that is closing is skipped. To filter here takes time: it is done only where it matters.
-    const exact = this.#host.evenly || this.#work.size > 0
-    this.#pace.add(exact ? this.#open().filter((connection) => !this.#work.has(connection)) : this.#host.registry.snapshot())
+    this.#turns.addAll()
     this.#wake()
   }
 
-  /** Waits for the work of a connection; returns false if it has none, or grace is over. */
-  #await (connection: ManagedConnection): boolean {
-    if (!connection.working || this.#host.clock.now() >= this.#moments!.graceEnd) return false
-    this.#work.add(connection)
-    return true
+  /**
+   * When work is no longer waited for. What closing the connections takes that still work, or are held back, is left then, but
+   * work has half of the time.
+   */
+  get #graceEnd (): number {
+    const { spread, plan, registry } = this.#host
+    const { graceEnd, lastFrameAt } = this.#moments!
+    if (typeof spread === 'number') return graceEnd
+    const left = this.#preClose.holding ? registry.size : this.#turns.waiting
+    return Math.min(graceEnd, lastFrameAt - Math.min(this.#pace.toClose(left), (plan.grace + plan.spread) / 2))
   }
 
   #wake (): void {
@@ -233,23 +234,26 @@ export class Drain {
     if (this.#phase === 'settle') return this.#settle()
     if (this.#phase === 'notify' || this.#phase === 'done' || this.#cutOff.givingUp) return
     const { clock, registry } = this.#host
-    const { graceEnd, lastFrameAt, endAt } = this.#moments!
+    const graceEnd = this.#graceEnd
+    const { lastFrameAt, endAt } = this.#moments!
     const now = clock.now()
     if (now >= endAt) return this.#giveUp()
     const cutAt = this.#cutOff.at(this.#moments!)
     if (now >= cutAt) this.#cutOff.begin(endAt)
     if (now >= graceEnd) {
+      // Fewer connections that work do not bring back grace.
+      this.#moments!.graceEnd = graceEnd
       this.#preClose.letGo()
-      this.#pace.add(this.#work.abandonAll())
+      this.#work.abandonAll()
     }
-    const wake = this.#pace.pump()
+    const wake = this.#turns.pump()
     const waiting = this.#preClose.holding || this.#work.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
     this.#enter(waiting ? 'grace' : registry.size > registry.cleaning ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
     if (wake === 'soon') return this.#wake()
     const next = [graceEnd, lastFrameAt, cutAt, endAt].find((moment) => moment > now)!
-    this.#arm(Math.min(next, wake ?? Infinity, this.#progressAt) - now)
+    this.#arm(Math.min(next, wake ?? Infinity, this.#turns.nextAt, this.#progressAt) - now)
   }
 
   #arm (delay: number): void {
@@ -289,7 +293,7 @@ export class Drain {
       timeout: plan.timeout,
       connections: registry.size,
       working: this.#work.size,
-      queued: this.#pace.queued,
+      queued: this.#pace.queued + this.#turns.waiting,
       closed: this.#builder.closedCount
     })
   }

@@ -9,6 +9,7 @@ import type { DrainPlan } from '../track/drain-report.ts'
 import type { Events } from '../track/events.ts'
 import type { Registry } from '../track/registry.ts'
 import type { DrainReason, ReconnectOptions } from './reconnect.ts'
+import type { Spread } from './schedule.ts'
 
 /** The options and the parts that the drain uses. */
 export interface DrainHost extends ConnectionHost<ManagedConnection> {
@@ -16,8 +17,11 @@ export interface DrainHost extends ConnectionHost<ManagedConnection> {
   readonly registry: Registry
   readonly events: Events
   readonly plan: DrainPlan
-  /** Whether the option `spread` is set. */
-  readonly evenly: boolean
+  readonly spread: Spread
+  /** The limit of all connections. */
+  readonly maxConnections: number | false
+  /** Whether another server takes over: clients are then asked to move. */
+  readonly takeover: boolean
   readonly code: number
   readonly reason: DrainReason
   readonly reconnect: ReconnectOptions

@@ -26,11 +26,7 @@ function readInput (host: DrainHost, connections: readonly ManagedConnection[], 
   afterInput(clock, () => {
     inSlices(clock, connections, (connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }, () => {
       afterInput(clock, () => {
-        inSlices(clock, connections, (connection) => {
-          const { incoming } = connection.parts
-          if (isUnread(host, connection)) connection.incoming.readInput()
-          else if (incoming?.readsInput === false) incoming.stop()
-        }, done)
+        inSlices(clock, connections, (connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }, done)
       })
     })
   })

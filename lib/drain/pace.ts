@@ -1,56 +1,64 @@
 /**
  * The order and the pace of close frames.
  *
- * Frames go out in slices of 2 ms, with no more closing handshakes in flight than the window has places. With a spread, frames are
- * due at even intervals. If all this would make the last frame late, it does not apply: each turn sends as many frames as are
+ * Frames go out when they are due (schedule.ts), in slices of 2 ms, with no more closing handshakes in flight than the window has
+ * places. If all this would make the last frame late, it does not apply: each turn of the event loop sends as many frames as are
  * needed to be in time, in slices of at most 15 ms.
  */
 import { LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import { Turns } from './turns.ts'
+import type { Schedule, Spread } from './schedule.ts'
+import { Throughput } from './throughput.ts'
 import { Window } from './window.ts'
 
 /** When to call pump() again: after input was read, or at a moment; an answer may make it sooner. */
 export type Wake = 'soon' | number
 
+/** What a connection does in its turn: it gets its close frame, its client is asked to move, or it waits, and has no turn yet. */
+export type Turn = 'closes' | 'moves' | 'waits'
+
+/** What the pace calls. */
+export interface PacedConnections {
+  /** The connection is the next one, and its client may come back in `wait` milliseconds. */
+  turn (connection: ManagedConnection, wait: number): Turn
+  /** Sends the close frame. */
+  send (connection: ManagedConnection, wait: number): void
+}
+
 export class Pace {
   readonly #clock: Clock
   readonly #random: () => number
-  readonly #ready: (connection: ManagedConnection) => boolean
-  readonly #send: (connection: ManagedConnection, index: number) => void
+  readonly #schedule: Schedule
+  readonly #connections: PacedConnections
   readonly #window: Window<ManagedConnection>
-  readonly #turns: Turns
+  readonly #throughput: Throughput
   /** Connections whose frames are waiting, from `#next` on. */
   #queue: ManagedConnection[] = []
   #next = 0
-  #sent = 0
-  /** Time from one frame to the next, milliseconds. */
-  #gap = 0
-  #nextAt = 0
+  /** When the last frame must have left. */
   #until = Infinity
 
-  /** `ready` is called when a connection's turn has come, and returns false if it is to be skipped. */
-  constructor (
-    clock: Clock, random: () => number, ready: (connection: ManagedConnection) => boolean,
-    send: (connection: ManagedConnection, index: number) => void
-  ) {
+  constructor (clock: Clock, random: () => number, schedule: Schedule, connections: PacedConnections) {
     this.#clock = clock
-    this.#window = new Window(clock)
-    this.#turns = new Turns(clock)
     this.#random = random
-    this.#ready = ready
-    this.#send = send
+    this.#schedule = schedule
+    this.#connections = connections
+    this.#window = new Window(clock)
+    this.#throughput = new Throughput(clock)
   }
 
   get queued (): number { return this.#queue.length - this.#next }
 
   /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */
-  toCut (count: number, slice: number): number { return this.#turns.toCut(count, slice) }
+  toCut (count: number, slice: number): number { return this.#throughput.toCut(count, slice) }
 
-  /** Sets the pace: `gap` milliseconds from frame to frame (0: as fast as they can be sent), the last one by `until`. */
-  start (gap: number, until: number): void {
-    this.#gap = gap
+  /** Returns the milliseconds that closing `count` connections will take. */
+  toClose (count: number): number { return this.#throughput.toClose(count) }
+
+  /** Frames begin to go out: those of `count` connections, the last one by `until`. */
+  begin (spread: Spread, count: number, until: number): void {
+    this.#schedule.begin(spread, count, this.#clock.now(), until)
     this.#until = until
   }
 
@@ -63,8 +71,7 @@ export class Pace {
 
   /** Appends connections in random order; neighbours stay in one run, see RUN. */
   add (connections: ManagedConnection[]): void {
-    // After a pause, the frames that follow do not make up for it.
-    if (this.queued === 0) this.#nextAt = Math.max(this.#nextAt, this.#clock.now())
+    if (this.queued === 0) this.#schedule.resume(this.#clock.now())
     const runs: ManagedConnection[][] = []
     for (let i = 0; i < connections.length; i += RUN) runs.push(this.#shuffle(connections.slice(i, i + RUN)))
     // push(...run) of all connections would overflow the stack at about 100,000.
@@ -86,29 +93,38 @@ export class Pace {
     this.#window.answered(connection)
   }
 
-  /** Sends the frames that may go out now. Returns when to call again, or null if the queue is empty. */
-  pump (): Wake | null {
-    const start = this.#turns.begin()
+  /**
+   * Sends the frames that may go out now. `others` is the number of connections that will be added. Returns when to call again, or
+   * null if the queue is empty.
+   */
+  pump (others: number): Wake | null {
+    const start = this.#throughput.begin()
     this.#window.open(start)
-    const due = this.#due(start)
-    const first = this.#sent
+    const needed = this.#needed(start)
+    let dueAt = -1
+    let sent = 0
     let wake: Wake | null = null
     while (this.queued > 0 && wake === null) {
       const now = this.#clock.now()
-      const late = this.#sent - first < due
+      const late = sent < needed
       if (now >= start + (late ? LONG_SLICE : SLICE)) {
         wake = 'soon'
       } else {
-        const left = this.queued
-        wake = this.#nextAt > now ? this.#nextAt : late ? null : this.#window.freeAt(now)
+        const left = this.queued + others
+        dueAt = this.#schedule.due(this.toClose(left))
+        wake = dueAt > now ? dueAt : late ? null : this.#window.freeAt(now)
         if (wake === null) {
           const connection = this.#queue[this.#next++]!
           // It may have closed while it waited.
-          if (connection.state === 'closing' || connection.state === 'closed' || !this.#ready(connection)) continue
+          if (connection.state === 'closing' || connection.state === 'closed') continue
+          const wait = this.#schedule.wait(now)
+          const turn = this.#connections.turn(connection, wait)
+          if (turn === 'waits') continue
+          sent++
+          this.#schedule.next(now, left)
+          if (turn === 'moves') continue
           this.#window.add(connection, now)
-          // If late, the gaps shrink, so that the frames that are left still go out evenly.
-          this.#nextAt += Math.min(this.#gap, Math.max(0, this.#until - this.#nextAt) / left)
-          this.#send(connection, this.#sent++)
+          this.#connections.send(connection, wait)
         }
       }
     }
@@ -118,13 +134,13 @@ export class Pace {
       this.#next = 0
     }
     // The gap between two frames is not part of the duration of a turn.
-    this.#turns.end(this.#sent - first, wake === 'soon', wake === null ? -1 : wake === this.#nextAt ? this.#nextAt : start)
+    this.#throughput.end(sent, wake === 'soon', wake === null ? -1 : wake === dueAt ? dueAt : start)
     return wake
   }
 
   /** Returns how many frames must go out in a turn that starts now, so that the last one is in time. */
-  #due (now: number): number {
+  #needed (now: number): number {
     const rest = this.#until - now
-    return rest <= 0 ? Infinity : Math.floor(this.queued * this.#turns.interval / rest)
+    return rest <= 0 ? Infinity : Math.floor(this.queued * this.#throughput.interval / rest)
   }
 }

@@ -7,11 +7,14 @@
 import { secondsHint } from '../base/check.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../base/errors.ts'
 import type { DrainPlan, PlanPhase } from '../track/drain-report.ts'
+import type { Spread } from './schedule.ts'
 
 /** Largest default of `closeTimeout`, milliseconds. */
-const CLOSE_TIMEOUT = 2_000
+export const CLOSE_TIMEOUT = 2_000
 /** Largest time reserved for cleanups, milliseconds. */
-const CLEANUP_RESERVE = 1_000
+export const CLEANUP_RESERVE = 1_000
+/** Time for the close frames of connections that work until grace ends, milliseconds; a drain takes more if they are many. */
+const LAST_FRAMES = 200
 
 /** The options that a plan is made from, milliseconds; undefined: not set. */
 export interface PlanInput {
@@ -21,8 +24,7 @@ export interface PlanInput {
   preStop: number
   reserve: number
   settleDelay: number
-  /** Time over which the close frames are spread evenly; false: as fast as they can be sent. */
-  spread: number | false
+  spread: Spread
   closeTimeout: number | undefined
 }
 
@@ -57,14 +59,14 @@ export function makePlan (input: PlanInput): DrainPlan {
   const closeTimeout = input.closeTimeout ?? Math.min(CLOSE_TIMEOUT, Math.floor(timeout / 5))
   const cleanupReserve = Math.min(CLEANUP_RESERVE, Math.floor(timeout / 10))
   const rest = timeout - settleDelay - closeTimeout - cleanupReserve
-  const wanted = input.spread === false ? 0 : input.spread
+  const wanted = typeof input.spread === 'number' ? input.spread : 0
   if (rest < wanted || rest <= 0) {
     throw new SOCKETS_ERR_OPTION_CONFLICT(
       `drain: timeout ${timeout} − settleDelay ${settleDelay} − closeTimeout ${closeTimeout} − ${cleanupReserve} for cleanups = ${rest} ms` +
       (rest <= 0 ? ', which leaves nothing for work in flight and close frames' : `, which is less than spread ${wanted} ms`) +
       ': raise drain.timeout (or terminationGracePeriod), or lower the others')
   }
-  const spread = input.spread === false ? Math.ceil(rest / 2) : input.spread
+  const spread = typeof input.spread === 'number' ? input.spread : Math.min(LAST_FRAMES, Math.ceil(rest / 2))
   const grace = rest - spread
   const source = terminationGracePeriod === undefined
     ? input.timeout === undefined ? ' (default)' : ''
@@ -72,7 +74,7 @@ export function makePlan (input: PlanInput): DrainPlan {
       (input.timeout === undefined ? '' : ` − ${terminationGracePeriod - preStop - reserve - timeout} unused`)
   const arithmetic = `timeout ${timeout}${source}; of it settleDelay ${settleDelay} + grace ${grace} + spread ${spread} + ` +
     `closeTimeout ${closeTimeout} + cleanups ${cleanupReserve}; preStop ${preStop} + timeout ${timeout} + reserve ${reserve} = ${preStop + timeout + reserve} ms in all`
-  const phases = Object.freeze(timeline({ settleDelay, grace, spread, closeTimeout, cleanupReserve }, input.spread !== false))
+  const phases = Object.freeze(timeline({ settleDelay, grace, spread, closeTimeout, cleanupReserve }, input.spread))
   return Object.freeze({
     timeout,
     settleDelay,
@@ -85,6 +87,7 @@ export function makePlan (input: PlanInput): DrainPlan {
     terminationGracePeriod,
     arithmetic,
     phases,
+    clients: Object.freeze([]),
     toString: () => [`drain: ${arithmetic}`, ...phases.map(({ phase, from, to, what }) =>
       `  ${phase.padEnd(8)}${seconds(from).padStart(8)} –${seconds(to).padStart(8)}  ${what}`)].join('\n')
   })
@@ -100,7 +103,7 @@ function budget ({ defaultTimeout, terminationGracePeriod, preStop, reserve }: P
   return timeout
 }
 
-function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 'closeTimeout' | 'cleanupReserve'>, even: boolean): PlanPhase[] {
+function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 'closeTimeout' | 'cleanupReserve'>, spread: Spread): PlanPhase[] {
   const phases: PlanPhase[] = []
   let from = 0
   const add = (phase: PlanPhase['phase'], duration: number, what: string) => {
@@ -108,13 +111,14 @@ function timeline (length: Pick<DrainPlan, 'settleDelay' | 'grace' | 'spread' | 
     from += duration
   }
   add('settle', length.settleDelay, 'the server keeps serving, so that load balancers notice (signals and drain() only)')
-  add('grace', length.grace, 'no new connections; idle ones are closed, work in flight may finish')
-  add('spread', length.spread, `close frames for the rest, ${even ? 'evenly over this time' : 'as fast as the window allows'}; the last one is sent by its end`)
+  add('grace', length.grace, `no new connections; idle ones are closed${spread === 'auto' ? ', each in its turn' : ''}, work in flight may finish`)
+  add('spread', length.spread, `close frames for the rest, ${typeof spread === 'number' ? 'evenly over this time' : 'as fast as the window allows'}; the last one is sent by its end`)
   add('answer', length.closeTimeout, 'the last peers answer; those that do not are cut off')
   add('cleanup', length.cleanupReserve, 'the last cleanups; those that do not settle are given up and reported')
   return phases
 }
 
-function seconds (milliseconds: number): string {
+/** Formats a duration. */
+export function seconds (milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(milliseconds % 1000 === 0 ? 0 : 2)} s`
 }

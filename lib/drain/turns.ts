@@ -1,81 +1,115 @@
 /**
- * Measures the turns of the event loop and the cost of a close frame while frames go out, and predicts from them how long the rest
- * of the drain takes.
+ * What connections do in their turns: the client is asked to move, or the connection waits for its work, or it gets its close frame.
  *
- * Elapsed time and CPU time are both measured: they differ if the process gets little CPU. The application's own work makes turns
- * longer, too.
+ * Until its turn a connection is served as ever, and `messages()` takes messages. A client that was asked has MOVE_TIME from its turn;
+ * lib/move closes the connection of one that has moved. The others have another turn then, in which they are closed.
  */
-import type { Clock } from '../base/clock.ts'
-
-/** Weight of the last turn in the mean interval. */
-const WEIGHT = 0.25
-/** Initial values, as if measured: the first frames cost many times as much, and CPU time has a coarse resolution. Milliseconds. */
-const FRAMES = 500
-const FRAME_COST = 0.02
-const TURNS = 4
-const TURN = 5
-/** Costs of destroying a raw socket, in costs of a frame: the call, with a frame before it, and the events that follow in the turn. */
-const CUT = 1.5
-const EVENTS = 0.75
+import { isClosing } from '../connection/connection.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { MOVE_TIME } from '../connection/mover.ts'
+import type { DrainHost } from './host.ts'
+import { Pace } from './pace.ts'
+import type { Turn, Wake } from './pace.ts'
+import type { CloseFrames } from './close-frame.ts'
+import type { Schedule } from './schedule.ts'
+import type { DrainWork } from './work.ts'
 
 export class Turns {
-  readonly #clock: Clock
-  /** Number of frames so far, and their CPU time. */
-  #frames = FRAMES
-  #frameCpu = FRAMES * FRAME_COST
-  /** Turns so far that left frames for the next one: their number, elapsed time, CPU time, and CPU time without frames. */
-  #turns = TURNS
-  #elapsed = TURNS * TURN
-  #cpu = TURNS * TURN
-  #otherCpu = 0
-  /** Mean time from one turn to the next, waiting included. */
-  #interval = 0
-  /** Time and CPU time at the start of the turn, and CPU time after its frames. */
-  #startedAt = 0
-  #cpuAtStart = 0
-  #cpuAtEnd = 0
-  /** When the wait for the next turn began; -1: no frame waits. */
-  #waitsFrom = -1
-  #hasMore = false
+  readonly pace: Pace
+  readonly #host: DrainHost
+  readonly #work: DrainWork
+  readonly #graceEnd: () => number
+  /** Connections whose clients were asked to move, and until when each of them is waited for; in that order. */
+  readonly #moving = new Map<ManagedConnection, number>()
+  /** Ids of all of them: a client is asked once. */
+  readonly #asked = new Set<number>()
+  /** Connections that wait for their work, or for the work of a connection that has moved. */
+  readonly #working = new Set<ManagedConnection>()
 
-  constructor (clock: Clock) {
-    this.#clock = clock
+  /** Moves and work must end before `graceEnd`. */
+  constructor (host: DrainHost, work: DrainWork, closeFrames: CloseFrames, schedule: Schedule, graceEnd: () => number) {
+    this.#host = host
+    this.#work = work
+    this.#graceEnd = graceEnd
+    this.pace = new Pace(host.clock, host.random, schedule, {
+      turn: (connection, wait) => this.#come(connection, wait),
+      send: (connection, wait) => { closeFrames.send(connection, wait) }
+    })
   }
 
-  /** Mean time from one turn to the next, milliseconds. */
-  get interval (): number { return this.#interval }
+  /** Number of connections that have had their turn and wait. */
+  get waiting (): number { return this.#moving.size + this.#working.size }
 
-  /** A turn begins. Returns the time. */
-  begin (): number {
-    const now = this.#clock.now()
-    const cpu = this.#clock.cpu()
-    if (this.#waitsFrom >= 0) this.#interval += (Math.max(0, now - this.#waitsFrom) - this.#interval) * WEIGHT
-    if (this.#hasMore) {
-      this.#turns++
-      this.#elapsed += now - this.#startedAt
-      this.#cpu += cpu - this.#cpuAtStart
-      this.#otherCpu += cpu - this.#cpuAtEnd
+  /** When the next connection is no longer waited for; Infinity if none moves. */
+  get nextAt (): number {
+    const [nextAt = Infinity] = this.#moving.values()
+    return nextAt
+  }
+
+  /** Turns begin; the last close frame goes out by `until`. */
+  begin (until: number): void {
+    const { spread, clock, registry } = this.#host
+    // To count those that are not closing takes time: it is done only where it matters.
+    const count = typeof spread === 'number' ? registry.snapshot().filter(({ state }) => !isClosing(state)).length : registry.size
+    this.pace.begin(spread === 'auto' && !clock.firesTimers() ? false : spread, count, until)
+  }
+
+  /** Gives all connections their turns: those without work first. One that is closing when its turn comes is skipped. */
+  addAll (): void {
+    const { registry } = this.#host
+    const all = registry.snapshot()
+    if (registry.working === 0) return this.pace.add(all)
+    for (const works of [false, true]) this.pace.add(all.filter(({ working }) => working === works))
+  }
+
+  /** The work of a connection has ended: if it has had its turn, it has another one. */
+  workEnded (connection: ManagedConnection): void {
+    if (this.#working.delete(connection)) this.pace.add([connection])
+  }
+
+  closed (connection: ManagedConnection): void {
+    this.#moving.delete(connection)
+    this.#working.delete(connection)
+  }
+
+  /** Closes the connections that are due. Returns when to call again. */
+  pump (): Wake | null {
+    const now = this.#host.clock.now()
+    this.pace.add(this.#take(now, now >= this.#graceEnd()))
+    return this.pace.pump(this.waiting)
+  }
+
+  /** Takes the connections whose clients have had their time to move, or all that wait. */
+  #take (now: number, all: boolean): ManagedConnection[] {
+    const taken: ManagedConnection[] = []
+    for (const [connection, until] of this.#moving) {
+      if (until > now && !all) break
+      this.#moving.delete(connection)
+      taken.push(connection)
     }
-    this.#startedAt = now
-    this.#cpuAtStart = cpu
-    return now
+    if (!all) return taken
+    for (const connection of this.#working) taken.push(connection)
+    this.#working.clear()
+    return taken
   }
 
-  /**
-   * A turn has sent `frames` frames. `more`: its slice was over before its frames, and the next turn follows at once.
-   * `waitsFrom`: the moment from which the next frame could have gone out, or -1 if there is none.
-   */
-  end (frames: number, more: boolean, waitsFrom: number): void {
-    this.#hasMore = more
-    this.#waitsFrom = waitsFrom
-    this.#cpuAtEnd = this.#clock.cpu()
-    this.#frames += frames
-    if (frames > 0) this.#frameCpu += this.#cpuAtEnd - this.#cpuAtStart
+  /** The turn of a connection has come, or comes in `wait` milliseconds, and its close frame is due. */
+  #come (connection: ManagedConnection, wait: number): Turn {
+    const { clock, mover } = this.#host
+    const now = clock.now()
+    const graceEnd = this.#graceEnd()
+    if (now + wait < graceEnd && this.#ask(connection, now, wait)) return 'moves'
+    connection.parts.incoming?.finish()
+    if (now >= graceEnd || !(mover.moved(connection) || this.#work.waitFor(connection))) return 'closes'
+    this.#working.add(connection)
+    return 'waits'
   }
 
-  /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */
-  toCut (count: number, slice: number): number {
-    const turns = count * this.#frameCpu / this.#frames * CUT / slice
-    return turns * (this.#otherCpu / this.#turns + slice * (1 + EVENTS)) * Math.max(1, this.#elapsed / this.#cpu)
+  #ask (connection: ManagedConnection, now: number, wait: number): boolean {
+    const { mover, takeover } = this.#host
+    if (!takeover || this.#asked.has(connection.id) || !mover.ask(connection, wait)) return false
+    this.#asked.add(connection.id)
+    this.#moving.set(connection, now + wait + MOVE_TIME)
+    return true
   }
 }

@@ -5,6 +5,7 @@
  * goes on count too; nothing is known of them but their number.
  */
 import type { Clock } from '../base/clock.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainReport } from '../track/drain-report.ts'
 import type { Registry } from '../track/registry.ts'
@@ -46,21 +47,26 @@ export class DrainWork {
     if (registry.working > 0) this.#leftover = registry.working - registry.snapshot().filter(({ working }) => working).length
   }
 
-  /** Whether the work of a connection is waited for. */
-  has (connection: ManagedConnection): boolean { return this.#waiting.has(connection) }
-
-  /** Waits for the work of a connection. */
-  add (connection: ManagedConnection): void {
-    if (this.#waiting.has(connection)) return
-    this.#waiting.set(connection, this.#clock.now())
-    this.#counted.add(connection.id)
+  /** Waits for the work of a connection. Returns false if it has none. */
+  waitFor (connection: ManagedConnection): boolean {
+    if (!connection.working) return false
+    if (!this.#waiting.has(connection)) {
+      this.#waiting.set(connection, this.#clock.now())
+      this.#counted.add(connection.id)
+    }
+    return true
   }
 
-  /** The work of a connection has ended. Returns false if it was not waited for. */
-  ended (connection: ManagedConnection): boolean {
+  /** Waits for the work of all connections that are not closing. */
+  waitForAll (registry: Registry): void {
+    if (registry.working > 0) for (const connection of registry.snapshot()) if (!isClosing(connection.state)) this.waitFor(connection)
+  }
+
+  /** The work of a connection has ended. */
+  ended (connection: ManagedConnection): void {
     const { id, state } = connection
     if (state === 'closed' && this.#leftoverEnded < this.#leftover && !this.#closedWorking.has(id)) this.#leftoverEnded++
-    return this.#remove(connection)
+    this.#remove(connection)
   }
 
   /** The client has left, or grace is over: the work of a connection is waited for no longer. */
@@ -68,12 +74,8 @@ export class DrainWork {
     if (this.#remove(connection)) this.#abandoned++
   }
 
-  /** Abandons all work. Returns its connections. */
-  abandonAll (): ManagedConnection[] {
-    const connections = [...this.#waiting.keys()]
-    for (const connection of connections) this.abandon(connection)
-    return connections
-  }
+  /** Abandons all work. */
+  abandonAll (): void { for (const connection of this.#waiting.keys()) this.abandon(connection) }
 
   closed (connection: ManagedConnection): void {
     this.abandon(connection)

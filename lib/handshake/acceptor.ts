@@ -97,8 +97,7 @@ export class Acceptor implements Acceptance {
   #attach (socket: WebSocket, raw: IncomingMessage | undefined, facts: ConnectionFacts): ManagedConnection {
     const connection = this.#tracker.accept(socket, facts)
     attach(socket, connection)
-    const offer = raw === undefined ? undefined : offerOf(raw)
-    if (offer !== undefined) this.#moves.offered(connection, offer.id)
+    if (raw !== undefined && offerOf(raw) !== undefined) this.#moves.offered(connection)
     return connection
   }
 

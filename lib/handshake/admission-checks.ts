@@ -14,12 +14,10 @@ import { attempt } from '../base/guard.ts'
 import type { Acceptor } from './acceptor.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import { ForeignOrigins, isAllowed } from '../limit/origin.ts'
-import { offerOf } from '../http/subprotocol.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
 import { pathOf } from './routes.ts'
 import type { Admission } from '../limit/admission.ts'
 import type { Enforcement } from '../track/enforcement.ts'
-import type { Moves } from '../move/moves.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
@@ -34,7 +32,6 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #tracker: ManagedTracker
   readonly #admission: Admission | null
   readonly #enforcement: Enforcement
-  readonly #moves: Moves
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
@@ -44,14 +41,13 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is called for every handshake. */
-  constructor ({ tracker, admission, enforcement, moves, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
-    this.retryAfter = Math.max(1, Math.ceil(options.drain.reconnect.minDelay / 1000))
+  constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
+    this.retryAfter = Math.max(1, Math.ceil(options.retryDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
     this.deadlines = running
     this.#tracker = tracker
     this.#admission = admission
     this.#enforcement = enforcement
-    this.#moves = moves
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
@@ -62,9 +58,8 @@ export class AdmissionChecks implements HandshakeChecks {
   arrived (request: IncomingMessage, raw: Duplex): Refused | null {
     this.#arrived(raw)
     if (!this.#tracker.accepting) return refuse('draining')
-    if (this.#admission === null) return null
-    const policy = this.#admission.arrived(pathOf(request), this.#moves.links.claim(request, offerOf(request)?.id))
-    if (policy !== null) this.left(request, true)
+    const policy = this.#admission?.arrived(pathOf(request)) ?? null
+    if (policy !== null) this.left()
     return this.#refusal(policy)
   }
 
@@ -72,18 +67,11 @@ export class AdmissionChecks implements HandshakeChecks {
     if (!this.#tracker.accepting) return refuse('draining')
     const admission = this.#admission
     if (admission === null) return null
-    const { links } = this.#moves
     const { address, owner } = this.#acceptor.whoIs(request, raw)
-    // Those of adopted servers have not claimed it before.
-    const claimed = links.claim(request, offerOf(request)?.id)
-    if (links.serves(request, owner)) return null
-    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http' && !claimed, pathOf(request)))
+    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http', pathOf(request)))
   }
 
-  left (request: IncomingMessage, counted: boolean): void {
-    // One that takes the place of a connection was not counted.
-    if (!this.#moves.links.release(request) && counted) this.#admission?.left()
-  }
+  left (): void { this.#admission?.left() }
 
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void {
     this.#tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
@@ -108,8 +96,7 @@ export class AdmissionChecks implements HandshakeChecks {
 
   #addressPolicy (request: FastifyRequest): PolicyName | null {
     // With `refusal: 'close'` the address is checked when the socket would open, and a close frame can be sent.
-    // One that takes the place of a connection is checked when its owner is known.
-    if (this.#options.refusal === 'close' || this.#moves.links.hasClaimed(request.raw)) return null
+    if (this.#options.refusal === 'close') return null
     return this.#admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
   }
 

@@ -33,12 +33,12 @@ export interface HandshakeChecks {
   readonly timeout: number | false
   /** Deadlines in time that passes only while the event loop runs, so that a stall ends no handshake. */
   readonly deadlines: Deadlines
-  /** A handshake has arrived. Returns null to admit it. */
+  /** A handshake has arrived. Returns null to admit it; `left` then follows. */
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
   /** A handshake is about to open. Returns null to admit it. */
   opening (request: IncomingMessage, raw: Duplex): Refused | null
-  /** A handshake is over: opened, refused or aborted. `counted`: it was admitted on arrival. */
-  left (request: IncomingMessage, counted: boolean): void
+  /** A handshake that was admitted on arrival is over: opened, refused or aborted. */
+  left (): void
   /** A handshake was refused. */
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
   /** A function of the application that decides about a handshake has thrown. */
@@ -51,7 +51,7 @@ interface Handshake {
   readonly raw: Duplex
   /** Bytes that had been written to its raw socket when it began. */
   readonly written: number
-  /** Whether it was admitted on arrival. */
+  /** Whether it was admitted on arrival: `left` must be called at its end. */
   readonly counted: boolean
   /** Whether it was refused, and opens only to be closed. */
   readonly refused: boolean
@@ -247,13 +247,13 @@ export class Handshakes implements HandshakeGuard, Verification {
   /** Ends a handshake. Returns whether it was in progress. */
   #end (handshake: Handshake | undefined): boolean {
     if (handshake === undefined || this.#inProgress.get(handshake.raw) !== handshake) return false
-    const { request, raw, deadline, counted } = handshake
+    const { raw, deadline, counted } = handshake
     this.#inProgress.delete(raw)
     if (deadline !== undefined) {
       raw.removeListener('close', this.#onClose)
       this.#checks.deadlines.cancel(deadline)
     }
-    this.#checks.left(request, counted)
+    if (counted) this.#checks.left()
     return true
   }
 

@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import { CloseCode } from '../base/close-codes.ts'
 import type { RateSettings } from '../connection/settings.ts'
 import type { DrainReason } from '../drain/reconnect.ts'
+import type { Spread } from '../drain/schedule.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
 import type { Mode } from '../track/observation.ts'
 import type { LimitOptions, ReadinessOptions } from './options.ts'
@@ -16,7 +17,7 @@ export const defaults = Object.freeze({
     preStop: 0,
     reserve: 5_000,
     settleDelay: 0,
-    spread: false as number | false,
+    spread: 'auto' as Spread,
     code: CloseCode.ServiceRestart as number,
     reason: 'service restart' as DrainReason,
     reconnect: Object.freeze({ rate: 200, minDelay: 1_000, maxDelay: 60_000 }),

@@ -24,8 +24,11 @@ export interface DrainOptions {
   reserve?: number
   /** Keep serving this long first, so that load balancers notice; for signals and `drain()`, not for `app.close()`. @default 0 */
   settleDelay?: number
-  /** Send the close frames evenly over this time; false: as fast as the window of at most 64 closing handshakes allows. @default false */
-  spread?: number | false
+  /**
+   * `'auto'`: close each client when it may come back, at `reconnect.rate`. A number: send the close frames evenly over this time.
+   * `false`: as fast as the window of at most 64 closing handshakes allows. @default 'auto'
+   */
+  spread?: 'auto' | number | false
   /** Close code; 1001 if clients should not reconnect to this server. @default 1012 */
   code?: number
   /** Close reason, to which `; retry=<ms>` is added; or a function that creates the whole reason (false: none). @default 'service restart' */

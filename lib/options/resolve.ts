@@ -22,6 +22,7 @@ import { LEAST_STALL_TIME } from '../limit/backpressure.ts'
 import { makePlan } from '../drain/plan.ts'
 import type { DrainPlan } from '../track/drain-report.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
+import type { Spread } from '../drain/schedule.ts'
 import { LEAST_INTERVAL } from '../watch/heartbeat.ts'
 import { canonicalOrigin, mistakeInPlaceOfAList, mistakesIn } from '../limit/origin.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
@@ -35,8 +36,10 @@ export interface ResolvedOptions {
   readonly data: LifecycleOptions['data']
   readonly onOpen: LifecycleOptions['onOpen']
   readonly onDrain: LifecycleOptions['onDrain']
-  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly evenly: boolean, readonly move: boolean, readonly farewells: boolean }
+  readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly spread: Spread, readonly takeover: boolean, readonly move: boolean, readonly farewells: boolean }
   readonly plan: DrainPlan
+  /** Shortest delay of clients that are refused, or closed while the server goes on, milliseconds. */
+  readonly retryDelay: number
   readonly closeTimeout: number
   readonly cleanupTimeout: number
   readonly signals: false | Required<SignalOptions>
@@ -68,11 +71,10 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
   knownKeys('', given, PLUGIN_KEYS)
   const { drain = {} } = given
   knownKeys('drain', drain, DRAIN_KEYS, 'timeout')
-  const reconnect = resolveReconnect(drain.reconnect)
   const code = closeCode('drain.code', drain.code, defaults.drain.code)
   const reason = check.where('drain.reason', drain.reason, defaults.drain.reason,
     (value) => typeof value === 'string' || typeof value === 'function', 'a string or a function')
-  const spread = integerOrFalse('drain.spread', drain.spread, defaults.drain.spread, 'a non-negative integer (ms)', 0)
+  const spread = resolveSpread(drain.spread)
   const plan = makePlan({
     timeout: check.positive('drain.timeout', drain.timeout, undefined),
     defaultTimeout: defaults.drain.timeout,
@@ -83,14 +85,18 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     spread,
     closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
   })
+  // These options are about a server that another one replaces; a server alone must start again before its clients come back.
+  const takeover = plan.terminationGracePeriod !== undefined || plan.preStop > 0 || plan.settleDelay > 0
+  const reconnect = resolveReconnect(drain.reconnect, takeover ? 0 : defaults.drain.reconnect.minDelay)
   return Object.freeze({
     websocket: Object.freeze({ options: given.options, errorHandler: given.errorHandler, preClose: given.preClose }) as WebsocketPluginOptions,
     owner: check.fn('owner', given.owner),
     data: check.fn('data', given.data),
     onOpen: check.fn('onOpen', given.onOpen),
     onDrain: check.fn('onDrain', given.onDrain),
-    drain: Object.freeze({ code, reason, reconnect, evenly: spread !== false, move: check.flag('drain.move', drain.move, defaults.drain.move), farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
+    drain: Object.freeze({ code, reason, reconnect, spread, takeover, move: check.flag('drain.move', drain.move, defaults.drain.move), farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
     plan,
+    retryDelay: drain.reconnect?.minDelay ?? defaults.drain.reconnect.minDelay,
     closeTimeout: plan.closeTimeout,
     cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),
     signals: resolveSignals(given.signals),
@@ -232,6 +238,11 @@ function integerOrFalse (path: string, given: number | false | undefined, fallba
   return given === false ? false : check.duration(path, given, fallback, `false or ${expected}`, least)
 }
 
+function resolveSpread (given: Spread | undefined): Spread {
+  if (given === 'auto' || given === false) return given
+  return check.duration('drain.spread', given, defaults.drain.spread, "'auto', false or a non-negative integer (ms)")
+}
+
 function closeCode (path: string, given: number | undefined, fallback: number): number {
   return check.where(path, given, fallback, isSendable, 'a close code (1000-1003, 1007-1014, 3000-4999)')
 }
@@ -240,8 +251,8 @@ function isClock (value: unknown): boolean {
   return Object.keys(systemClock).every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'function')
 }
 
-function resolveReconnect (given: Partial<ReconnectOptions> = {}): ReconnectOptions {
-  const { rate, minDelay, maxDelay } = defaults.drain.reconnect
+function resolveReconnect (given: Partial<ReconnectOptions> = {}, minDelay: number): ReconnectOptions {
+  const { rate, maxDelay } = defaults.drain.reconnect
   knownKeys('drain.reconnect', given, ['rate', 'minDelay', 'maxDelay'], 'rate')
   const resolved = {
     rate: check.where('drain.reconnect.rate', given.rate, rate, (value) => Number.isFinite(value) && (value as number) > 0, 'a positive number (clients a second)'),

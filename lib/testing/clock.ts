@@ -46,6 +46,8 @@ export class TestClock implements Clock {
 
   setImmediate (callback: () => void): void { systemClock.setImmediate(callback) }
 
+  firesTimers (): boolean { return false }
+
   /** Number of timers that wait. */
   get pendingTimers (): number { return this.#timers.size }
 

@@ -24,15 +24,29 @@ export interface PlanPhase {
   readonly what: string
 }
 
+/** When the clients of a drain are back, for a number of connections. Milliseconds. */
+export interface ClientForecast {
+  /** Number of connections. */
+  readonly connections: number
+  /** Time from the first close frame until the last client comes back, if all do as they are told. */
+  readonly lastBack: number
+  /** Clients that are told to wait. An estimate: it depends on how fast connections can be closed. */
+  readonly delayed: number
+  /** The longest delay that a client is told. */
+  readonly longestDelay: number
+  /** The same as text, with what to change if that is too long. */
+  readonly what: string
+}
+
 /** The timeline of a drain with its arithmetic. Every number is in milliseconds. */
 export interface DrainPlan {
   /** Longest time from the start of the drain to its report. */
   readonly timeout: number
   /** Time in which the server keeps serving, so that load balancers notice. */
   readonly settleDelay: number
-  /** Time for work in flight. */
+  /** Time for work in flight; less if closing those that still work takes longer than `spread`. */
   readonly grace: number
-  /** Time to send the close frames. */
+  /** Time for the close frames of connections that work until grace ends. */
   readonly spread: number
   /** Time for the last peer to answer. */
   readonly closeTimeout: number
@@ -48,6 +62,8 @@ export interface DrainPlan {
   readonly arithmetic: string
   /** The phases in order. */
   readonly phases: readonly PlanPhase[]
+  /** When clients are back: for the connections there are now, and for `limits.total`, if it is set. */
+  readonly clients: readonly ClientForecast[]
   /** Formats the plan for people, a line for each phase. */
   toString (): string
 }

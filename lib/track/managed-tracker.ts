@@ -38,6 +38,7 @@ const MAX_REFUSED_OPEN = 256
 export interface DrainControl {
   /** Null before the drain. */
   readonly phase: DrainPhase | null
+  readonly plan: DrainPlan
   start (trigger: DrainTrigger): Promise<DrainReport>
   preClose (hook: () => unknown): unknown
   abort (): void
@@ -51,7 +52,6 @@ export interface DrainControl {
 interface TrackerHost extends ConnectionHost<ManagedConnection> {
   readonly events: Events
   readonly registry: Registry
-  readonly plan: DrainPlan
 }
 
 /** What the tracker needs. */
@@ -134,7 +134,7 @@ export class ManagedTracker implements Tracker {
     return this.startDrain('drain')
   }
 
-  plan (): DrainPlan { return this.#host.plan }
+  plan (): DrainPlan { return this.#drain.plan }
   adopt (server: WebSocketServer): void { this.#parts.adopt(server) }
 
   stats (): TrackerStats {

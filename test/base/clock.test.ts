@@ -29,6 +29,11 @@ test('a timer that was cancelled does not fire, and may be cancelled again', asy
   await new Promise<void>((resolve) => { systemClock.setTimeout(resolve, 3) })
 })
 
+test('timers of Node fire by themselves', () => {
+  assert.equal(systemClock.firesTimers(), true)
+  assert.equal(systemClock.firesTimers(), true)
+})
+
 test('a timer of a month does not fire at once', async (t) => {
   const warnings: Error[] = []
   const warned = (warning: Error) => { warnings.push(warning) }

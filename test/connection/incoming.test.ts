@@ -142,20 +142,43 @@ test('a handler that returns from its loop over messages is no longer work', asy
   assert.equal(connection.working, false)
 })
 
-test('when the server leaves, what had arrived is read and delivered, what comes then is not taken, and the iterator ends', async () => {
+test('while the server drains messages are taken until the input ends: what had arrived is delivered, what comes then is not taken', async () => {
+  for (const reads of [false, true]) {
+    const { connection, socket, clock } = setup()
+    const messages = connection.messages()
+    connection.startDraining()
+    if (reads) connection.incoming.readInput()
+    socket.peerSends('a')
+    await clock.flush()
+    socket.peerSends('b')
+    await clock.flush()
+    connection.incoming.finish()
+    socket.peerSends('c')
+    await clock.flush()
+    const seen: Message[] = []
+    for await (const message of messages) seen.push(message)
+    assert.deepEqual([seen, socket.delivered], [['a', 'b'], ['a', 'b', 'c']])
+  }
+})
+
+test('input that waits when it is to end is read first, once, and is work until then', async () => {
   const { connection, socket, clock } = setup()
   const messages = connection.messages()
-  socket.peerSends('a')
-  await clock.flush()
   connection.startDraining()
-  socket.peerSends('b')
-  connection.incoming.readInput()
-  await clock.flush()
-  socket.peerSends('c')
-  await clock.flush()
-  const seen: Message[] = []
-  for await (const message of messages) seen.push(message)
-  assert.deepEqual([seen, socket.delivered], [['a', 'b'], ['a', 'b', 'c']])
+  socket.inflating = true
+  connection.incoming.finish()
+  connection.incoming.finish()
+  await clock.run(100)
+  assert.equal(connection.working, true)
+  connection.received(Buffer.from('a'), false)
+  socket.inflating = false
+  await clock.run(100)
+  assert.equal(connection.working, false)
+  connection.received(Buffer.from('b'), false)
+  socket.inflating = true
+  connection.incoming.finish()
+  assert.equal(connection.working, false)
+  assert.deepEqual([(await messages.next()).value, await messages.next()], ['a', DONE])
 })
 
 test('input that ws holds is work until it was parsed', async () => {
@@ -169,6 +192,7 @@ test('input that ws holds is work until it was parsed', async () => {
   connection.received(Buffer.from('a'), false)
   socket.inflating = false
   await clock.run(100)
+  connection.incoming.finish()
   assert.equal((await messages.next()).value, 'a')
   assert.deepEqual(await messages.next(), DONE)
   assert.deepEqual([connection.working, clock.pendingTimers], [false, 0])
@@ -222,6 +246,7 @@ test('a consumer that comes while the server leaves gets what was held for it', 
   const seen: Message[] = []
   const messages = connection.messages()
   await clock.run(100)
+  connection.incoming.finish()
   for await (const message of messages) seen.push(message)
   assert.deepEqual([seen, connection.working], [['a', 'b'], false])
 })

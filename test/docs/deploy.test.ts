@@ -3,9 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { defaults } from '../../lib/options/defaults.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
-import { reconnectDelay } from '../../lib/drain/reconnect.ts'
+import { withForecasts } from '../../lib/drain/forecast.ts'
 import { readDocument, tables } from './markdown.ts'
 import type { Row } from './markdown.ts'
 
@@ -33,13 +32,13 @@ test('the worked numbers of docs/guides/deploy.md are what plan() gives', () => 
   }
 })
 
-test('the reconnect delays of docs/guides/deploy.md are what clients are given', () => {
-  const rows = tables(document, 'clients', 'shortest', 'longest')
-  assert.ok(rows.length >= 3)
+test('when the clients of docs/guides/deploy.md are back is what plan() says', () => {
+  const rows = tables(document, 'clients', 'terminationGracePeriod', 'last back after', 'told to wait', 'longest wait')
+  assert.ok(rows.length >= 6)
   for (const row of rows) {
-    const clients = numberIn(row.clients)!
-    const delay = (index: number) => reconnectDelay(defaults.drain.reconnect, index, clients, 0)
-    assert.deepEqual([numberIn(row.shortest), numberIn(row.longest)], [delay(0), delay(clients - 1)], JSON.stringify(row))
+    const { plan, drain } = resolveOptions({ drain: { terminationGracePeriod: numberIn(row.terminationGracePeriod) } as never })
+    const { lastBack, delayed, longestDelay } = withForecasts({ plan, ...drain }, numberIn(row.clients)!, false).clients[0]!
+    assert.deepEqual(['last back after', 'told to wait', 'longest wait'].map((name) => numberIn(row[name])), [lastBack, delayed, longestDelay], JSON.stringify(row))
   }
 })
 

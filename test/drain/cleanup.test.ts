@@ -82,7 +82,7 @@ test('what waited behind a cleanup that hangs is started at the end of the budge
 })
 
 test('a cleanup that is deferred after the connection has closed is waited for', async () => {
-  const rig = createRig()
+  const rig = createRig({ cleanupTimeout: 60_000 })
   const pair = rig.connect()
   const job = createJob()
   work(rig.connect()).promise.catch(() => {})

@@ -13,7 +13,7 @@ function plan (given: Partial<PlanInput> = {}): DrainPlan {
     preStop: 0,
     reserve: 5_000,
     settleDelay: 0,
-    spread: false,
+    spread: 'auto',
     closeTimeout: undefined,
     ...given
   })
@@ -25,17 +25,18 @@ function lengths ({ settleDelay, grace, spread, closeTimeout, cleanupReserve }: 
 }
 
 const WORKED: Array<[what: string, given: Partial<PlanInput>, timeout: number, lengths: number[]]> = [
-  ['the defaults', {}, 8_000, [0, 2_800, 2_800, 1_600, 800]],
-  ['30 s of grace period with 5 s of preStop', { terminationGracePeriod: 30_000, preStop: 5_000 }, 20_000, [0, 8_500, 8_500, 2_000, 1_000]],
-  ['60 s of grace period, with 3 s to settle', { terminationGracePeriod: 60_000, preStop: 10_000, settleDelay: 3_000 }, 45_000, [3_000, 19_500, 19_500, 2_000, 1_000]],
-  ['a timeout of its own', { timeout: 3_000 }, 3_000, [0, 1_050, 1_050, 600, 300]],
-  ['time to settle', { settleDelay: 1_500 }, 8_000, [1_500, 2_050, 2_050, 1_600, 800]],
-  ['a closeTimeout of its own', { closeTimeout: 600 }, 8_000, [0, 3_300, 3_300, 600, 800]],
+  ['the defaults', {}, 8_000, [0, 5_400, 200, 1_600, 800]],
+  ['30 s of grace period with 5 s of preStop', { terminationGracePeriod: 30_000, preStop: 5_000 }, 20_000, [0, 16_800, 200, 2_000, 1_000]],
+  ['60 s of grace period, with 3 s to settle', { terminationGracePeriod: 60_000, preStop: 10_000, settleDelay: 3_000 }, 45_000, [3_000, 38_800, 200, 2_000, 1_000]],
+  ['a timeout of its own', { timeout: 3_000 }, 3_000, [0, 1_900, 200, 600, 300]],
+  ['time to settle', { settleDelay: 1_500 }, 8_000, [1_500, 3_900, 200, 1_600, 800]],
+  ['a closeTimeout of its own', { closeTimeout: 600 }, 8_000, [0, 6_400, 200, 600, 800]],
+  ['a spread that is off', { spread: false }, 8_000, [0, 5_400, 200, 1_600, 800]],
   ['a spread of its own', { spread: 2_000 }, 8_000, [0, 3_600, 2_000, 1_600, 800]],
   ['a spread of 0', { spread: 0 }, 8_000, [0, 5_600, 0, 1_600, 800]],
   ['a spread that takes all there is', { spread: 5_600 }, 8_000, [0, 0, 5_600, 1_600, 800]],
-  ['an odd rest: spread gets the odd millisecond', { timeout: 1_001 }, 1_001, [0, 350, 351, 200, 100]],
-  ['no reserve', { terminationGracePeriod: 10_000, reserve: 0 }, 10_000, [0, 3_500, 3_500, 2_000, 1_000]],
+  ['a short time, of which close frames get half, with the odd millisecond', { timeout: 301 }, 301, [0, 105, 106, 60, 30]],
+  ['no reserve', { terminationGracePeriod: 10_000, reserve: 0 }, 10_000, [0, 6_800, 200, 2_000, 1_000]],
   ['the shortest timeout', { timeout: 1 }, 1, [0, 0, 1, 0, 0]]
 ]
 
@@ -71,21 +72,22 @@ test('a phase without time is not in the plan', () => {
   assert.deepEqual(plan({ timeout: 1 }).phases.map(({ phase }) => phase), ['spread'])
 })
 
-test('a plan says whether close frames are spread evenly', () => {
-  const what = (given: Partial<PlanInput>) => plan(given).phases.find(({ phase }) => phase === 'spread')!.what
-  assert.match(what({ spread: 1_000 }), /evenly/)
-  assert.match(what({}), /as the window allows/)
+test('a plan says whether connections are closed in turns, evenly or at once', () => {
+  const what = (spread: PlanInput['spread']) => plan({ spread }).phases.slice(0, 2).map(({ what }) => what).join()
+  assert.match(what('auto'), /each in its turn.*as the window allows/)
+  assert.match(what(1_000), /idle ones are closed, work.*evenly/)
+  assert.match(what(false), /idle ones are closed, work.*as the window allows/)
 })
 
 const ARITHMETIC: Array<[what: string, given: Partial<PlanInput>, expected: string]> = [
   ['the default timeout', {},
-    'timeout 8000 (default); of it settleDelay 0 + grace 2800 + spread 2800 + closeTimeout 1600 + cleanups 800; preStop 0 + timeout 8000 + reserve 5000 = 13000 ms in all'],
+    'timeout 8000 (default); of it settleDelay 0 + grace 5400 + spread 200 + closeTimeout 1600 + cleanups 800; preStop 0 + timeout 8000 + reserve 5000 = 13000 ms in all'],
   ['a given timeout', { timeout: 5_000 },
-    'timeout 5000; of it settleDelay 0 + grace 1750 + spread 1750 + closeTimeout 1000 + cleanups 500; preStop 0 + timeout 5000 + reserve 5000 = 10000 ms in all'],
+    'timeout 5000; of it settleDelay 0 + grace 3300 + spread 200 + closeTimeout 1000 + cleanups 500; preStop 0 + timeout 5000 + reserve 5000 = 10000 ms in all'],
   ['a grace period', { terminationGracePeriod: 30_000, preStop: 5_000 },
-    'timeout 20000 = terminationGracePeriod 30000 − preStop 5000 − reserve 5000; of it settleDelay 0 + grace 8500 + spread 8500 + closeTimeout 2000 + cleanups 1000; preStop 5000 + timeout 20000 + reserve 5000 = 30000 ms in all'],
+    'timeout 20000 = terminationGracePeriod 30000 − preStop 5000 − reserve 5000; of it settleDelay 0 + grace 16800 + spread 200 + closeTimeout 2000 + cleanups 1000; preStop 5000 + timeout 20000 + reserve 5000 = 30000 ms in all'],
   ['a grace period with a timeout below it', { terminationGracePeriod: 30_000, timeout: 10_000 },
-    'timeout 10000 = terminationGracePeriod 30000 − preStop 0 − reserve 5000 − 15000 unused; of it settleDelay 0 + grace 3500 + spread 3500 + closeTimeout 2000 + cleanups 1000; preStop 0 + timeout 10000 + reserve 5000 = 15000 ms in all']
+    'timeout 10000 = terminationGracePeriod 30000 − preStop 0 − reserve 5000 − 15000 unused; of it settleDelay 0 + grace 6800 + spread 200 + closeTimeout 2000 + cleanups 1000; preStop 0 + timeout 10000 + reserve 5000 = 15000 ms in all']
 ]
 
 for (const [what, given, expected] of ARITHMETIC) {
@@ -96,10 +98,10 @@ for (const [what, given, expected] of ARITHMETIC) {
 
 test('a plan as text has its arithmetic and a line a phase', () => {
   assert.equal(String(plan({ settleDelay: 1_250 })), [
-    'drain: timeout 8000 (default); of it settleDelay 1250 + grace 2175 + spread 2175 + closeTimeout 1600 + cleanups 800; preStop 0 + timeout 8000 + reserve 5000 = 13000 ms in all',
+    'drain: timeout 8000 (default); of it settleDelay 1250 + grace 4150 + spread 200 + closeTimeout 1600 + cleanups 800; preStop 0 + timeout 8000 + reserve 5000 = 13000 ms in all',
     '  settle       0 s –  1.25 s  the server keeps serving, so that load balancers notice (signals and drain() only)',
-    '  grace     1.25 s –  3.42 s  no new connections; idle ones are closed, work in flight may finish',
-    '  spread    3.42 s –  5.60 s  close frames for the rest, as fast as the window allows; the last one is sent by its end',
+    '  grace     1.25 s –  5.40 s  no new connections; idle ones are closed, each in its turn, work in flight may finish',
+    '  spread    5.40 s –  5.60 s  close frames for the rest, as fast as the window allows; the last one is sent by its end',
     '  answer    5.60 s –  7.20 s  the last peers answer; those that do not are cut off',
     '  cleanup   7.20 s –     8 s  the last cleanups; those that do not settle are given up and reported'
   ].join('\n'))

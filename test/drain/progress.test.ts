@@ -54,8 +54,8 @@ test('progress says how many are left, work, wait for their frame, and are close
   assert.equal(now.elapsed, 250)
   assert.equal(now.timeout, 4_000)
   assert.equal(now.working, 1)
-  // 250 ms of a second for 12: four frames have left, and one works.
-  assert.equal(now.queued, 12 - 4 - 1)
+  // 250 ms of a second for 12: four frames have left. The one that works waits for its frame, too.
+  assert.equal(now.queued, 12 - 4)
   assert.equal(now.connections + now.closed, 12)
   await rig.finish()
   assert.deepEqual(progress.at(-1), { phase: 'done', elapsed: 4_000, timeout: 4_000, connections: 0, working: 0, queued: 0, closed: 12 })

@@ -9,10 +9,10 @@ import type { DrainReport } from '../../lib/track/drain-report.ts'
 import { CutOff } from '../../lib/drain/cut-off.ts'
 import type { DrainHost } from '../../lib/drain/host.ts'
 import type { CloseFrames } from '../../lib/drain/close-frame.ts'
-import { Pace } from '../../lib/drain/pace.ts'
-import { Turns } from '../../lib/drain/turns.ts'
+import type { Pace } from '../../lib/drain/pace.ts'
+import { Throughput } from '../../lib/drain/throughput.ts'
 import { FIRST_WINDOW, WINDOW, Window } from '../../lib/drain/window.ts'
-import { createRig, seeded } from '../helpers/drain-rig.ts'
+import { createRig, pacer, seeded } from '../helpers/drain-rig.ts'
 import type { Rig, RigOptions } from '../helpers/drain-rig.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 
@@ -126,15 +126,15 @@ const waiting = (size: number) => Array.from({ length: size }, (_, id) => ({ id,
 test('answers that are slow because others have the CPU leave the window as it is', () => {
   const clock = new FakeClock()
   const sent: ManagedConnection[] = []
-  const pace = new Pace(clock, seeded(1), () => true, (connection) => { sent.push(connection) })
-  pace.start(0, Infinity)
+  const pace = pacer(clock, seeded(1), (connection) => { sent.push(connection) })
+  pace.begin(0, 1, Infinity)
   pace.add(waiting(2_000))
   const turn = (): number => {
     for (const connection of sent.splice(0)) {
       clock.stall(0.03)
       pace.answered(connection)
     }
-    pace.pump()
+    pace.pump(0)
     return sent.length
   }
   assert.equal(turn(), FIRST_WINDOW)
@@ -172,17 +172,17 @@ test('where others keep the event loop busy, as many frames leave in a turn as i
     const clock = new FakeClock()
     let most = 0
     let sent = 0
-    const pace = new Pace(clock, seeded(1), () => true, () => {
+    const pace = pacer(clock, seeded(1), () => {
       sent++
       clock.stall(0.03)
     })
     const until = clock.now() + 5_600
-    pace.start(0, until)
+    pace.begin(0, 1, until)
     pace.add(waiting(crowd))
     while (pace.queued > 0) {
       const before = sent
       const startedAt = clock.now()
-      pace.pump()
+      pace.pump(0)
       most = Math.max(most, sent - before)
       assert.ok(clock.now() - startedAt <= 15.1)
       clock.stall(work)
@@ -197,7 +197,7 @@ test('where others keep the event loop busy, as many frames leave in a turn as i
 test('what cutting off will take follows from turns: their length, and how much CPU they get', () => {
   const expected = (share: number, other: number) => {
     const clock = new FakeClock()
-    const turns = new Turns(clock)
+    const turns = new Throughput(clock)
     clock.share = share
     for (let i = 0; i < 50; i++) {
       turns.begin()
@@ -221,7 +221,7 @@ test('what cutting off will take follows from turns: their length, and how much 
 
 test('a turn that comes before a frame is due has not made it wait', () => {
   const clock = new FakeClock()
-  const turns = new Turns(clock)
+  const turns = new Throughput(clock)
   turns.begin()
   turns.end(1, false, clock.now() + 100)
   turns.begin()
@@ -237,5 +237,5 @@ test('cutting off begins in time for those whose raw sockets are there', () => {
 })
 
 test('before anything was measured a few are expected to take no time', () => {
-  assert.ok(new Turns(new FakeClock()).toCut(100, 15) < 10)
+  assert.ok(new Throughput(new FakeClock()).toCut(100, 15) < 10)
 })

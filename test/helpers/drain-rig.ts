@@ -7,6 +7,9 @@ import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import type { DrainPlan, DrainProgress, DrainReport, DrainTrigger } from '../../lib/track/drain-report.ts'
 import { Drain } from '../../lib/drain/drain.ts'
 import type { DrainHost } from '../../lib/drain/host.ts'
+import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
+import { Pace } from '../../lib/drain/pace.ts'
+import { Schedule } from '../../lib/drain/schedule.ts'
 import { makePlan } from '../../lib/drain/plan.ts'
 import type { PlanInput } from '../../lib/drain/plan.ts'
 import { FakeHost } from './fake-host.ts'
@@ -22,6 +25,12 @@ export interface RigOptions extends Partial<PlanInput>, Omit<FakeHostOptions, 'c
   reason?: DrainHost['reason']
   reconnect?: Partial<DrainHost['reconnect']>
   onDrain?: (connection: Connection) => unknown
+  /** @default none of the clients can move */
+  mover?: DrainHost['mover']
+  /** @default false */
+  takeover?: boolean
+  /** @default false */
+  maxConnections?: number | false
   random?: () => number
   /** Milliseconds of the event loop that each close frame takes. @default 0 */
   frameCost?: number
@@ -74,7 +83,7 @@ export interface Rig {
 
 export function createRig ({
   timeout, defaultTimeout = 8_000, terminationGracePeriod, preStop = 0, reserve = 5_000, settleDelay = 0, spread = false, closeTimeout,
-  code = 1012, reason = 'service restart', reconnect, onDrain, random = seeded(1), frameCost = 0, cutCost = 0, ...core
+  code = 1012, reason = 'service restart', reconnect, onDrain, mover, takeover = false, maxConnections = false, random = seeded(1), frameCost = 0, cutCost = 0, ...core
 }: RigOptions = {}): Rig {
   const plan = makePlan({ timeout, defaultTimeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, closeTimeout })
   let startedAt = 0
@@ -82,7 +91,9 @@ export function createRig ({
   const doors: Rig['doors'] = []
   const host: RigHost = Object.assign(new FakeHost({ ...core, closeTimeout: plan.closeTimeout }), {
     plan,
-    evenly: spread !== false,
+    spread,
+    takeover,
+    maxConnections,
     code,
     reason,
     reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000, ...reconnect },
@@ -91,6 +102,7 @@ export function createRig ({
     random,
     refuseHandshakes: () => { doors.push(['refuse', clock.now() - startedAt]) }
   })
+  if (mover !== undefined) host.mover = mover
   const { clock, transport, events } = host
   transport.close = (socket, code, reason) => {
     frames.push({ at: clock.now() - startedAt, connection: fake(socket).connection!.id, code, reason, retry: Number(/retry=(\d+)/.exec(reason)?.[1]) })
@@ -145,6 +157,11 @@ export function createRig ({
       return await this.finish()
     }
   }
+}
+
+/** A pace on its own: every connection gets its close frame when its turn has come. */
+export function pacer (clock: FakeClock, random: () => number, send: (connection: ManagedConnection) => void): Pace {
+  return new Pace(clock, random, new Schedule({ rate: 200, minDelay: 1_000, maxDelay: 60_000 }), { turn: () => 'closes', send })
 }
 
 /** Work that goes on until the test ends it. */

@@ -73,6 +73,8 @@ export class FakeClock implements Clock {
     this.#immediates.push(callback)
   }
 
+  firesTimers (): boolean { return true }
+
   /** Something that arrives from the network: it runs after the timers of a turn and before its immediates. */
   input (callback: () => void): void { this.#input.push(callback) }
 

@@ -32,7 +32,8 @@ test('without options everything has its default', () => {
     data: undefined,
     onOpen: undefined,
     onDrain: undefined,
-    drain: { code: 1012, reason: 'service restart', reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000 }, evenly: false, move: true, farewells: false },
+    drain: { code: 1012, reason: 'service restart', reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000 }, spread: 'auto', takeover: false, move: true, farewells: false },
+    retryDelay: 1_000,
     closeTimeout: 1_600,
     cleanupTimeout: 5_000,
     signals: false,
@@ -126,7 +127,7 @@ test('what is given is taken', () => {
   assert.equal(options.data, data)
   assert.equal(options.onOpen, onOpen)
   assert.equal(options.onDrain, onDrain)
-  assert.deepEqual(options.drain, { code: 1001, reason, reconnect: { rate: 0.5, minDelay: 1_000, maxDelay: 60_000 }, evenly: true, move: false, farewells: true })
+  assert.deepEqual(options.drain, { code: 1001, reason, reconnect: { rate: 0.5, minDelay: 0, maxDelay: 60_000 }, spread: 1_000, takeover: true, move: false, farewells: true })
   assert.equal(options.plan.timeout, 10_000)
   assert.equal(options.plan.settleDelay, 500)
   assert.equal(options.plan.spread, 1_000)
@@ -138,9 +139,21 @@ test('what is given is taken', () => {
   assert.equal(options.errorCode, 4500)
 })
 
-test('a spread of 0 is asked for, false is not', () => {
-  assert.equal(resolve({ drain: { spread: 0 } }).drain.evenly, true)
-  assert.equal(resolve({ drain: { spread: false } }).drain.evenly, false)
+test('a spread is taken as it is given', () => {
+  for (const spread of ['auto', false, 0, 1_000] as const) assert.equal(resolve({ drain: { spread } }).drain.spread, spread)
+})
+
+test('clients come back at once where another server takes over, and are refused or moved for a second all the same', () => {
+  for (const given of [{ terminationGracePeriod: 30_000 }, { preStop: 5_000 }, { settleDelay: 1_000 }]) {
+    const { drain, retryDelay } = resolve({ drain: given })
+    assert.deepEqual([drain.takeover, drain.reconnect.minDelay, retryDelay], [true, 0, 1_000], JSON.stringify(given))
+  }
+  for (const given of [{}, { preStop: 0 }, { settleDelay: 0, timeout: 60_000 }]) {
+    const { drain, retryDelay } = resolve({ drain: given })
+    assert.deepEqual([drain.takeover, drain.reconnect.minDelay, retryDelay], [false, 1_000, 1_000], JSON.stringify(given))
+  }
+  const { drain, retryDelay } = resolve({ drain: { terminationGracePeriod: 30_000, reconnect: { minDelay: 300 } } })
+  assert.deepEqual([drain.reconnect.minDelay, retryDelay], [300, 300])
 })
 
 test('the grace period of the pod decides the timeout, and the timeout the closeTimeout', () => {

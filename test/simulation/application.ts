@@ -29,7 +29,8 @@ export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'on
     drain: {
       timeout,
       settleDelay: random.chance(0.3) ? random.upTo(timeout / 4) : 0,
-      spread: random.chance(0.3) ? random.upTo(timeout / 4) : false,
+      spread: random.chance(0.3) ? random.upTo(timeout / 4) : random.chance(0.3) ? false : 'auto',
+      reconnect: { rate: random.pick([5, 20, 100, 1_000]), ...random.chance(0.5) && { minDelay: 0 } },
       code: random.chance(0.2) ? 1001 : 1012
     }
   }

@@ -37,6 +37,7 @@ export function clockWith (clock: FakeClock, methods: Partial<Clock>): Broken {
         setTimeout: (callback, delay) => clock.setTimeout(callback, delay),
         clearTimeout: (timer) => { clock.clearTimeout(timer) },
         setImmediate: (callback) => { clock.setImmediate(callback) },
+        firesTimers: () => clock.firesTimers(),
         ...methods
       }
     }

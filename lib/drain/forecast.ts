@@ -1,0 +1,70 @@
+/**
+ * When the clients of a drain are back, and what to change if that is too long. Pure: it asks a schedule, frame by frame.
+ */
+import type { ClientForecast, DrainPlan } from '../track/drain-report.ts'
+import { CLEANUP_RESERVE, CLOSE_TIMEOUT, seconds } from './plan.ts'
+import { reconnectDelay } from './reconnect.ts'
+import type { ReconnectOptions } from './reconnect.ts'
+import { LEAST_WAIT, Schedule } from './schedule.ts'
+import type { Spread } from './schedule.ts'
+import { EXPECTED_CLOSE } from './throughput.ts'
+
+/** What a forecast follows from. */
+export interface ForecastInput {
+  readonly plan: DrainPlan
+  readonly spread: Spread
+  readonly reconnect: ReconnectOptions
+}
+
+/** Returns the plan with forecasts for the connections there are, and for the most that are allowed, if that is limited. */
+export function withForecasts (input: ForecastInput, connections: number, limit: number | false): DrainPlan {
+  const clients = Object.freeze([
+    ...connections > 0 ? [forecast(input, connections, 'now')] : [],
+    ...limit === false ? [] : [forecast(input, limit, 'limits.total')]
+  ])
+  const { plan } = input
+  return Object.freeze({
+    ...plan,
+    clients,
+    toString: () => [String(plan), ...clients.map(({ lastBack, what }) =>
+      `  back    ${seconds(plan.settleDelay).padStart(8)} –${seconds(plan.settleDelay + lastBack).padStart(8)}  ${what}`)].join('\n')
+  })
+}
+
+function forecast (input: ForecastInput, connections: number, which: string): ClientForecast {
+  const { plan, spread, reconnect } = input
+  const schedule = new Schedule(reconnect)
+  schedule.begin(spread, connections, 0, plan.grace + plan.spread)
+  let delayed = 0
+  let longestDelay = 0
+  let lastBack = 0
+  for (let left = connections; left > 0; left--) {
+    const at = Math.max(0, schedule.due(left * EXPECTED_CLOSE))
+    const delay = reconnectDelay(reconnect, schedule.wait(at))
+    if (delay > 0) delayed++
+    longestDelay = Math.max(longestDelay, delay)
+    lastBack = Math.ceil(at + delay)
+    schedule.next(at, left)
+  }
+  const told = delayed === 0 ? 'none' : `${delayed}, ${seconds(longestDelay)} at most`
+  return Object.freeze({
+    connections,
+    lastBack,
+    delayed,
+    longestDelay,
+    what: `clients (${which}): ${connections}; told to wait: ${told}${advice(input, connections, longestDelay)}`
+  })
+}
+
+/** What to change so that no client is told to wait for its turn. */
+function advice ({ plan, spread, reconnect: { rate, minDelay } }: ForecastInput, connections: number, longestDelay: number): string {
+  if (spread !== 'auto' || longestDelay - minDelay < LEAST_WAIT) return ''
+  const { timeout, settleDelay, closeTimeout, preStop, reserve, terminationGracePeriod } = plan
+  const turns = (connections - 1) / rate * 1000
+  const needed = Math.ceil((settleDelay + turns + Math.max(CLOSE_TIMEOUT, closeTimeout) + CLEANUP_RESERVE) / 1000) * 1000
+  const least = Math.ceil((connections - 1) / (plan.grace + plan.spread - EXPECTED_CLOSE) * 1000)
+  const time = terminationGracePeriod === preStop + timeout + reserve
+    ? `terminationGracePeriod to ${needed + preStop + reserve}`
+    : `timeout to ${needed}`
+  return `; to close all in their turns, raise drain.${time} or drain.reconnect.rate to ${least}`
+}
