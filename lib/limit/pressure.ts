@@ -1,5 +1,6 @@
 /**
- * While the process is under pressure, handshakes are refused, and the idlest connections are closed, a few at a time.
+ * While the process is under pressure, handshakes are refused, and the idlest connections are closed, a few at a time. Clients that can
+ * move are asked first: to another server, because this one refuses them.
  *
  * @fastify/under-pressure reports the pressure. Pressure begins at the first report and ends after several checks without one: a
  * server near a threshold must not alternate between refusing and accepting.
@@ -10,6 +11,9 @@ import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
 import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { MOVE_TIME } from '../connection/mover.ts'
+import type { Mover } from '../connection/mover.ts'
 import type { Registry } from '../track/registry.ts'
 import { idlestFirst } from './evictions.ts'
 
@@ -30,6 +34,7 @@ export interface PressureHost {
   readonly running: Deadlines
   readonly registry: Registry
   readonly enforcement: Enforcement
+  readonly mover: Pick<Mover<ManagedConnection>, 'ask'>
   readonly random: () => number
   /** Shortest reconnect delay, milliseconds; the longest is twice as long. */
   readonly minDelay: number
@@ -43,6 +48,8 @@ export class Pressure {
   readonly #host: PressureHost
   readonly #check = new Deadline(() => { this.#onCheck() })
   #under = false
+  /** Connections whose clients were asked to move, and until when they have time. */
+  readonly #asked = new Map<ManagedConnection, number>()
   #calmChecks = 0
   #evicted = 0
 
@@ -64,7 +71,8 @@ export class Pressure {
     if (!this.standing) this.#arm()
   }
 
-  closing (): void {
+  closing (connection: ManagedConnection): void {
+    this.#asked.delete(connection)
     // The registry still counts this connection.
     if (this.#host.registry.size <= 1 && !this.#under) this.close()
   }
@@ -83,6 +91,7 @@ export class Pressure {
 
   #onCheck (): void {
     const { registry, isUnderPressure } = this.#host
+    this.#closeAsked()
     if (isUnderPressure()) {
       if (!this.#under) this.#begin()
       this.#calmChecks = 0
@@ -95,12 +104,28 @@ export class Pressure {
   }
 
   #evict (): void {
-    const { clock, registry, enforcement, random, minDelay } = this.#host
-    const open = registry.snapshot().filter(({ state, working }) => state === 'open' && !working)
+    const { clock, registry, enforcement, mover } = this.#host
+    const open = registry.snapshot().filter((connection) => connection.state === 'open' && !connection.working && !this.#asked.has(connection))
     inSlices(clock, open.sort(idlestFirst).slice(0, Math.ceil(registry.size * PART)), (connection) => {
       if (connection.state !== 'open' || !enforcement.allows('pressure', 'evict', connection)) return
       this.#evicted++
-      connection.end('rebalance', CAUSE_CODES.rebalance, withRetry(REASON, minDelay * (1 + random())))
+      if (mover.ask(connection, 0)) this.#asked.set(connection, clock.now() + MOVE_TIME)
+      else this.#close(connection)
     })
+  }
+
+  /** Closes connections whose clients have not moved in time; a connection that works again may stay. */
+  #closeAsked (): void {
+    const now = this.#host.clock.now()
+    for (const [connection, until] of this.#asked) {
+      if (now < until) continue
+      this.#asked.delete(connection)
+      if (connection.state === 'open' && !connection.working) this.#close(connection)
+    }
+  }
+
+  #close (connection: ManagedConnection): void {
+    const { minDelay, random } = this.#host
+    connection.end('rebalance', CAUSE_CODES.rebalance, withRetry(REASON, minDelay * (1 + random())))
   }
 }

@@ -4,14 +4,16 @@
  *
  * `expiresAt` is wall time: every tick compares the wall clock with the monotonic one, and deadlines move when the wall clock was
  * set. A lifetime is monotonic; a jitter shortens it, so that clients that connected together do not close together. The earlier
- * of the two applies, and the expiry if both are due. At the end of its lifetime a connection may finish work in flight, within
- * bounds; an expired connection may not.
+ * of the two applies, and the expiry if both are due. At the end of its lifetime a connection may move its client, and finish work in
+ * flight, within bounds; an expired connection may not.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
 import { Deadline, Entry, TICK } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { MOVE_TIME } from '../connection/mover.ts'
+import type { Mover } from '../connection/mover.ts'
 import type { Enforcement } from '../track/enforcement.ts'
 
 /** Largest part of a lifetime that the jitter takes away. */
@@ -27,6 +29,7 @@ export interface ExpiryHost {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly enforcement: Enforcement
+  readonly mover: Pick<Mover<ManagedConnection>, 'ask'>
   readonly random: () => number
   /** Maximum wait for work in flight at the end of a lifetime, milliseconds. */
   readonly grace: number
@@ -40,6 +43,8 @@ class EndDeadline extends Entry {
   readonly #due: (end: EndDeadline) => void
   /** The jitter, 0 to MAX_SHORTENING; drawn when it is first needed. */
   shortening: number | undefined
+  /** When its client must have moved, monotonic milliseconds; 0: it was not asked. */
+  movingUntil = 0
   /** Values of `expiresAt` and `maxLifetime` that were due while the policy only observes: each is reported once. */
   observedExpiry: number | undefined
   observedLifetime: number | false | undefined
@@ -79,6 +84,8 @@ export class Expiry {
       if (expiresAt === undefined && maxLifetime === false) return
       this.#ends.set(connection, end = new EndDeadline(connection, this.#due))
     }
+    // The application has made the lifetime longer.
+    if (this.#lifetimeLeft(end) > 0) end.movingUntil = 0
     this.#set(end)
   }
 
@@ -119,7 +126,12 @@ export class Expiry {
     return expiresAt === undefined || observedExpiry === expiresAt ? Infinity : expiresAt - this.#host.clock.wallNow()
   }
 
+  /** Time until the end of the lifetime, and of the move that it has caused. */
   #untilLifetime (end: EndDeadline): number {
+    return Math.max(this.#lifetimeLeft(end), end.movingUntil - this.#host.clock.now())
+  }
+
+  #lifetimeLeft (end: EndDeadline): number {
     const { clock, random } = this.#host
     const { startedAt, maxLifetime } = end.connection
     if (maxLifetime === false || end.observedLifetime === maxLifetime) return Infinity
@@ -131,7 +143,7 @@ export class Expiry {
     const { connection } = end
     // A drain or a close is under way.
     if (connection.state !== 'open') return
-    const { deadlines, enforcement, grace, minDelay, random } = this.#host
+    const { clock, deadlines, enforcement, grace, minDelay, mover, random } = this.#host
     if (this.#untilExpiry(end) <= 0) {
       if (enforcement.allows('expiry', 'close', connection)) {
         connection.end('expired', CAUSE_CODES.expired, EXPIRED)
@@ -142,6 +154,10 @@ export class Expiry {
     }
     const left = this.#untilLifetime(end)
     if (left > 0) return this.#set(end)
+    if (end.movingUntil === 0 && enforcement.enforces('lifetime') && mover.ask(connection, 0)) {
+      end.movingUntil = clock.now() + MOVE_TIME
+      return this.#set(end)
+    }
     if (connection.working && left > -grace) return deadlines.set(end, TICK)
     if (enforcement.allows('lifetime', 'close', connection)) {
       connection.end('lifetime', CAUSE_CODES.lifetime, withRetry(ENDED, minDelay * (1 + random())))

@@ -24,8 +24,8 @@ export interface EndsRig {
 export function createEnds (settings: Partial<Settings> = {}, chance: number | (() => number) = 0): EndsRig {
   const random = typeof chance === 'function' ? chance : () => chance
   const host = createFakeHost({ settings })
-  const { clock, deadlines, enforcement } = host
-  const expiry = new Expiry({ clock, deadlines, enforcement, random, grace: 3_000, minDelay: 1_000 })
+  const { clock, deadlines, enforcement, mover } = host
+  const expiry = new Expiry({ clock, deadlines, enforcement, mover, random, grace: 3_000, minDelay: 1_000 })
   host.hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
   return {
     host,

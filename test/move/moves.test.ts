@@ -3,30 +3,10 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { FakeSocketOptions } from '../helpers/fake-socket.ts'
-import type { ConnectionFacts } from '../../lib/connection/facts.ts'
-import type { LifecycleOptions } from '../../lib/index.ts'
 import type { Pair } from '../helpers/fake-host.ts'
 import { createJob } from '../helpers/job.ts'
-import { asksOf, controlFrame, MOVED } from '../helpers/mover.ts'
-import { createTracker } from '../helpers/tracker-rig.ts'
-import type { TrackerRig } from '../helpers/tracker-rig.ts'
-
-interface MoveRig extends TrackerRig {
-  /** A connection whose client has offered the protocol. */
-  connect (facts?: Partial<ConnectionFacts> & FakeSocketOptions): Pair
-}
-
-function rig (options: LifecycleOptions = {}): MoveRig {
-  const made = createTracker({ heartbeat: false, backpressure: false, ...options })
-  const connect: MoveRig['connect'] = (facts) => {
-    const pair = made.accept(facts)
-    made.moves.offered(pair.connection)
-    made.tracker.opened(pair.connection)
-    return pair
-  }
-  return { ...made, connect }
-}
+import { asksOf, controlFrame, MOVED, rig } from '../helpers/mover.ts'
+import type { MoveRig } from '../helpers/mover.ts'
 
 /** Checks that nothing is left once all connections have closed. */
 async function assertClean ({ clock, tracker }: MoveRig): Promise<void> {
