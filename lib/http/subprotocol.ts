@@ -22,10 +22,8 @@ export interface Offer {
   readonly alone: boolean
 }
 
-/** Key of the offer on its request. */
-const kOffer = Symbol('fastify-websocket-lifecycle.offer')
-
-type Request = IncomingMessage & { [kOffer]?: Offer }
+/** Not properties of the requests, which an application may print: ids are secrets. */
+const offers = new WeakMap<IncomingMessage, Offer>()
 
 /** Takes the offer out of an upgrade request. May be called again. */
 export function takeOffer (request: IncomingMessage): void {
@@ -41,11 +39,11 @@ export function takeOffer (request: IncomingMessage): void {
   if (rawHeaders !== undefined) takeFrom(rawHeaders)
   if (!offered.includes(SUBPROTOCOL)) return
   const ids = offered.filter((token) => token.startsWith(WITH_ID)).map((token) => token.slice(WITH_ID.length))
-  ;(request as Request)[kOffer] = { id: ids.find((id) => ID.test(id)), alone: others.length === 0 }
+  offers.set(request, { id: ids.find((id) => ID.test(id)), alone: others.length === 0 })
 }
 
 /** Returns the offer that was taken out of a request. */
-export function offerOf (request: IncomingMessage): Offer | undefined { return (request as Request)[kOffer] }
+export function offerOf (request: IncomingMessage): Offer | undefined { return offers.get(request) }
 
 /** The headers of an answer, as ws emits them: selects the subprotocol if no other was offered, because Chromium fails a handshake otherwise. */
 export function selectAlone (headers: string[], request: IncomingMessage): void {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import test from 'node:test'
+import { inspect } from 'node:util'
 import { offerOf, selectAlone, takeOffer } from '../../lib/http/subprotocol.ts'
 import type { Offer } from '../../lib/http/subprotocol.ts'
 
@@ -51,6 +52,13 @@ for (const [what, values, left, offer] of OFFERS) {
     assert.deepEqual(found.offer, offer)
   })
 }
+
+test('an application that prints the request does not print the id', () => {
+  const asks = request('lifecycle.v1, lifecycle.v1.AAAAAAAAAAAAAAAAAAAAAA')
+  takeOffer(asks)
+  assert.equal(offerOf(asks)?.id, 'AAAAAAAAAAAAAAAAAAAAAA')
+  assert.doesNotMatch(inspect(asks, { depth: 10, showHidden: true }), /AAAA/)
+})
 
 test('a header that is not text stays as it is', () => {
   const asks = { headers: { 'sec-websocket-protocol': ['lifecycle.v1'] }, rawHeaders: [] } as unknown as IncomingMessage
