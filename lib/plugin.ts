@@ -30,6 +30,7 @@ import { routeHook } from './handshake/routes.ts'
 import { trackServer } from './ws/accept.ts'
 import { errorListenerReplacer } from './ws/released-memory.ts'
 import { Handshakes } from './handshake/handshakes.ts'
+import { sharedStore } from './move/handover-store.ts'
 import { OwnRoutes } from './http/own-handshakes.ts'
 import { ApplicationTurn } from './http/application-turn.ts'
 import { wire } from './wiring.ts'
@@ -73,6 +74,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
     isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { limiter.warn('isUnderPressure failed', { err }, 'error') }) === true,
+    store: sharedStore(),
+    storeFailed: () => { limiter.warn('the store of handed-over states has failed; its error is not logged, because it may contain one', {}, 'error') },
     pressureChanged: (under, evicted) => { logPressure(log, under, evicted) }
   })
 

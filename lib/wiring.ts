@@ -22,6 +22,8 @@ import { Backpressure } from './limit/backpressure.ts'
 import { MessageRate } from './limit/message-rate.ts'
 import { PongBacklog } from './limit/pong-backlog.ts'
 import { Pressure } from './limit/pressure.ts'
+import { StoredHandovers } from './move/handover.ts'
+import type { HandoverStore } from './move/handover-store.ts'
 import { Moves } from './move/moves.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { Broadcasts } from './track/broadcast.ts'
@@ -48,6 +50,10 @@ export interface Surroundings {
   report (error: unknown, connection: Connection): unknown
   /** Asks @fastify/under-pressure. */
   isUnderPressure (): boolean
+  /** Where handed-over states wait for their clients. */
+  readonly store: HandoverStore
+  /** The store of handed-over states has failed; its error may contain one. */
+  storeFailed (): void
   /** Pressure has begun, or has ended after `evicted` evictions. */
   pressureChanged (under: boolean, evicted: number): void
 }
@@ -59,13 +65,14 @@ export interface Wiring {
   readonly admission: Admission | null
   readonly enforcement: Enforcement
   readonly broadcasts: Broadcasts
+  readonly handovers: StoredHandovers
   readonly moves: Moves
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
 }
 
 /** Makes the parts and connects them. */
-export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, ...surroundings }: Surroundings): Wiring {
+export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, store, storeFailed, ...surroundings }: Surroundings): Wiring {
   const { limits, plan, retryDelay: minDelay } = options
   const hookFailed = (err: unknown, hook: string) => {
     const message = `${hook} failed`
@@ -76,7 +83,8 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const registry = new Registry(options.history)
   const running = new Deadlines(new RunningClock(clock))
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
-  const moves = new Moves({ clock, hooks, transport: surroundings.transport, running, move: options.drain.move, grace: plan.grace })
+  const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), storeFailed })
+  const moves = new Moves({ asked: (...args) => { handovers.asked(...args) }, clock, hooks, transport: surroundings.transport, running, move: options.drain.move, grace: plan.grace })
   const host: DrainHost = {
     clock,
     lines,
@@ -99,6 +107,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     onDrain: options.onDrain,
     suppression: NO_SUPPRESSION,
     mover: moves,
+    handovers,
     random: Math.random,
     childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
     report: (error, connection) => {
@@ -118,7 +127,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const pressure = limits.pressure ? new Pressure(shared) : null
   const limited = limits.pressure || [limits.total, limits.perOwner, limits.perAddress, limits.handshakes].some((limit) => limit !== false)
   const admission = limited ? new Admission(shared, limits, () => pressure?.under ?? false) : null
-  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, ...(admission === null ? [] : [admission])]
+  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, handovers, ...(admission === null ? [] : [admission])]
 
   const tracker = new ManagedTracker({
     host,
@@ -148,7 +157,8 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(broadcasts, 'sending', 'sent', 'moved', 'closing')
   hooks.add(backpressure, 'opened', 'sent', 'closing')
   hooks.add(moves, 'closing')
+  hooks.add(handovers, 'ending', 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
   if (admission !== null) hooks.add(admission, 'ownerSet', 'gone')
-  return { tracker, admission, broadcasts, enforcement, moves, running }
+  return { tracker, admission, broadcasts, enforcement, handovers, moves, running }
 }

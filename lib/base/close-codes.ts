@@ -56,6 +56,14 @@ export const CAUSE_CODES = {
   network: undefined
 } as const satisfies Record<string, number | undefined>
 
+/** Codes after which clients reconnect; 1011 is not among them: what has failed once would fail again with the same state. */
+const INVITING = new Set<number>([
+  CloseCode.GoingAway, CloseCode.ServiceRestart, CloseCode.TryAgainLater, CloseCode.Unauthorized, CloseCode.Timeout, CloseCode.SlowReader
+])
+
+/** Returns whether a close code of ours lets the client come back. */
+export function invitesBack (code: number): boolean { return INVITING.has(code) }
+
 /** What ended a connection. */
 export type CloseCause = keyof typeof CAUSE_CODES
 
@@ -89,6 +97,11 @@ export function withRetry (reason: string, delay: number): string {
   const suffix = `retry=${Math.round(delay)}`
   if (reason === '') return suffix
   return `${truncateReason(reason, MAX_REASON_BYTES - suffix.length - 2)}; ${suffix}`
+}
+
+/** Returns the reconnect delay in a reason, milliseconds; 0 if there is none. */
+export function retryIn (reason: string): number {
+  return Number(/\bretry=(\d+)/.exec(reason)?.[1] ?? 0)
 }
 
 /** Longest reason of a peer in logs and in the history, characters. */

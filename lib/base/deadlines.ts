@@ -72,6 +72,9 @@ export class Deadlines {
   /** Tick up to which deadlines are called: input that had arrived by then was read, later input may not be. */
   get dueTick (): number { return this.#dueTick }
 
+  /** Milliseconds until a deadline is due; Infinity if it is not set. */
+  left (deadline: Entry): number { return deadline.due === -1 ? Infinity : deadline.due * TICK - this.elapsed }
+
   /** Sets a deadline `delay` milliseconds from now, or moves it there. */
   set (deadline: Entry, delay: number): void {
     this.cancel(deadline)

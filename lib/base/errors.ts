@@ -53,6 +53,10 @@ export const SOCKETS_ERR_DRAINING = createError(
 export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
   'SOCKETS_ERR_CANNOT_ADOPT', 'adopt() cannot take this server: %s', 500, TypeError)
 
+/** `handover()` was given a state that is too large, or no JSON. */
+export const SOCKETS_ERR_INVALID_HANDOVER = createError<[string]>(
+  'SOCKETS_ERR_INVALID_HANDOVER', 'a state to hand over must be at most 4096 bytes of JSON: %s', 500, TypeError)
+
 /** The reason of `connection.signal`. */
 export interface ClosedError extends Error {
   /** The code of the error. */

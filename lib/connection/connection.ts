@@ -80,6 +80,8 @@ export interface Connection {
   readonly owner: string | undefined
   /** The tags; a snapshot. */
   readonly tags: ReadonlySet<string>
+  /** The state that the client's last connection has handed over; undefined if there is none, or while the owner is another one. */
+  readonly handed: unknown
   /** Data of the application. */
   data: ConnectionData
   /** The upgrade request; only on routes with `keepRequest: true`. */
@@ -118,6 +120,13 @@ export interface Connection {
   readonly closed: Promise<CloseRecord>
   /** Sets or changes the owner. Returns whether the connection may stay open. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   setOwner (owner: string | undefined): boolean
+  /**
+   * Keeps a state for the next connection of the client, which finds it in `handed`: after a move, or after a close that lets the
+   * client come back. It is given once, on the same path, to the owner of now, until 30 seconds after the client should be back.
+   * At most 4096 bytes of JSON, written at once; the last call counts, and undefined keeps none. Only clients with the class of
+   * `fastify-websocket-lifecycle/client` bring it back. Throws SOCKETS_ERR_INVALID_HANDOVER.
+   */
+  handover (state: unknown): void
   /** Adds tags. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   tag (...tags: string[]): void
   /** Removes tags. */

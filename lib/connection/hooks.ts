@@ -39,6 +39,8 @@ export interface ConnectionHooks<C> {
   failed (connection: C): void
   /** The client has moved to a new connection: this one is closed when its work has ended. */
   moved (connection: C): void
+  /** A close frame of ours is about to be sent; messages that are sent now arrive before it. */
+  ending (connection: C, code: number, reason: string): void
   /** The client has closed the connection first. */
   left (connection: C): void
   /** The peer's close frame has arrived. */
@@ -80,6 +82,7 @@ export class Hooks<C> implements Parts<C> {
   workEnded: Parts<C>['workEnded'] = []
   failed: Parts<C>['failed'] = []
   moved: Parts<C>['moved'] = []
+  ending: Parts<C>['ending'] = []
   left: Parts<C>['left'] = []
   answered: Parts<C>['answered'] = []
   closing: Parts<C>['closing'] = []

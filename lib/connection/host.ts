@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { LineBudget } from '../base/line-budget.ts'
 import type { CloseRecord, Connection } from './connection.ts'
+import type { Handovers } from './handovers.ts'
 import type { Hooks } from './hooks.ts'
 import type { Mover } from './mover.ts'
 import type { Settings } from './settings.ts'
@@ -35,6 +36,8 @@ export interface ConnectionHost<C> {
   readonly suppression: Suppression
   /** Asks clients to move to a new connection. */
   readonly mover: Mover<C>
+  /** Hands states over to the next connections of clients. */
+  readonly handovers: Handovers<C>
   /** Limits the log lines about connections during a drain. */
   readonly lines: LineBudget
   /** Time for a peer to answer a close frame, from when the frame has left, milliseconds. */

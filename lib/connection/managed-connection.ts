@@ -93,6 +93,8 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   private get labelled (): Labels<ManagedConnection> { return (this.#labels ??= new Labels(this)) }
 
   setOwner (owner: string | undefined): boolean { return this.labelled.setOwner(owner) }
+  handover (state: unknown): void { this.host.handovers.keep(this, state) }
+  get handed (): unknown { return this.host.handovers.handed(this) }
   tag (...tags: string[]): void { this.labelled.add(tags) }
   untag (...tags: string[]): void { this.#labels?.remove(tags) }
 
@@ -205,7 +207,8 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     outside(() => { this.sending() })
     const text = truncateReason(reason)
     return this.startClosing(cause, code, text, () => {
-      const { transport } = this.host
+      const { hooks, transport } = this.host
+      for (const part of hooks.ending) part.ending(this, code, text)
       this.#closing!.muted = true
       transport.close(this.socket, code, text)
       // A stream without a kernel socket (injectWS) answers no close frame for 30 s.

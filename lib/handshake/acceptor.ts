@@ -23,7 +23,7 @@ import { offerOf } from '../http/subprotocol.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import type { LifecycleOptions } from '../options/options.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
-import { factsOf, foreignFacts, routeOf } from './routes.ts'
+import { factsOf, foreignFacts, pathOf, routeOf } from './routes.ts'
 import type { PlainRoutes, Route } from './routes.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
@@ -54,6 +54,7 @@ export class Acceptor implements Acceptance {
   readonly plainRoutes: PlainRoutes = new Map()
   readonly #tracker: ManagedTracker
   readonly #moves: Wiring['moves']
+  readonly #handovers: Wiring['handovers']
   readonly #options: ResolvedOptions
   readonly #limiter: LogLimiter
   /** Arguments of the application's errorHandler; empty without one. */
@@ -61,10 +62,11 @@ export class Acceptor implements Acceptance {
   /** Routes that had a connection. */
   readonly #routes = new Set<string>()
 
-  constructor ({ tracker, moves }: Pick<Wiring, 'tracker' | 'moves'>, options: ResolvedOptions, limiter: LogLimiter) {
+  constructor ({ tracker, moves, handovers }: Pick<Wiring, 'tracker' | 'moves' | 'handovers'>, options: ResolvedOptions, limiter: LogLimiter) {
     this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
     this.#moves = moves
+    this.#handovers = handovers
     this.#options = options
     this.#limiter = limiter
   }
@@ -97,7 +99,11 @@ export class Acceptor implements Acceptance {
   #attach (socket: WebSocket, raw: IncomingMessage | undefined, facts: ConnectionFacts): ManagedConnection {
     const connection = this.#tracker.accept(socket, facts)
     attach(socket, connection)
-    if (raw !== undefined && offerOf(raw) !== undefined) this.#moves.offered(connection)
+    const offer = raw === undefined ? undefined : offerOf(raw)
+    if (offer !== undefined) {
+      this.#moves.offered(connection)
+      this.#handovers.offered(connection, pathOf(raw!), offer.record)
+    }
     return connection
   }
 

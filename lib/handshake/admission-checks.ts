@@ -15,6 +15,7 @@ import type { Acceptor } from './acceptor.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import { ForeignOrigins, isAllowed } from '../limit/origin.ts'
 import type { ResolvedOptions } from '../options/resolve.ts'
+import { offerOf } from '../http/subprotocol.ts'
 import { pathOf } from './routes.ts'
 import type { Admission } from '../limit/admission.ts'
 import type { Enforcement } from '../track/enforcement.ts'
@@ -32,6 +33,7 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #tracker: ManagedTracker
   readonly #admission: Admission | null
   readonly #enforcement: Enforcement
+  readonly #handovers: Wiring['handovers']
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
@@ -41,13 +43,14 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is called for every handshake. */
-  constructor ({ tracker, admission, enforcement, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
+  constructor ({ tracker, admission, enforcement, handovers, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.retryDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
     this.deadlines = running
     this.#tracker = tracker
     this.#admission = admission
     this.#enforcement = enforcement
+    this.#handovers = handovers
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
@@ -69,6 +72,11 @@ export class AdmissionChecks implements HandshakeChecks {
     if (admission === null) return null
     const { address, owner } = this.#acceptor.whoIs(request, raw)
     return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http', pathOf(request)))
+  }
+
+  takeState (request: IncomingMessage): PromiseLike<void> | null {
+    const offer = offerOf(request)
+    return offer === undefined ? null : this.#handovers.take(offer)
   }
 
   left (): void { this.#admission?.left() }

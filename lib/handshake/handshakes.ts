@@ -17,6 +17,7 @@ import { selectAlone, takeOffer } from '../http/subprotocol.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
 import { bodyOf, refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
+import { StoreWait } from './store-wait.ts'
 import { guardVerifier } from './verifier.ts'
 import type { Verification } from './verifier.ts'
 
@@ -37,6 +38,8 @@ export interface HandshakeChecks {
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
   /** A handshake is about to open. Returns null to admit it. */
   opening (request: IncomingMessage, raw: Duplex): Refused | null
+  /** Takes the state that was handed over to the client's next connection. A promise of it never rejects, and may never resolve. */
+  takeState (request: IncomingMessage): PromiseLike<void> | null
   /** A handshake that was admitted on arrival is over: opened, refused or aborted. */
   left (): void
   /** A handshake was refused. */
@@ -56,6 +59,7 @@ interface Handshake {
   /** Whether it was refused, and opens only to be closed. */
   readonly refused: boolean
   deadline?: Deadline
+  storeWait?: StoreWait
 }
 
 /** Key of the handshake on its request. */
@@ -158,8 +162,14 @@ export class Handshakes implements HandshakeGuard, Verification {
       // Handshakes of an adopted server begin here.
       const handshake = this.#inProgress.get(raw) ?? this.#begin(request, raw, { counted: false })
       const refused = this.#checks.opening(request, raw)
-      if (refused === null) this.#step(handshake, () => { upgrade(request, raw, head, opened) })
-      else this.#refuse(handshake, refused, head, upgrade)
+      if (refused !== null) return this.#refuse(handshake, refused, head, upgrade)
+      const open = (): void => { this.#step(handshake, () => { upgrade(request, raw, head, opened) }) }
+      const taken = this.#checks.takeState(request)
+      if (taken === null) return open()
+      guardErrors(raw)
+      this.#await(handshake)
+      handshake.storeWait = new StoreWait(this.#checks.deadlines, taken, handshake.deadline!)
+      void handshake.storeWait.over.then(() => { if (this.isInProgress(request)) open() })
     }
   }
 
@@ -247,11 +257,12 @@ export class Handshakes implements HandshakeGuard, Verification {
   /** Ends a handshake. Returns whether it was in progress. */
   #end (handshake: Handshake | undefined): boolean {
     if (handshake === undefined || this.#inProgress.get(handshake.raw) !== handshake) return false
-    const { raw, deadline, counted } = handshake
+    const { raw, deadline, storeWait, counted } = handshake
     this.#inProgress.delete(raw)
     if (deadline !== undefined) {
       raw.removeListener('close', this.#onClose)
       this.#checks.deadlines.cancel(deadline)
+      storeWait?.cancel()
     }
     if (counted) this.#checks.left()
     return true

@@ -20,6 +20,8 @@ export interface Offer {
   readonly id: string | undefined
   /** Whether it offers no other subprotocol. */
   readonly alone: boolean
+  /** What was handed over under the id, once it was taken. */
+  record?: string | undefined
 }
 
 /** Not properties of the requests, which an application may print: ids are secrets. */

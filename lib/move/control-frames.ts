@@ -3,6 +3,7 @@
  * a JSON object. What a client sends is not trusted: of its frames only the type is read, of large ones nothing.
  */
 import type { Buffer } from 'node:buffer'
+import { randomBytes } from 'node:crypto'
 
 const PREFIX = '\u0001lifecycle:'
 
@@ -26,7 +27,15 @@ export function typeOf (frame: Buffer): unknown {
   }
 }
 
+/** Makes an id of 128 bits. */
+export function newId (): string { return randomBytes(16).toString('base64url') }
+
 /** Asks the client to open a new connection in `delay` milliseconds, and to offer `id` there. */
 export function moveFrame (delay: number, id: string): string {
   return `${PREFIX}${JSON.stringify({ type: 'move', in: Math.max(0, Math.round(delay)), id })}`
+}
+
+/** Tells the client to offer `id` when it comes back. */
+export function handoverFrame (id: string): string {
+  return `${PREFIX}${JSON.stringify({ type: 'handover', id })}`
 }

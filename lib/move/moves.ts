@@ -5,7 +5,6 @@
  * and is closed when its work has ended. A client that never says it delays nothing: the policy that has asked closes the connection
  * in the ordinary way. Control frames are taken out before the application, its counters and its limits see them.
  */
-import { randomBytes } from 'node:crypto'
 import { CAUSE_CODES, CloseCode } from '../base/close-codes.ts'
 import { deferred } from '../base/deferred.ts'
 import type { Deferred } from '../base/deferred.ts'
@@ -14,7 +13,7 @@ import type { ConnectionHost } from '../connection/host.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MOVE_TIME } from '../connection/mover.ts'
 import type { Mover } from '../connection/mover.ts'
-import { isControlFrame, moveFrame, typeOf } from './control-frames.ts'
+import { isControlFrame, moveFrame, newId, typeOf } from './control-frames.ts'
 
 /** Most control frames of one connection. */
 const MAX_FRAMES = 16
@@ -28,6 +27,8 @@ export interface MoveHost extends Pick<ConnectionHost<ManagedConnection>, 'clock
   readonly move: boolean
   /** Maximum wait for the work of a connection whose client has moved, milliseconds. */
   readonly grace: number
+  /** A client was asked to move in `delay` milliseconds, and will offer `id`. */
+  asked (connection: ManagedConnection, id: string, delay: number): void
 }
 
 /** A connection whose client has offered the protocol. */
@@ -71,9 +72,10 @@ export class Moves implements Mover<ManagedConnection> {
     const client = this.#clients.get(connection)
     if (client === undefined || !this.#host.move) return false
     if (client.moved) return true
-    const id = client.id ?? randomBytes(16).toString('base64url')
+    const id = client.id ?? newId()
     if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id))) return false
     client.id = id
+    this.#host.asked(connection, id, delay)
     return true
   }
 

@@ -6,6 +6,7 @@ import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
 import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
+import { LocalHandoverStore } from '../../lib/move/handover-store.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
 import { wire } from '../../lib/wiring.ts'
 import type { Surroundings, Wiring } from '../../lib/wiring.ts'
@@ -82,6 +83,8 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     refuseHandshakes: () => { asked.push(['refuseHandshakes']) },
     report: (...args) => { reports.push(args) },
     isUnderPressure: () => false,
+    store: new LocalHandoverStore(clock),
+    storeFailed: () => { asked.push(['storeFailed']) },
     pressureChanged: (...args) => { asked.push(['pressureChanged', args]) },
     ...parts
   })
