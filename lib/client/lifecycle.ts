@@ -6,7 +6,7 @@
  */
 import { knownOf, note } from './attempts.ts'
 import type { Known } from './attempts.ts'
-import { Link, LOST } from './link.ts'
+import { CONTROL, Link, LOST } from './link.ts'
 import type { End, Failure } from './link.ts'
 import type { BaseClass, BaseSocket, GlobalClass, LifecycleClass, StandardPart } from './socket.ts'
 import { addAttributes, checkClose, closeEventClass, fail, readAddress, readProtocols } from './standard.ts'
@@ -20,10 +20,41 @@ export interface LifecycleClientOptions {
   finalCodes?: readonly number[]
   /** How long attempts end at once after a final code, milliseconds. @default 60000 */
   finalFor?: number
-  /** How long `url` and `protocols` may take when they are functions, milliseconds. A connection that ends sooner counts as a failed attempt. @default 10000 */
+  /**
+   * How long `url` and `protocols` may take when they are functions, how long the next connection of a move may take to open and to be
+   * prepared, and how long its messages are held back, milliseconds. A connection that ends sooner counts as a failed attempt.
+   * @default 10000
+   */
   timeout?: number
   /** Offers the server to move connections before it goes (subprotocol `lifecycle.v1`). @default true */
   move?: boolean
+  /** Makes the next connection of a move ready, for example by logging in; `fastify-websocket-lifecycle/client/prepare` has ready-made ones. */
+  prepare?: Prepare
+  /** Returns the key of a message: a message with a key that was delivered within `dedupeWindow` is not delivered again. */
+  dedupe?: (data: any) => unknown
+  /** Milliseconds. @default 10000 */
+  dedupeWindow?: number
+}
+
+/** The next connection of a move, while it is prepared. */
+export interface NextConnection {
+  /** Sends a message on it. */
+  send (data: any): void
+  /** Resolves with the next message on it, which the application then does not get. */
+  message (): Promise<any>
+}
+
+/** Prepares the next connection of a move. */
+export interface Prepare {
+  /**
+   * Called when the next connection is open; the application still uses the current one. A function that it returns is called in the
+   * moment of the move: what the application has sent until then went to the current connection, what follows goes to the next.
+   */
+  (next: NextConnection, current: any): void | (() => void) | Promise<void | (() => void)>
+  /** Called with what the application sends. */
+  sent? (data: any, current: any): void
+  /** Called with what the application gets. */
+  received? (data: any, current: any): void
 }
 
 /**
@@ -34,7 +65,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
   Base: Class = (globalThis as { WebSocket?: unknown }).WebSocket as Class,
   options: LifecycleClientOptions = {}
 ): LifecycleClass<StandardPart<Class>> {
-  const { finalCodes = [1008, 3003, 4001], finalFor = 60_000, timeout = 10_000, move = true } = options
+  const { finalCodes = [1008, 3003, 4001], finalFor = 60_000, timeout = 10_000, move = true, prepare, dedupe, dedupeWindow = 10_000 } = options
   const CloseEvent = closeEventClass()
 
   class LifecycleSocket extends EventTarget {
@@ -49,6 +80,11 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     /** Failures in a row before this attempt. */
     #failures = 0
     #link?: Link
+    /** The last request to move. */
+    #turn?: object
+    #moving = false
+    /** Keys of messages: the newer were delivered within the window, the older within two. */
+    #keys = { older: new Set<unknown>(), newer: new Set<unknown>(), since: 0 }
     #binaryType = 'blob'
 
     constructor (url: unknown, protocols?: unknown, ...rest: unknown[]) {
@@ -75,6 +111,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
 
     send (data: unknown) {
       if (this.readyState === CONNECTING) fail('InvalidStateError', 'not open yet')
+      prepare?.sent?.(data, this)
       this.#link?.socket.send(Object(data) === data ? data : String(data))
     }
 
@@ -115,7 +152,6 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       this.#state = OPEN
       delete known.id
       void this.#wait(timeout).then(() => { known.failures = this.#failures = 0 })
-      void link.ended.then((end) => { this.#finish(end) })
       this.#tell(new Event('open'))
       link.release()
     }
@@ -133,19 +169,81 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       const socket: BaseSocket = new Base(this.#url!.href, [...protocols, ...offers], ...this.#rest)
       socket.binaryType = this.#binaryType
       this.#sockets.add(socket)
-      const link = new Link(socket, (data) => { this.#deliver(data) })
-      void link.ended.then(() => { this.#sockets.delete(socket) })
+      const link = new Link(socket, (data) => { this.#deliver(data) }, move && ((link, frame) => { this.#obey(link, frame) }))
+      void link.ended.then((end) => {
+        this.#sockets.delete(socket)
+        // The server has confirmed that it has all that was sent there. Any other end may have lost something: the application is told.
+        if (link.successor && (end.closed.reason === 'moved' || this.#state > OPEN)) link.successor.release()
+        else if (link.successor || link === this.#link) this.#finish(end)
+      })
       return link
     }
 
     #deliver (data: unknown) {
-      if (this.#state === OPEN) this.#tell(new MessageEvent('message', { data, origin: this.#url!.origin }))
+      if (this.#state !== OPEN || this.#isRepeated(dedupe?.(data))) return
+      prepare?.received?.(data, this)
+      this.#tell(new MessageEvent('message', { data, origin: this.#url!.origin }))
+    }
+
+    #isRepeated (key: unknown) {
+      if (key === undefined) return false
+      const keys = this.#keys
+      const now = performance.now()
+      // During a move none is forgotten: the same message may be held back for long.
+      if (this.#sockets.size < 2 && now - keys.since > dedupeWindow) this.#keys = { older: keys.newer, newer: new Set(), since: now }
+      const repeated = this.#keys.older.has(key) || this.#keys.newer.has(key)
+      this.#keys.newer.add(key)
+      return repeated
+    }
+
+    /** Takes a control frame of the server. */
+    #obey (link: Link, text: string) {
+      try {
+        const frame = JSON.parse(text) as { type: string, in: number, id: string }
+        link.id = frame.id
+        if (frame.type !== 'move') return
+        this.#turn = frame
+        void this.#wait(frame.in).then(() => { if (frame === this.#turn && link === this.#link && !this.#moving) void this.#move(link) })
+      } catch {}
+    }
+
+    /** Opens the next link, and sends on it from then on. Where that fails, all stays as it is. */
+    async #move (old: Link) {
+      this.#moving = true
+      old.release()
+      for (let attempt = 0; attempt < 4 && this.readyState === OPEN; attempt++) {
+        let next: Link | undefined
+        try {
+          if (attempt) await this.#wait(Math.random() * 100 * 2 ** attempt)
+          next = this.#newLink(await this.#ask(), old.id)
+          await this.#inTime(next.opened)
+          const { socket } = next
+          if (socket.protocol !== old.socket.protocol) throw new Error('another subprotocol')
+          const ready = await this.#inTime(Promise.race([
+            prepare?.({ send: (data) => { socket.send(data) }, message: () => next!.take() }, this),
+            next.ended.then(() => { throw new Error('ended') })
+          ]))
+          if (this.readyState !== OPEN || socket.readyState !== OPEN) throw new Error('too late')
+          ready?.()
+          old.socket.send(`${CONTROL}{"type":"moved"}`)
+          next.keep()
+          old.successor = this.#link = next
+          void this.#wait(timeout).then(() => { next!.release() })
+          break
+        } catch {
+          next?.socket.close()
+        }
+      }
+      this.#moving = false
     }
 
     #finish ({ closed, failure }: End) {
       if (this.#state === CLOSED) return
       // What the application itself has closed may come back at any time.
-      if (this.#state < CLOSING && this.#known) note(this.#known, closed, this.#failures, finalCodes, finalFor)
+      if (this.#state < CLOSING && this.#known) {
+        note(this.#known, closed, this.#failures, finalCodes, finalFor)
+        this.#known.id = this.#link?.id ?? this.#known.id
+      }
       this.#state = CLOSED
       this.#end.abort()
       for (const timer of this.#timers) clearTimeout(timer)

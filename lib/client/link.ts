@@ -16,16 +16,25 @@ export interface End { closed: Closed, failure?: Failure | undefined }
 /** The close of a connection that was cut, or never opened. */
 export const LOST: Closed = { code: 1006, reason: '', wasClean: false }
 
+/** Begins every control frame; JSON follows. */
+export const CONTROL = '\u0001lifecycle:'
+
 export class Link {
   readonly socket: BaseSocket
   /** Resolves when the connection is open. Rejects if it ends before. */
   readonly opened: Promise<void>
   /** Resolves when the connection has ended. */
   readonly ended: Promise<End>
-  #deliver: (data: unknown) => void
+  /** What the next connection offers in its handshake. */
+  id?: string
+  /** The link that has taken the place of this one. */
+  successor?: Link
+  readonly #deliver: (data: unknown) => void
   #held: unknown[] | undefined = []
+  #wake: (() => void) | undefined
 
-  constructor (socket: BaseSocket, deliver: (data: unknown) => void) {
+  /** `control` is given the JSON of control frames; without it they are messages. */
+  constructor (socket: BaseSocket, deliver: (data: unknown) => void, control: false | ((link: Link, frame: string) => void)) {
     this.socket = socket
     this.#deliver = deliver
     let failure: Failure | undefined
@@ -40,10 +49,26 @@ export class Link {
       new Promise<void>((resolve) => { socket.onopen = resolve }),
       this.ended.then(({ failure }) => Promise.reject(failure))
     ])
-    socket.onmessage = ({ data }: { data: unknown }) => {
-      if (this.#held) this.#held.push(data)
-      else this.#deliver(data)
+    socket.onmessage = ({ data }: { data: string }) => {
+      // Binary data has no such method.
+      if (control && data.startsWith?.(CONTROL)) control(this, data.slice(CONTROL.length))
+      else if (this.#held) {
+        this.#held.push(data)
+        this.#wake?.()
+      } else deliver(data)
     }
+  }
+
+  /** Resolves with the next message, which is then not delivered. */
+  async take () {
+    const held = this.#held!
+    while (held.length === 0) await new Promise<void>((resolve) => { this.#wake = resolve })
+    return held.shift()
+  }
+
+  /** From now on no message is taken, also by a `take()` that waits. */
+  keep () {
+    this.#held = this.#held!.slice()
   }
 
   /** Delivers what was held back, and from then on what comes. */
