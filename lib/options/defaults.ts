@@ -34,7 +34,7 @@ export const defaults = Object.freeze({
   idleTimeout: false as number | false,
   maxLifetime: false as number | false,
   messageRate: false as RateSettings | false,
-  backpressure: Object.freeze({ maxStallTime: 60_000 as number | false, maxBufferedBytes: false as number | false, policy: 'close' as 'close' | 'drop' }),
+  backpressure: Object.freeze({ maxStallTime: 300_000 as number | false, maxBufferedBytes: false as number | false, policy: 'close' as 'close' | 'drop' }),
   limits: Object.freeze({
     total: false as LimitOptions | false,
     perOwner: false as LimitOptions | false,

@@ -91,7 +91,7 @@ export interface MessageRateOptions {
 
 /** Limits on unsent data per connection. */
 export interface BackpressureOptions {
-  /** Close a client with 4008 that takes none of its unsent data for this long. At least 200. @default 60000 */
+  /** Close a client with 4008 that takes none of its unsent data for this long. At least 200. @default 300000 */
   maxStallTime?: number | false
   /** Maximum number of unsent bytes of a client. @default false */
   maxBufferedBytes?: number | false

@@ -18,7 +18,7 @@ const SETTINGS = {
   idleTimeout: false,
   maxLifetime: false,
   messageRate: false,
-  backpressure: { maxStallTime: 60_000, maxBufferedBytes: false, policy: 'close' }
+  backpressure: { maxStallTime: 300_000, maxBufferedBytes: false, policy: 'close' }
 }
 
 // ——— defaults

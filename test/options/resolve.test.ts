@@ -177,7 +177,7 @@ const INHERITED: Array<[plugin: TermsOptions, route: TermsOptions, settings: obj
   [{}, { messageRate: { max: 5, policy: 'pause' } }, { messageRate: { max: 5, timeWindow: 1_000, burst: 5, policy: 'pause' } }],
   [{ backpressure: false }, { backpressure: { maxBufferedBytes: 9 } }, { backpressure: { maxStallTime: false, maxBufferedBytes: 9, policy: 'close' } }],
   [{ backpressure: { maxBufferedBytes: 9, policy: 'drop' } }, { backpressure: { maxStallTime: 500 } }, { backpressure: { maxStallTime: 500, maxBufferedBytes: 9, policy: 'drop' } }],
-  [{ backpressure: { maxBufferedBytes: 9 } }, { backpressure: { maxBufferedBytes: false } }, { backpressure: { maxStallTime: 60_000, maxBufferedBytes: false, policy: 'close' } }],
+  [{ backpressure: { maxBufferedBytes: 9 } }, { backpressure: { maxBufferedBytes: false } }, { backpressure: { maxStallTime: 300_000, maxBufferedBytes: false, policy: 'close' } }],
   [{ backpressure: { maxBufferedBytes: 9 } }, { backpressure: false }, { backpressure: { maxStallTime: false, maxBufferedBytes: false, policy: 'close' } }]
 ]
 
