@@ -137,7 +137,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     minDelay,
     adopt,
     onOpen: options.onOpen,
-    admit: admission === null ? null : (connection) => admission.opened(connection),
+    admit: admission === null ? null : (connection) => admission.opened(connection, moves.takePrevious(connection)),
     // Without the deadlines that belong to no connection: they may be set while there is none.
     leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
     close: () => {
@@ -159,6 +159,6 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(moves, 'closing')
   hooks.add(handovers, 'ending', 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
-  if (admission !== null) hooks.add(admission, 'ownerSet', 'gone')
+  if (admission !== null) hooks.add(admission, 'ownerSet', 'moved', 'moveFailed', 'gone')
   return { tracker, admission, broadcasts, enforcement, handovers, moves, running }
 }

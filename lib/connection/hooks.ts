@@ -41,6 +41,8 @@ export interface ConnectionHooks<C> {
   moved (connection: C): void
   /** A close frame of ours is about to be sent; messages that are sent now arrive before it. */
   ending (connection: C, code: number, reason: string): void
+  /** `connection.move()` has waited in vain: the connection goes on. */
+  moveFailed (connection: C): void
   /** The client has closed the connection first. */
   left (connection: C): void
   /** The peer's close frame has arrived. */
@@ -83,6 +85,7 @@ export class Hooks<C> implements Parts<C> {
   failed: Parts<C>['failed'] = []
   moved: Parts<C>['moved'] = []
   ending: Parts<C>['ending'] = []
+  moveFailed: Parts<C>['moveFailed'] = []
   left: Parts<C>['left'] = []
   answered: Parts<C>['answered'] = []
   closing: Parts<C>['closing'] = []

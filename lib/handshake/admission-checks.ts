@@ -19,6 +19,7 @@ import { offerOf } from '../http/subprotocol.ts'
 import { pathOf } from './routes.ts'
 import type { Admission } from '../limit/admission.ts'
 import type { Enforcement } from '../track/enforcement.ts'
+import type { Moves } from '../move/moves.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
@@ -34,6 +35,7 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #admission: Admission | null
   readonly #enforcement: Enforcement
   readonly #handovers: Wiring['handovers']
+  readonly #moves: Moves
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
@@ -43,7 +45,7 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is called for every handshake. */
-  constructor ({ tracker, admission, enforcement, handovers, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
+  constructor ({ tracker, admission, enforcement, handovers, moves, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.retryDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
     this.deadlines = running
@@ -51,6 +53,7 @@ export class AdmissionChecks implements HandshakeChecks {
     this.#admission = admission
     this.#enforcement = enforcement
     this.#handovers = handovers
+    this.#moves = moves
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
@@ -61,8 +64,9 @@ export class AdmissionChecks implements HandshakeChecks {
   arrived (request: IncomingMessage, raw: Duplex): Refused | null {
     this.#arrived(raw)
     if (!this.#tracker.accepting) return refuse('draining')
-    const policy = this.#admission?.arrived(pathOf(request)) ?? null
-    if (policy !== null) this.left()
+    if (this.#admission === null) return null
+    const policy = this.#admission.arrived(pathOf(request), this.#moves.links.claim(request, offerOf(request)?.id))
+    if (policy !== null) this.left(request, true)
     return this.#refusal(policy)
   }
 
@@ -70,8 +74,12 @@ export class AdmissionChecks implements HandshakeChecks {
     if (!this.#tracker.accepting) return refuse('draining')
     const admission = this.#admission
     if (admission === null) return null
+    const { links } = this.#moves
     const { address, owner } = this.#acceptor.whoIs(request, raw)
-    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http', pathOf(request)))
+    // Those of adopted servers have not claimed it before.
+    const claimed = links.claim(request, offerOf(request)?.id)
+    if (links.serves(request, owner)) return null
+    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http' && !claimed, pathOf(request)))
   }
 
   takeState (request: IncomingMessage): PromiseLike<void> | null {
@@ -79,7 +87,10 @@ export class AdmissionChecks implements HandshakeChecks {
     return offer === undefined ? null : this.#handovers.take(offer)
   }
 
-  left (): void { this.#admission?.left() }
+  left (request: IncomingMessage, counted: boolean): void {
+    // One that takes the place of a connection was not counted.
+    if (!this.#moves.links.release(request) && counted) this.#admission?.left()
+  }
 
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void {
     this.#tracker.refused({ reason, path: pathOf(request), ip: (raw as { remoteAddress?: string }).remoteAddress ?? '' })
@@ -104,7 +115,8 @@ export class AdmissionChecks implements HandshakeChecks {
 
   #addressPolicy (request: FastifyRequest): PolicyName | null {
     // With `refusal: 'close'` the address is checked when the socket would open, and a close frame can be sent.
-    if (this.#options.refusal === 'close') return null
+    // One that takes the place of a connection is checked when its owner is known.
+    if (this.#options.refusal === 'close' || this.#moves.links.hasClaimed(request.raw)) return null
     return this.#admission?.addressed(addressOf(request), pathOf(request.raw)) ?? null
   }
 

@@ -34,14 +34,14 @@ export interface HandshakeChecks {
   readonly timeout: number | false
   /** Deadlines in time that passes only while the event loop runs, so that a stall ends no handshake. */
   readonly deadlines: Deadlines
-  /** A handshake has arrived. Returns null to admit it; `left` then follows. */
+  /** A handshake has arrived. Returns null to admit it. */
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
   /** A handshake is about to open. Returns null to admit it. */
   opening (request: IncomingMessage, raw: Duplex): Refused | null
   /** Takes the state that was handed over to the client's next connection. A promise of it never rejects, and may never resolve. */
   takeState (request: IncomingMessage): PromiseLike<void> | null
-  /** A handshake that was admitted on arrival is over: opened, refused or aborted. */
-  left (): void
+  /** A handshake is over: opened, refused or aborted. `counted`: it was admitted on arrival. */
+  left (request: IncomingMessage, counted: boolean): void
   /** A handshake was refused. */
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
   /** A function of the application that decides about a handshake has thrown. */
@@ -54,7 +54,7 @@ interface Handshake {
   readonly raw: Duplex
   /** Bytes that had been written to its raw socket when it began. */
   readonly written: number
-  /** Whether it was admitted on arrival: `left` must be called at its end. */
+  /** Whether it was admitted on arrival. */
   readonly counted: boolean
   /** Whether it was refused, and opens only to be closed. */
   readonly refused: boolean
@@ -257,14 +257,14 @@ export class Handshakes implements HandshakeGuard, Verification {
   /** Ends a handshake. Returns whether it was in progress. */
   #end (handshake: Handshake | undefined): boolean {
     if (handshake === undefined || this.#inProgress.get(handshake.raw) !== handshake) return false
-    const { raw, deadline, storeWait, counted } = handshake
+    const { request, raw, deadline, storeWait, counted } = handshake
     this.#inProgress.delete(raw)
     if (deadline !== undefined) {
       raw.removeListener('close', this.#onClose)
       this.#checks.deadlines.cancel(deadline)
       storeWait?.cancel()
     }
-    if (counted) this.#checks.left()
+    this.#checks.left(request, counted)
     return true
   }
 

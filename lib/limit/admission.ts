@@ -3,7 +3,7 @@
  *
  * A handshake or connection takes a place from the upgrade request until its raw socket is gone. The handshake asks three times:
  * when it arrives, when its address is known, and before it opens. The connection asks once more when it opens, and when its
- * owner changes: only then are the counts exact. admission-decision.ts decides; this file keeps the counts.
+ * owner changes: only then are the counts exact. admission-decision.ts decides, places.ts keeps the counts.
  */
 import type { Clock } from '../base/clock.ts'
 import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
@@ -14,21 +14,15 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Registry } from '../track/registry.ts'
 import { addressKey } from './address-key.ts'
 import { decide } from './admission-decision.ts'
-import type { AdmissionFacts, CountedLimit, Decision, Limit, Limits } from './admission-decision.ts'
+import type { AdmissionFacts, CountedLimit, Decision, Limits } from './admission-decision.ts'
 import { EvictionBudget, victimOf } from './evictions.ts'
-import { Slots } from './slots.ts'
+import { Places } from './places.ts'
+import type { Keys } from './places.ts'
 
 const REPLACED = 'replaced'
 const REFUSED = 'no room'
 
 const NARROW_FIRST: readonly CountedLimit[] = ['perOwner', 'perAddress', 'total']
-
-/** Keys under which a handshake or a connection is counted. */
-interface Keys {
-  /** The key of the address; undefined if addresses are not limited, or the client has none. */
-  readonly address?: string | undefined
-  readonly owner?: string | undefined
-}
 
 /** What admission needs. */
 export interface AdmissionHost {
@@ -39,47 +33,36 @@ export interface AdmissionHost {
   readonly minDelay: number
 }
 
-/** The place of one connection. */
-interface Place {
-  /** As in Keys. */
-  readonly address: string | undefined
-  /** The owner under which the connection is counted. */
-  owner: string | undefined
-  /** Whether the connection was evicted; its raw socket is still there. */
-  evicted: boolean
-}
-
 export class Admission {
   readonly #host: AdmissionHost
   readonly #limits: Limits
   readonly #underPressure: () => boolean
-  readonly #addresses: Slots
-  readonly #owners: Slots
   readonly #budget: EvictionBudget
-  readonly #places = new Map<ManagedConnection, Place>()
+  readonly #places: Places
   /** Number of handshakes under way. */
   #reserved = 0
-  /** Number of connections that were not evicted. */
-  #counted = 0
 
   constructor (host: AdmissionHost, limits: Limits, underPressure: () => boolean) {
     this.#host = host
     this.#limits = limits
-    this.#addresses = new Slots(evicts(limits.perAddress))
-    this.#owners = new Slots(evicts(limits.perOwner))
+    this.#places = new Places(limits)
     this.#underPressure = underPressure
     this.#budget = new EvictionBudget(host.clock)
   }
 
   /** Number of places and keys: 0 if there is no connection. */
-  get size (): number { return this.#reserved + this.#places.size + this.#addresses.size + this.#owners.size }
+  get size (): number { return this.#reserved + this.#places.size }
 
   // ——— handshakes
 
-  /** A handshake has arrived and takes a place. Returns the policy that refuses it, or null. */
-  arrived (path: string): PolicyName | null {
+  /**
+   * A handshake has arrived and takes a place, or that of the connection from which its client `moves`. Returns the policy that
+   * refuses it, or null.
+   */
+  arrived (path: string, moves = false): PolicyName | null {
+    if (moves) return refusalOf(this.#decide({ pressure: this.#underPressure() }, {}, ['pressure'], path))
     this.#reserved++
-    const total = { counted: this.#counted + this.#reserved, physical: this.#places.size + this.#reserved }
+    const total = { counted: this.#places.counted + this.#reserved, physical: this.#places.physical + this.#reserved }
     const facts = { pressure: this.#underPressure(), handshakes: this.#reserved, total }
     return refusalOf(this.#decide(facts, {}, ['pressure', 'handshakes', 'total'], path))
   }
@@ -96,68 +79,84 @@ export class Admission {
     return refusalOf(this.#decide(this.#allCountsOf(keys), keys, addressed ? ['perOwner'] : ['perOwner', 'perAddress'], path))
   }
 
-  /** A handshake has ended: opened, refused or gone. */
+  /** A handshake that has taken a place has ended: opened, refused or gone. */
   left (): void { this.#reserved-- }
 
   // ——— connections
 
-  /** A connection opens and takes a place. Returns the policy that refuses it, or null. */
-  opened (connection: ManagedConnection): PolicyName | null {
+  /**
+   * A connection opens and takes a place, or that of the `previous` one, from which its client moves. Returns the policy that
+   * refuses it, or null.
+   */
+  opened (connection: ManagedConnection, previous: ManagedConnection | null = null): PolicyName | null {
     const { ip, owner } = connection
     const keys = { address: this.#keyOf(ip), owner }
+    const place = previous === null ? undefined : this.#places.of(previous)
+    if (place?.counts === 'connection' && place.next === null) {
+      this.#places.enterNext(connection, keys, previous!)
+      return null
+    }
     const decision = this.#decide(this.#allCountsOf(keys), keys, [])
     if (!decision.admit) return decision.policy
-    this.#enter(connection, keys)
+    this.#places.enter(connection, keys)
     this.#makeRoom(decision.evict, keys, connection)
     return null
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
-    const place = this.#places.get(connection)
-    if (this.#limits.perOwner === false || place === undefined || place.evicted || place.owner === owner || isClosing(connection.state)) return true
-    if (place.owner !== undefined) this.#owners.remove(place.owner, connection, false)
-    place.owner = undefined
-    if (owner === undefined) return true
+    const place = this.#places.of(connection)
+    if (this.#limits.perOwner === false || place === undefined || place.owner === owner || isClosing(connection.state)) return true
+    const { counts, next, previous } = place
+    if (previous !== null && owner !== undefined && owner !== previous.owner) return this.#standAlone(connection)
+    this.#places.setOwner(connection, counts === 'connection' ? undefined : owner)
+    if (next !== null && next.owner !== undefined && next.owner !== owner) this.#standAlone(next)
+    if (counts !== 'connection' || owner === undefined) return true
     const decision = this.#decide(this.#countsOf({ owner }), { owner }, ['perOwner'], undefined, connection)
-    if (!decision.admit) {
-      connection.end('refused', CAUSE_CODES.refused, withRetry(REFUSED, this.#host.minDelay))
-      return false
-    }
-    place.owner = owner
-    this.#owners.add(owner, connection)
+    if (!decision.admit) return this.#refuse(connection)
+    this.#places.setOwner(connection, owner)
     this.#makeRoom(decision.evict, { owner }, connection)
     return true
   }
 
   gone (connection: ManagedConnection): void {
-    const place = this.#places.get(connection)
-    if (place === undefined) return
-    this.#places.delete(connection)
-    const { address, owner, evicted } = place
-    if (!evicted) this.#counted--
-    if (address !== undefined) this.#addresses.remove(address, connection, evicted)
-    if (owner !== undefined) this.#owners.remove(owner, connection, evicted)
+    if (this.#places.of(connection) !== undefined) this.#places.leave(connection)
   }
 
-  /** Closes a connection to make room; returns false if it was closing already. */
-  #evict (connection: ManagedConnection): boolean {
-    if (!connection.end('replaced', CAUSE_CODES.replaced, REPLACED)) return false
-    const place = this.#places.get(connection)
-    // A listener of 'closing' may have destroyed the raw socket.
-    if (place === undefined) return true
-    place.evicted = true
-    this.#counted--
-    if (place.address !== undefined) this.#addresses.evict(place.address, connection)
-    if (place.owner !== undefined) this.#owners.evict(place.owner, connection)
+  // ——— moves
+
+  moved (connection: ManagedConnection): void { this.#places.moved(connection) }
+
+  moveFailed (connection: ManagedConnection): void {
+    const next = this.#places.of(connection)?.next
+    if (next != null) this.#standAlone(next)
+  }
+
+  /** The new connection of a move counts by itself, if there is room without an eviction: its client uses the old one. */
+  #standAlone (connection: ManagedConnection): boolean {
+    const keys = { address: this.#places.of(connection)!.address, owner: connection.owner }
+    this.#places.leave(connection)
+    const decision = this.#decide(this.#allCountsOf(keys), keys, ['perOwner', 'perAddress', 'total'], undefined, connection)
+    if (!decision.admit || decision.evict.length > 0) return this.#refuse(connection)
+    this.#places.enter(connection, keys)
     return true
   }
 
-  #enter (connection: ManagedConnection, { address, owner }: Keys): void {
-    const place: Place = { address, owner: this.#limits.perOwner === false ? undefined : owner, evicted: false }
-    this.#places.set(connection, place)
-    this.#counted++
-    if (address !== undefined) this.#addresses.add(address, connection)
-    if (place.owner !== undefined) this.#owners.add(place.owner, connection)
+  // ——— refusals and evictions
+
+  #refuse (connection: ManagedConnection): false {
+    connection.end('refused', CAUSE_CODES.refused, withRetry(REFUSED, this.#host.minDelay))
+    return false
+  }
+
+  /** Closes a connection to make room, and the other one of its move; returns false if it was closing already. */
+  #evict (victim: ManagedConnection): boolean {
+    const connection = this.#places.of(victim)?.previous ?? victim
+    const next = this.#places.part(connection)
+    const both = next === null ? [connection] : [connection, next]
+    const ended = both.filter((each) => each.end('replaced', CAUSE_CODES.replaced, REPLACED))
+    if (ended.length === 0) return false
+    for (const each of both) this.#places.evict(each)
+    return true
   }
 
   /** Evicts an open connection under each limit, if there is one besides `admitted`; the ceiling bounds those that are closing. */
@@ -179,7 +178,7 @@ export class Admission {
 
   #members (name: CountedLimit, { address, owner }: Keys): Iterable<ManagedConnection> {
     if (name === 'total') return this.#host.registry.snapshot()
-    return name === 'perOwner' ? this.#owners.members(owner!) : this.#addresses.members(address!)
+    return name === 'perOwner' ? this.#places.owners.members(owner!) : this.#places.addresses.members(address!)
   }
 
   /** Returns the oldest open connection. The registry is in that order: victimOf() would read every connection. */
@@ -201,14 +200,14 @@ export class Admission {
   #countsOf ({ address, owner }: Keys): AdmissionFacts {
     const { perOwner } = this.#limits
     return {
-      perAddress: address === undefined ? undefined : this.#addresses.withOneMore(address),
-      perOwner: perOwner === false || owner === undefined ? undefined : this.#owners.withOneMore(owner)
+      perAddress: address === undefined ? undefined : this.#places.addresses.withOneMore(address),
+      perOwner: perOwner === false || owner === undefined ? undefined : this.#places.owners.withOneMore(owner)
     }
   }
 
   /** As #countsOf, and the total without other handshakes: those count when they arrive. */
   #allCountsOf (keys: Keys): AdmissionFacts {
-    return { ...this.#countsOf(keys), total: { counted: this.#counted + 1, physical: this.#places.size + 1 } }
+    return { ...this.#countsOf(keys), total: { counted: this.#places.counted + 1, physical: this.#places.physical + 1 } }
   }
 
   /** `reporting`: policies that report what they only observe. Each is asked several times for a connection, and reports once. */
@@ -220,10 +219,6 @@ export class Admission {
     const spent = decision.evict.find((name) => !this.#budget.has(budgetKey(name, keys), (limits[name] as { max: number }).max))
     return spent === undefined ? decision : { admit: false, policy: spent }
   }
-}
-
-function evicts (limit: Limit | false): boolean {
-  return limit !== false && limit.policy !== 'refuse'
 }
 
 function refusalOf (decision: Decision): PolicyName | null {

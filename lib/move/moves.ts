@@ -14,6 +14,7 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MOVE_TIME } from '../connection/mover.ts'
 import type { Mover } from '../connection/mover.ts'
 import { isControlFrame, moveFrame, newId, typeOf } from './control-frames.ts'
+import { Links } from './links.ts'
 
 /** Most control frames of one connection. */
 const MAX_FRAMES = 16
@@ -35,7 +36,10 @@ export interface MoveHost extends Pick<ConnectionHost<ManagedConnection>, 'clock
 interface Client {
   /** Number of its control frames so far. */
   frames: number
-  /** Id of its move; null: it was not asked to move. */
+  /** Id that it has offered in its handshake, until its connection was admitted. */
+  offered: string | undefined
+  asked: boolean
+  /** Id of its move, as long as it has time. */
   id: string | null
   moved: boolean
   /** Result of `connection.move()`, while it waits for the client. */
@@ -46,6 +50,7 @@ interface Client {
 
 export class Moves implements Mover<ManagedConnection> {
   readonly #host: MoveHost
+  readonly #links: Links
   readonly #clients = new Map<ManagedConnection, Client>()
   /** Connections whose client has moved and whose work goes on. */
   readonly #leaving = new Set<ManagedConnection>()
@@ -54,16 +59,31 @@ export class Moves implements Mover<ManagedConnection> {
 
   constructor (host: MoveHost) {
     this.#host = host
+    this.#links = new Links(host.clock)
   }
 
-  /** Number of connections whose clients have offered the protocol. */
-  get size (): number { return this.#clients.size }
+  /** Number of connections whose clients have offered the protocol, and of links. */
+  get size (): number { return this.#clients.size + this.#links.size }
 
-  /** The client of a new connection has offered the protocol. */
-  offered (connection: ManagedConnection): void {
-    const client: Client = { frames: 0, id: null, moved: false, result: null, deadline: new Deadline(() => { this.#onDeadline(connection, client) }) }
+  /** The links, for handshakes in progress. */
+  get links (): Links { return this.#links }
+
+  /** The client of a new connection has offered the protocol, and perhaps an id. */
+  offered (connection: ManagedConnection, id?: string): void {
+    const client: Client = { frames: 0, offered: id, asked: false, id: null, moved: false, result: null, deadline: new Deadline(() => { this.#onDeadline(connection, client) }) }
     this.#clients.set(connection, client)
     this.#host.transport.takeText(connection.socket, (message) => this.#take(connection, message))
+  }
+
+  /** Returns the connection whose place a new connection takes, once; null if there is none. */
+  takePrevious (connection: ManagedConnection): ManagedConnection | null {
+    const client = this.#clients.get(connection)
+    if (client?.offered === undefined) return null
+    const previous = this.#links.take(client.offered, connection.owner)
+    client.offered = undefined
+    // Asked again, that client gets another id.
+    if (previous !== null) this.#clients.get(previous)!.id = null
+    return previous
   }
 
   // ——— asking
@@ -74,8 +94,10 @@ export class Moves implements Mover<ManagedConnection> {
     if (client.moved) return true
     const id = client.id ?? newId()
     if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id))) return false
+    client.asked = true
     client.id = id
     this.#host.asked(connection, id, delay)
+    this.#links.open(id, connection, this.#host.clock.now() + Math.max(0, delay) + MOVE_TIME)
     return true
   }
 
@@ -96,6 +118,7 @@ export class Moves implements Mover<ManagedConnection> {
     const client = this.#clients.get(connection)
     if (client === undefined) return
     this.#clients.delete(connection)
+    this.#endLink(client)
     this.#settle(client, false)
     if (this.#leaving.delete(connection) && this.#leaving.size === 0) {
       this.#unhook!()
@@ -117,7 +140,7 @@ export class Moves implements Mover<ManagedConnection> {
     // The connection is closing.
     if (client === undefined) return true
     if (++client.frames > MAX_FRAMES) connection.end('protocol', CloseCode.PolicyViolation, TOO_MANY)
-    else if (client.id !== null && !client.moved && typeOf(message) === MOVED) this.#hasMoved(connection, client)
+    else if (client.asked && !client.moved && typeOf(message) === MOVED) this.#hasMoved(connection, client)
     return true
   }
 
@@ -143,8 +166,15 @@ export class Moves implements Mover<ManagedConnection> {
   #end (connection: ManagedConnection): void { connection.end('moved', CAUSE_CODES.moved, MOVED) }
 
   #onDeadline (connection: ManagedConnection, client: Client): void {
-    if (client.moved) this.#end(connection)
-    else this.#settle(client, false)
+    if (client.moved) return this.#end(connection)
+    this.#endLink(client)
+    this.#settle(client, false)
+    for (const part of this.#host.hooks.moveFailed) part.moveFailed(connection)
+  }
+
+  #endLink (client: Client): void {
+    if (client.id !== null) this.#links.end(client.id)
+    client.id = null
   }
 
   #settle (client: Client, moved: boolean): void {

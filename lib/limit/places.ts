@@ -1,0 +1,137 @@
+/**
+ * The places that connections take under the limits: which of them count, and under which address and owner.
+ *
+ * An evicted connection stops counting before its raw socket is gone. The two connections of a move count as one: the old one, until
+ * its client has moved or its raw socket is gone, then the new one.
+ */
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Limit, Limits } from './admission-decision.ts'
+import { Slots } from './slots.ts'
+
+/** Keys under which a handshake or a connection is counted. */
+export interface Keys {
+  /** The key of the address; undefined if addresses are not limited, or the client has none. */
+  readonly address?: string | undefined
+  readonly owner?: string | undefined
+}
+
+/** The place of one connection. */
+interface Place {
+  /** As in Keys. */
+  readonly address: string | undefined
+  /** The owner under which the connection is counted. */
+  owner: string | undefined
+  /** What of it counts: only its raw socket, once it was evicted; nothing, while the other connection of its move counts. */
+  counts: 'connection' | 'socket' | 'nothing'
+  /** The connection to which its client moves. */
+  next: ManagedConnection | null
+  /** The connection from which its client moves. */
+  previous: ManagedConnection | null
+}
+
+export class Places {
+  readonly addresses: Slots
+  readonly owners: Slots
+  readonly #byOwner: boolean
+  readonly #places = new Map<ManagedConnection, Place>()
+  /** Number of connections that count. */
+  #counted = 0
+  /** Number of connections of which nothing counts. */
+  #uncounted = 0
+
+  constructor ({ perAddress, perOwner }: Limits) {
+    this.addresses = new Slots(evicts(perAddress))
+    this.owners = new Slots(evicts(perOwner))
+    this.#byOwner = perOwner !== false
+  }
+
+  /** Number of connections that count. */
+  get counted (): number { return this.#counted }
+  /** Number of raw sockets that count. */
+  get physical (): number { return this.#places.size - this.#uncounted }
+  /** Number of places and keys. */
+  get size (): number { return this.#places.size + this.addresses.size + this.owners.size }
+
+  of (connection: ManagedConnection): Readonly<Place> | undefined { return this.#places.get(connection) }
+
+  enter (connection: ManagedConnection, keys: Keys): void { this.#count(connection, this.#add(connection, keys)) }
+
+  /** The new connection of a move enters; the old one counts for both. */
+  enterNext (connection: ManagedConnection, keys: Keys, previous: ManagedConnection): void {
+    this.#add(connection, keys).previous = previous
+    this.#places.get(previous)!.next = connection
+  }
+
+  leave (connection: ManagedConnection): void {
+    const place = this.#places.get(connection)!
+    this.part(connection)
+    if (place.previous !== null) this.#places.get(place.previous)!.next = null
+    if (place.counts !== 'nothing') this.#uncount(connection, place)
+    this.#uncounted--
+    this.#places.delete(connection)
+  }
+
+  /** The client of a connection has moved: the new one counts for both. */
+  moved (connection: ManagedConnection): void {
+    if (this.part(connection) !== null) this.#uncount(connection, this.#places.get(connection)!)
+  }
+
+  /** The owner of an open connection was set. */
+  setOwner (connection: ManagedConnection, owner: string | undefined): void {
+    const place = this.#places.get(connection)!
+    const counts = place.counts === 'connection'
+    if (counts && place.owner !== undefined) this.owners.remove(place.owner, connection, false)
+    place.owner = owner
+    if (counts && owner !== undefined) this.owners.add(owner, connection)
+  }
+
+  /** The connection was evicted: only its raw socket counts, until it is gone. */
+  evict (connection: ManagedConnection): void {
+    const place = this.#places.get(connection)
+    // A listener of 'closing' may have destroyed the raw socket.
+    if (place === undefined || place.counts === 'socket') return
+    place.counts = 'socket'
+    this.#counted--
+    if (place.address !== undefined) this.addresses.evict(place.address, connection)
+    if (place.owner !== undefined) this.owners.evict(place.owner, connection)
+  }
+
+  /** Parts the two connections of a move: the new one counts, too. Returns it; null if there is none. */
+  part (connection: ManagedConnection): ManagedConnection | null {
+    const place = this.#places.get(connection)
+    const next = place?.next ?? null
+    if (next === null) return null
+    const other = this.#places.get(next)!
+    place!.next = other.previous = null
+    this.#count(next, other)
+    return next
+  }
+
+  #add (connection: ManagedConnection, { address, owner }: Keys): Place {
+    const place: Place = { address, owner: this.#byOwner ? owner : undefined, counts: 'nothing', next: null, previous: null }
+    this.#places.set(connection, place)
+    this.#uncounted++
+    return place
+  }
+
+  #count (connection: ManagedConnection, place: Place): void {
+    place.counts = 'connection'
+    this.#uncounted--
+    this.#counted++
+    if (place.address !== undefined) this.addresses.add(place.address, connection)
+    if (place.owner !== undefined) this.owners.add(place.owner, connection)
+  }
+
+  #uncount (connection: ManagedConnection, place: Place): void {
+    const { address, owner, counts } = place
+    place.counts = 'nothing'
+    this.#uncounted++
+    if (counts === 'connection') this.#counted--
+    if (address !== undefined) this.addresses.remove(address, connection, counts === 'socket')
+    if (owner !== undefined) this.owners.remove(owner, connection, counts === 'socket')
+  }
+}
+
+function evicts (limit: Limit | false): boolean {
+  return limit !== false && limit.policy !== 'refuse'
+}
