@@ -1,7 +1,7 @@
-// Runs test/frameworks/*.framework.ts: the plugin with other frameworks (see the README there).
+// Runs test/frameworks/**/*.framework.ts: the plugin with other frameworks, and under client libraries (see the README there).
 //
 //   npm run test:frameworks                        all
-//   npm run test:frameworks -- nestjs http-proxy   files whose name contains one of these
+//   npm run test:frameworks -- nestjs libraries/   files whose path contains one of these
 //   npm run test:frameworks -- --test-name-pattern=drain   flags go to node
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -17,13 +17,13 @@ const TIME_LIMIT = 300_000
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith('-'))
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
 
-const files = readdirSync(FOLDER)
+const files = ['', 'libraries/'].flatMap((folder) => readdirSync(join(FOLDER, folder)).map((file) => folder + file))
   .filter((file) => file.endsWith('.framework.ts'))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
 
 if (files.length === 0) {
-  console.error(`No test file matches: ${wanted.join(' ') || 'test/frameworks/*.framework.ts'}`)
+  console.error(`No test file matches: ${wanted.join(' ') || 'test/frameworks/**/*.framework.ts'}`)
   process.exit(1)
 }
 
