@@ -99,9 +99,9 @@ export function withRetry (reason: string, delay: number): string {
   return `${truncateReason(reason, MAX_REASON_BYTES - suffix.length - 2)}; ${suffix}`
 }
 
-/** Returns the reconnect delay in a reason, milliseconds; 0 if there is none. */
+/** Returns the reconnect delay in a reason as clients read it, milliseconds; 0 if there is none. */
 export function retryIn (reason: string): number {
-  return Number(/\bretry=(\d+)/.exec(reason)?.[1] ?? 0)
+  return Number(/(?:^|; )retry=(\d{1,9})$/.exec(reason)?.[1] ?? 0)
 }
 
 /** Longest reason of a peer in logs and in the history, characters. */

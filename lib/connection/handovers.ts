@@ -8,6 +8,3 @@ export interface Handovers<C> {
   /** The state that the client's last connection has handed over; undefined if none, or if the owner is another one. */
   handed (connection: C): unknown
 }
-
-/** Hands nothing over: without the protocol `lifecycle.v1`. */
-export const NO_HANDOVERS: Handovers<unknown> = { keep: () => {}, handed: () => undefined }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { CAUSE_CODES, CloseCode, escapeReason, isSendable, MAX_REASON_BYTES, truncateReason, withRetry } from '../../lib/base/close-codes.ts'
+import { CAUSE_CODES, CloseCode, escapeReason, invitesBack, isSendable, MAX_REASON_BYTES, retryIn, truncateReason, withRetry } from '../../lib/base/close-codes.ts'
 
 test('sendable are 1000-1003, 1007-1014 and 3000-4999, and nothing else', () => {
   const sendable = Array.from({ length: 6000 }, (_, code) => code).filter(isSendable)
@@ -61,6 +61,17 @@ test('a cut to no bytes leaves nothing', () => {
 
 test('the delay follows the reason', () => {
   assert.equal(withRetry('service restart', 4210), 'service restart; retry=4210')
+})
+
+test('a delay is read as it was written', () => {
+  for (const delay of [0, 7, 4210, 999_999_999]) {
+    for (const reason of ['', 'service restart', 'é'.repeat(100), 'retry=5']) assert.equal(retryIn(withRetry(reason, delay)), delay)
+  }
+  for (const reason of ['', 'retry', 'retry=', 'retry=x', 'retry=-5', 'noretry=5', 'retry=5 later', `retry=${'9'.repeat(10)}`]) assert.equal(retryIn(reason), 0)
+})
+
+test('codes that let a client come back are those of our own that it should answer so', () => {
+  assert.deepEqual(Object.values(CloseCode).filter(invitesBack), [1001, 1012, 1013, 3000, 3008, 4008])
 })
 
 test('the delay stands alone where there is no reason', () => {

@@ -7,7 +7,6 @@ import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import { Hooks } from '../../lib/connection/hooks.ts'
 import type { ConnectionHost } from '../../lib/connection/host.ts'
 import type { Mover } from '../../lib/connection/mover.ts'
-import { NO_HANDOVERS } from '../../lib/connection/handovers.ts'
 import type { Handovers } from '../../lib/connection/handovers.ts'
 import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
 import type { Suppression } from '../../lib/connection/suppression.ts'
@@ -90,7 +89,8 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   suppression: Suppression = NO_SUPPRESSION
   /** No client can move. */
   mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, move: () => Promise.resolve(false) }
-  handovers: Handovers<ManagedConnection> = NO_HANDOVERS
+  /** Nothing is handed over. */
+  handovers: Handovers<ManagedConnection> = { keep: () => {}, handed: () => undefined }
   /** What loggers were told. */
   readonly logs: LogEntry[] = []
   /** Child loggers made. */

@@ -12,7 +12,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { deferred } from '../../lib/base/deferred.ts'
 import plugin from '../../lib/index.ts'
-import type { LifecycleOptions } from '../../lib/index.ts'
+import type { Connection, LifecycleOptions } from '../../lib/index.ts'
 import { sharedStore } from '../../lib/move/handover-store.ts'
 import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { startForeign } from '../helpers/foreign-server.ts'
@@ -102,6 +102,21 @@ test('a client that moves finds the state of its old connection, which is still 
   client.send(MOVED)
   assert.equal(await moving, true)
   assert.deepEqual(await endOf(client), { id: undefined, closed: { code: 1012, reason: 'moved' }, rest: [] })
+  assert.equal(sharedStore().size, 0)
+})
+
+test('what onDrain hands over reaches the server that takes over', async (t) => {
+  const onDrain = (connection: Connection) => { connection.handover('given in onDrain') }
+  const first = await serve(t, { drain: { terminationGracePeriod: 30_000 }, onDrain })
+  const second = await serve(t)
+  const client = await first.come('ada')
+  await keep(client, 'before')
+  const closed = first.app.close()
+  const { id } = asked(await client.next())
+  assert.equal(await (await second.come('ada', id)).next(), '{"handed":"given in onDrain"}')
+  client.send(MOVED)
+  assert.deepEqual(await endOf(client), { id: undefined, closed: { code: 1012, reason: 'moved' }, rest: [] })
+  await closed
   assert.equal(sharedStore().size, 0)
 })
 
