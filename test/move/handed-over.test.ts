@@ -10,7 +10,10 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
+import { WebSocket } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
+import { lifecycle } from '../../lib/client/index.ts'
+import type { StandardSocket } from '../../lib/client/socket.ts'
 import plugin from '../../lib/index.ts'
 import type { Connection, LifecycleOptions } from '../../lib/index.ts'
 import { sharedStore } from '../../lib/move/handover-store.ts'
@@ -208,6 +211,56 @@ test('a ws server that was adopted hands over, too', async (t) => {
   const next = await connectTo(t, url, offering((await endOf(client)).id))
   assert.equal(await next.next(), 'kept')
   await next.close()
+})
+
+// ——— the class of the client
+
+/** A server on which each path is the page of a user, who is told what was handed over, and how often. */
+async function serveVisits (t: TestContext, options: LifecycleOptions, how: StartOptions): Promise<TestApp> {
+  return await start(t, { owner: ({ params }) => (params as { user: string }).user, ...options }, (app) => {
+    app.get('/:user', { websocket: true }, (socket) => {
+      const connection = app.sockets.of(socket)
+      const { visits } = (connection.handed ?? { visits: 0 }) as { visits: number }
+      socket.send(`${connection.owner} ${visits}`)
+      connection.handover({ visits: visits + 1 })
+    })
+  }, how)
+}
+
+test('the class brings the state back by itself: after a restart, after a move, and after both', async (t) => {
+  const USERS = Array.from({ length: 20 }, (_, i) => `user${i}`)
+  const Socket = lifecycle(WebSocket)
+  let app = await serveVisits(t, {}, {})
+  const port = portOf(app)
+  const restart = async (): Promise<void> => {
+    await app.close()
+    app = await serveVisits(t, {}, { listen: { port, host: '127.0.0.1' } })
+  }
+  const told: string[] = []
+  const sockets = new Map<string, StandardSocket>()
+  const visit = (user: string): void => {
+    const socket = new Socket(`ws://127.0.0.1:${port}/${user}`) as unknown as StandardSocket
+    sockets.set(user, socket)
+    socket.onmessage = ({ data }: { data: string }) => { told.push(data) }
+    socket.onclose = ({ code }: { code: number }) => { if (code === 1012) visit(user) }
+  }
+  const expected: string[] = []
+  const all = async (visits: number): Promise<void> => {
+    expected.push(...USERS.map((user) => `${user} ${visits}`))
+    await until(() => told.length >= expected.length, `what each user is told at visit ${visits}`)
+    assert.deepEqual(told.toSorted(), expected.toSorted())
+  }
+  USERS.forEach(visit)
+  await all(0)
+  await restart()
+  await all(1)
+  assert.deepEqual(await Promise.all(app.sockets.list().map((connection) => connection.move())), USERS.map(() => true))
+  await all(2)
+  await restart()
+  await all(3)
+  for (const socket of sockets.values()) socket.close()
+  await until(() => app.sockets.size === 0, 'the end of all connections')
+  emptyStore()
 })
 
 // ——— stores
