@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor'
 
 const ROOT = join(import.meta.dirname, '..')
-const ENTRIES = { index: 'index.d.ts', testing: 'testing/index.d.ts', client: 'client/index.d.ts' }
+const ENTRIES = { index: 'index.d.ts', testing: 'testing/index.d.ts', client: 'client/index.d.ts', 'client-prepare': 'client/prepare.d.ts' }
 const write = process.argv.includes('--write')
 
 // Not dist/: API Extractor reads no `export =` (scripts/build.js). It looks for a package.json above the declarations, and

@@ -22,7 +22,7 @@ process.exitCode = status ?? 1
 
 // The nearest package.json tells Node.js that these files are CommonJS, and bundlers that none has side effects.
 writeFileSync(join(target, 'package.json'), `${JSON.stringify({ type: 'commonjs', sideEffects: false }, null, 2)}\n`)
-for (const entry of ['index']) buildClient(entry)
+for (const entry of ['index', 'prepare']) buildClient(entry)
 change('index.js', withPluginAsExports)
 change('index.d.ts', withExportAssignment)
 

@@ -40,8 +40,8 @@ export interface LifecycleClientOptions {
 export interface NextConnection {
   /** Sends a message on it. */
   send (data: any): void
-  /** Resolves with the next message on it, which the application then does not get. */
-  message (): Promise<any>
+  /** Resolves with the next message on it, or the next that matches. The application does not get that one, and gets all others. */
+  message (matches?: (data: any) => boolean): Promise<any>
 }
 
 /** Prepares the next connection of a move. */
@@ -220,7 +220,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
           const { socket } = next
           if (socket.protocol !== old.socket.protocol) throw new Error('another subprotocol')
           const ready = await this.#inTime(Promise.race([
-            prepare?.({ send: (data) => { socket.send(data) }, message: () => next!.take() }, this),
+            prepare?.({ send: (data) => { socket.send(data) }, message: (matches = () => true) => next!.take(matches) }, this),
             next.ended.then(() => { throw new Error('ended') })
           ]))
           if (this.readyState !== OPEN || socket.readyState !== OPEN) throw new Error('too late')

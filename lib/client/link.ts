@@ -59,11 +59,13 @@ export class Link {
     }
   }
 
-  /** Resolves with the next message, which is then not delivered. */
-  async take () {
+  /** Resolves with the next message that matches, which is then not delivered. */
+  async take (matches: (data: unknown) => boolean) {
     const held = this.#held!
-    while (held.length === 0) await new Promise<void>((resolve) => { this.#wake = resolve })
-    return held.shift()
+    for (let i = 0; ; i++) {
+      if (i === held.length) await new Promise<void>((resolve) => { this.#wake = resolve })
+      if (matches(held[i])) return held.splice(i, 1)[0]
+    }
   }
 
   /** From now on no message is taken, also by a `take()` that waits. */

@@ -4,57 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { TestContext } from 'node:test'
 import { lifecycle } from '../../lib/client/index.ts'
-import type { LifecycleClientOptions, NextConnection } from '../../lib/client/index.ts'
+import type { NextConnection } from '../../lib/client/index.ts'
 import { CONTROL } from '../../lib/client/link.ts'
 import { generator } from '../helpers/generator.ts'
 import { fakeBase, fakeTime, newAddress, record } from './fake-base.ts'
 import type { FakeSocket } from './fake-base.ts'
-
-const ID = 'aaaaaaaaaaaaaaaaaaaaaa'
-const MOVED = `${CONTROL}{"type":"moved"}`
-
-function askToMove (socket: FakeSocket, delay = 0, id = ID) {
-  socket.receive(`${CONTROL}${JSON.stringify({ type: 'move', in: delay, id })}`)
-}
-
-/** A socket that is open over `made[0]`, on a fake clock. */
-async function openOne (t: TestContext, options: LifecycleClientOptions = {}) {
-  const clock = fakeTime(t)
-  const { Base, made } = fakeBase()
-  const url = newAddress()
-  const Socket = lifecycle(Base, options)
-  const socket = new Socket(url)
-  const events = record(socket)
-  await clock.flush()
-  made[0]!.open()
-  await clock.flush()
-  return {
-    clock,
-    made,
-    url,
-    Socket,
-    socket,
-    events,
-    /** Asks for a move that succeeds up to `moved`. */
-    async move (from: FakeSocket) {
-      askToMove(from)
-      await clock.run(1)
-      made.at(-1)!.open()
-      await clock.flush()
-      assert.equal(from.sent.at(-1), MOVED)
-    },
-    /** Checks that the socket works over a connection: both directions, and no event but messages. */
-    async works (over: FakeSocket) {
-      over.receive('ping')
-      socket.send('pong')
-      await clock.flush()
-      assert.deepEqual([events.at(-1), over.sent.at(-1), socket.readyState], ['message ping', 'pong', 1])
-      assert.deepEqual(events.filter((event) => !event.startsWith('message')), ['open'])
-    }
-  }
-}
+import { askToMove, ID, MOVED, openOne } from './move-rig.ts'
 
 test('a move is seen by the application as messages in order, and loses none', async (t) => {
   const { clock, made, url, socket, events } = await openOne(t)
@@ -232,6 +188,21 @@ test('the function that prepare returns runs between the last message to the cur
   await clock.flush()
   socket.send('to the next')
   assert.deepEqual([made[0]!.sent, made[1]!.sent], [['to the current', MOVED], ['moment', 'to the next']])
+})
+
+test('prepare may wait for a certain message; the application gets all others', async (t) => {
+  let got: unknown
+  const { clock, made, events } = await openOne(t, { prepare: async (next) => { got = await next.message((data) => data === 'ready') } })
+  askToMove(made[0]!)
+  await clock.run(1)
+  made[1]!.open()
+  for (const data of ['a', 'b']) made[1]!.receive(data)
+  await clock.flush()
+  for (const data of ['ready', 'ready']) made[1]!.receive(data)
+  await clock.flush()
+  made[0]!.end(1012, 'moved')
+  await clock.flush()
+  assert.deepEqual([got, events], ['ready', ['open', 'message a', 'message b', 'message ready']])
 })
 
 test('prepare sees what the application sends and gets', async (t) => {

@@ -71,7 +71,7 @@ function documented (entries: string[]): Documented[] {
   return found
 }
 
-const names = documented([join(LIB, 'index.ts'), join(LIB, 'testing/index.ts'), join(LIB, 'client/index.ts')])
+const names = documented([join(LIB, 'index.ts'), join(LIB, 'testing/index.ts'), join(LIB, 'client/index.ts'), join(LIB, 'client/prepare.ts')])
 
 test('the doc comments of options, connections, filters and the testing entry are looked at', () => {
   for (const name of ['default', 'LifecycleOptions.limits', 'LimitsOptions.pressure', 'Tracker.stats', 'Filter.tag', 'Connection.close', 'TestClock.tick', 'CloseCode', 'FastifyInstance.sockets', 'FastifyContextConfig.sockets']) {
