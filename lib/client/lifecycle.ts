@@ -13,6 +13,8 @@ import { addAttributes, checkClose, closeEventClass, fail, readAddress, readProt
 
 const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3]
 const OFFER = 'lifecycle.v1'
+/** How long the messages of the next connection wait for the end of the current one, milliseconds. Work there may take much longer. */
+const HOLD = 1_000
 
 /** How the class behaves. */
 export interface LifecycleClientOptions {
@@ -21,8 +23,8 @@ export interface LifecycleClientOptions {
   /** How long attempts end at once after a final code, milliseconds. @default 60000 */
   finalFor?: number
   /**
-   * How long `url` and `protocols` may take when they are functions, how long the next connection of a move may take to open and to be
-   * prepared, and how long its messages are held back, milliseconds. A connection that ends sooner counts as a failed attempt.
+   * How long `url` and `protocols` may take when they are functions, and how long the next connection of a move may take to open and
+   * to be prepared, milliseconds. A connection that ends sooner counts as a failed attempt.
    * @default 10000
    */
   timeout?: number
@@ -228,7 +230,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
           old.socket.send(`${CONTROL}{"type":"moved"}`)
           next.keep()
           old.successor = this.#link = next
-          void this.#wait(timeout).then(() => { next!.release() })
+          void this.#wait(HOLD).then(() => { next!.release() })
           break
         } catch {
           next?.socket.close()
