@@ -6,6 +6,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import type { FastifyRequest } from 'fastify'
 import type { LifecycleOptions } from '../../lib/index.ts'
+import { createClock } from '../../lib/testing/clock.ts'
 import { connect, connectTo, rawHandshake, start, until } from '../helpers/server.ts'
 import type { StartOptions, TestApp, TestClient } from '../helpers/server.ts'
 import { startForeign } from '../helpers/foreign-server.ts'
@@ -18,7 +19,7 @@ const ONE: LifecycleOptions = {
 }
 
 async function serve (t: TestContext, options: LifecycleOptions = ONE, configure: (app: TestApp) => unknown = () => {}, how: StartOptions = {}): Promise<TestApp> {
-  return await start(t, options, async (app) => {
+  return await start(t, { clock: createClock(), ...options }, async (app) => {
     await configure(app)
     app.get('/', { websocket: true }, (socket) => { socket.on('message', (message) => { socket.send(String(message)) }) })
   }, how)

@@ -10,6 +10,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import websocket from '@fastify/websocket'
 import { WebSocketServer } from 'ws'
+import { createClock } from '../../lib/testing/clock.ts'
 import { connect, connectTo, create, handshake, logged, portOf, rawHandshake, rawTcp, start } from '../helpers/server.ts'
 import type { StartOptions, TestApp } from '../helpers/server.ts'
 import { startForeign } from '../helpers/foreign-server.ts'
@@ -22,7 +23,7 @@ const OFFER = ['lifecycle.v1', `lifecycle.v1.${ID}`]
 /** What the application has seen of the header of each handshake. */
 async function serve (t: TestContext, options = {}, how: StartOptions = {}): Promise<{ app: TestApp, seen: unknown[] }> {
   const seen: unknown[] = []
-  const app = await start(t, options, (app) => {
+  const app = await start(t, { clock: createClock(), ...options }, (app) => {
     app.addHook('onRequest', async ({ headers, log, raw }) => {
       log.info({ headers, raw: raw.rawHeaders }, 'headers')
       seen.push(headers['sec-websocket-protocol'], raw.rawHeaders?.filter((_, i, all) => i % 2 === 1 && /protocol/i.test(all[i - 1]!)).join())
