@@ -12,7 +12,7 @@ serve((options) => startFastify(options, async (app) => {
   await app.register(plugin, {
     ...optionsOf(options.features ?? []),
     ...(options.heartbeat === undefined ? {} : { heartbeat: options.heartbeat === false ? false : { interval: options.heartbeat } }),
-    // Long enough for any number of connections; the other drain options are the defaults, so there is no spread.
-    drain: { timeout: 120_000 }
+    // Long enough for any number of connections. Without turns: what is measured is how fast connections can be closed.
+    drain: { timeout: 120_000, spread: false }
   })
 }, (app, text) => app.sockets.broadcast(text, 'all')))

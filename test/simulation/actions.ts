@@ -265,7 +265,10 @@ const CLOCKS: readonly Action[] = [
     name: 'the process gets little CPU',
     weight: 1,
     alone: true,
-    act: ({ clock, random }) => { clock.share = random.pick([0.02, 0.1, 0.3]) }
+    act (world) {
+      world.starved = true
+      world.clock.share = world.random.pick([0.02, 0.1, 0.3])
+    }
   },
   { name: 'the process gets all of the CPU', weight: 2, alone: true, act: ({ clock }) => { clock.share = 1 } },
   {

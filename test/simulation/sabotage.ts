@@ -14,6 +14,7 @@ import { Registry } from '../../lib/track/registry.ts'
 import { RunningClock } from '../../lib/base/running-clock.ts'
 import { Broadcasts } from '../../lib/track/broadcast.ts'
 import { CutOff } from '../../lib/drain/cut-off.ts'
+import { Schedule } from '../../lib/drain/schedule.ts'
 import { Expiry } from '../../lib/watch/expiry.ts'
 import { fake, FakeSocket } from '../helpers/fake-socket.ts'
 import { clockWith, method, patch, transport } from './broken.ts'
@@ -245,6 +246,21 @@ const POLICIES: readonly Sabotage[] = [
     invariant: 'the drain waits for work',
     what: 'no connection seems to work',
     begin: () => patch(ManagedConnection.prototype, () => ({ working: { get: () => false } }))
+  },
+  {
+    invariant: 'clients that a drain closes come back no faster than its rate',
+    what: 'clients are told to come back at once',
+    begin: () => patch(Schedule.prototype, () => ({ wait: method(() => 0) }))
+  },
+  {
+    invariant: 'a drain closes no client before its turn, unless its time is up',
+    what: 'no turn is waited for',
+    begin: () => patch(Schedule.prototype, () => ({ due: method(() => 0) }))
+  },
+  {
+    invariant: 'the last close frame of a drain leaves in time',
+    what: 'turns never come',
+    begin: () => patch(Schedule.prototype, () => ({ due: method(() => Infinity) }))
   },
   {
     invariant: 'the drain ends every connection and reports once',

@@ -84,8 +84,9 @@ export class World {
   readonly trace: string[] = []
   /** How many closed for which cause. */
   readonly causes: Partial<Record<CloseCause, number>> = {}
-  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, overSince: number | null, aborted: boolean, reports: DrainReport[] } =
-    { startedAt: null, doneAt: null, overSince: null, aborted: false, reports: [] }
+  /** `back` is when each client comes back that was told so. */
+  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, overSince: number | null, aborted: boolean, reports: DrainReport[], back: number[] } =
+    { startedAt: null, doneAt: null, overSince: null, aborted: false, reports: [], back: [] }
 
   readonly cleanups: Cleanup[] = []
   /** Whatever the application still has to do. */
@@ -96,6 +97,8 @@ export class World {
   readonly sending = new Sending(this)
   /** Ends the sabotage. */
   readonly undo: () => void
+  /** The process got little CPU for a while. */
+  starved = false
   /** What @fastify/under-pressure says. */
   underPressure = false
   /** The run is over: no client connects any more. */

@@ -52,10 +52,10 @@ export function listenTo (world: World, peer: Peer): void {
   const { connection } = peer
   const { end, incoming, kill } = connection
   const { pause } = incoming
-  const ending = (cause: CloseCause) => {
+  const ending = (cause: CloseCause, reason: string | null) => {
     if (connection.state !== 'open' && connection.state !== 'draining') return
     for (const { name, ending: look } of world.invariants) {
-      const verdict = look?.(world, peer, cause)
+      const verdict = look?.(world, peer, cause, reason)
       if (verdict) world.violate(name, verdict)
     }
     peer.ended = cause
@@ -71,11 +71,11 @@ export function listenTo (world: World, peer: Peer): void {
     pause.call(incoming, reason)
   }
   connection.end = (cause, code, reason) => {
-    ending(cause)
+    ending(cause, reason)
     return end.call(connection, cause, code, reason)
   }
   connection.kill = (cause) => {
-    ending(cause)
+    ending(cause, null)
     kill.call(connection, cause)
   }
 }

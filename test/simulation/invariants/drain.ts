@@ -1,6 +1,8 @@
 /**
  * The drain: it ends within its timeout, waits for work while it may, ends every connection, and reports what it did.
  */
+import type { CloseCause } from '../../../lib/base/close-codes.ts'
+import type { ResolvedOptions } from '../../../lib/options/resolve.ts'
 import { eachOf } from './invariant.ts'
 import type { Invariant } from './invariant.ts'
 
@@ -9,6 +11,15 @@ const SLACK = 5
 
 /** Turns of the event loop to give up the few connections of a run: slices of 15 ms of CPU, and what arrives meanwhile. */
 const TURNS = 20
+
+/** Time that is kept for closing the connections of a run at the end of a drain, milliseconds. */
+const CLOSING = 100
+
+/** Turns that all come within this time are not waited for, milliseconds. */
+const NO_TURNS = 100
+
+/** How much faster than its rate clients may come back within a second, and one more that the second begins with. */
+const FASTER = 1.05
 
 export const drain: readonly Invariant[] = [
   {
@@ -31,10 +42,39 @@ export const drain: readonly Invariant[] = [
   {
     name: 'the drain waits for work',
     ending ({ drain, options, clock }, peer, cause) {
-      if ((cause !== 'drain' && cause !== 'leave') || peer.jobs === 0 || drain.aborted || drain.doneAt !== null) return undefined
+      if (!isDrain(cause) || peer.jobs === 0 || drain.aborted || drain.doneAt !== null) return undefined
       const { timeout, cleanupReserve, closeTimeout, spread } = options.plan
       const left = drain.startedAt!.now + timeout - cleanupReserve - closeTimeout - spread - clock.now()
       return left > 0 && `${peer.name} is closed over its work ${left} ms before the end of grace`
+    }
+  },
+  {
+    name: 'clients that a drain closes come back no faster than its rate',
+    ending ({ drain, clock }, _peer, cause, reason) {
+      if (isDrain(cause) && reason !== null) drain.back.push(clock.now() + retryIn(reason))
+      return undefined
+    },
+    end ({ drain, options: { drain: { reconnect } } }) {
+      const most = busiest(drain.back)
+      return most > reconnect.rate * FASTER + 1 && `${most} come back within a second, and the rate is ${reconnect.rate}`
+    }
+  },
+  {
+    name: 'a drain closes no client before its turn, unless its time is up',
+    ending ({ drain, starved, clock, options }, peer, cause, reason) {
+      if (!isDrain(cause) || reason === null || options.drain.spread !== 'auto' || starved) return undefined
+      const early = retryIn(reason) - options.drain.reconnect.minDelay
+      const left = drain.startedAt!.now + lastFrame(options) - clock.now()
+      return early > NO_TURNS && left > CLOSING && `${peer.name} is closed ${early} ms before its turn, ${left} ms before the last frame`
+    }
+  },
+  {
+    name: 'the last close frame of a drain leaves in time',
+    ending ({ drain, time, options }, peer, cause) {
+      if (!isDrain(cause) || drain.aborted || drain.doneAt !== null) return undefined
+      const { slow } = drain.startedAt!
+      const late = time.slow - slow - lastFrame(options)
+      return late > SLACK && peer.openedAt !== null && peer.openedAt.slow < slow + lastFrame(options) && `${peer.name} is closed ${late} ms late`
     }
   },
   {
@@ -52,3 +92,21 @@ export const drain: readonly Invariant[] = [
     }
   }
 ]
+
+function isDrain (cause: CloseCause): boolean { return cause === 'drain' || cause === 'leave' }
+
+/** Milliseconds that a close reason tells a client to wait. */
+function retryIn (reason: string): number { return Number(/retry=(\d+)/.exec(reason)?.[1] ?? 0) }
+
+/** Milliseconds from the start of a drain until its last close frame must have left. */
+function lastFrame ({ plan: { timeout, cleanupReserve, closeTimeout } }: ResolvedOptions): number { return timeout - cleanupReserve - closeTimeout }
+
+/** The largest number of moments within a second. */
+function busiest (moments: readonly number[]): number {
+  const sorted = moments.toSorted((a, b) => a - b)
+  let first = 0
+  return Math.max(0, ...sorted.map((moment, last) => {
+    while (sorted[first]! <= moment - 1_000) first++
+    return last - first + 1
+  }))
+}

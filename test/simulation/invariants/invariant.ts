@@ -19,8 +19,8 @@ export interface Invariant {
   readonly name: string
   /** After every step. */
   step? (world: World): Verdict
-  /** The tracker is about to end a connection that is open or draining. */
-  ending? (world: World, peer: Peer, cause: CloseCause): Verdict
+  /** The tracker is about to end a connection that is open or draining; without a close frame, `reason` is null. */
+  ending? (world: World, peer: Peer, cause: CloseCause, reason: string | null): Verdict
   /** The tracker stops reading a connection, for it sends too much. */
   pausing? (world: World, peer: Peer): Verdict
   /** A connection has closed. */
