@@ -78,6 +78,17 @@ export class Pace {
     for (const run of this.#shuffle(runs)) for (const connection of run) this.#queue.push(connection)
   }
 
+  /** Adds connections that have had a turn: they go before those that wait for theirs. */
+  addFirst (connections: readonly ManagedConnection[]): void {
+    if (connections.length === 0) return
+    if (this.queued === 0) this.#schedule.resume(this.#clock.now())
+    for (const connection of connections.toReversed()) {
+      // Places of connections that were taken from the queue are used first: to move all the others takes time.
+      if (this.#next > 0) this.#queue[--this.#next] = connection
+      else this.#queue.unshift(connection)
+    }
+  }
+
   #shuffle<T> (items: T[]): T[] {
     for (let i = items.length - 1; i > 0; i--) {
       const j = Math.floor(this.#random() * (i + 1))

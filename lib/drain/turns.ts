@@ -2,7 +2,7 @@
  * What connections do in their turns: the client is asked to move, or the connection waits for its work, or it gets its close frame.
  *
  * Until its turn a connection is served as ever, and `messages()` takes messages. A client that was asked has MOVE_TIME from its turn;
- * lib/move closes the connection of one that has moved. The others have another turn then, in which they are closed.
+ * lib/move closes the connection of one that has moved. The others have the next turn then, in which they are closed.
  */
 import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
@@ -62,9 +62,9 @@ export class Turns {
     for (const works of [false, true]) this.pace.add(all.filter(({ working }) => working === works))
   }
 
-  /** The work of a connection has ended: if it has had its turn, it has another one. */
+  /** The work of a connection has ended: if it has had its turn, it has the next one. */
   workEnded (connection: ManagedConnection): void {
-    if (this.#working.delete(connection)) this.pace.add([connection])
+    if (this.#working.delete(connection)) this.pace.addFirst([connection])
   }
 
   closed (connection: ManagedConnection): void {
@@ -75,7 +75,7 @@ export class Turns {
   /** Closes the connections that are due. Returns when to call again. */
   pump (): Wake | null {
     const now = this.#host.clock.now()
-    this.pace.add(this.#take(now, now >= this.#graceEnd()))
+    this.pace.addFirst(this.#take(now, now >= this.#graceEnd()))
     return this.pace.pump(this.waiting)
   }
 
