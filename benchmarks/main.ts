@@ -6,7 +6,7 @@
  *   --candidates ours,bare    only these
  *   --before COMMIT           the library of that commit takes part as `before`
  *   --out FILE                where the results go: results/latest.json of all scenarios, results/NAME.json of some
- *   --into FILE               replaces these scenarios in FILE, which an earlier run on this machine has written
+ *   --into FILE               replaces these scenarios in FILE, which an earlier run has written, and notes the machine
  *
  * Progress and tables go to stderr. A run of all scenarios also writes the report.
  */
@@ -61,7 +61,7 @@ const results: Results = options.into === undefined ? { machine: thisMachine(), 
 for (const name of names) {
   const scenario = scenarios[name]!
   if (before !== null) scenario.peers.push(before)
-  const result: ScenarioResult = { title: scenario.title, sizes: [] }
+  const result: ScenarioResult = { title: scenario.title, sizes: [], ...options.into === undefined ? {} : { machine: thisMachine() } }
   if (options.into === undefined) results.scenarios[name] = result
   const sizes = scenario.sizes[0] === 0 ? [0] : options.sizes?.split(',').map(Number) ?? scenario.sizes
   for (const size of sizes) {

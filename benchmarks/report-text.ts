@@ -70,6 +70,21 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       codes: 'share of the clients that read a close frame with a code'
     }
   },
+  deploy: {
+    text: 'Three servers behind nginx, restarted one after the other: SIGTERM, the end of the process, a new one, until it listens, and 5 s until the next. Meanwhile every client gets 5 messages a second, which are ' +
+      'published to rooms of 50 clients, and sends a question every 10 s, which is answered. Counted is what an application on partysocket sees: over the client class of this plugin, with ' +
+      '`dedupe`, or by itself, with the defaults of partysocket. *Beside the class*: the fifth of the clients that has partysocket alone, while the others have the class.',
+    metrics: {
+      'without a connection': 'the time between each `close` event and the next `open`, added up; of the client for which it was longest, and on average',
+      'longest pause between messages': 'of any client; it should get one every 200 ms',
+      'messages lost': 'published messages that never came',
+      'messages twice': 'messages that came more than once',
+      'questions without an answer': 'partysocket keeps questions while there is no connection; those are sent with the next one',
+      'close events': '`close` events in the application',
+      'messages published': 'messages that each client should have had',
+      'time of all restarts': 'from each SIGTERM until the next process listens, added up'
+    }
+  },
   handshakes: {
     text: 'Connections are opened, 64 at a time, and kept.',
     metrics: { CPU: 'of the server, per handshake', wall: 'per handshake, with 64 under way; the client is included' }

@@ -1,6 +1,6 @@
 /**
- * Writes from the results docs/explanation/benchmarks.md with its charts, benchmarks/*.svg, and the pages made of templates; no
- * figure in them is written by hand.
+ * Writes from the results docs/explanation/benchmarks.md with its charts, benchmarks/*.svg, the pages made of templates, and the table of
+ * a deploy in the README; no figure in them is written by hand.
  *
  * main.ts does it after a run of everything; `node --import ./scripts/typescript.js benchmarks/report.ts [results.json] [folder]` does it again.
  */
@@ -10,12 +10,14 @@ import { figure, loadCharts } from './charts.ts'
 import type { Draw } from './charts.ts'
 import { barsOf, factor, find, findLargest, largest, linesOf, table, unique } from './report-rows.ts'
 import { fillTemplate, PAGES } from './templates.ts'
+import { withDeploy } from './report-deploy.ts'
 import { profileTable } from './report-profile.ts'
 import { CANDIDATES, describe, meaning, SCENARIOS } from './report-text.ts'
 import { PARTS } from './results.ts'
-import type { Results, ScenarioResult } from './results.ts'
+import type { Machine, Results, ScenarioResult } from './results.ts'
 
 const ROOT = join(import.meta.dirname, '..')
+const DOCS = join(ROOT, 'docs')
 
 /** Bar charts: all candidates, at the greatest size. */
 const BARS: Array<{ scenario: string, title: string, panels: Array<{ metric: string, title: string }> }> = [
@@ -76,7 +78,7 @@ const NOTES = [
 ]
 
 /** Returns the paths of what it wrote. `folder` is for trials; the default is docs. */
-export async function writeReport (results: Results, folder = join(ROOT, 'docs')): Promise<string[]> {
+export async function writeReport (results: Results, folder = DOCS): Promise<string[]> {
   const draw = await loadCharts()
   if (draw === null) console.error('No charts in this report: echarts is not installed (npm ci --prefix benchmarks)')
   const charts = draw === null ? new Map<string, string>() : drawCharts(results, draw)
@@ -85,7 +87,7 @@ export async function writeReport (results: Results, folder = join(ROOT, 'docs')
   // Charts of an earlier run are removed, and no other files.
   for (const name of readdirSync(pictures)) if (name.endsWith('.svg')) rmSync(join(pictures, name))
   const written = [...charts].map(([name, svg]) => write(join(pictures, `${name}.svg`), svg))
-  return [write(join(folder, 'explanation/benchmarks.md'), page(results, charts)), ...written, ...writePages(results, folder)]
+  return [write(join(folder, 'explanation/benchmarks.md'), page(results, charts)), ...written, ...writePages(results, folder), ...folder === DOCS ? [writeReadme(results)] : []]
 }
 
 /** Writes the pages made of templates, except those that need a figure the results lack. */
@@ -100,6 +102,11 @@ function writePages (results: Results, folder: string): string[] {
       return []
     }
   })
+}
+
+function writeReadme (results: Results): string {
+  const path = join(ROOT, 'README.md')
+  return write(path, withDeploy(readFileSync(path, 'utf8'), results))
 }
 
 function write (path: string, text: string): string {
@@ -134,8 +141,8 @@ function page (results: Results, charts: Map<string, string>): string {
     '',
     '<!-- Written by benchmarks/report.ts from benchmarks/results/latest.json: do not edit. -->',
     '',
-    ...wrap(`Measured on ${machine.date.slice(0, 10)} with \`npm run bench\`, which also wrote this page: Node ${machine.node.slice(1)}, ${machine.kernel}, ${machine.cpu}, ` +
-      `${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB. These are the figures of **one machine**, on which server and clients shared the cores. ` +
+    ...wrap(`Measured on ${machine.date.slice(0, 10)} with \`npm run bench\`, which also wrote this page: ${describeMachine(machine)}. ` +
+      'These are the figures of **one machine**, on which server and clients shared the cores. ' +
       'Other machines have other figures; ratios carry over better than microseconds. To measure yours, run `npm ci && npm run bench` in a clone, or ' +
       '`npm run bench -- heartbeat --sizes 1000 --rounds 3` for a part.'),
     'Their causes are explained in [performance](performance.md); [size a server](../guides/sizing.md) shows how to use them.',
@@ -192,12 +199,17 @@ function section (name: string, scenario: ScenarioResult, charts: Map<string, st
     `## ${scenario.title}`,
     '',
     ...SCENARIOS[name] === undefined ? [] : [...wrap(SCENARIOS[name].text), ''],
+    ...scenario.machine === undefined ? [] : [...wrap(`Measured on ${scenario.machine.date.slice(0, 10)} with \`npm run bench -- ${name}\`: ${describeMachine(scenario.machine)}.`), ''],
     ...charts.has(name) ? [picture(name, BARS.find((chart) => chart.scenario === name)!.title), ''] : [],
     ...metrics.length === 0 ? ['Nothing was measured.'] : name === 'profile' ? profileTable(scenario) : table(scenario),
     '',
     ...meanings.length === 0 ? [] : [...meanings, ''],
     ...skipped.length === 0 ? [] : [...skipped, '']
   ]
+}
+
+function describeMachine ({ node, kernel, cpu, cores, memory }: Machine): string {
+  return `Node ${node.slice(1)}, ${kernel}, ${cpu}, ${cores} cores, ${Math.round(memory / 2 ** 30)} GiB`
 }
 
 /** The common part of the names of metrics with the same meaning. */

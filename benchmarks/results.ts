@@ -71,6 +71,8 @@ export interface SizeResult {
 export interface ScenarioResult {
   title: string
   sizes: SizeResult[]
+  /** Where and when it was measured, if by itself. */
+  machine?: Machine
 }
 
 export interface Results {
@@ -83,4 +85,6 @@ export interface Measurement {
   metric: string
   unit: string
   value: number
+  /** The row it belongs to, if that is not the candidate's own. */
+  row?: string
 }

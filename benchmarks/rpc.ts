@@ -78,6 +78,14 @@ export class Child<T extends Methods<T>> {
     })
   }
 
+  /** Tells it to end, as an orchestrator does, and waits until it has. Rejects if it ends in another way than with 0. */
+  async terminate (): Promise<void> {
+    const exited = once(this.#process, 'exit', { signal: AbortSignal.timeout(TIME_LIMIT) })
+    this.#process.kill('SIGTERM')
+    const [code, signal] = await exited
+    if (code !== 0) throw new Error(`${this.#name} ended with ${code ?? signal}`)
+  }
+
   /** Ends it, and waits until it is gone. */
   async stop (): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return

@@ -59,8 +59,9 @@ class Table {
   }
 
   add (candidate: string, round: number, found: Measurement[]): void {
-    const metrics = this.#series.get(candidate)
-    for (const { metric, unit, value } of found) {
+    for (const { metric, unit, value, row } of found) {
+      if (row !== undefined && !this.#series.has(row)) this.#series.set(row, new Map())
+      const metrics = this.#series.get(row ?? candidate)
       if (metrics?.has(metric) === false) metrics.set(metric, { unit, values: [] })
       const values = metrics?.get(metric)?.values
       if (values !== undefined) values[round] = value

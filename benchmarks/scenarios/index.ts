@@ -4,6 +4,7 @@
 import type { Scenario } from '../scenario.ts'
 import { broadcast } from './broadcast.ts'
 import { close } from './close.ts'
+import { deploy } from './deploy.ts'
 import { echo } from './echo.ts'
 import { handshakes } from './handshakes.ts'
 import { heartbeat } from './heartbeat.ts'
@@ -18,6 +19,7 @@ export const scenarios: Record<string, Scenario> = {
   heartbeat,
   broadcast,
   close,
+  deploy,
   handshakes,
   'in-process': inProcess,
   'open-close': openClose,
