@@ -1,10 +1,12 @@
-// `npm start`: a server to try out. /echo is a plain handler; /jobs uses the plugin: messages one at a time, work that a
-// drain waits for, cleanups. Ctrl-C shows the drain.
+// A server to try out; `npm start` runs it (start.ts). /echo is a plain handler; /jobs uses the plugin: messages one at a time,
+// work that a drain waits for, cleanups; the page at / survives a restart (browser/). Ctrl-C shows the drain.
 
+import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
 import sockets from '../lib/index.ts'
+import { addPage } from './browser/page.ts'
 
 const port = readPort()
 const jobTime = 3_000
@@ -12,14 +14,23 @@ const receiptTime = 200
 
 const app = Fastify({ logger: { level: 'warn' } })
 
+// Ctrl-C reaches every process of a terminal; start.ts passes it on.
+if (cluster.isWorker) process.on('SIGINT', () => {})
+
 await app.register(sockets, {
-  signals: true,
+  signals: cluster.isWorker ? ['SIGTERM'] : true,
   readiness: '/ready',
   // As in a deployment manifest; it leaves jobs of three seconds enough time to finish.
   drain: { terminationGracePeriod: 20_000 },
+  // Pages of other sites may not press the button.
+  allowedOrigins: 'same-origin',
   // The last message before the close frame.
-  onDrain: ({ socket }) => { socket.send('The server restarts. Work in flight will finish.') }
+  onDrain: ({ socket, route }) => {
+    if (route !== '/counter') socket.send('The server restarts. Work in flight will finish.')
+  }
 })
+
+await app.register(addPage)
 
 app.get('/echo', { websocket: true }, (socket) => {
   socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
@@ -78,10 +89,13 @@ say(`Listening on port ${listening}. Connect from another terminal:
   ${connect} ws://localhost:${listening}/echo
   ${connect} ws://localhost:${listening}/jobs
 
+Or open http://localhost:${listening} in a browser, and restart the server there.
+
 Readiness: http://localhost:${listening}/ready. Ctrl-C drains:
 
 ${app.sockets.plan().toString()}
 `)
+process.send?.('ready')
 
 function readPort (): number {
   const given = process.env.PORT ?? '3000'

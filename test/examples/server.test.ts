@@ -9,7 +9,7 @@ import test from 'node:test'
 import { WebSocket } from 'ws'
 
 test('npm start answers, and on SIGINT drains visibly and exits with 0', { skip: process.platform === 'win32' && 'no SIGINT' }, async (t) => {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/server.ts'], {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/start.ts'], {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, PORT: '0' }
   })

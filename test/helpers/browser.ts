@@ -1,10 +1,13 @@
 /**
- * A real browser on a page of an app of ours: what it sees when its WebSocket ends.
+ * A real browser on a page: of an app of ours, which hears of the end of its WebSocket, or of any server, to look into.
  */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { WebSocket } from 'ws'
 import { run } from './child.ts'
 import { locate } from './optional.ts'
 import { portOf } from './server.ts'
@@ -29,13 +32,70 @@ export function servePage (app: TestApp): Promise<Seen> {
   })
 }
 
-/** Opens the page in Chromium, which ends with the test. */
+/** Opens the page of the app in Chromium, which ends with the test. */
 export async function browse (t: TestContext, app: TestApp): Promise<void> {
+  await startChromium(t, `http://127.0.0.1:${portOf(app)}/`)
+}
+
+/** A page in Chromium. */
+export interface Page {
+  /** The value of an expression in the page; a promise is awaited. */
+  evaluate<T> (expression: string): Promise<T>
+}
+
+/** Opens a page in Chromium, which ends with the test. Resolves when the page has loaded. */
+export async function openPage (t: TestContext, url: string): Promise<Page> {
+  const chromium = await startChromium(t, 'about:blank')
+  let output = ''
+  chromium.stderr.on('data', (chunk: Buffer) => { output += chunk.toString() })
+  while (!/DevTools listening on ws:\S+\n/.test(output)) await once(chromium.stderr, 'data')
+  const host = /DevTools listening on ws:\/\/([^/]+)/.exec(output)![1]!
+  const targets = await (await fetch(`http://${host}/json/list`)).json() as Array<{ type: string, webSocketDebuggerUrl: string }>
+  const socket = new WebSocket(targets.find(({ type }) => type === 'page')!.webSocketDebuggerUrl)
+  t.after(() => { socket.terminate() })
+  await once(socket, 'open')
+
+  // The Chrome DevTools Protocol: a call is one message, its answer another, matched by number; events have a method.
+  let calls = 0
+  const call = (method: string, params: object = {}) => {
+    const id = ++calls
+    socket.send(JSON.stringify({ id, method, params }))
+    return received((message) => message.id === id)
+  }
+  const received = (matches: (message: Message) => boolean) => new Promise<Message>((resolve) => {
+    socket.on('message', function look (data: Buffer) {
+      const message = JSON.parse(data.toString()) as Message
+      if (!matches(message)) return
+      socket.off('message', look)
+      resolve(message)
+    })
+  })
+  await call('Page.enable')
+  const loaded = received(({ method }) => method === 'Page.loadEventFired')
+  await call('Page.navigate', { url })
+  await loaded
+  return {
+    async evaluate<T> (expression: string) {
+      const { error, result } = await call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
+      assert.equal(error ?? result!.exceptionDetails, undefined)
+      return result!.result.value as T
+    }
+  }
+}
+
+interface Message {
+  id?: number
+  method?: string
+  error?: unknown
+  result?: { result: { value: unknown }, exceptionDetails?: unknown }
+}
+
+async function startChromium (t: TestContext, url: string) {
   const profile = await mkdtemp(join(tmpdir(), 'chromium-'))
   t.after(() => rm(profile, { recursive: true, force: true, maxRetries: 10 }))
-  run(t, locate('chromium')!, [
+  return run(t, locate('chromium')!, [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--remote-debugging-port=0', `--user-data-dir=${profile}`,
-    `http://127.0.0.1:${portOf(app)}/`
+    url
   ])
 }
