@@ -2,7 +2,7 @@
 // kept, and no child outlives the demo.
 
 import { fork, type ChildProcess } from 'node:child_process'
-import { hasSignals, type Report, type ToCrowd } from './protocol.ts'
+import { hasSignals, type Order, type Report } from './protocol.ts'
 
 /** How a process ended. */
 export interface Exit {
@@ -40,8 +40,9 @@ export class Child {
     })
   }
 
-  tell (order: ToCrowd): void {
-    this.#process.send(order)
+  tell (order: Order): void {
+    // A process that has ended cannot be told anything; its end is seen above.
+    this.#process.send(order, () => {})
   }
 
   listen (onReport: (report: Report) => void): void {
@@ -65,6 +66,12 @@ export class Child {
     this.mayExit = true
     if (hasSignals) this.signal('SIGTERM')
     else this.#process.send('SIGTERM')
+  }
+
+  /** Sends SIGKILL, which ends a stopped process too. */
+  kill (): void {
+    this.mayExit = true
+    this.signal('SIGKILL')
   }
 
   /** Sends a signal, unless the process is gone: its id may belong to another process by now. */
@@ -92,11 +99,7 @@ export class Children {
     return child
   }
 
-  /** Sends SIGKILL, which ends a stopped process too. */
   killAll (): void {
-    for (const child of this.#children) {
-      child.mayExit = true
-      child.signal('SIGKILL')
-    }
+    for (const child of this.#children) child.kill()
   }
 }

@@ -34,7 +34,8 @@ async function follow (order: ToCrowd): Promise<void> {
 
     case 'connect late':
       attempts = openLateClients(port, counts)
-      return
+      await attempts
+      return tell({ type: 'attempted' })
 
     case 'finish':
       for (const client of clients) client.read?.()

@@ -1,8 +1,9 @@
-// The application: three WebSocket routes, the same for both servers. The cleanup of a socket, which differs, is passed in.
+// The application: four WebSocket routes, the same for both servers. The cleanup of a socket, which differs, is passed in.
 
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { Database } from './database.ts'
+import { subscribe } from './news.ts'
 
 /** Registers a cleanup that runs once the socket is gone. */
 export type WhenGone = (socket: WebSocket, cleanup: () => Promise<void>) => void
@@ -39,5 +40,18 @@ export function addHandlers (app: FastifyInstance, database: Database, whenGone:
     whenGone(socket, () => database.release(session))
 
     for (let megabyte = 0; megabyte < 16; megabyte++) socket.send(feed)
+  })
+
+  // Sends what is published to every reader. Their messages are answered as in /chat. The path has the name of the reader.
+  const readers = new Set<WebSocket>()
+  subscribe((news) => { for (const reader of readers) reader.send(news) })
+  app.get('/news/:reader', { websocket: true }, (socket) => {
+    readers.add(socket)
+    whenGone(socket, async () => { readers.delete(socket) })
+
+    socket.on('message', async (message, isBinary) => {
+      await database.query()
+      socket.send(message, { binary: isBinary })
+    })
   })
 }

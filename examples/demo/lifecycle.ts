@@ -14,8 +14,8 @@ const database = openDatabase(app, reportDatabaseClosed)
 
 await app.register(sockets, {
   signals: true,
-  // Keeps serving for a second, so that load balancers notice.
-  drain: { settleDelay: 1_000 },
+  // The time until SIGKILL, as in a manifest of Kubernetes. Keeps serving for a second first, so that load balancers notice.
+  drain: { terminationGracePeriod: 30_000, settleDelay: 1_000 },
   // Announces the shutdown, and leaves time for messages on their way. Without it, messages that cross the close frame stay
   // unanswered, as on the bare server.
   onDrain: async ({ socket }) => {

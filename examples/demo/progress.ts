@@ -1,5 +1,6 @@
 // Progress of the demo: one moving line on a TTY, else one plain line per second.
 
+import type { Deploy } from './deploy/deploy.ts'
 import type { Side } from './side.ts'
 import { codesOf, formatCounts } from './counts.ts'
 import { seconds } from './explain.ts'
@@ -10,6 +11,7 @@ const spinner = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
 
 export class Progress {
   #sides: Side[]
+  #deploys: Deploy[] = []
   #phase = ''
   #start = performance.now()
   #signalAt: number | undefined
@@ -29,6 +31,11 @@ export class Progress {
     this.#show()
   }
 
+  /** Shows these deploys instead of the sides. */
+  follow (deploys: Deploy[]): void {
+    this.#deploys = deploys
+  }
+
   /** Counts seconds from the signal from here on. */
   signalled (): void {
     this.#signalAt = performance.now()
@@ -40,8 +47,8 @@ export class Progress {
   }
 
   #show (): void {
-    const sides = this.#sides.map(describe).join(' │ ')
-    const text = `${this.#phase.padEnd(10)} ${sides}`
+    const parts = this.#deploys.length > 0 ? this.#deploys.map(describeDeploy) : this.#sides.map(describe)
+    const text = `${this.#phase.padEnd(10)} ${parts.join(' │ ')}`
     if (this.#moving) {
       const frame = spinner[this.#frame++ % spinner.length]
       const line = `${frame} ${this.#seconds()}  ${text}`
@@ -65,4 +72,8 @@ function describe (side: Side): string {
   const state = side.exit ? `exited after ${seconds(side.exit.after)}` : `${side.open} open`
   const codes = formatCounts(codesOf(side.counts)).replaceAll('  ', ' ').replaceAll(' ×', '×')
   return `${side.short} ${state}${codes && ` ${codes}`}`
+}
+
+function describeDeploy ({ contender: { short }, seen: { open, closes } }: Deploy): string {
+  return `${short} ${open} open${closes > 0 ? `, ${closes} closed` : ''}`
 }

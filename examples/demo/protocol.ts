@@ -1,5 +1,6 @@
 // The processes of the demo and their messages over IPC. Types and plain data only.
-// main.ts forks one server and five crowd processes per side, and exchanges messages with each of them.
+// In the first act main.ts forks one server and five crowd processes per side, in the second act (deploy/) two servers, a
+// balancer and a process with readers per deploy. It exchanges messages with each of them.
 
 /** The kinds of client, in the order of the table. */
 export const kinds = ['calm', 'chatty', 'busy', 'deaf', 'silent', 'frozen', 'late'] as const
@@ -69,6 +70,42 @@ export interface DatabaseFigures {
   released: number
 }
 
+/** 'SIGTERM' takes the place of the signal on Windows. */
+export type ToServer = { news: string } | 'SIGTERM'
+
+/** What the readers of one deploy have seen so far. */
+export interface ReaderCounts {
+  /** Readers, and those with an open connection. */
+  readers: number
+  open: number
+  /** Milliseconds without an open connection: of the reader that was without one longest, and of all. */
+  longest: number
+  total: number
+  /** Messages that were published and never came, and those that came more than once. */
+  missed: number
+  twice: number
+  /** Messages that the readers have sent, and those without a reply. */
+  sent: number
+  unanswered: number
+  /** 'close' events. */
+  closes: number
+}
+
+export type ToReaders =
+  | { type: 'read', port: number, readers: number, lifecycle: boolean }
+  | { type: 'talk' }
+  | { type: 'await connections' }
+  | { type: 'stop talking' }
+  | { type: 'count', published: number }
+
+/** Passes new connections to this port from now on. */
+export interface ToBalancer { target: number }
+
+export type FromReaders =
+  | { type: 'connected' }
+  | { type: 'reading', open: number, closes: number }
+  | { type: 'counted', counts: ReaderCounts }
+
 export type ToCrowd =
   | { type: 'connect', port: number, clients: CrowdProcess['clients'] }
   | { type: 'work' }
@@ -78,6 +115,7 @@ export type ToCrowd =
 export type FromCrowd =
   | { type: 'loaded' }
   | { type: 'connected' }
+  | { type: 'attempted' }
   | { type: 'progress', counts: Counts }
   | { type: 'finished', counts: Counts }
   | { type: 'broken', why: string }
@@ -87,4 +125,5 @@ export type FromServer =
   | { type: 'open', open: number, database: DatabaseFigures }
   | { type: 'database closed', database: DatabaseFigures }
 
-export type Report = FromCrowd | FromServer
+export type Order = ToCrowd | ToServer | ToReaders | ToBalancer
+export type Report = FromCrowd | FromServer | FromReaders

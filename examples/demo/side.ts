@@ -23,6 +23,8 @@ export class Side {
   /** Connections the server holds. */
   open = 0
   exit: Outcome['exit'] | undefined
+  /** Resolves when each of the late clients was refused, or was admitted and has ended. */
+  attempted!: Promise<unknown>
   #children: Children
   #file: string
   #server!: Child
@@ -80,7 +82,11 @@ export class Side {
   async shutDown (): Promise<void> {
     const start = performance.now()
     this.#server.terminate()
-    for (const { child, group } of this.#crowd) if (group.connectsLate) child.tell({ type: 'connect late' })
+    this.attempted = Promise.all(this.#crowd.filter(({ group }) => group.connectsLate).map(({ child }) => {
+      const attempted = child.next('attempted')
+      child.tell({ type: 'connect late' })
+      return attempted
+    }))
 
     let killed = false
     const timer = setTimeout(() => {

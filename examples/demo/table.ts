@@ -1,29 +1,21 @@
 // The table at the end: both servers side by side, within 100 columns. The text below it is written by explain.ts.
 
-import { styleText } from 'node:util'
 import { crowd, kinds, lateClients, labels, type Kind } from './protocol.ts'
 import type { Outcome } from './side.ts'
 import { formatCounts } from './counts.ts'
 import { explain, noteCodes, noteReplies, seconds } from './explain.ts'
-
-const labelWidth = 42
-const columnWidth = 28
-const tableWidth = labelWidth + 2 * columnWidth
-
-/** A label, then for each side the lines of its cell. */
-type Row = [label: string, ...cells: string[][]]
+import { bold, dim, renderRow, rule, wrap, type Row } from './layout.ts'
 
 export function renderTable (outcomes: Outcome[]): string {
-  const rule = dim('─'.repeat(tableWidth))
   return [
-    rule,
+    rule(),
     bold(renderRow(['', ...outcomes.map((outcome) => [outcome.name])])),
-    rule,
+    rule(),
     'Close codes seen by the clients',
     ...kinds.filter(isPresent(outcomes)).map((kind) => renderRow(codesRow(kind, outcomes))),
-    rule,
+    rule(),
     ...figures(outcomes).map(renderRow),
-    rule,
+    rule(),
     ...wrap(noteCodes(outcomes)).map(dim),
     ...wrap(noteReplies).map(dim),
     '',
@@ -46,7 +38,9 @@ function figures (outcomes: Outcome[]): Row[] {
     return [label, ...outcomes.map((outcome) => [cell(outcome)].flat())]
   }
   return [
-    row('Reconnect delay: least, median, most', ({ counts }) => formatDelays(counts.delays)),
+    ...outcomes.some(({ counts }) => counts.delays.length > 0)
+      ? [row('Reconnect delay: least, median, most', ({ counts }) => formatDelays(counts.delays))]
+      : [],
     row('Replies lost', ({ counts: { messages } }) => of(messages.sent - messages.answered, messages.sent)),
     row('Jobs of 2 s finished and answered', ({ counts: { jobs } }) => of(jobs.answered, jobs.started)),
     row('Cleanups done before the database closed', ({ database }) => [
@@ -70,35 +64,4 @@ function formatDelays (delays: number[]): string {
 
 function of (part: number, whole: number): string {
   return `${part.toLocaleString('en')} of ${whole.toLocaleString('en')}`
-}
-
-function renderRow ([label, ...cells]: Row): string {
-  const height = Math.max(1, ...cells.map((cell) => cell.length))
-  return Array.from({ length: height }, (_, line) => {
-    const columns = cells.map((cell) => (cell[line] ?? '').padEnd(columnWidth))
-    return ((line === 0 ? label : '').padEnd(labelWidth) + columns.join('')).trimEnd()
-  }).join('\n')
-}
-
-/** Breaks a text into lines as wide as the table. */
-function wrap (text: string): string[] {
-  const lines = ['']
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)!
-    if (last.length + word.length >= tableWidth) lines.push(word)
-    else lines[lines.length - 1] = last ? `${last} ${word}` : word
-  }
-  return lines
-}
-
-function bold (text: string): string {
-  return isStyled() ? styleText('bold', text) : text
-}
-
-function dim (text: string): string {
-  return isStyled() ? styleText('dim', text) : text
-}
-
-function isStyled (): boolean {
-  return process.stdout.isTTY && !process.env.NO_COLOR
 }
