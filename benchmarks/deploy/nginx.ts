@@ -53,6 +53,7 @@ function findNginx (): string {
 function configuration (port: number, servers: number[]): string {
   return `daemon off;
 pid nginx.pid;
+error_log stderr emerg;
 worker_processes 1;
 events { worker_connections 16384; }
 http {

@@ -1,10 +1,11 @@
 /**
- * Pages made of templates have the figures of benchmarks/results/latest.json; a figure that was not measured is an error.
+ * Pages made of templates, and the table of a deploy in the README, have the figures of benchmarks/results/latest.json; a figure that was not measured is an error.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { withDeploy } from '../../benchmarks/report-deploy.ts'
 import { fillTemplate, PAGES } from '../../benchmarks/templates.ts'
 import type { Results } from '../../benchmarks/results.ts'
 
@@ -17,6 +18,11 @@ for (const [path, template] of Object.entries(PAGES)) {
     assert.equal(read(`docs/${path}`), fillTemplate(read(`benchmarks/${template}`), results))
   })
 }
+
+test('the README says what was measured of a deploy', () => {
+  assert.ok(results.scenarios.deploy)
+  assert.equal(read('README.md'), withDeploy(read('README.md'), results))
+})
 
 test('what was measured is written with three digits, what follows from it with two, a ratio with two decimals', () => {
   const row = (candidate: string, value: number) => ({ candidate, metric: 'heap', unit: 'B', values: [value], median: value, min: value, max: value, ratios: [{ to: 'bare', median: 0.4567, min: 0.4, max: 0.5 }] })
