@@ -193,7 +193,8 @@ export class Acceptor implements Acceptance {
       if (data !== undefined) connection.data = atOnce('data()', data(request))
       const owner = this.#ownerOf(upgrade)
       if ('error' in owner) throw owner.error
-      connection.setOwner(owner.value)
+      // Most have none: without it a connection needs no labels.
+      if (owner.value !== undefined) connection.setOwner(owner.value)
     } catch (error) {
       failed = () => { this.#tracker.failed(connection, error) }
     }
