@@ -13,6 +13,7 @@ import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { WebSocket } from 'ws'
 import { encodesAlike } from './frame.ts'
+import { LISTENERS } from './listeners.ts'
 
 /** Private fields of a socket of ws. */
 interface WsFields {
@@ -259,19 +260,17 @@ export function withoutAddress<T> (raw: Socket, call: () => T): T {
   return result
 }
 
-/** As `{ __proto__: null }`, in which EventEmitter keeps its listeners, but with fields where that is a hash table. */
-const Listeners = function (this: { close?: unknown }, close?: unknown) { if (close !== undefined) this.close = close } as unknown as new (close?: unknown) => object
-Listeners.prototype = Object.create(null) as object
-
-/** Has an emitter keep its listeners in an object with fields, which takes less memory than the hash table of Node.js.
+/** Has an emitter keep its listeners in an object with fields for those that it has, which takes less memory than the hash table of
+ *  Node.js, or its fields for every event of a stream.
  *  Node.js, `_events` and `_eventsCount`. Without it: nothing is changed. */
-export function packListeners (emitter: object): void {
-  const fields = emitter as { _events?: { close?: unknown }, _eventsCount?: number }
-  const { _events: events } = fields
-  if (events === undefined || Object.getPrototypeOf(events) !== null) return
+export function packListeners (emitter: object | undefined, kind: keyof typeof LISTENERS): void {
+  const fields = emitter as { _events?: Record<string, unknown>, _eventsCount?: number } | undefined
+  const events = fields?._events
+  if (events === undefined || ![null, Object.prototype].includes(Object.getPrototypeOf(events) as null)) return
   // Most sockets have this one listener so far; to copy a hash table takes longer than all the rest.
-  const { close } = events
-  fields._events = fields._eventsCount === 1 && close !== undefined ? new Listeners(close) : Object.assign(new Listeners(), events)
+  const packed = fields!._events = new LISTENERS[kind](events.close)
+  if (fields!._eventsCount === 1 && events.close !== undefined) return
+  for (const event in events) if (events[event] !== undefined) packed[event] = events[event]
 }
 
 // ——— Fastify and its plugins

@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
-import { packListeners, replaceResponse, responseOn, shareExtensions, withoutAddress } from '../base/internals.ts'
+import { packListeners, rawSocketOf, receiverOf, replaceResponse, responseOn, shareExtensions, withoutAddress } from '../base/internals.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import { onRawClose } from './tracked-socket.ts'
 import type { SocketPolicy } from './tracked-socket.ts'
@@ -51,6 +51,8 @@ export function releaseResponse ({ socket }: IncomingMessage): void {
 
 /** Reduces the memory of a socket that has opened. */
 export function pack (socket: WebSocket): void {
-  packListeners(socket)
+  packListeners(socket, 'socket')
+  packListeners(rawSocketOf(socket), 'raw')
+  packListeners(receiverOf(socket), 'receiver')
   shareExtensions(socket)
 }

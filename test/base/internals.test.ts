@@ -67,7 +67,7 @@ const WITHOUT: Record<Exclude<keyof typeof internals, 'OWN_METHOD'>, [answer: ()
   bytesTakenFrom: [() => [bare({ bytesWritten: 5, writableLength: 3 }), bare({ writableLength: 0 }), bare({ bytesWritten: 5, writableLength: 3, _handle: null })].map(internals.bytesTakenFrom), [2, 0, 2]],
   isUpgrade: [() => internals.isUpgrade(bare()), false],
   withoutAddress: [() => unchanged((raw) => { internals.withoutAddress(raw, () => {}) }), true],
-  packListeners: [() => unchanged(internals.packListeners) && unchanged(internals.packListeners, { _events: {} }), true],
+  packListeners: [() => [bare(), { _events: Object.create({}) as object }].every((emitter) => unchanged((given) => { internals.packListeners(given, 'raw') }, emitter)), true],
   isFastifyWebsocket: [() => internals.isFastifyWebsocket(listener), false],
   isProxied: [() => internals.isProxied({}), false],
   secondaryServers: [() => internals.secondaryServers({ [Symbol('other')]: [1] }), []],
@@ -181,15 +181,26 @@ test('the send of ws is known by its source, also minified; one that calls it is
   }
 })
 
-test('listeners of a packed emitter are called as before', () => {
-  for (const added of [['close'], ['close', 'message']]) {
-    const emitter = new EventEmitter()
-    const called: string[] = []
-    for (const event of added) emitter.on(event, () => { called.push(event) })
-    internals.packListeners(emitter)
-    emitter.on('error', () => { called.push('error') })
-    for (const event of [...added, 'error']) emitter.emit(event)
-    assert.deepEqual(called, [...added, 'error'])
+test('listeners of a packed emitter are called as before, and can be removed', () => {
+  for (const kind of ['socket', 'raw', 'receiver'] as const) {
+    // A stream begins with fields for its events.
+    for (const make of [() => new EventEmitter(), () => new PassThrough()]) {
+      for (const added of [['close'], ['close', 'message'], ['message', 'close', 'close']]) {
+        const emitter = make()
+        const called: string[] = []
+        const add = (event: string): void => { emitter.on(event, () => { called.push(event) }) }
+        for (const event of added) add(event)
+        const before = emitter.eventNames()
+        internals.packListeners(emitter, kind)
+        assert.deepEqual(new Set(emitter.eventNames()), new Set(before))
+        add('error')
+        for (const event of new Set([...added, 'error'])) emitter.emit(event)
+        assert.deepEqual(called.sort(), [...added, 'error'].sort())
+        emitter.removeAllListeners('message')
+        assert.equal(emitter.emit('message'), false)
+        assert.equal(emitter.listenerCount('close'), added.filter((event) => event === 'close').length)
+      }
+    }
   }
 })
 

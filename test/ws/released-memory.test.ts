@@ -381,7 +381,7 @@ test('pack() leaves alone what it does not know', () => {
   const same = (shared: object) => ({ _extensions: shared, _sender: { _extensions: shared }, _receiver: { _extensions: shared } })
   const unknown: Array<[string, object]> = [
     ['nothing inside', {}],
-    ['events in an ordinary object', { _events: { message: () => {} } }],
+    ['events in an object of another class', { _events: Object.create({ message: () => {} }) as object }],
     ['events in a map', { _events: new Map() }],
     ['no sender and no receiver', { _extensions: {} }],
     ['extensions that are not shared', { _extensions: {}, _sender: { _extensions: {} }, _receiver: { _extensions: {} } }],
