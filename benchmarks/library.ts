@@ -3,7 +3,8 @@
  * TypeScript loader may change what it runs.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -26,9 +27,11 @@ function build (revision: string): string {
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(join(parent, LIBRARY))
   process.on('exit', () => { rmSync(folder, { recursive: true, force: true }) })
-  const sources = revision === '' ? ROOT : join(folder, 'sources')
+  // Not in a `node_modules`, where TypeScript compiles to the module system that package.json names.
+  const sources = revision === '' ? ROOT : mkdtempSync(join(tmpdir(), 'ours-'))
   if (revision !== '') {
-    mkdirSync(sources)
+    process.on('exit', () => { rmSync(sources, { recursive: true, force: true }) })
+    symlinkSync(join(ROOT, 'node_modules'), join(sources, 'node_modules'), 'junction')
     const archive = execFileSync('git', ['archive', revision, 'lib', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json'], { cwd: ROOT, maxBuffer: 1e8 })
     execFileSync('tar', ['x'], { cwd: sources, input: archive })
   }
