@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws'
 import { attempt } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import { connectionOf } from '../connection/of-socket.ts'
-import { rawSocketOf } from '../base/internals.ts'
+import { OWN_METHOD, rawSocketOf } from '../base/internals.ts'
 
 type Method = (this: WebSocket, ...args: unknown[]) => unknown
 
@@ -31,11 +31,22 @@ const reported = new WeakSet<WebSocket>()
 /** Methods that are guarded. */
 const guarded = new WeakSet<Method>()
 
+/** Returns whether a class of the application overrides a method of ws. */
+export function isOverridden (base: WebSocket, method: string): boolean {
+  return findOwner(base, method) !== findOwner(base, OWN_METHOD)
+}
+
+/** Returns the first object of a chain of prototypes that has a property. */
+export function findOwner (object: object | null, name: string): object | null {
+  while (object !== null && !Object.hasOwn(object, name)) object = Object.getPrototypeOf(object) as object | null
+  return object
+}
+
 /** Returns the methods that a class of sockets inherits. Those that the application overrides are guarded. */
-export function inheritedMethods (base: WebSocket, isOverridden: (name: string) => boolean): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
+export function inheritedMethods (base: WebSocket): Pick<WebSocket, 'close' | 'terminate' | 'ping' | 'pong' | 'pause' | 'resume'> {
   const entries = Object.keys(FALLBACKS).map((name) => {
     const method = base[name as 'close'] as Method
-    return [name, isOverridden(name) ? guardMethod(name, method) : method]
+    return [name, isOverridden(base, name) ? guardMethod(name, method) : method]
   })
   return Object.fromEntries(entries) as ReturnType<typeof inheritedMethods>
 }

@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
+import { SOCKETS_ERR_DRAINING } from '../base/errors.ts'
 import { isThenable } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import { connectionOf } from '../connection/of-socket.ts'
@@ -62,4 +63,10 @@ export function writePing (socket: WebSocket, left: () => void): void {
   if (raw.writableLength === 0) left()
   // An empty write, whose callback follows all that is queued.
   else raw.write(NOTHING, left)
+}
+
+/** Refuses a `send` as ws does on a socket that is closing: its callback, if there is one, gets an error. */
+export function refuseSend (args: unknown[]): void {
+  const done = args.at(-1)
+  if (typeof done === 'function') process.nextTick(done, new SOCKETS_ERR_DRAINING())
 }
