@@ -42,6 +42,9 @@ export interface GraphqlOptions {
   isSubscription? (payload: any): boolean
 }
 
+/** The socket of the application. */
+interface Sender { send (data: string): void }
+
 interface Message { type: string, id: string, payload?: { query?: string, operationName?: string } }
 
 /** What is known of one socket's protocol. */
@@ -57,14 +60,15 @@ interface Session {
 
 /**
  * Prepares the next connection for graphql-transport-ws, the protocol of graphql-ws: `connection_init`, and running subscriptions
- * again. Queries and mutations are not repeated: their results come on the connection on which they began.
+ * again, which then end on the current one. Queries and mutations are not repeated: their results come on the connection on which
+ * they began.
  */
 export function graphqlTransportWs ({ connectionParams, isSubscription = hasSubscription }: GraphqlOptions = {}): Prepare {
   const sessions = new WeakMap<object, Session>()
   const sessionOf = (current: object) => sessions.get(current) ??
     sessions.set(current, { running: new Map(), again: new Map(), moved: false }).get(current)!
 
-  return Object.assign(async (next: NextConnection, current: object) => {
+  return Object.assign(async (next: NextConnection, current: Sender) => {
     const session = sessionOf(current)
     session.moved = false
     // What the application sends first would come a second time.
@@ -78,8 +82,14 @@ export function graphqlTransportWs ({ connectionParams, isSubscription = hasSubs
     await next.message((data) => read(data)?.type === 'pong')
     return () => {
       const { running, again } = session
+      // The server would wait for what goes on there. It is ended behind the back of `sent`: the application has not ended it.
+      session.running = new Map()
+      for (const id of again.keys()) {
+        if (running.has(id)) current.send(complete(id))
+        else next.send(complete(id))
+      }
       for (const [id, text] of running) if (!again.has(id)) next.send(text)
-      for (const id of again.keys()) if (!running.has(id)) next.send(complete(id))
+      session.running = running
       session.moved = true
     }
   }, {
@@ -90,7 +100,7 @@ export function graphqlTransportWs ({ connectionParams, isSubscription = hasSubs
       else if (message?.type === 'subscribe' && isSubscription(message.payload ?? {})) running.set(message.id, data as string)
       else if (message?.type === 'complete') running.delete(message.id)
     },
-    received (data: unknown, current: { send: (data: string) => void }) {
+    received (data: unknown, current: Sender) {
       // Results may be large; the end of an operation is not.
       if (typeof data !== 'string' || !/"type"\s*:\s*"(?:complete|error)"/.test(data)) return
       const message = read(data)
