@@ -137,7 +137,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
           if (delay <= 0) return await this.#open(this.#newLink(protocols, known.id), known)
           if (known.final) {
             this.#state = CLOSING
-            return this.#finish({ closed: known.final, failure: { message: `no attempts wanted after ${known.final.code}` } })
+            return this.#finish({ closed: known.final, failure: new Error(`no attempts wanted after ${known.final.code}`) })
           }
           await this.#wait(delay, !known.firm)
           if (!known.firm) known.notBefore = 0
@@ -250,7 +250,8 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       this.#end.abort()
       for (const timer of this.#timers) clearTimeout(timer)
       for (const socket of this.#sockets) socket.close()
-      if (failure) this.#tell(Object.assign(new Event('error'), { message: failure.message, error: failure.error }))
+      // Libraries copy `error` if there is such a member, and then need an Error.
+      if (failure) this.#tell(Object.assign(new Event('error'), failure.message && { message: failure.message, error: failure.error ?? failure }))
       this.#tell(new CloseEvent('close', closed))
     }
 

@@ -82,6 +82,30 @@ test('a class below that throws ends the attempt with its message', async () => 
   assert.deepEqual(events, ['error no such option', 'close 1006  unclean'])
 })
 
+test('an error event has an Error where its message is known, else neither', async (t) => {
+  const clock = fakeTime(t)
+  const { Base, made } = fakeBase()
+  const Class = lifecycle(Base)
+  const errors: Event[] = []
+  const listen = (socket: EventTarget) => { socket.addEventListener('error', (event) => { errors.push(event) }) }
+  listen(new Class(async () => { throw new RangeError('no token') }))
+  const [first, second, third] = [newAddress(), newAddress(), newAddress()]
+  for (const address of [first, second, third]) listen(new Class(address))
+  await clock.flush()
+  const below = new TypeError('refused')
+  Reflect.apply(made[0]!.onerror as (event: object) => void, made[0], [{ message: 'refused', error: below }])
+  made[1]!.end(1006)
+  made[2]!.open()
+  await clock.flush()
+  made[2]!.end(4001, 'replaced')
+  await clock.flush()
+  listen(new Class(third))
+  await clock.flush()
+  assert.deepEqual(errors.map((event) => 'error' in event ? `${String(event.error)}` : 'none'), [
+    'RangeError: no token', 'TypeError: refused', 'none', 'Error: no attempts wanted after 4001'
+  ])
+})
+
 test('an attempt that ends without an error event has failed', async () => {
   const { Base, made } = fakeBase()
   const events = record(new (lifecycle(Base))(newAddress()))
