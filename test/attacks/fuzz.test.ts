@@ -39,6 +39,8 @@ function fuzz (seed: number, count: number): void {
       limits: { total: { max: 400 }, perOwner: { max: 4, policy: 'evict-oldest' }, perAddress: { max: 300, policy: 'evict-idlest' }, handshakes: { max: 300 } },
       owner: (request) => request.headers['x-owner'] as string | undefined,
       allowedOrigins: 'same-origin',
+      // Only those who have offered to move are asked.
+      onOpen: (connection) => { if (connection.id % 2 === 0) void connection.move() },
       backpressure: { maxBufferedBytes: 1024 * 1024 }
     }, {
       fastify: { trustProxy: '127.0.0.1' },

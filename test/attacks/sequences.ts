@@ -31,12 +31,25 @@ const HEADERS: Array<Record<string, string | undefined>> = [
   { 'Content-Length': '5' }, { 'Transfer-Encoding': 'chunked' }, { Expect: '100-continue' }, { 'X-Owner': 'mallory' }, { 'X-Large': 'x'.repeat(20_000) }, { 'X Bad': 'name' }
 ]
 
+const ID = `lifecycle.v1.${'A'.repeat(22)}`
+/** Offers of lifecycle.v1. */
+const OFFERS = [
+  'lifecycle.v1', 'lifecycle.v1', 'lifecycle.v1', `lifecycle.v1, ${ID}`, `a, lifecycle.v1, ${ID}`, `lifecycle.v1, a, a, ${ID}, ${ID}`, 'lifecycle.v1,', ',lifecycle.v1', 'lifecycle.v1, lifecycle.v1',
+  ID, `lifecycle.v1, lifecycle.v1.${'x'.repeat(9_000)}`, 'lifecycle.v1, lifecycle.v1.', 'lifecycle.v1, lifecycle.v1.\u00e9', 'lifecycle.v1; a=b', 'LIFECYCLE.V1', `lifecycle.v1${', lifecycle.v1'.repeat(500)}`
+]
+/** Control frames, after their prefix. */
+const CONTROLS = ['{"type":"moved"}', '{"type":"moved"}', '{"type":"move","in":0,"id":"x"}', '{"type":"handover"}', '{}', 'null', '{"type":', '', `{"type":"moved","more":"${'x'.repeat(2_000)}"}`]
+
 /** The sequence of a seed: always the same bytes. */
 export function sequenceOf (seed: number): Sequence {
   const random = new Random(seed)
   const chance = (part: number) => random.next() < part
   const upto = (max: number) => Math.floor(random.next() * max)
   const oneOf = <T>(list: readonly T[]): T => list[upto(list.length)]!
+  // Drawn apart: seeds that have found something without offers still make the same bytes.
+  const others = new Random(seed + 0x4c46)
+  const offers = others.next() < 0.3
+  const anotherOf = <T>(list: readonly T[]): T => list[Math.floor(others.next() * list.length)]!
   const bytes = (length: number) => Buffer.from(Uint8Array.from({ length }, () => upto(256)))
 
   const handshake = (): Buffer => {
@@ -50,6 +63,7 @@ export function sequenceOf (seed: number): Sequence {
       ...(chance(0.4) ? { 'Sec-WebSocket-Extensions': 'permessage-deflate' } : {}),
       ...(chance(0.25) ? oneOf(HEADERS) : {})
     }
+    if (offers) headers['Sec-WebSocket-Protocol'] = anotherOf(OFFERS)
     const lines = Object.entries(headers).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}\r\n`)
     const first = `${chance(0.97) ? 'GET' : oneOf(['POST', 'HEAD', 'OPTIONS', 'get', 'PRI'])} ${oneOf(PATHS)} HTTP/${chance(0.97) ? '1.1' : oneOf(['1.0', '0.9', '2.0'])}`
     const head = Buffer.from(`${first}\r\n${lines.join('')}\r\n`, 'latin1')
@@ -93,7 +107,15 @@ export function sequenceOf (seed: number): Sequence {
     return masked ? Buffer.concat([head, mask, data.map((byte, i) => byte ^ mask[i & 3]!)]) : Buffer.concat([head, data])
   }
 
+  const control = (): Buffer => {
+    const data = Buffer.from(`\u0001lifecycle:${anotherOf(CONTROLS)}`)
+    const opcode = others.next() < 0.9 ? Opcode.Text : Opcode.Binary
+    const head = data.length < 126 ? [0x80 | opcode, 0x80 | data.length] : [0x80 | opcode, 0xfe, data.length >> 8, data.length & 255]
+    // Masked with zeros.
+    return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), data])
+  }
   const whole = [handshake(), ...Array.from({ length: upto(10) }, frame)]
+  if (offers) whole.splice(1, 0, ...Array.from({ length: Math.floor(others.next() * 20) }, control))
   const all = Buffer.concat(whole)
   const pieces: Buffer[] = []
   for (let from = 0, left = 1 + upto(4); from < all.length; left--) {
