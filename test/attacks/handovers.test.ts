@@ -73,7 +73,7 @@ it('ids cannot be guessed, and those that are off by a character are worth nothi
   const ids = await Promise.all(Array.from({ length: 20 }, () => leave('ada', `"${SECRET}"`)))
   let taken = 0
   const near = (id: string, i: number) => `${id.slice(0, i)}${id[i] === 'A' ? 'B' : 'A'}${id.slice(i + 1)}`
-  await repeat(attack, 2_000, 20, async (i) => {
+  await repeat(attack, 600, 20, async (i) => {
     const guess = i % 2 === 0 ? randomBytes(16).toString('base64url') : near(ids[i % 20]!, i % 22)
     if (await handed(guess, 'ada') !== 'nothing') taken++
   })
