@@ -83,7 +83,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const registry = new Registry(options.history)
   const running = new Deadlines(new RunningClock(clock))
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
-  const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), storeFailed })
+  const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), keyOf: (connection) => moves.keyOf(connection), storeFailed })
   const moves = new Moves({ asked: (...args) => { handovers.asked(...args) }, clock, hooks, transport: surroundings.transport, running, move: options.drain.move, grace: plan.grace })
   const host: DrainHost = {
     clock,

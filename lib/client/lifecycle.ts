@@ -167,11 +167,12 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
 
     #newLink (protocols: string[], id?: string) {
       if (this.#state > OPEN) throw new Error('closed')
-      const offers = move ? [OFFER, ...id ? [`${OFFER}.${id}`] : []] : []
+      const key = crypto.getRandomValues(new Uint32Array(4)).join('-')
+      const offers = move ? [OFFER, ...id ? [`${OFFER}.${id}`] : [], `${OFFER}.key.${key}`] : []
       const socket: BaseSocket = new Base(this.#url!.href, [...protocols, ...offers], ...this.#rest)
       socket.binaryType = this.#binaryType
       this.#sockets.add(socket)
-      const link = new Link(socket, (data) => { this.#deliver(data) }, move && ((link, frame) => { this.#obey(link, frame) }))
+      const link = new Link(socket, key, (data) => { this.#deliver(data) }, (link, frame) => this.#obey(link, frame))
       void link.ended.then((end) => {
         this.#sockets.delete(socket)
         // The server has confirmed that it has all that was sent there. Any other end may have lost something: the application is told.
@@ -198,15 +199,20 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       return repeated
     }
 
-    /** Takes a control frame of the server. */
+    /** Takes a control frame of the server. Returns false for what is none: it may be a message of another client. */
     #obey (link: Link, text: string) {
       try {
-        const frame = JSON.parse(text) as { type: string, in: number, id: string }
-        link.id = frame.id
-        if (frame.type !== 'move') return
-        this.#turn = frame
-        void this.#wait(frame.in).then(() => { if (frame === this.#turn && link === this.#link && !this.#moving) void this.#move(link) })
-      } catch {}
+        const frame = JSON.parse(text) as { type: string, in: number, id: string, key: string }
+        if (frame.key !== link.key) return false
+        if (/^[\w-]{22}$/.test(frame.id)) link.id = frame.id
+        if (frame.type === 'move') {
+          this.#turn = frame
+          void this.#wait(frame.in).then(() => { if (frame === this.#turn && link === this.#link && !this.#moving) void this.#move(link) })
+        }
+        return true
+      } catch {
+        return false
+      }
     }
 
     /** Opens the next link, and sends on it from then on. Where that fails, all stays as it is. */

@@ -25,6 +25,8 @@ export class Link {
   readonly opened: Promise<void>
   /** Resolves when the connection has ended. */
   readonly ended: Promise<End>
+  /** By which the control frames of the server are known: it is in the handshake, and no other client sees it. */
+  readonly key: string
   /** What the next connection offers in its handshake. */
   id?: string
   /** The link that has taken the place of this one. */
@@ -33,9 +35,10 @@ export class Link {
   #held: unknown[] | undefined = []
   #wake: (() => void) | undefined
 
-  /** `control` is given the JSON of control frames; without it they are messages. */
-  constructor (socket: BaseSocket, deliver: (data: unknown) => void, control: false | ((link: Link, frame: string) => void)) {
+  /** `control` is given the JSON of what may be a control frame, and returns whether it is one: the others are messages. */
+  constructor (socket: BaseSocket, key: string, deliver: (data: unknown) => void, control: (link: Link, frame: string) => boolean) {
     this.socket = socket
+    this.key = key
     this.#deliver = deliver
     let failure: Failure | undefined
     this.ended = new Promise<Closed>((resolve) => {
@@ -51,8 +54,8 @@ export class Link {
     ])
     socket.onmessage = ({ data }: { data: string }) => {
       // Binary data has no such method.
-      if (control && data.startsWith?.(CONTROL)) control(this, data.slice(CONTROL.length))
-      else if (this.#held) {
+      if (data.startsWith?.(CONTROL) && control(this, data.slice(CONTROL.length))) return
+      if (this.#held) {
         this.#held.push(data)
         this.#wake?.()
       } else deliver(data)

@@ -101,7 +101,7 @@ export class Acceptor implements Acceptance {
     attach(socket, connection)
     const offer = raw === undefined ? undefined : offerOf(raw)
     if (offer !== undefined) {
-      this.#moves.offered(connection, offer.id)
+      this.#moves.offered(connection, offer.id, offer.key)
       this.#handovers.offered(connection, pathOf(raw!), offer.record)
     }
     return connection

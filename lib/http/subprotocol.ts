@@ -4,20 +4,26 @@
  * Its offer is taken out of the request before ws, Fastify and the application see it, and kept beside it: they see the request that
  * the client would send without it.
  */
+import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 
 /** Name of the subprotocol; followed by `.` and an id it is a token that is never selected. */
 export const SUBPROTOCOL = 'lifecycle.v1'
 
 const WITH_ID = `${SUBPROTOCOL}.`
+const WITH_KEY = `${SUBPROTOCOL}.key.`
 /** 128 bits in base64url. */
 const ID = /^[\w-]{22}$/
+/** 128 bits of the client's, in any notation of these characters. */
+const KEY = /^[\w-]{22,64}$/
 const HEADER = 'sec-websocket-protocol'
 
 /** The offer of a client. */
 export interface Offer {
   /** The id that the client was given on an earlier connection. */
   readonly id: string | undefined
+  /** By which the client knows the control frames of the server, whatever the application sends it. */
+  readonly key: string | undefined
   /** Whether it offers no other subprotocol. */
   readonly alone: boolean
   /** What was handed over under the id, once it was taken. */
@@ -40,8 +46,7 @@ export function takeOffer (request: IncomingMessage): void {
   // Requests of `injectWS` have none.
   if (rawHeaders !== undefined) takeFrom(rawHeaders)
   if (!offered.includes(SUBPROTOCOL)) return
-  const ids = offered.filter((token) => token.startsWith(WITH_ID)).map((token) => token.slice(WITH_ID.length))
-  offers.set(request, { id: ids.find((id) => ID.test(id)), alone: others.length === 0 })
+  offers.set(request, { id: find(offered, WITH_ID, ID), key: find(offered, WITH_KEY, KEY), alone: others.length === 0 })
 }
 
 /** Returns the offer that was taken out of a request. */
@@ -59,6 +64,12 @@ function takeFrom (rawHeaders: string[]): void {
     if (others.length > 0) rawHeaders[i + 1] = others.join(', ')
     else rawHeaders.splice(i, 2)
   }
+}
+
+/** Returns what follows the prefix in the first token where it is valid. A copy: a slice would keep the whole header in memory. */
+function find (tokens: string[], prefix: string, valid: RegExp): string | undefined {
+  const found = tokens.find((token) => token.startsWith(prefix) && valid.test(token.slice(prefix.length)))
+  return found && Buffer.from(found.slice(prefix.length)).toString()
 }
 
 function tokensOf (value: string): string[] { return value.split(',').map((token) => token.trim()) }

@@ -30,12 +30,12 @@ export function typeOf (frame: Buffer): unknown {
 /** Makes an id of 128 bits. */
 export function newId (): string { return randomBytes(16).toString('base64url') }
 
-/** Asks the client to open a new connection in `delay` milliseconds, and to offer `id` there. */
-export function moveFrame (delay: number, id: string): string {
-  return `${PREFIX}${JSON.stringify({ type: 'move', in: Math.max(0, Math.round(delay)), id })}`
+/** Asks the client to open a new connection in `delay` milliseconds, and to offer `id` there. `key`: that of the client's offer. */
+export function moveFrame (delay: number, id: string, key: string | undefined): string {
+  return `${PREFIX}${JSON.stringify({ type: 'move', in: Math.max(0, Math.round(delay)), id, key })}`
 }
 
-/** Tells the client to offer `id` when it comes back. */
-export function handoverFrame (id: string): string {
-  return `${PREFIX}${JSON.stringify({ type: 'handover', id })}`
+/** Tells the client to offer `id` when it comes back. `key`: that of the client's offer. */
+export function handoverFrame (id: string, key: string | undefined): string {
+  return `${PREFIX}${JSON.stringify({ type: 'handover', id, key })}`
 }

@@ -23,6 +23,8 @@ export interface HandoverHost extends Pick<ConnectionHost<ManagedConnection>, 'c
   readonly store: HandoverStore
   /** Whether the client has moved to another connection. */
   moved (connection: ManagedConnection): boolean
+  /** The key by which the client knows our frames. */
+  keyOf (connection: ManagedConnection): string | undefined
   /** The store has thrown or rejected; its error may have the state in it. */
   storeFailed (): void
 }
@@ -106,7 +108,7 @@ export class StoredHandovers implements Handovers<ManagedConnection> {
     // The id of a move that has failed may have been offered.
     if (asked?.stored) this.#attempt((store) => store.take(asked.id))
     const id = newId()
-    if (!this.#host.transport.writeText(connection.socket, handoverFrame(id))) return
+    if (!this.#host.transport.writeText(connection.socket, handoverFrame(id, this.#host.keyOf(connection)))) return
     this.#attempt((store) => store.put(id, record, retryIn(reason) + WAIT))
   }
 

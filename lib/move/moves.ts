@@ -38,6 +38,8 @@ interface Client {
   frames: number
   /** Id that it has offered in its handshake, until its connection was admitted. */
   offered: string | undefined
+  /** By which it knows our frames. */
+  readonly key: string | undefined
   asked: boolean
   /** Id of its move, as long as it has time. */
   id: string | null
@@ -68,9 +70,9 @@ export class Moves implements Mover<ManagedConnection> {
   /** The links, for handshakes in progress. */
   get links (): Links { return this.#links }
 
-  /** The client of a new connection has offered the protocol, and perhaps an id. */
-  offered (connection: ManagedConnection, id?: string): void {
-    const client: Client = { frames: 0, offered: id, asked: false, id: null, moved: false, result: null, deadline: new Deadline(() => { this.#onDeadline(connection, client) }) }
+  /** The client of a new connection has offered the protocol, and perhaps an id and a key. */
+  offered (connection: ManagedConnection, id?: string, key?: string): void {
+    const client: Client = { frames: 0, offered: id, key, asked: false, id: null, moved: false, result: null, deadline: new Deadline(() => { this.#onDeadline(connection, client) }) }
     this.#clients.set(connection, client)
     this.#host.transport.takeText(connection.socket, (message) => this.#take(connection, message))
   }
@@ -93,13 +95,15 @@ export class Moves implements Mover<ManagedConnection> {
     if (client === undefined || !this.#host.move) return false
     if (client.moved) return true
     const id = client.id ?? newId()
-    if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id))) return false
+    if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id, client.key))) return false
     client.asked = true
     client.id = id
     this.#host.asked(connection, id, delay)
     this.#links.open(id, connection, this.#host.clock.now() + Math.max(0, delay) + MOVE_TIME)
     return true
   }
+
+  keyOf (connection: ManagedConnection): string | undefined { return this.#clients.get(connection)?.key }
 
   moved (connection: ManagedConnection): boolean { return this.#clients.get(connection)?.moved === true }
 

@@ -7,7 +7,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { lifecycle } from '../../lib/client/index.ts'
 import type { LifecycleClientOptions } from '../../lib/client/index.ts'
-import { fakeBase, fakeTime, newAddress, record } from './fake-base.ts'
+import { fakeBase, fakeTime, newAddress, offersOf, record } from './fake-base.ts'
 
 /** A class over a fake one on a fake clock, and an address of its own. */
 function rig (t: TestContext, options: LifecycleClientOptions = {}) {
@@ -230,7 +230,7 @@ test('url and protocols are asked before each attempt, again after a wait', asyn
   assert.equal(first.url, '')
   await clock.flush()
   assert.equal(first.url, `${url}?token=1`)
-  assert.deepEqual([made[0]!.url, made[0]!.protocols], [`${url}?token=1`, ['chat', 'bearer.1', 'lifecycle.v1']])
+  assert.deepEqual([made[0]!.url, offersOf(made[0]!)], [`${url}?token=1`, ['chat', 'bearer.1', 'lifecycle.v1']])
   made[0]!.open('chat')
   await clock.flush()
   assert.equal(first.protocol, 'chat')

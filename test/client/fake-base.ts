@@ -2,7 +2,10 @@
  * A WebSocket class without a network: a test opens its sockets, sends and closes in the place of the server.
  */
 import type { TestContext } from 'node:test'
+import { CONTROL } from '../../lib/client/link.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+
+const KEY = 'lifecycle.v1.key.'
 
 interface Ended { code: number, reason: string, wasClean: boolean }
 
@@ -82,6 +85,17 @@ export function fakeBase () {
     }
   }
   return { Base, made }
+}
+
+/** A control frame with the key of a socket. */
+export function frameFor (socket: FakeSocket, frame: object): string {
+  const key = socket.protocols.find((protocol) => protocol.startsWith(KEY))?.slice(KEY.length)
+  return `${CONTROL}${JSON.stringify({ ...frame, key })}`
+}
+
+/** What a socket has offered, without its key. */
+export function offersOf (socket: FakeSocket): string[] {
+  return socket.protocols.filter((protocol) => !protocol.startsWith(KEY))
 }
 
 /** Lets time pass only when a test says so, for all that uses timers and `performance.now()`. */

@@ -8,7 +8,7 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { lifecycle } from '../../lib/client/index.ts'
-import { fakeBase, fakeTime, newAddress, record } from './fake-base.ts'
+import { fakeBase, fakeTime, newAddress, offersOf, record } from './fake-base.ts'
 
 async function serve (t: TestContext, accept: (socket: WebSocket) => void): Promise<string> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
@@ -55,7 +55,7 @@ test('options after the protocols reach the class below; lifecycle.v1 is offered
   const socket = new (lifecycle(Base))(newAddress(), 'chat', options)
   const quiet = new (lifecycle(Base, { move: false }))(newAddress(), undefined, options)
   await new Promise(setImmediate)
-  assert.deepEqual(made.map(({ protocols, rest }) => [protocols, rest]), [[['chat', 'lifecycle.v1'], [options]], [[], [options]]])
+  assert.deepEqual(made.map((base) => [offersOf(base), base.rest]), [[['chat', 'lifecycle.v1'], [options]], [[], [options]]])
   made[0]!.open('lifecycle.v1')
   made[1]!.open()
   await new Promise(setImmediate)

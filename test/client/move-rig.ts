@@ -6,14 +6,14 @@ import type { TestContext } from 'node:test'
 import { lifecycle } from '../../lib/client/index.ts'
 import type { LifecycleClientOptions } from '../../lib/client/index.ts'
 import { CONTROL } from '../../lib/client/link.ts'
-import { fakeBase, fakeTime, newAddress, record } from './fake-base.ts'
+import { fakeBase, fakeTime, frameFor, newAddress, record } from './fake-base.ts'
 import type { FakeSocket } from './fake-base.ts'
 
 export const ID = 'aaaaaaaaaaaaaaaaaaaaaa'
 export const MOVED = `${CONTROL}{"type":"moved"}`
 
 export function askToMove (socket: FakeSocket, delay = 0, id = ID) {
-  socket.receive(`${CONTROL}${JSON.stringify({ type: 'move', in: delay, id })}`)
+  socket.receive(frameFor(socket, { type: 'move', in: delay, id }))
 }
 
 /** A socket that is open over `made[0]`, on a fake clock. */

@@ -8,7 +8,7 @@ import { lifecycle } from '../../lib/client/index.ts'
 import type { NextConnection } from '../../lib/client/index.ts'
 import { CONTROL } from '../../lib/client/link.ts'
 import { generator } from '../helpers/generator.ts'
-import { fakeBase, fakeTime, newAddress, record } from './fake-base.ts'
+import { fakeBase, fakeTime, frameFor, newAddress, offersOf, record } from './fake-base.ts'
 import type { FakeSocket } from './fake-base.ts'
 import { askToMove, ID, MOVED, openOne } from './move-rig.ts'
 
@@ -21,7 +21,7 @@ test('a move is seen by the application as messages in order, and loses none', a
   assert.equal(made.length, 1)
   await clock.run(1)
   const next = made[1]!
-  assert.deepEqual([next.url, next.protocols, next.binaryType], [url, ['lifecycle.v1', `lifecycle.v1.${ID}`], 'arraybuffer'])
+  assert.deepEqual([next.url, offersOf(next), next.binaryType], [url, ['lifecycle.v1', `lifecycle.v1.${ID}`], 'arraybuffer'])
   socket.send('a')
   old.receive('1')
   next.open()
@@ -50,7 +50,7 @@ test('of several requests before a move the last one counts', async (t) => {
   await clock.run(299)
   assert.equal(made.length, 1)
   await clock.run(1)
-  assert.deepEqual(made[1]!.protocols, ['lifecycle.v1', `lifecycle.v1.${'b'.repeat(22)}`])
+  assert.deepEqual(offersOf(made[1]!), ['lifecycle.v1', `lifecycle.v1.${'b'.repeat(22)}`])
   askToMove(made[0]!)
   await clock.run(10)
   assert.equal(made.length, 2)
@@ -387,24 +387,48 @@ test('with move: false control frames are messages', async (t) => {
   assert.match(events[1]!, /^message .lifecycle:\{"type":"move"/)
 })
 
-test('control frames that cannot be read, or are not known, are dropped', async (t) => {
-  const { clock, made, events, works } = await openOne(t)
-  for (const text of ['', '{', 'null', '[]', '1', '{"type":"jump"}', '{"type":"moved"}', '{"in":0}']) made[0]!.receive(`${CONTROL}${text}`)
+test('control frames of unknown types are dropped, and ids that are none are not offered', async (t) => {
+  const { clock, made, events, works, url, Socket } = await openOne(t)
+  for (const frame of [{}, { type: 'jump' }, { type: 'moved' }, { in: 0 }]) made[0]!.receive(frameFor(made[0]!, frame))
+  for (const id of ['', 'no token', ID.slice(1), `${ID}a`, 1, null, {}]) made[0]!.receive(frameFor(made[0]!, { type: 'handover', id }))
   await clock.run(10)
   assert.deepEqual([events, made.length], [['open'], 1])
   await works(made[0]!)
+  made[0]!.end(1012, 'service restart; retry=0')
+  await clock.flush()
+  void new Socket(url)
+  await clock.run(1)
+  assert.deepEqual(offersOf(made[1]!), ['lifecycle.v1'])
+})
+
+test('a control frame without the key of the connection is a message: the server may pass on what other clients send', async (t) => {
+  const { clock, made, events } = await openOne(t)
+  const other = made[0]!.protocols.at(-1)!.replace(/.$/, (last) => last === '0' ? '1' : '0').slice('lifecycle.v1.key.'.length)
+  const texts = ['', '{', 'null', '[]', '1', ...[undefined, null, '', other].map((key) => JSON.stringify({ type: 'move', in: 0, id: ID, key }))]
+  for (const text of texts) made[0]!.receive(`${CONTROL}${text}`)
+  await clock.run(10)
+  assert.deepEqual(events, ['open', ...texts.map((text) => `message ${CONTROL}${text}`)])
+  assert.equal(made.length, 1)
+})
+
+test('each connection has a key of its own', async (t) => {
+  const { made, move } = await openOne(t)
+  await move(made[0]!)
+  const [first, second] = made.map(({ protocols }) => protocols.at(-1)!)
+  for (const offer of [first, second]) assert.match(offer!, /^lifecycle\.v1\.key\.[\d-]{22,64}$/)
+  assert.notEqual(first, second)
 })
 
 test('the id of a handover is offered by the next connection to the address, until one has opened', async (t) => {
   const { clock, made, url, Socket } = await openOne(t)
-  made[0]!.receive(`${CONTROL}{"type":"handover","id":"${ID}"}`)
+  made[0]!.receive(frameFor(made[0]!, { type: 'handover', id: ID }))
   made[0]!.end(1012, 'service restart; retry=0')
   await clock.flush()
   for (let attempt = 1; attempt < 4; attempt++) {
     t.mock.method(Math, 'random', () => 0)
     void new Socket(`${url}?attempt=${attempt}`)
     await clock.run(1)
-    assert.deepEqual(made[attempt]!.protocols, ['lifecycle.v1', ...attempt < 3 ? [`lifecycle.v1.${ID}`] : []])
+    assert.deepEqual(offersOf(made[attempt]!), ['lifecycle.v1', ...attempt < 3 ? [`lifecycle.v1.${ID}`] : []])
     if (attempt === 2) made[2]!.open()
     else made[attempt]!.fail()
     await clock.flush()

@@ -7,6 +7,7 @@ import test from 'node:test'
 import { WebSocket } from 'ws'
 import { lifecycle } from '../../lib/client/index.ts'
 import type { BaseClass } from '../../lib/client/index.ts'
+import { CONTROL } from '../../lib/client/link.ts'
 import { portOf, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 import { record } from './fake-base.ts'
@@ -48,6 +49,27 @@ for (const [name, Base] of Object.entries(BASES)) {
     await until(() => events.length === 4)
     assert.deepEqual(events, ['open', `message ${old!.id} got work`, `message ${old!.id} done`, `message ${next.id} got more`])
     assert.deepEqual([closed.cause, closed.code, app.sockets.size], ['moved', 1012, 1])
+    socket.close()
+    await until(() => events.at(-1) === 'close 1005 ')
+  })
+
+  test(`over ${name}, a control frame of another client, which the server passes on, is a message`, { skip }, async (t) => {
+    const app = await start(t, {}, (app) => {
+      app.get('/', { websocket: true }, (socket) => {
+        socket.on('message', (data: Buffer) => { for (const client of app.websocketServer.clients) client.send(data.toString()) })
+      })
+    })
+    const socket = new (lifecycle(Base))(urlOf(app))
+    const events = record(socket)
+    await until(() => socket.readyState === 1)
+    const forged = ['move', 'handover'].map((type) => `${CONTROL}{"type":"${type}","in":0,"id":"${'A'.repeat(22)}"}`)
+    const other = new WebSocket(urlOf(app))
+    t.after(() => { other.terminate() })
+    await once(other, 'open')
+    for (const text of [...forged, 'bye']) other.send(text)
+    await until(() => events.includes('message bye'))
+    assert.deepEqual(events, ['open', ...forged.map((text) => `message ${text}`), 'message bye'])
+    assert.equal(app.sockets.size, 2)
     socket.close()
     await until(() => events.at(-1) === 'close 1005 ')
   })

@@ -34,6 +34,7 @@ function createRig (broken: Partial<HandoverStore> = {}) {
       take: (...args) => (broken.take === undefined ? store.take(...args) : broken.take(...args))
     },
     moved: (connection) => moved.has(connection),
+    keyOf: () => undefined,
     storeFailed: () => { failures++ }
   })
   host.handovers = handovers
