@@ -101,7 +101,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     get url () { return this.#url?.href ?? '' }
     // The link is ahead when the server has begun to close it.
     get readyState () { return Math.max(this.#state, this.#link?.socket.readyState ?? 0) }
-    get protocol () { return this.#link?.socket.protocol.replace(OFFER, '') ?? '' }
+    get protocol () { return this.#link?.socket.protocol.replace(/^lifecycle\.v1$/, '') ?? '' }
     get extensions () { return this.#link?.socket.extensions ?? '' }
     get bufferedAmount () { return this.#link?.socket.bufferedAmount ?? 0 }
     get binaryType () { return this.#binaryType }
@@ -139,8 +139,10 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
             this.#state = CLOSING
             return this.#finish({ closed: known.final, failure: new Error(`no attempts wanted after ${known.final.code}`) })
           }
+          const { notBefore } = known
           await this.#wait(delay, !known.firm)
-          if (!known.firm) known.notBefore = 0
+          // Another socket may have got a later moment, or a final code.
+          if (!known.firm && known.notBefore === notBefore) known.notBefore = 0
         }
       } catch (failure) {
         this.#finish({ closed: LOST, failure: failure as Failure ?? {} })
@@ -177,7 +179,11 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
         this.#sockets.delete(socket)
         // The server has confirmed that it has all that was sent there. Any other end may have lost something: the application is told.
         if (link.successor && (end.closed.reason === 'moved' || this.#state > OPEN)) link.successor.release()
-        else if (link.successor || link === this.#link) this.#finish(end)
+        else if (link.successor || link === this.#link) {
+          // What it has received is delivered before its end.
+          if (link === this.#link) link.release()
+          this.#finish(end)
+        }
       })
       return link
     }

@@ -19,6 +19,9 @@ export const LOST: Closed = { code: 1006, reason: '', wasClean: false }
 /** Begins every control frame; JSON follows. */
 export const CONTROL = '\u0001lifecycle:'
 
+/** In the place of a message that was taken: others may be reading the list. */
+const TAKEN = {}
+
 export class Link {
   readonly socket: BaseSocket
   /** Resolves when the connection is open. Rejects if it ends before. */
@@ -33,7 +36,7 @@ export class Link {
   successor?: Link
   readonly #deliver: (data: unknown) => void
   #held: unknown[] | undefined = []
-  #wake: (() => void) | undefined
+  readonly #wakes: Array<() => void> = []
 
   /** `control` is given the JSON of what may be a control frame, and returns whether it is one: the others are messages. */
   constructor (socket: BaseSocket, key: string, deliver: (data: unknown) => void, control: (link: Link, frame: string) => boolean) {
@@ -57,7 +60,7 @@ export class Link {
       if (data.startsWith?.(CONTROL) && control(this, data.slice(CONTROL.length))) return
       if (this.#held) {
         this.#held.push(data)
-        this.#wake?.()
+        for (const wake of this.#wakes.splice(0)) wake()
       } else deliver(data)
     }
   }
@@ -66,8 +69,11 @@ export class Link {
   async take (matches: (data: unknown) => boolean) {
     const held = this.#held!
     for (let i = 0; ; i++) {
-      if (i === held.length) await new Promise<void>((resolve) => { this.#wake = resolve })
-      if (matches(held[i])) return held.splice(i, 1)[0]
+      if (i === held.length) await new Promise<void>((resolve) => { this.#wakes.push(resolve) })
+      const data = held[i]
+      if (data === TAKEN || !matches(data)) continue
+      held[i] = TAKEN
+      return data
     }
   }
 
@@ -80,6 +86,6 @@ export class Link {
   release () {
     const held = this.#held ?? []
     this.#held = undefined
-    held.forEach(this.#deliver)
+    for (const data of held) if (data !== TAKEN) this.#deliver(data)
   }
 }

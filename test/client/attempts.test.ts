@@ -175,6 +175,20 @@ for (const code of [1008, 3003, 4001]) {
   })
 }
 
+test('a final code that one socket gets counts for another that waits for the same address already', async (t) => {
+  t.mock.method(Math, 'random', () => 0.5)
+  const { clock, made, url, Socket, lose } = rig(t)
+  const one = new Socket(url)
+  await clock.flush()
+  made[0]!.open()
+  await lose(1006)
+  const events = record(new Socket(url))
+  await clock.run(100)
+  made[0]!.end(1008, 'go away')
+  await clock.run(1_000)
+  assert.deepEqual([one.readyState, events, made.length], [3, ['error no attempts wanted after 1008', 'close 1008 go away'], 2])
+})
+
 test('finalCodes and finalFor say which codes are final, and for how long', async (t) => {
   t.mock.method(Math, 'random', () => 0)
   const { lose, Socket, url, clock, timeToAttempt } = rig(t, { finalCodes: [4400], finalFor: 500 })

@@ -115,6 +115,15 @@ test('an attempt that ends without an error event has failed', async () => {
   assert.deepEqual(events, ['error ', 'close 1006  unclean'])
 })
 
+test('a subprotocol of the application that has the name of the offer in it stays as it is', async () => {
+  const { Base, made } = fakeBase()
+  const socket = new (lifecycle(Base))(newAddress(), 'my.lifecycle.v1')
+  await new Promise(setImmediate)
+  made[0]!.open('my.lifecycle.v1')
+  await new Promise(setImmediate)
+  assert.equal(socket.protocol, 'my.lifecycle.v1')
+})
+
 test('readyState is CLOSING while the class below closes, and messages are not delivered after close()', async () => {
   const { Base, made } = fakeBase()
   const socket = new (lifecycle(Base))(newAddress())

@@ -175,6 +175,34 @@ test('prepare takes messages, and the application gets the rest', async (t) => {
   assert.deepEqual(events, ['open', 'message news'])
 })
 
+test('prepare may wait for several messages at a time: each gets one of its own', async (t) => {
+  let got: unknown
+  const { clock, made, events } = await openOne(t, {
+    prepare: async (next) => { got = await Promise.all([next.message((data) => data === 'b'), next.message((data) => data === 'a'), next.message()]) }
+  })
+  askToMove(made[0]!)
+  await clock.run(1)
+  made[1]!.open()
+  await clock.flush()
+  for (const data of ['a', 'b', 'c', 'd']) {
+    made[1]!.receive(data)
+    await clock.flush()
+  }
+  assert.deepEqual([got, made[0]!.sent], [['b', 'a', 'c'], [MOVED]])
+  made[0]!.end(1012, 'moved')
+  await clock.flush()
+  assert.deepEqual(events, ['open', 'message d'])
+})
+
+test('messages that are held back are delivered before the close of their own connection', async (t) => {
+  const { clock, made, events, move } = await openOne(t)
+  await move(made[0]!)
+  made[1]!.receive('held back')
+  made[1]!.end(1012, 'service restart')
+  await clock.flush()
+  assert.deepEqual(events, ['open', 'message held back', 'close 1012 service restart'])
+})
+
 test('the function that prepare returns runs between the last message to the current connection and the first to the next', async (t) => {
   const { clock, made, socket } = await openOne(t, {
     prepare: (next) => () => {
