@@ -9,6 +9,9 @@ import { LEAST_WAIT, Schedule } from './schedule.ts'
 import type { Spread } from './schedule.ts'
 import { EXPECTED_CLOSE } from './throughput.ts'
 
+/** Most connections of a forecast, which takes time for each of them; a limit above it is no number of connections to plan for. */
+const MAX_CONNECTIONS = 1_000_000
+
 /** What a forecast follows from. */
 export interface ForecastInput {
   readonly plan: DrainPlan
@@ -16,11 +19,11 @@ export interface ForecastInput {
   readonly reconnect: ReconnectOptions
 }
 
-/** Returns the plan with forecasts for the connections there are, and for the most that are allowed, if that is limited. */
+/** Returns the plan with forecasts for the connections there are, and for the most that are allowed, if a process can have so many. */
 export function withForecasts (input: ForecastInput, connections: number, limit: number | false): DrainPlan {
   const clients = Object.freeze([
     ...connections > 0 ? [forecast(input, connections, 'now')] : [],
-    ...limit === false ? [] : [forecast(input, limit, 'limits.total')]
+    ...limit === false || limit > MAX_CONNECTIONS ? [] : [forecast(input, limit, 'limits.total')]
   ])
   const { plan } = input
   return Object.freeze({

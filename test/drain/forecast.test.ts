@@ -19,6 +19,11 @@ test('a plan has no forecast for no connections, and one for the limit if there 
   assert.deepEqual(forecast({}, 3, 500).clients.map(({ connections }) => connections), [3, 500])
 })
 
+test('a limit that no process reaches has no forecast: it would never end', () => {
+  assert.deepEqual(forecast({}, 0, Number.MAX_SAFE_INTEGER).clients, [])
+  assert.deepEqual(forecast(POD, 0, 1_000_000).clients.map(({ connections }) => connections), [1_000_000])
+})
+
 test('where all turns come in time no client is told to wait', () => {
   assert.deepEqual(forecast(POD, 2_000).clients, [{
     connections: 2_000, lastBack: 9_995, delayed: 0, longestDelay: 0, what: 'clients (now): 2000; told to wait: none'
