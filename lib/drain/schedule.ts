@@ -16,7 +16,7 @@ export type Spread = 'auto' | number | false
 export const LEAST_WAIT = 100
 
 /** Lateness that the next frames make up for, milliseconds: timers and event loops are late, and the rate must hold all the same. */
-const MAX_LATENESS = 50
+const MAX_LATENESS = 25
 
 /** Returns whether the close frames of `count` connections wait for turns. */
 export function hasTurns (spread: Spread, rate: number, count: number): boolean {

@@ -81,7 +81,7 @@ export class Throughput {
 
   /** Returns the milliseconds that closing `count` connections will take. */
   toClose (count: number): number {
-    return count * (this.#frameCpu / this.#frames + CLOSE + this.#otherCpu / this.#turns / FIRST_WINDOW) * this.#starvation
+    return count * ((this.#frameCpu / this.#frames + CLOSE) * this.#starvation + this.#interval / FIRST_WINDOW)
   }
 
   /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */

@@ -49,16 +49,31 @@ function crowded (size: number, share: number, options: RigOptions = {}, peer: '
   return rig
 }
 
-for (const [size, share] of [[5_000, 0.1], [2_000, 0.05], [20_000, 1]] as const) {
-  for (const peer of ['answers', 'silent', 'stuck'] as const) {
-    test(`${size} connections of which the peer ${peer}, with ${share * 100} % of the CPU, are drained in time, in turns of 50 ms at most`, async () => {
-      const { report, longest } = await drain(crowded(size, share, {}, peer))
-      assert.ok(report.duration <= report.timeout, `${report.duration} ms`)
-      assert.equal(report.connections.unfinished, 0)
-      assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
-    })
+for (const spread of [false, 'auto'] as const) {
+  for (const [size, share] of [[5_000, 0.1], [2_000, 0.05], [20_000, 1]] as const) {
+    for (const peer of ['answers', 'silent', 'stuck'] as const) {
+      test(`${size} connections of which the peer ${peer}, with ${share * 100} % of the CPU and spread ${spread}, are drained in time, in turns of 50 ms at most`, async () => {
+        const { report, longest } = await drain(crowded(size, share, { spread }, peer))
+        assert.ok(report.duration <= report.timeout, `${report.duration} ms`)
+        assert.equal(report.connections.unfinished, 0)
+        assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+      })
+    }
   }
 }
+
+test('where turns of the event loop come late, clients whose turns do not fit are closed sooner, and each is told', async () => {
+  const told = async (busy: number) => {
+    const rig = crowded(2_500, 1, { spread: 'auto' })
+    const { report } = await drain(rig, busy)
+    assert.ok(report.duration <= report.timeout, `${report.duration} ms`)
+    assert.equal(rig.frames.length, 2_500)
+    return rig.frames.filter(({ at }) => at < 4_000).length
+  }
+  // 200 a second where they do not.
+  assert.equal(await told(0), 800)
+  assert.ok(await told(95) > 1_000)
+})
 
 test('8,000 connections are drained in 3 s though the application is at work for 95 of 100 ms, and each is told', async () => {
   const rig = crowded(8_000, 1, { timeout: 3_000, frameCost: 0.02, cutCost: 0.02 })
