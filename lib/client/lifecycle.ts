@@ -89,7 +89,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     #keys = { older: new Set<unknown>(), newer: new Set<unknown>(), since: 0 }
     #binaryType = 'blob'
 
-    constructor (url: unknown, protocols?: unknown, ...rest: unknown[]) {
+    constructor (url: unknown, protocols: unknown = [], ...rest: unknown[]) {
       super()
       if (typeof url !== 'function') this.#url = readAddress(url)
       if (typeof protocols !== 'function') readProtocols(protocols)
@@ -99,8 +99,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     }
 
     get url () { return this.#url?.href ?? '' }
-    // The link is ahead when the server has begun to close it.
-    get readyState () { return Math.max(this.#state, this.#link?.socket.readyState ?? 0) }
+    get readyState () { return this.#state }
     get protocol () { return this.#link?.socket.protocol.replace(/^lifecycle\.v1$/, '') ?? '' }
     get extensions () { return this.#link?.socket.extensions ?? '' }
     get bufferedAmount () { return this.#link?.socket.bufferedAmount ?? 0 }
@@ -112,14 +111,16 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     }
 
     send (data: unknown) {
-      if (this.readyState === CONNECTING) fail('InvalidStateError', 'not open yet')
+      if (this.#state === CONNECTING) fail('InvalidStateError', 'not open yet')
       prepare?.sent?.(data, this)
       this.#link?.socket.send(Object(data) === data ? data : String(data))
     }
 
     close (code?: number, reason?: string) {
+      if (code !== undefined) code = Number(code)
+      if (reason !== undefined) reason = String(reason)
       checkClose(code, reason)
-      if (this.readyState > OPEN) return
+      if (this.#state > OPEN) return
       // Not all classes tell of a close before the connection is open, and there may be none yet.
       if (this.#state === CONNECTING) void this.#wait(0).then(() => { this.#finish({ closed: LOST, failure: {} }) })
       this.#state = CLOSING
@@ -225,7 +226,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     async #move (old: Link) {
       this.#moving = true
       old.release()
-      for (let attempt = 0; attempt < 4 && this.readyState === OPEN; attempt++) {
+      for (let attempt = 0; attempt < 4 && this.#state === OPEN; attempt++) {
         let next: Link | undefined
         try {
           if (attempt) await this.#wait(Math.random() * 100 * 2 ** attempt)
@@ -237,7 +238,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
             prepare?.({ send: (data) => { socket.send(data) }, message: (matches = () => true) => next!.take(matches) }, this),
             next.ended.then(() => { throw new Error('ended') })
           ]))
-          if (this.readyState !== OPEN || socket.readyState !== OPEN) throw new Error('too late')
+          if (this.#state + old.socket.readyState + socket.readyState > 3 * OPEN) throw new Error('too late')
           ready?.()
           old.socket.send(`${CONTROL}{"type":"moved"}`)
           next.keep()

@@ -46,7 +46,8 @@ export class Link {
     let failure: Failure | undefined
     this.ended = new Promise<Closed>((resolve) => {
       socket.onerror = (event: Failure) => {
-        failure = event
+        // Node 24 tells of a cut by an error without a message and 'close', others by 'close' alone.
+        if (event.message !== '') failure = event
         if (socket.readyState === 0) resolve(LOST)
       }
       socket.onclose = resolve
