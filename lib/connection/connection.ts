@@ -109,7 +109,10 @@ export interface Connection {
    */
   get expiresAt (): number | undefined
   set expiresAt (time: number | Date | undefined)
-  /** Aborted when the connection starts to drain; the reason is an error with code SOCKETS_ERR_DRAINING. Made when first read. */
+  /**
+   * Aborted when the connection starts to drain: with the server, or because its client has moved. The reason is an error with code
+   * SOCKETS_ERR_DRAINING. Made when first read.
+   */
   readonly drainSignal: AbortSignal
   /** Aborted when the connection is closing; the reason is a `ClosedError`. Made when first read. */
   readonly signal: AbortSignal
