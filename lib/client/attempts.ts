@@ -9,8 +9,8 @@ import type { Closed } from './standard.ts'
 export interface Known {
   /** No attempt before this moment. */
   notBefore: number
-  /** The server has named it: nothing ends the wait earlier. */
-  firm?: boolean
+  /** The latest moment that the server has named: nothing ends the wait before it. */
+  firm: number
   /** Until then attempts end at once, with this close. */
   final?: Closed | false
   /** Connections in a row that failed, or were lost soon. */
@@ -26,7 +26,7 @@ const MAX_ADDRESSES = 1_000
 export function knownOf (address: string): Known {
   const place = globalThis as { [key: symbol]: Map<string, Known> | undefined }
   const all = place[Symbol.for('fastify-websocket-lifecycle/client')] ??= new Map<string, Known>()
-  const known = all.get(address) ?? { notBefore: 0, failures: 0 }
+  const known = all.get(address) ?? { notBefore: 0, firm: 0, failures: 0 }
   all.set(address, known)
   if (all.size > MAX_ADDRESSES) all.delete(all.keys().next().value!)
   return known
@@ -43,5 +43,6 @@ export function note (known: Known, closed: Closed, failures: number, finalCodes
   const jitter = failed ? Math.random() * Math.min(30_000, 1_000 * 2 ** failures) : 0
   const notBefore = performance.now() + (final ? finalFor : retry ? Number(retry[1]) : jitter)
   // Of several sockets with one address the latest moment counts: none comes early.
-  if (notBefore > known.notBefore) Object.assign(known, { notBefore, final, firm: Boolean(retry) })
+  if (retry) known.firm = Math.max(known.firm, notBefore)
+  if (notBefore > known.notBefore) Object.assign(known, { notBefore, final })
 }

@@ -141,9 +141,9 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
             return this.#finish({ closed: known.final, failure: new Error(`no attempts wanted after ${known.final.code}`) })
           }
           const { notBefore } = known
-          await this.#wait(delay, !known.firm)
+          await this.#wait(delay, known.firm < notBefore)
           // Another socket may have got a later moment, or a final code.
-          if (!known.firm && known.notBefore === notBefore) known.notBefore = 0
+          if (known.notBefore === notBefore) known.notBefore = known.firm
         }
       } catch (failure) {
         this.#finish({ closed: LOST, failure: failure as Failure ?? {} })

@@ -236,6 +236,27 @@ test('when the network is back a jittered wait ends, and one that the server ask
   assert.ok(listeners.signals.every(({ aborted }) => aborted))
 })
 
+test('nor does it end what is left of that wait when another socket of the address has waited longer', async (t) => {
+  const page = new EventTarget()
+  Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) })
+  t.after(() => { Reflect.deleteProperty(globalThis, 'addEventListener') })
+  t.mock.method(Math, 'random', () => 1)
+  const { clock, made, url, Socket, lose } = rig(t)
+  void new Socket(url)
+  await clock.flush()
+  made[0]!.open()
+  await lose(1012, 'retry=500')
+  made[0]!.end(1006)
+  await clock.flush()
+  void new Socket(url)
+  await clock.run(10)
+  page.dispatchEvent(new Event('online'))
+  await clock.run(489)
+  assert.equal(made.length, 2)
+  await clock.run(1)
+  assert.equal(made.length, 3)
+})
+
 test('url and protocols are asked before each attempt, again after a wait', async (t) => {
   const { clock, made, Socket, url } = rig(t)
   let token = 0
