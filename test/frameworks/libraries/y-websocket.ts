@@ -60,7 +60,11 @@ export const yWebSocket: Library<WebsocketProvider> = {
       }),
       received,
       losses: () => losses,
-      stop: () => { client.destroy() }
+      stop: () => {
+        client.destroy()
+        // Its awareness has a timer until then.
+        client.doc.destroy()
+      }
     }
   }
 }
