@@ -38,16 +38,20 @@ function mark (response: ServerResponse, applies: () => boolean): void {
   response.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     if (!this.headersSent && applies() && isLastRequest(this.req)) {
       const headers = args.at(-1)
-      // A proxied answer has the header of its origin, which would replace ours.
-      if (isRecord(headers)) args[args.length - 1] = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'connection'))
+      if (typeof headers === 'object' && headers !== null) args[args.length - 1] = withoutConnection(headers)
       this.setHeader('connection', 'close')
     }
     return Reflect.apply(writeHead, this, args) as ServerResponse
   } as typeof writeHead
 }
 
-function isRecord (headers: unknown): headers is object {
-  return typeof headers === 'object' && headers !== null && !Array.isArray(headers)
+/** Removes `Connection` from headers: a proxied answer has that of its origin, which would replace ours. */
+function withoutConnection (headers: object): object {
+  const isOther = (name: unknown): boolean => String(name).toLowerCase() !== 'connection'
+  if (!Array.isArray(headers)) return Object.fromEntries(Object.entries(headers).filter(([name]) => isOther(name)))
+  // Node.js takes a list of pairs, but not beside a header that was set, as ours is.
+  const list: unknown[] = Array.isArray(headers[0]) ? headers.flat() : headers
+  return list.filter((_, i) => isOther(list[i - i % 2]))
 }
 
 /** Returns whether no request has arrived behind this one: with `Connection: close` Node.js drops those that are pipelined. */

@@ -43,6 +43,8 @@ const WAYS: Record<string, (reply: FastifyReply) => unknown> = {
   'a raw response with headers': raw((response) => response.writeHead(200, { 'Content-Type': 'text/event-stream', Connection: 'keep-alive' }).end('yes')),
   'a raw response with a reason and headers': raw((response) => response.writeHead(200, 'Fine', { Connection: 'keep-alive' }).end('yes')),
   'a raw response with a list of headers': raw((response) => response.writeHead(200, ['Content-Type', 'text/plain']).end('yes')),
+  'a raw response with a list of headers that has one of an origin': raw((response) => response.writeHead(200, ['Content-Type', 'text/plain', 'Connection', 'keep-alive']).end('yes')),
+  'a raw response with pairs of headers': raw((response) => response.writeHead(200, [['Connection', 'keep-alive'], ['Set-Cookie', ['a=1', 'b=2']]] as never).end('yes')),
   'a raw response with headers that were set': raw((response) => response.setHeader('Connection', 'keep-alive').end('yes'))
 }
 
