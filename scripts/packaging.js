@@ -22,7 +22,8 @@ const SETTINGS = {
   node16: { module: 'node16', files: [ESM, ...COMMONJS] },
   nodenext: { module: 'nodenext', files: [ESM, ...COMMONJS] },
   bundler: { module: 'esnext', moduleResolution: 'bundler', files: [ESM] },
-  commonjs: { module: 'commonjs', files: COMMONJS }
+  commonjs: { module: 'commonjs', files: COMMONJS },
+  browser: { module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom'], types: [], files: ['use-client-browser.ts'] }
 }
 
 const BUNDLES = ['esm', 'cjs'].flatMap((format) => [false, true].map((minify) => ({ format, minify, file: `bundle${minify ? '.min' : ''}.${format === 'esm' ? 'mjs' : 'cjs'}` })))
