@@ -4,8 +4,8 @@
  * What the application sees of it goes from CONNECTING to OPEN, CLOSING and CLOSED, as for any WebSocket. The wait for the moment at
  * which the server wants it back is a part of CONNECTING. After 'close' no timer and no listener of a socket is left.
  */
-import { knownOf, note } from './attempts.ts'
-import type { Known } from './attempts.ts'
+import { addressState, noteClose } from './address-state.ts'
+import type { AddressState } from './address-state.ts'
 import { CONTROL, Link, LOST } from './link.ts'
 import type { End, Failure } from './link.ts'
 import type { BaseClass, BaseSocket, GlobalClass, LifecycleClass, StandardPart } from './socket.ts'
@@ -15,6 +15,9 @@ const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3]
 const OFFER = 'lifecycle.v1'
 /** How long the messages of the next connection wait for the end of the current one, milliseconds. Work there may take much longer. */
 const HOLD = 1_000
+
+/** Longest time that a timer can wait, milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1
 
 /** How the class behaves. */
 export interface LifecycleClientOptions {
@@ -78,12 +81,12 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     readonly #end = new AbortController()
     #state = CONNECTING
     #url?: URL
-    #known?: Known
+    #address?: AddressState
     /** Failures in a row before this attempt. */
     #failures = 0
     #link?: Link
     /** The last request to move. */
-    #turn?: object
+    #requested?: object
     #moving = false
     /** Keys of messages: the newer were delivered within the window, the older within two. */
     #keys = { older: new Set<unknown>(), newer: new Set<unknown>(), since: 0 }
@@ -132,32 +135,32 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       try {
         for (;;) {
           const protocols = await this.#ask()
-          const known = this.#known = knownOf(this.#url!.origin + this.#url!.pathname)
-          this.#failures = known.failures
-          const delay = known.notBefore - performance.now()
-          if (delay <= 0) return await this.#open(this.#newLink(protocols, known.id), known)
-          if (known.final) {
+          const state = this.#address = addressState(this.#url!.origin + this.#url!.pathname)
+          this.#failures = state.failures
+          const delay = state.notBefore - performance.now()
+          if (delay <= 0) return await this.#open(this.#newLink(protocols, state.id), state)
+          if (state.final) {
             this.#state = CLOSING
-            return this.#finish({ closed: known.final, failure: new Error(`no attempts wanted after ${known.final.code}`) })
+            return this.#finish({ closed: state.final, failure: new Error(`no attempts wanted after ${state.final.code}`) })
           }
-          const { notBefore } = known
-          await this.#wait(delay, known.firm < notBefore)
+          const { notBefore } = state
+          await this.#wait(delay, state.namedUntil < notBefore)
           // Another socket may have got a later moment, or a final code.
-          if (known.notBefore === notBefore) known.notBefore = known.firm
+          if (state.notBefore === notBefore) state.notBefore = state.namedUntil
         }
       } catch (failure) {
         this.#finish({ closed: LOST, failure: failure as Failure ?? {} })
       }
     }
 
-    async #open (link: Link, known: Known) {
+    async #open (link: Link, state: AddressState) {
       await link.opened
       if (this.#state !== CONNECTING) return
       this.#link = link
       this.#state = OPEN
-      delete known.id
-      void this.#wait(timeout).then(() => { known.failures = this.#failures = 0 })
-      this.#tell(new Event('open'))
+      delete state.id
+      void this.#wait(timeout).then(() => { state.failures = this.#failures = 0 })
+      this.#dispatch(new Event('open'))
       link.release()
     }
 
@@ -175,7 +178,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       const socket: BaseSocket = new Base(this.#url!.href, [...protocols, ...offers], ...this.#rest)
       socket.binaryType = this.#binaryType
       this.#sockets.add(socket)
-      const link = new Link(socket, key, (data) => { this.#deliver(data) }, (link, frame) => this.#obey(link, frame))
+      const link = new Link(socket, key, (data) => { this.#deliver(data) }, (link, frame) => this.#takeControlFrame(link, frame))
       void link.ended.then((end) => {
         this.#sockets.delete(socket)
         // The server has confirmed that it has all that was sent there. Any other end may have lost something: the application is told.
@@ -192,7 +195,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     #deliver (data: unknown) {
       if (this.#state !== OPEN || this.#isRepeated(dedupe?.(data))) return
       prepare?.received?.(data, this)
-      this.#tell(new MessageEvent('message', { data, origin: this.#url!.origin }))
+      this.#dispatch(new MessageEvent('message', { data, origin: this.#url!.origin }))
     }
 
     #isRepeated (key: unknown) {
@@ -207,14 +210,14 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     }
 
     /** Takes a control frame of the server. Returns false for what is none: it may be a message of another client. */
-    #obey (link: Link, text: string) {
+    #takeControlFrame (link: Link, text: string) {
       try {
         const frame = JSON.parse(text) as { type: string, in: number, id: string, key: string }
         if (frame.key !== link.key) return false
         if (/^[\w-]{22}$/.test(frame.id)) link.id = frame.id
         if (frame.type === 'move') {
-          this.#turn = frame
-          void this.#wait(frame.in).then(() => { if (frame === this.#turn && link === this.#link && !this.#moving) void this.#move(link) })
+          this.#requested = frame
+          void this.#wait(Math.min(frame.in, MAX_TIMER)).then(() => { if (frame === this.#requested && link === this.#link && !this.#moving) void this.#move(link) })
         }
         return true
       } catch {
@@ -255,20 +258,20 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     #finish ({ closed, failure }: End) {
       if (this.#state === CLOSED) return
       // What the application itself has closed may come back at any time.
-      if (this.#state < CLOSING && this.#known) {
-        note(this.#known, closed, this.#failures, finalCodes, finalFor)
-        this.#known.id = this.#link?.id ?? this.#known.id
+      if (this.#state < CLOSING && this.#address) {
+        noteClose(this.#address, closed, this.#failures, finalCodes, finalFor)
+        this.#address.id = this.#link?.id ?? this.#address.id
       }
       this.#state = CLOSED
       this.#end.abort()
       for (const timer of this.#timers) clearTimeout(timer)
       for (const socket of this.#sockets) socket.close()
       // Libraries copy `error` if there is such a member, and then need an Error.
-      if (failure) this.#tell(Object.assign(new Event('error'), failure.message && { message: failure.message, error: failure.error ?? failure }))
-      this.#tell(new CloseEvent('close', closed))
+      if (failure) this.#dispatch(Object.assign(new Event('error'), failure.message && { message: failure.message, error: failure.error ?? failure }))
+      this.#dispatch(new CloseEvent('close', closed))
     }
 
-    #tell (event: Event) { super.dispatchEvent(event) }
+    #dispatch (event: Event) { super.dispatchEvent(event) }
 
     /** Resolves after a time, never if the socket ends before. `online`: also when the network is back. */
     #wait (delay: number, online?: boolean) {

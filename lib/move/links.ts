@@ -3,7 +3,7 @@
  * asked, so that limits count both as one.
  *
  * A link ends when the client's time to move is over, and when its connection closes; it serves one handshake at a time, and one
- * connection. It serves a client of the same owner, or of one that has not said its owner yet.
+ * connection. It serves a client of the same owner, or one whose owner is not set yet.
  */
 import type { Clock } from '../base/clock.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'

@@ -101,7 +101,8 @@ export function offersOf (socket: FakeSocket): string[] {
 /** Lets time pass only when a test says so, for all that uses timers and `performance.now()`. */
 export function fakeTime (t: TestContext): FakeClock {
   const clock = new FakeClock()
-  t.mock.method(globalThis, 'setTimeout', ((run: () => void, delay: number) => clock.setTimeout(run, delay)) as unknown as typeof setTimeout)
+  // As timers are in browsers and in Node.js: a delay that does not fit into 31 bits is none.
+  t.mock.method(globalThis, 'setTimeout', ((run: () => void, delay: number) => clock.setTimeout(run, delay < 2 ** 31 ? delay : 1)) as unknown as typeof setTimeout)
   t.mock.method(globalThis, 'clearTimeout', ((timer: never) => { clock.clearTimeout(timer) }) as unknown as typeof clearTimeout)
   t.mock.method(performance, 'now', () => clock.now())
   return clock

@@ -56,6 +56,13 @@ test('of several requests before a move the last one counts', async (t) => {
   assert.equal(made.length, 2)
 })
 
+test('a turn that no timer can wait for does not come at once', async (t) => {
+  const { clock, made } = await openOne(t)
+  askToMove(made[0]!, 2 ** 31)
+  await clock.run(60_000)
+  assert.equal(made.length, 1)
+})
+
 test('address and subprotocols are asked again for a move', async (t) => {
   const clock = fakeTime(t)
   const { Base, made } = fakeBase()
