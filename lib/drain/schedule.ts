@@ -15,8 +15,12 @@ export type Spread = 'auto' | number | false
 /** Turns that all come within this time are not waited for, milliseconds. */
 export const LEAST_WAIT = 100
 
-/** Lateness that the next frames make up for, milliseconds: timers and event loops are late, and the rate must hold all the same. */
-const MAX_LATENESS = 25
+/** Within any second no more clients come back than the rate allows, but for a little: else a frame that is late would hold up all others. */
+const SECOND = 1_000
+const MARGIN = 1.04
+
+/** Lateness that the next frames make up for, milliseconds: with little CPU time the turns of the event loop come late, and far apart. */
+const MAX_LATENESS = 250
 
 /** Returns whether the close frames of `count` connections wait for turns. */
 export function hasTurns (spread: Spread, rate: number, count: number): boolean {
@@ -29,6 +33,10 @@ export class Schedule {
   /** Time from one turn to the next, and the next turn. Monotonic milliseconds, as all moments here. */
   #interval: number
   #turn = 0
+  /** When the last clients are back, as many as may come back within a second: a ring, and the number of those so far. */
+  #back: number[] = []
+  #places = 0
+  #count = 0
   /** Time from one frame to the next, and the moment of the next one, if they go out evenly. */
   #gap = 0
   #evenly = 0
@@ -36,7 +44,8 @@ export class Schedule {
 
   constructor (reconnect: ReconnectOptions) {
     this.#reconnect = reconnect
-    this.#interval = 1000 / reconnect.rate
+    this.#interval = SECOND / reconnect.rate
+    this.#empty()
   }
 
   /** Frames begin to go out: `count` of them, the last one by `until`. */
@@ -44,7 +53,8 @@ export class Schedule {
     const { rate, minDelay, maxDelay } = this.#reconnect
     this.#inTurns = hasTurns(spread, rate, count)
     const longestWait = maxDelay - minDelay + (this.#inTurns ? Math.max(0, until - now) : 0)
-    this.#interval = Math.min(1000 / rate, longestWait / Math.max(1, count))
+    this.#interval = Math.min(SECOND / rate, longestWait / Math.max(1, count))
+    this.#empty()
     this.#gap = typeof spread === 'number' ? spread / Math.max(1, count) : this.#inTurns ? Infinity : 0
     this.#turn = this.#evenly = now
     this.#until = until
@@ -58,16 +68,31 @@ export class Schedule {
 
   /** Returns when the next frame is due, if closing all connections that are left takes `closing` milliseconds. */
   due (closing: number): number {
-    return this.#inTurns ? Math.min(this.#turn, Math.max(this.#evenly, this.#until - closing)) : this.#evenly
+    return this.#inTurns ? Math.min(this.#next, Math.max(this.#evenly, this.#until - closing)) : this.#evenly
   }
 
   /** Returns the time until the turn of the next client. */
-  wait (now: number): number { return Math.max(0, this.#turn - now) }
+  wait (now: number): number { return Math.max(0, this.#next - now) }
 
   /** The next client has had its turn, or has been told when it comes. `left` clients were waiting, this one included. */
   next (now: number, left: number): void {
-    this.#turn = Math.max(this.#turn, now - MAX_LATENESS) + this.#interval
+    const turn = this.#next
+    this.#back[this.#count++ % this.#places] = Math.max(now, turn)
+    this.#turn = Math.max(turn, now - MAX_LATENESS) + this.#interval
     // If late, the gaps shrink, so that the frames that are left still go out evenly.
     this.#evenly += Math.min(this.#gap, Math.max(0, this.#until - this.#evenly) / left)
+  }
+
+  /** The turn of the next client. */
+  get #next (): number {
+    const earlier = this.#back[this.#count % this.#places]
+    return earlier === undefined ? this.#turn : Math.max(this.#turn, earlier + SECOND)
+  }
+
+  #empty (): void {
+    this.#back = []
+    const rate = SECOND / this.#interval
+    this.#places = Math.max(Math.ceil(rate), Math.floor(rate * MARGIN))
+    this.#count = 0
   }
 }

@@ -96,6 +96,34 @@ test('after a long delay the next clients are closed in turns again: more than 1
   assert.ok(busiest(back(sent)) <= 1.05 * 200 + 1, `${busiest(back(sent))}`)
 })
 
+test('where a frame can be sent in a tenth of the time only, nearly all of the rate is reached, and holds', () => {
+  const schedule = new Schedule(RECONNECT)
+  schedule.begin('auto', 2_000, 0, 52_000)
+  const moments: number[] = []
+  // Runs for 10 ms of every 100.
+  for (let now = 0; moments.length < 2_000; now += now % 100 < 9 ? 1 : 91) {
+    while (moments.length < 2_000 && schedule.due(0) <= now) {
+      schedule.next(now, 2_000 - moments.length)
+      moments.push(now)
+    }
+  }
+  assert.ok(moments.at(-1)! <= 10_600, `${moments.at(-1)}`)
+  assert.ok(busiest(moments) <= 1.05 * 200, `${busiest(moments)}`)
+})
+
+test('after a stall no more come back within any second than the rate allows', () => {
+  for (const stall of [100, 250, 500, 1_000, 3_000]) {
+    let late = false
+    const sent = frames({ count: 1_500, until: 52_000 }, () => {
+      const lateness = late ? 0 : stall
+      late = true
+      return lateness
+    })
+    assert.ok(busiest(back(sent)) <= 1.05 * 200, `${stall}: ${busiest(back(sent))}`)
+    assert.ok(back(sent).at(-1)! <= 1_500 * 5 + stall + 250)
+  }
+})
+
 test('after a pause the turns go on from there', () => {
   const schedule = new Schedule(RECONNECT)
   schedule.begin('auto', 100, 0, 52_000)

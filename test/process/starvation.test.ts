@@ -13,7 +13,7 @@ const skip = process.platform === 'win32' && 'no signals'
 const CLIENTS = 300
 
 test('a process that is stopped for nine tenths of the time drains, reports, closes the database and exits by itself', { skip }, async (t) => {
-  const spec: Spec = { apps: [{ options: { signals: true, drain: { timeout: 20_000, reserve: 20_000 } }, cleanup: 0 }] }
+  const spec: Spec = { apps: [{ options: { signals: true, drain: { timeout: 90_000, reserve: 90_000 } }, cleanup: 0 }] }
   const child = forkFixture(t, 'server', [JSON.stringify(spec)])
   const { ports: [port] } = await child.message<{ ports: number[] }>()
   const clients = forkFixture(t, 'clients', [`ws://127.0.0.1:${port}/`, String(CLIENTS)])
