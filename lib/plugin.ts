@@ -66,7 +66,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     lines,
     adopt: (server) => {
       if (!trackServer(server, acceptor, handshakes)) return
-      servesWebSockets = true
+      serve()
       closeGates.serverAdopted()
       if (server.options.server === upgradeServer) adoptedHere++
       if (!listens) server.once('close', () => { closedEarly++ })
@@ -89,7 +89,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   let adoptedHere = 0
   let listens = false
   /** Whether there is a WebSocket route, or an adopted ws server. */
-  let servesWebSockets = adopted
+  let servesWebSockets = false
+  let ready = false
   /** Adopted ws servers that were closed before the app listened. */
   let closedEarly = 0
 
@@ -102,7 +103,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const ownRoutes = new OwnRoutes()
   app.addHook('onRoute', (route) => {
     ownRoutes.add(route)
-    servesWebSockets ||= Boolean(route.websocket || route.wsHandler)
+    if (route.websocket || route.wsHandler) serve()
   })
   const listeners = adopted ? [] : upgradeServer.listeners('upgrade')
   if (!adopted) {
@@ -137,17 +138,36 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       else done()
     })
   }
-  app.addHook('onReady', async () => {
-    if (options.limits.pressure && typeof (app as PressedInstance).isUnderPressure !== 'function') {
+  if (options.limits.pressure) {
+    app.addHook('onReady', async () => {
+      if (typeof (app as PressedInstance).isUnderPressure === 'function') return
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')
-    }
+    })
+  }
+  const getReady = () => {
+    if (ready) return
+    ready = true
     turn.take()
     // The listener that ws adds for an adopted server is expected.
     let known = adoptedHere
     warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
     closeGates.ready()
-  })
+  }
+  /** There is a WebSocket route, or an adopted ws server. An application without either gets no onReady hook: Fastify names the
+   *  last one in the error for a hook that never ends. */
+  function serve (): void {
+    if (servesWebSockets) return
+    servesWebSockets = true
+    try {
+      app.addHook('onReady', async () => { getReady() })
+    } catch {
+      // Adopted when no hook can be added any more.
+      getReady()
+    }
+  }
+  if (adopted) serve()
   app.addHook('onClose', async () => {
+    ready = true
     turn.leave()
     closeGates.closed()
     // An adopted one is closed by the preClose hook of its own registration.
@@ -184,6 +204,8 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     clock.setImmediate(() => { if (closedEarly > 0) warnAboutClosedServers(log) })
     // An application that only might have WebSockets logs what it logs without the plugin.
     if (servesWebSockets) {
+      // Adopted in an onReady hook.
+      getReady()
       const { arithmetic, clients } = tracker.plan()
       log.info(`drain: ${[arithmetic, ...clients.map(({ what }) => what)].join('; ')}`)
       if (options.allowedOrigins === 'report') logOriginsAdmitted(log)

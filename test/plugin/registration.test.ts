@@ -186,6 +186,34 @@ test('two apps in one process do not know of each other', async (t) => {
   await ended(second)
 })
 
+test('without a WebSocket the plugin adds no onReady hook: Fastify names the one that never ends', async () => {
+  const app = Fastify({ pluginTimeout: 100 })
+  app.register(plugin)
+  app.addHook('onReady', function neverEnds (_done) {})
+  await assert.rejects(async () => { await app.ready() }, { code: 'FST_ERR_HOOK_TIMEOUT', message: /"neverEnds"/ })
+})
+
+for (const when of ['in an onReady hook', 'when the application is ready'] as const) {
+  test(`a ws server that is adopted ${when} is tracked, and the drain comes before other plugins’ preClose`, async (t) => {
+    const app = bareApp(t)
+    const order: string[] = []
+    const adopt = () => { app.sockets.adopt(new WebSocketServer({ server: app.server })) }
+    await app.register(plugin)
+    app.addHook('preClose', async () => { order.push('preClose') })
+    if (when === 'in an onReady hook') app.addHook('onReady', async () => { adopt() })
+    else await app.ready().then(adopt)
+    app.sockets.on('drained', () => { order.push('drained') })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const client = new WebSocket(`ws://127.0.0.1:${portOf(app)}/`)
+    await once(client, 'open')
+    assert.equal(app.sockets.size, 1)
+    const closed = once(client, 'close')
+    await app.close()
+    assert.equal((await closed)[0], 1012)
+    assert.deepEqual(order, ['drained', 'preClose'])
+  })
+}
+
 // ——— @fastify/websocket was there first
 
 const adopting = { before: async (app: FastifyInstance) => { await app.register(fastifyWebsocket, { options: { maxPayload: 100 } }) } }
