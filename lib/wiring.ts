@@ -146,13 +146,14 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     }
   })
 
-  // The events that each part hears. Parts are called in this order; the drain adds itself when it starts.
+  // The events that each part hears. Parts are called in this order; the drain adds itself when it starts, idle and rate hear of
+  // messages when the first connection needs it.
   hooks.add(registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
   hooks.add(tracker, 'closed')
   hooks.add(heartbeats, 'opened', 'closing')
-  hooks.add(idle, 'opened', 'idleTimeoutSet', 'received', 'closing')
+  hooks.add(idle, 'opened', 'idleTimeoutSet', 'closing')
   hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
-  hooks.add(rate, 'received', 'closing')
+  hooks.add(rate, 'opened', 'closing')
   hooks.add(pongs, 'pongsWait', 'closing')
   hooks.add(broadcasts, 'sending', 'sent', 'moved', 'closing')
   hooks.add(backpressure, 'opened', 'sent', 'closing')

@@ -11,12 +11,14 @@ import { Deadline } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Enforcement } from '../track/enforcement.ts'
 import { isClosing } from '../connection/connection.ts'
+import type { Hooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 
 const REASON = 'too many messages'
 
 /** What message rates need. */
 export interface RateHost {
+  readonly hooks: Hooks<ManagedConnection>
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly enforcement: Enforcement
@@ -33,6 +35,8 @@ interface Bucket {
 export class MessageRate {
   readonly #host: RateHost
   readonly #buckets = new Map<ManagedConnection, Bucket>()
+  /** Whether messages are heard of: a message costs nothing before the first connection with a rate. */
+  #hears = false
 
   constructor (host: RateHost) {
     this.#host = host
@@ -40,6 +44,12 @@ export class MessageRate {
 
   /** Number of connections whose messages were counted. */
   get size (): number { return this.#buckets.size }
+
+  opened ({ settings }: ManagedConnection): void {
+    if (this.#hears || settings.messageRate === false) return
+    this.#hears = true
+    this.#host.hooks.add(this, 'received')
+  }
 
   received (connection: ManagedConnection): boolean {
     const { messageRate: rate } = connection.settings

@@ -8,6 +8,7 @@ import { CAUSE_CODES } from '../base/close-codes.ts'
 import { Entry, TICK } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import { isClosing } from '../connection/connection.ts'
+import type { Hooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { Enforcement } from '../track/enforcement.ts'
@@ -16,6 +17,7 @@ const REASON = 'idle timeout'
 
 /** What the idle timeout needs. */
 export interface IdleHost {
+  readonly hooks: Hooks<ManagedConnection>
   readonly running: Deadlines
   readonly transport: Transport
   readonly enforcement: Enforcement
@@ -42,6 +44,8 @@ export class Idle {
   readonly #host: IdleHost
   readonly #deadlines = new Map<ManagedConnection, IdleDeadline>()
   readonly #due = (deadline: IdleDeadline): void => { this.#onDue(deadline) }
+  /** Whether messages are heard of: a message costs nothing before the first idle timeout. */
+  #hears = false
 
   constructor (host: IdleHost) {
     this.#host = host
@@ -59,8 +63,6 @@ export class Idle {
   }
 
   received (connection: ManagedConnection): boolean {
-    // A look-up and a clock reading would cost more than the rest of a message.
-    if (connection.idleTimeout === false) return true
     const deadline = this.#deadlines.get(connection)
     if (deadline !== undefined) deadline.lastMessageTick = this.#host.running.ticks
     return true
@@ -74,7 +76,9 @@ export class Idle {
   }
 
   #start (connection: ManagedConnection, timeout: number): void {
-    const { running } = this.#host
+    const { hooks, running } = this.#host
+    if (!this.#hears) hooks.add(this, 'received')
+    this.#hears = true
     let deadline = this.#deadlines.get(connection)
     if (deadline === undefined) this.#deadlines.set(connection, deadline = new IdleDeadline(connection, this.#due))
     deadline.timeout = timeout

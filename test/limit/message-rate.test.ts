@@ -157,3 +157,11 @@ test('observe: all is delivered, no connection is closed or paused, and what is 
     assert.equal(observed.length, 3)
   }
 })
+
+test('messages are heard of only where a connection has a rate, once', () => {
+  const { connection } = createTracker({ heartbeat: false, backpressure: false }, 'fatal').open()
+  assert.equal(connection.host.hooks.received.length, 0)
+  const limited = setup({ max: 3 })
+  limited.open()
+  assert.equal(limited.connection.host.hooks.received.length, 1)
+})

@@ -17,7 +17,7 @@ function setup (settings: Partial<Settings> = { idleTimeout: MINUTE }) {
   const host = createFakeHost({ settings })
   const { clock } = host
   const idle = new Idle(host)
-  host.hooks.add(idle, 'received', 'idleTimeoutSet', 'closing')
+  host.hooks.add(idle, 'idleTimeoutSet', 'closing')
   const open = (options: Parameters<typeof host.connect>[0] = {}): Pair => {
     const pair = host.connect({ peer: 'answers', ...options })
     idle.opened(pair.connection)
@@ -264,4 +264,13 @@ test('thousands that are idle at once are closed in slices', () => {
   assert.equal(closed, 3_000)
   const longest = Math.max(...turns.map((count, i) => count - (turns[i - 1] ?? 0)))
   assert.ok(longest <= 40, `${longest} of 0.1 ms without a look at the input`)
+})
+
+test('messages are heard of from the first idle timeout on, once', () => {
+  const { host, open } = setup({ idleTimeout: false })
+  const { connection } = open()
+  assert.equal(host.hooks.received.length, 0)
+  connection.idleTimeout = MINUTE
+  connection.idleTimeout = 2 * MINUTE
+  assert.equal(host.hooks.received.length, 1)
 })
