@@ -14,6 +14,8 @@ export interface Mover<C> {
   ask (connection: C, delay: number): boolean
   /** Whether the client has moved: the connection is closed when its work has ended. */
   moved (connection: C): boolean
+  /** Closes the connection of a client that has moved. */
+  end (connection: C): void
   /** Asks the client to move now. Resolves with false if it has not moved within MOVE_TIME; the connection then goes on. */
   move (connection: C): Promise<boolean>
 }

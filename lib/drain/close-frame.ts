@@ -1,7 +1,7 @@
 /**
  * The end of one connection in a drain: its close frame with a reconnect delay, or the destruction of its raw socket.
  */
-import { CAUSE_CODES, CloseCode } from '../base/close-codes.ts'
+import { CloseCode } from '../base/close-codes.ts'
 import { attempt } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
@@ -23,10 +23,7 @@ export class CloseFrames {
   /** Sends the close frame to a client whose turn comes in `wait` milliseconds. */
   send (connection: ManagedConnection, wait: number): void {
     const { reconnect, code, reason, mover } = this.#host
-    if (mover.moved(connection)) {
-      connection.end('moved', CAUSE_CODES.moved, 'moved')
-      return
-    }
+    if (mover.moved(connection)) return mover.end(connection)
     const delay = reconnectDelay(reconnect, wait)
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
     if (text !== '' && delay > 0) this.#builder.delayGiven(delay)

@@ -7,6 +7,7 @@
  */
 import { LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
+import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Schedule, Spread } from './schedule.ts'
 import { Throughput } from './throughput.ts'
@@ -127,7 +128,7 @@ export class Pace {
         if (wake === null) {
           const connection = this.#queue[this.#next++]!
           // It may have closed while it waited.
-          if (connection.state === 'closing' || connection.state === 'closed') continue
+          if (isClosing(connection.state)) continue
           const wait = this.#schedule.wait(now)
           const turn = this.#connections.turn(connection, wait)
           if (turn === 'waits') continue

@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 
 /** Name of the subprotocol; followed by `.` and an id it is a token that is never selected. */
-export const SUBPROTOCOL = 'lifecycle.v1'
+const SUBPROTOCOL = 'lifecycle.v1'
 
 const WITH_ID = `${SUBPROTOCOL}.`
 const WITH_KEY = `${SUBPROTOCOL}.key.`

@@ -116,6 +116,8 @@ export class Moves implements Mover<ManagedConnection> {
     return client.result.promise
   }
 
+  end (connection: ManagedConnection): void { connection.end('moved', CAUSE_CODES.moved, MOVED) }
+
   // ——— events of connections
 
   closing (connection: ManagedConnection): void {
@@ -164,13 +166,11 @@ export class Moves implements Mover<ManagedConnection> {
 
   /** Ends a connection that has no work in the next turn: `drainSignal` or the end of `messages()` may have caused some. */
   #endWithoutWork (connection: ManagedConnection): void {
-    this.#host.clock.setImmediate(() => { if (!connection.working) this.#end(connection) })
+    this.#host.clock.setImmediate(() => { if (!connection.working) this.end(connection) })
   }
 
-  #end (connection: ManagedConnection): void { connection.end('moved', CAUSE_CODES.moved, MOVED) }
-
   #onDeadline (connection: ManagedConnection, client: Client): void {
-    if (client.moved) return this.#end(connection)
+    if (client.moved) return this.end(connection)
     this.#endLink(client)
     this.#settle(client, false)
     for (const part of this.#host.hooks.moveFailed) part.moveFailed(connection)

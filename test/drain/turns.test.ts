@@ -235,6 +235,7 @@ function moving (options: RigOptions = {}, can: (connection: ManagedConnection) 
         return true
       },
       moved: (connection) => moved.has(connection),
+      end: (connection) => { connection.end('moved', 1012, 'moved') },
       move: () => Promise.resolve(false)
     }
   })

@@ -88,7 +88,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly hooks = new Hooks<ManagedConnection>()
   suppression: Suppression = NO_SUPPRESSION
   /** No client can move. */
-  mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, move: () => Promise.resolve(false) }
+  mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, end: () => {}, move: () => Promise.resolve(false) }
   /** Nothing is handed over. */
   handovers: Handovers<ManagedConnection> = { keep: () => {}, handed: () => undefined }
   /** What loggers were told. */
