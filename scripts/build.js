@@ -10,6 +10,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { buildSync } from 'esbuild'
+import './typescript.js'
+
+const { entries } = await import('../test/helpers/entries.ts')
 
 const ROOT = join(import.meta.dirname, '..')
 const [folder] = process.argv.slice(2)
@@ -23,8 +26,11 @@ process.exitCode = status ?? 1
 // The nearest package.json tells Node.js that these files are CommonJS, and bundlers that none has side effects.
 writeFileSync(join(target, 'package.json'), `${JSON.stringify({ type: 'commonjs', sideEffects: false }, null, 2)}\n`)
 for (const entry of ['index', 'prepare']) buildClient(entry)
-change('index.js', withPluginAsExports)
-change('index.d.ts', withExportAssignment)
+for (const { file } of entries) {
+  if (!readFileSync(join(target, `${file}.js`), 'utf8').includes('exports.default = ')) continue
+  change(`${file}.js`, withPluginAsExports)
+  change(`${file}.d.ts`, withExportAssignment)
+}
 
 /** Bundles one entry of the client. Its declarations are those of the CommonJS build; `import` finds them under a name of its own. */
 function buildClient (entry) {

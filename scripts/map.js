@@ -7,6 +7,7 @@ import { join, posix, sep } from 'node:path'
 import './typescript.js'
 
 const { readImports } = await import('../test/helpers/imports.ts')
+const { roomOf } = await import('../test/helpers/layers.ts')
 
 const ROOT = join(import.meta.dirname, '..')
 const PAGE = join(ROOT, 'docs/explanation/architecture.md')
@@ -16,9 +17,6 @@ const files = readdirSync(join(ROOT, 'lib'), { recursive: true })
   .map((file) => file.replaceAll(sep, '/'))
   .filter((file) => file.endsWith('.ts'))
   .sort()
-
-/** A folder, or a file right below lib/. */
-const roomOf = (file) => file.split('/')[0]
 
 /** Room → the rooms that it imports, types included. */
 const imports = new Map(files.map((file) => [roomOf(file), new Set()]))
@@ -38,7 +36,7 @@ function reachesBy (from, to, seen = new Set([from])) {
   })
 }
 
-const id = (room) => room.replace('.ts', '_file')
+const id = (room) => room.replace('.ts', '_file').replace('/', '_')
 const label = (room) => room.endsWith('.ts') ? room : `${room}/`
 const rooms = [...imports.keys()]
 const lines = [

@@ -12,13 +12,14 @@ import test, { after, suite } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { WebSocket } from 'ws'
 import { TYPESCRIPT } from '../helpers/child.ts'
+import { entries } from '../helpers/entries.ts'
 import { documents, ROOT } from './markdown.ts'
 import type { CodeBlock } from './markdown.ts'
 
 const NAME = 'fastify-websocket-lifecycle'
 const RUNNER = join(import.meta.dirname, 'run-block.ts')
 /** What users import, and the sources behind it. */
-const ENTRIES = new Map([[NAME, 'lib/index.ts'], [`${NAME}/testing`, 'lib/testing/index.ts'], [`${NAME}/client`, 'lib/client/index.ts'], [`${NAME}/client/prepare`, 'lib/client/prepare.ts']])
+const ENTRIES = new Map(entries.map(({ name, file }) => [name, `lib/${file}.ts`]))
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 /** Libraries that documents show and this project does not install. */
 const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 // The compiler that tsd brings: TypeScript 7 has no such interface.
 import ts from '@tsd/typescript'
+import { entries } from '../helpers/entries.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const LIB = join(ROOT, 'lib')
@@ -71,7 +72,7 @@ function documented (entries: string[]): Documented[] {
   return found
 }
 
-const names = documented([join(LIB, 'index.ts'), join(LIB, 'testing/index.ts'), join(LIB, 'client/index.ts'), join(LIB, 'client/prepare.ts')])
+const names = documented(entries.map(({ file }) => join(LIB, `${file}.ts`)))
 
 test('the doc comments of options, connections, filters and the testing entry are looked at', () => {
   for (const name of ['default', 'LifecycleOptions.limits', 'LimitsOptions.pressure', 'Tracker.stats', 'Filter.tag', 'Connection.close', 'TestClock.tick', 'CloseCode', 'FastifyInstance.sockets', 'FastifyContextConfig.sockets']) {

@@ -10,6 +10,9 @@ import { readImports, type Import } from './imports.ts'
 /** Path below lib/, with forward slashes → source text. */
 export type Tree = Map<string, string>
 
+/** Folders that hold an entry point of their own, which the main one never imports. */
+const ENTRIES = ['show/metrics', 'show/page', 'show/tracing']
+
 /** Lowest first; an import goes down, or stays in its room. A name with `.ts` is a file, any other a folder. */
 const LAYERS = [
   ['base', 'client'],
@@ -20,14 +23,15 @@ const LAYERS = [
   ['wiring.ts'],
   ['handshake'],
   ['plugin.ts'],
-  ['index.ts', 'testing']
+  ['index.ts', 'testing', ...ENTRIES]
 ]
 
 /** Packages whose values only these places may import. */
 const OWNERS: Record<string, string[]> = {
   fastify: ['plugin.ts', 'index.ts'],
   '@fastify/websocket': ['plugin.ts', 'index.ts'],
-  'fastify-plugin': ['plugin.ts', 'index.ts'],
+  'fastify-plugin': ['plugin.ts', 'index.ts', ...ENTRIES.map((folder) => `${folder}/`)],
+  '@opentelemetry/api': ['show/metrics/', 'show/tracing/'],
   ws: ['ws/', 'testing/'],
   'close-with-grace': ['drain/signals.ts'],
   '@fastify/error': ['base/errors.ts']
@@ -125,9 +129,9 @@ function checkPackage (file: string, specifier: string): string[] {
   return owned ? [] : [`imports values of "${specifier}", which only ${owners.join(', ')} may (\`import type\` is fine)`]
 }
 
-/** The first part of a path decides: a folder, or a file right below lib/. */
-function roomOf (file: string): string {
-  return file.split('/')[0] ?? ''
+/** An entry point of its own, else the first part of a path: a folder, or a file right below lib/. */
+export function roomOf (file: string): string {
+  return ENTRIES.find((folder) => file.startsWith(`${folder}/`)) ?? file.split('/')[0] ?? ''
 }
 
 function layerOf (file: string): number {
