@@ -29,6 +29,7 @@ export function withForecasts (input: ForecastInput, connections: number, limit:
   return Object.freeze({
     ...plan,
     clients,
+    capacity: capacityOf(input),
     toString: () => [String(plan), ...clients.map(({ lastBack, what }) =>
       `  back    ${seconds(plan.settleDelay).padStart(8)} –${seconds(plan.settleDelay + lastBack).padStart(8)}  ${what}`)].join('\n')
   })
@@ -57,6 +58,11 @@ function forecast (input: ForecastInput, connections: number, which: string): Cl
     longestDelay,
     what: `clients (${which}): ${connections}; told to wait: ${told}${advice(input, connections, longestDelay)}`
   })
+}
+
+/** How many connections can be closed in their turns. */
+function capacityOf ({ plan, spread, reconnect: { rate } }: ForecastInput): number | null {
+  return spread === 'auto' ? Math.floor((plan.grace + plan.spread - EXPECTED_CLOSE) * rate / 1000) + 1 : null
 }
 
 /** What to change so that no client is told to wait for its turn. */

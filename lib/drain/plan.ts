@@ -88,6 +88,7 @@ export function makePlan (input: PlanInput): DrainPlan {
     arithmetic,
     phases,
     clients: Object.freeze([]),
+    capacity: null,
     toString: () => [`drain: ${arithmetic}`, ...phases.map(({ phase, from, to, what }) =>
       `  ${phase.padEnd(8)}${seconds(from).padStart(8)} –${seconds(to).padStart(8)}  ${what}`)].join('\n')
   })

@@ -64,6 +64,8 @@ export interface DrainPlan {
   readonly phases: readonly PlanPhase[]
   /** When clients are back: for the connections there are now, and for `limits.total`, if it is set. */
   readonly clients: readonly ClientForecast[]
+  /** Connections that can be closed in their turns: of more, some clients are told a delay. Null if `drain.spread` is not `'auto'`. */
+  readonly capacity: number | null
   /** Formats the plan for people, a line for each phase. */
   toString (): string
 }

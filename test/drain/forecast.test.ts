@@ -46,6 +46,20 @@ test('where they do not, the forecast says what to raise, and with that they do'
   }
 })
 
+test('with as many connections as the capacity no client is told to wait, with a few more some are', () => {
+  for (const options of [POD, { ...POD, settleDelay: 5_000 }, { timeout: 4_000, reconnect: { minDelay: 0, rate: 1_234 } }]) {
+    const capacity = forecast(options, 0).capacity!
+    assert.ok(capacity > 1_000)
+    assert.ok(forecast(options, capacity).clients[0]!.longestDelay < 100)
+    const { longestDelay, what } = forecast(options, Math.ceil(capacity * 1.1)).clients[0]!
+    assert.ok(longestDelay > 100 && what.includes('raise drain.'), what)
+  }
+})
+
+test('without turns there is no capacity', () => {
+  assert.deepEqual([false as const, 1_000].map((spread) => forecast({ ...POD, spread }, 0).capacity), [null, null])
+})
+
 test('delays that are asked for, or that are under 100 ms, are no reason to change anything', () => {
   assert.equal(forecast({ ...POD, spread: false }, 201).clients[0]!.what, 'clients (now): 201; told to wait: 200, 1 s at most')
   assert.equal(forecast({}, 1).clients[0]!.what, 'clients (now): 1; told to wait: 1, 1 s at most')
