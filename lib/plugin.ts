@@ -99,7 +99,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   logEvents(tracker, log, limiter, lines)
   tracker.on('drain', () => { closeGates.drainBegun() })
 
-  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorListenerReplacer(acceptor), settings: options.settings, warn: (route, message) => { log.warn({ route }, message) } }))
+  app.addHook('onRoute', routeHook({ wrap: !adopted, plain: acceptor.plainRoutes, takeErrors: errorHandler !== undefined || !options.isolation ? null : errorListenerReplacer(acceptor), settings: options.settings, statistics: wiring.statistics, warn: (route, message) => { log.warn({ route }, message) } }))
   const ownRoutes = new OwnRoutes()
   app.addHook('onRoute', (route) => {
     ownRoutes.add(route)

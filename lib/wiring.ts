@@ -29,8 +29,10 @@ import type { ResolvedOptions } from './options/resolve.ts'
 import { Broadcasts } from './track/broadcast.ts'
 import { Enforcement } from './track/enforcement.ts'
 import { Events } from './track/events.ts'
+import { Expected } from './track/expected.ts'
 import { ManagedTracker } from './track/managed-tracker.ts'
 import { Registry } from './track/registry.ts'
+import { Statistics } from './track/statistics.ts'
 import { Expiry } from './watch/expiry.ts'
 import { Heartbeats } from './watch/heartbeat.ts'
 import { Idle } from './watch/idle.ts'
@@ -67,6 +69,7 @@ export interface Wiring {
   readonly broadcasts: Broadcasts
   readonly handovers: StoredHandovers
   readonly moves: Moves
+  readonly statistics: Statistics
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
 }
@@ -81,6 +84,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const hooks = new Hooks<ManagedConnection>()
   const events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
   const registry = new Registry(options.history)
+  const statistics = new Statistics(options.settings)
   const running = new Deadlines(new RunningClock(clock))
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
   const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), keyOf: (connection) => moves.keyOf(connection), storeFailed })
@@ -99,7 +103,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     epoch: clock.wallNow(),
     transport: surroundings.transport,
     deadlines: new Deadlines(clock),
-    settings: options.settings,
+    settings: statistics.adopted,
     closeTimeout: options.closeTimeout,
     cleanupTimeout: options.cleanupTimeout,
     isolation: options.isolation,
@@ -117,6 +121,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   }
   const shared = { ...host, ...surroundings, enforcement, minDelay, grace: plan.grace }
   const drain = new Drain(host)
+  const expected = new Expected({ clock, longestDelay: options.drain.reconnect.maxDelay, moved: (connection) => moves.moved(connection) })
   const broadcasts: Broadcasts = new Broadcasts({ ...shared, skips: (connection, bytes) => backpressure.skips(connection, bytes) })
   const backpressure = new Backpressure({ ...shared, heldBytes: (connection) => broadcasts.heldBytes(connection) })
   const heartbeats = new Heartbeats(shared)
@@ -134,6 +139,8 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     drain,
     broadcasts,
     enforcement,
+    statistics,
+    expected,
     minDelay,
     adopt,
     onOpen: options.onOpen,
@@ -150,6 +157,9 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   // messages when the first connection needs it.
   hooks.add(registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
   hooks.add(tracker, 'closed')
+  hooks.add(statistics, 'accepted', 'roundTripMeasured', 'closed')
+  // Before moves, which forget at 'closing' that a client has moved.
+  hooks.add(expected, 'accepted', 'moved', 'ending', 'closing')
   hooks.add(heartbeats, 'opened', 'closing')
   hooks.add(idle, 'opened', 'idleTimeoutSet', 'closing')
   hooks.add(expiry, 'opened', 'lifetimeSet', 'closing')
@@ -161,5 +171,5 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(handovers, 'ending', 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
   if (admission !== null) hooks.add(admission, 'ownerSet', 'moved', 'moveFailed', 'gone')
-  return { tracker, admission, broadcasts, enforcement, handovers, moves, running }
+  return { tracker, admission, broadcasts, enforcement, handovers, moves, statistics, running }
 }

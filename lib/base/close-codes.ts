@@ -64,6 +64,15 @@ const INVITING = new Set<number>([
 /** Returns whether a close code of ours lets the client come back. */
 export function invitesBack (code: number): boolean { return INVITING.has(code) }
 
+/** Codes that are counted by their number: those of this package, of RFC 6455 §7.4.1 and of IANA's registry below 3000. */
+const COUNTED = new Set<number>([...Object.values(CloseCode), 1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
+
+/** Folds a close code into a closed set: peers choose codes, and each that is counted on its own takes memory, here and in a monitoring system. */
+export function foldCode (code: number): string {
+  if (COUNTED.has(code)) return String(code)
+  return code >= 4000 ? 'private' : code >= 3000 ? 'library' : 'other'
+}
+
 /** What ended a connection. */
 export type CloseCause = keyof typeof CAUSE_CODES
 

@@ -2,11 +2,11 @@
  * What a handshake says of its connection.
  */
 import type { FastifyRequest } from 'fastify'
-import type { Settings } from './settings.ts'
+import type { RouteSettings } from './settings.ts'
 
 export interface ConnectionFacts {
-  /** Limits and timeouts of the route. @default the server's */
-  settings?: Settings | undefined
+  /** Limits, timeouts and counters of the route. @default the server's */
+  settings?: RouteSettings | undefined
   route: string
   ip: string
   requestId: string

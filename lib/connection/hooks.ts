@@ -6,6 +6,7 @@
  *
  * The application's events (track/events.ts) are a mechanism of their own: their listeners may throw, and return nothing.
  */
+import type { CloseCause } from '../base/close-codes.ts'
 import type { Cleanup } from './cleanups.ts'
 import type { CloseRecord } from './connection.ts'
 
@@ -21,6 +22,8 @@ export interface ConnectionHooks<C> {
   sending (connection: C): void
   /** A message was sent to this connection. */
   sent (connection: C): void
+  /** A pong has answered our ping: `roundTrip` was set. */
+  roundTripMeasured (connection: C): void
   /** The limit of queued automatic pongs was reached. */
   pongsWait (connection: C): void
   /** The owner was set. Returns whether the connection may stay open. */
@@ -40,7 +43,7 @@ export interface ConnectionHooks<C> {
   /** The client has moved to a new connection: this one is closed when its work has ended. */
   moved (connection: C): void
   /** A close frame of ours is about to be sent; messages that are sent now arrive before it. */
-  ending (connection: C, code: number, reason: string): void
+  ending (connection: C, code: number, reason: string, cause: CloseCause): void
   /** `connection.move()` has waited in vain: the connection goes on. */
   moveFailed (connection: C): void
   /** The client has closed the connection first. */
@@ -74,6 +77,7 @@ export class Hooks<C> implements Parts<C> {
   received: Parts<C>['received'] = []
   sending: Parts<C>['sending'] = []
   sent: Parts<C>['sent'] = []
+  roundTripMeasured: Parts<C>['roundTripMeasured'] = []
   pongsWait: Parts<C>['pongsWait'] = []
   ownerSet: Parts<C>['ownerSet'] = []
   tagged: Parts<C>['tagged'] = []

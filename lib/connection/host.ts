@@ -9,7 +9,7 @@ import type { CloseRecord, Connection } from './connection.ts'
 import type { Handovers } from './handovers.ts'
 import type { Hooks } from './hooks.ts'
 import type { Mover } from './mover.ts'
-import type { Settings } from './settings.ts'
+import type { RouteSettings } from './settings.ts'
 import type { Suppression } from './suppression.ts'
 import type { Transport } from './transport.ts'
 
@@ -28,8 +28,8 @@ export interface ConnectionHost<C> {
   readonly deadlines: Deadlines
   /** Deadlines in time that passes only while the event loop runs. */
   readonly running: Deadlines
-  /** Settings of connections whose route has no settings of its own. */
-  readonly settings: Settings
+  /** Settings of connections whose route is not known. */
+  readonly settings: RouteSettings
   readonly hooks: Hooks<C>
   readonly events: ConnectionEvents
   /** Decides which messages a drain suppresses. */

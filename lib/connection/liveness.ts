@@ -4,6 +4,7 @@
  *
  * These are fields of the connection: a separate object would cost each idle connection 1 % more memory.
  */
+import type { ConnectionHost } from './host.ts'
 
 /** A ping that waits for its pong. */
 export interface Probe {
@@ -54,10 +55,17 @@ export function messageReceived (peer: Liveness): void {
   peer.lastMessage = ++lastMessage
 }
 
-/** Records that a pong with our payload has arrived at `now`, monotonic milliseconds. */
-export function pongReceived (peer: Liveness, now: number): void {
-  const { probe } = peer
+/** What a pong needs of its connection. */
+interface Pinged<C> extends Liveness {
+  readonly host: Pick<ConnectionHost<C>, 'clock' | 'hooks'>
+}
+
+/** Records that a pong with our payload has arrived. */
+export function pongReceived<C extends Pinged<C>> (peer: C): void {
+  const { probe, host: { clock, hooks } } = peer
   if (probe === null || !probe.left) return
-  if (probe.alone) peer.roundTrip = Math.max(0, Math.round((now - probe.leftAt) * 1000))
   peer.probe = null
+  if (!probe.alone) return
+  peer.roundTrip = Math.max(0, Math.round((clock.now() - probe.leftAt) * 1000))
+  for (const part of hooks.roundTripMeasured) part.roundTripMeasured(peer)
 }

@@ -24,7 +24,7 @@ import { Labels, tagsOf } from './labels.ts'
 import { Lifetimes } from './lifetimes.ts'
 import { NEW, UNKNOWN, messageReceived, messagesSoFar, type Liveness, type Probe } from './liveness.ts'
 import { note } from './note.ts'
-import type { Settings } from './settings.ts'
+import type { RouteSettings } from './settings.ts'
 import { Signals } from './signals.ts'
 import type { Frame } from './transport.ts'
 import { Work } from './work.ts'
@@ -39,7 +39,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   readonly route: string
   readonly ip: string
   readonly requestId: string
-  readonly settings: Settings
+  readonly settings: RouteSettings
   /** Monotonic time of its start; whole milliseconds, because a small integer needs no heap memory. */
   readonly startedAt: number
   // Liveness, for the heartbeat.
@@ -124,6 +124,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   /** A message has arrived. Returns whether it may be delivered to listeners. */
   received (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): boolean {
     messageReceived(this)
+    this.settings.counters.received(data, isBinary)
     return this.incoming.receive(data, isBinary, this.#closing?.muted === true)
   }
 
@@ -208,7 +209,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     const text = truncateReason(reason)
     return this.startClosing(cause, code, text, () => {
       const { hooks, transport } = this.host
-      for (const part of hooks.ending) part.ending(this, code, text)
+      for (const part of hooks.ending) part.ending(this, code, text, cause)
       this.#closing!.muted = true
       transport.close(this.socket, code, text)
       // A stream without a kernel socket (injectWS) answers no close frame for 30 s.
@@ -284,6 +285,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   /** Changes the state, which nothing else does. Returns false for a step backwards. */
   private enter (state: ConnectionState): boolean {
     if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
+    this.settings.counters.moved(this.#state, state)
     this.#state = state
     return true
   }

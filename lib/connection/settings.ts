@@ -1,6 +1,7 @@
 /**
- * Timeouts and limits of the connections of a route; one frozen object for all of them.
+ * Timeouts, limits and counters of the connections of a route; one object for all of them.
  */
+import type { RouteCounters } from './route-counters.ts'
 
 /** When a silent peer is dead. */
 export interface HeartbeatSettings {
@@ -39,4 +40,9 @@ export interface Settings {
   readonly maxLifetime: number | false
   readonly messageRate: RateSettings | false
   readonly backpressure: BackpressureSettings
+}
+
+/** The settings of a route, and what is counted of its connections. */
+export interface RouteSettings extends Settings {
+  readonly counters: RouteCounters
 }

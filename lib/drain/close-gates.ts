@@ -16,7 +16,7 @@ import { isThenable } from '../base/guard.ts'
 import { beforePreClose } from '../base/internals.ts'
 import { ServerClose } from '../http/server-close.ts'
 import type { Gate } from '../http/server-close.ts'
-import type { TrackerState } from '../track/tracker.ts'
+import type { TrackerState } from '../track/stats.ts'
 
 /** What the gates need of the tracker. */
 export interface DrainingTracker {

@@ -67,6 +67,7 @@ export class Drain {
   }
 
   get phase (): DrainPhase | null { return this.#phase }
+  get remaining (): number { return this.#phase === null || this.#phase === 'done' ? 0 : Math.max(0, this.#startedAt + this.#host.plan.timeout - this.#host.clock.now()) }
   get finished (): Promise<DrainReport> { return this.#report.promise }
   get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
 
@@ -96,9 +97,7 @@ export class Drain {
   }
 
   /** A handshake that was under way was accepted; the connection may close before it opens. */
-  accepted (): void {
-    this.#builder.total++
-  }
+  accepted (): void { this.#builder.total++ }
 
   /** A connection has opened during the drain: it is closed with the others. */
   admitted (connection: ManagedConnection): void {

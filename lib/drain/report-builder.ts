@@ -32,7 +32,7 @@ export class ReportBuilder {
   /** The drain begins. */
   begin (trigger: DrainTrigger): void {
     const { clock, registry } = this.#host
-    const { cleanups: { finished, failed }, refused } = registry.counters
+    const { refused, counters: { cleanups: { finished, failed } } } = registry
     this.#trigger = trigger
     this.#startedAtWall = clock.wallNow()
     this.#startedAt = this.#phaseStartedAt = clock.now()
@@ -62,7 +62,7 @@ export class ReportBuilder {
   /** Returns the report; the last phase has ended. */
   toReport (parts: Pick<DrainReport, 'work' | 'held' | 'suppressed'>): DrainReport {
     const { plan, registry } = this.#host
-    const { cleanups, refused } = registry.counters
+    const { refused, counters: { cleanups } } = registry
     return {
       trigger: this.#trigger,
       startedAt: this.#startedAtWall,

@@ -55,6 +55,7 @@ export class Acceptor implements Acceptance {
   readonly #tracker: ManagedTracker
   readonly #moves: Wiring['moves']
   readonly #handovers: Wiring['handovers']
+  readonly #statistics: Wiring['statistics']
   readonly #options: ResolvedOptions
   readonly #limiter: LogLimiter
   /** Arguments of the application's errorHandler; empty without one. */
@@ -62,11 +63,12 @@ export class Acceptor implements Acceptance {
   /** Routes that had a connection. */
   readonly #routes = new Set<string>()
 
-  constructor ({ tracker, moves, handovers }: Pick<Wiring, 'tracker' | 'moves' | 'handovers'>, options: ResolvedOptions, limiter: LogLimiter) {
+  constructor ({ tracker, moves, handovers, statistics }: Pick<Wiring, 'tracker' | 'moves' | 'handovers' | 'statistics'>, options: ResolvedOptions, limiter: LogLimiter) {
     this.closeTimeout = Math.min(LONGEST_TIMER, Math.max(WS_CLOSE_TIMEOUT, options.plan.timeout + options.closeTimeout))
     this.#tracker = tracker
     this.#moves = moves
     this.#handovers = handovers
+    this.#statistics = statistics
     this.#options = options
     this.#limiter = limiter
   }
@@ -80,7 +82,7 @@ export class Acceptor implements Acceptance {
     const upgrade = raw?.[kUpgrade]
     const refused = raw !== undefined && isRefused(raw)
     if (upgrade === undefined || refused) {
-      const connection = this.#attach(socket, raw, foreignFacts(raw))
+      const connection = this.#attach(socket, raw, { ...foreignFacts(raw), settings: refused ? this.#statistics.unrouted : undefined })
       if (!refused) return this.#tracker.opened(connection)
       this.#tracker.events.emit('open', connection)
       return this.#tracker.refuse(connection)

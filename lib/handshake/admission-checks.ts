@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { escapeReason } from '../base/close-codes.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { PolicyName } from '../track/observation.ts'
 import type { Refusal } from '../track/events.ts'
@@ -23,7 +24,7 @@ import type { Moves } from '../move/moves.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import type { HandshakeChecks } from './handshakes.ts'
+import type { HandshakeChecks } from './handshake-checks.ts'
 import { refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
 
@@ -31,11 +32,13 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly retryAfter: number
   readonly timeout: number | false
   readonly deadlines: Deadlines
+  readonly clock: Clock
   readonly #tracker: ManagedTracker
   readonly #admission: Admission | null
   readonly #enforcement: Enforcement
   readonly #handovers: Wiring['handovers']
   readonly #moves: Moves
+  readonly #statistics: Wiring['statistics']
   readonly #acceptor: Acceptor
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
@@ -45,15 +48,17 @@ export class AdmissionChecks implements HandshakeChecks {
   readonly #foreign = new ForeignOrigins()
 
   /** `arrived` is called for every handshake. */
-  constructor ({ tracker, admission, enforcement, handovers, moves, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
+  constructor ({ tracker, admission, enforcement, handovers, moves, statistics, running }: Wiring, acceptor: Acceptor, options: ResolvedOptions, log: FastifyBaseLogger, limiter: LogLimiter, arrived: (raw: Duplex) => void) {
     this.retryAfter = Math.max(1, Math.ceil(options.retryDelay / 1000))
     this.timeout = options.limits.handshakeTimeout
     this.deadlines = running
+    this.clock = options.clock
     this.#tracker = tracker
     this.#admission = admission
     this.#enforcement = enforcement
     this.#handovers = handovers
     this.#moves = moves
+    this.#statistics = statistics
     this.#acceptor = acceptor
     this.#options = options
     this.#log = log
@@ -86,6 +91,8 @@ export class AdmissionChecks implements HandshakeChecks {
     const offer = offerOf(request)
     return offer === undefined ? null : this.#handovers.take(offer)
   }
+
+  opened (duration: number): void { this.#statistics.handshakes.add(duration) }
 
   left (request: IncomingMessage, counted: boolean): void {
     // One that takes the place of a connection was not counted.

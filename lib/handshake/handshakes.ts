@@ -9,12 +9,11 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { Deadline } from '../base/deadlines.ts'
-import type { Deadlines } from '../base/deadlines.ts'
 import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.ts'
-import type { Refusal } from '../track/events.ts'
 import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/raw-socket.ts'
 import { selectAlone, takeOffer } from '../http/subprotocol.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
+import type { HandshakeChecks } from './handshake-checks.ts'
 import { bodyOf, refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
 import { StoreWait } from './store-wait.ts'
@@ -26,31 +25,11 @@ const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
 
-/** Decides about handshakes, and is told of their end. */
-export interface HandshakeChecks {
-  /** Seconds for `Retry-After`. */
-  readonly retryAfter: number
-  /** Milliseconds a handshake may take. */
-  readonly timeout: number | false
-  /** Deadlines in time that passes only while the event loop runs, so that a stall ends no handshake. */
-  readonly deadlines: Deadlines
-  /** A handshake has arrived. Returns null to admit it. */
-  arrived (request: IncomingMessage, raw: Duplex): Refused | null
-  /** A handshake is about to open. Returns null to admit it. */
-  opening (request: IncomingMessage, raw: Duplex): Refused | null
-  /** Takes the state that was handed over to the client's next connection. A promise of it never rejects, and may never resolve. */
-  takeState (request: IncomingMessage): PromiseLike<void> | null
-  /** A handshake is over: opened, refused or aborted. `counted`: it was admitted on arrival. */
-  left (request: IncomingMessage, counted: boolean): void
-  /** A handshake was refused. */
-  refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void
-  /** A function of the application that decides about a handshake has thrown. */
-  failed (request: IncomingMessage, error: unknown): void
-}
-
 /** A handshake in progress. */
 interface Handshake {
   readonly request: IncomingMessage
+  /** Monotonic time of its start, milliseconds. */
+  readonly startedAt: number
   readonly raw: Duplex
   /** Bytes that had been written to its raw socket when it began. */
   readonly written: number
@@ -177,7 +156,8 @@ export class Handshakes implements HandshakeGuard, Verification {
     const raw = rawSocketOf(socket)
     // ws has added its own listener. A second one would take memory as long as the socket is open.
     releaseErrors(raw)
-    this.#end(this.#inProgress.get(raw))
+    const handshake = this.#inProgress.get(raw)
+    if (this.#end(handshake) && !handshake!.refused) this.#checks.opened(this.#checks.clock.now() - handshake!.startedAt)
   }
 
   isInProgress (request: IncomingMessage): boolean {
@@ -222,7 +202,7 @@ export class Handshakes implements HandshakeGuard, Verification {
   }
 
   #begin (request: IncomingMessage, raw: Duplex, { counted = false, refused = false }): Handshake {
-    const handshake: Handshake = { request, raw, written: bytesWritten(raw), counted, refused }
+    const handshake: Handshake = { request, raw, startedAt: this.#checks.clock.now(), written: bytesWritten(raw), counted, refused }
     this.#inProgress.set(raw, handshake);
     (request as Request)[kHandshake] = handshake
     return handshake

@@ -13,10 +13,11 @@ import { attempt, isThenable, nameOf } from '../base/guard.ts'
 import { nearMatch } from '../base/near-match.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
-import type { Settings } from '../connection/settings.ts'
+import type { RouteSettings, Settings } from '../connection/settings.ts'
 import { ROUTE_KEYS } from '../options/keys.ts'
 import { resolveRouteOptions } from '../options/resolve.ts'
 import type { ResolvedRouteOptions } from '../options/resolve.ts'
+import type { Statistics } from '../track/statistics.ts'
 import { releaseResponse, takeAddress } from '../ws/released-memory.ts'
 
 const kRoute = Symbol('fastify-websocket-lifecycle.route')
@@ -27,6 +28,7 @@ export interface Route {
   /** Whether it has a WebSocket handler. */
   readonly websocket: boolean
   readonly options: ResolvedRouteOptions
+  readonly settings: RouteSettings
 }
 
 /** A WebSocket handler, as @fastify/websocket calls it. */
@@ -49,16 +51,14 @@ export function routeOf ({ method, routeOptions: { config, url } }: FastifyReque
  * `takeErrors` directs the 'error' events of a socket to this plugin. With null, errors of the handler are left to
  * @fastify/websocket, which calls the application's errorHandler with request and reply.
  */
-export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors: ((socket: WebSocket) => void) | null, settings: Settings, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
+export function routeHook (how: { wrap: boolean, plain: PlainRoutes, takeErrors: ((socket: WebSocket) => void) | null, settings: Settings, statistics: Statistics, warn: (route: string, message: string) => void }): (options: RouteOptions) => void {
   return (options) => {
     const given = options as RouteOptions & { websocket?: boolean, wsHandler?: unknown }
     const websocket = Boolean(given.websocket || given.wsHandler)
     const config = options.config as { sockets?: object } | undefined
-    const route: Route = {
-      url: options.url,
-      websocket,
-      options: resolveRouteOptions(options.url, config?.sockets, how.settings)
-    }
+    const resolved = resolveRouteOptions(options.url, config?.sockets, how.settings)
+    const settings = websocket ? how.statistics.ofRoute(options.url, resolved.settings) : how.statistics.unrouted
+    const route: Route = { url: options.url, websocket, options: resolved, settings }
     // Fastify adds a HEAD route to each GET route, with the same options.
     if (options.method !== 'HEAD') for (const mistake of misplaced(given, websocket)) how.warn(options.url, mistake)
     if (websocket) options.config = { ...config, [kRoute]: route } as never
@@ -93,7 +93,7 @@ export function factsOf (request: FastifyRequest, route: Route | undefined): Con
     ip: takeAddress(request) ?? '',
     // `genReqId` may return a value that cannot be converted to a string.
     requestId: attempt(() => String(request.id), () => {}) ?? '',
-    settings: route?.options.settings,
+    settings: route?.settings,
     request: route?.options.keepRequest ? request : undefined
   }
 }

@@ -13,6 +13,7 @@ import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import { fault } from '../connection/faults.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Frame, Transport } from '../connection/transport.ts'
+import type { BroadcastCounts } from './stats.ts'
 
 /**
  * Most broadcasts under way. Above it, a call finishes the oldest without a pause, and so slows its caller down, as a loop of
@@ -55,6 +56,8 @@ interface Held {
 }
 
 export class Broadcasts {
+  /** What has become of all broadcasts. */
+  readonly counts: BroadcastCounts = { sent: 0, queued: 0, dropped: 0, suppressed: 0 }
   readonly #host: BroadcastHost
   readonly #underWay: Broadcast[] = []
   readonly #held = new Map<ManagedConnection, Held>()
@@ -157,7 +160,9 @@ export class Broadcasts {
     const { frame, result } = takeOldest(connection)
     const outer = this.#current
     this.#current = connection
-    result[this.#send(connection, frame)]++
+    const outcome = this.#send(connection, frame)
+    result[outcome]++
+    this.counts[outcome]++
     this.#current = outer
   }
 

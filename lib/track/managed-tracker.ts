@@ -26,7 +26,10 @@ import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import type { PolicyName } from './observation.ts'
 import type { Registry } from './registry.ts'
-import type { CloseOptions, Tracker, TrackerState, TrackerStats } from './tracker.ts'
+import type { Expected } from './expected.ts'
+import type { Statistics } from './statistics.ts'
+import type { TrackerState, TrackerStats } from './stats.ts'
+import type { CloseOptions, Tracker } from './tracker.ts'
 
 /** Close reason if a limit leaves no room. */
 const NO_ROOM = 'no room'
@@ -38,6 +41,8 @@ const MAX_REFUSED_OPEN = 256
 export interface DrainControl {
   /** Null before the drain. */
   readonly phase: DrainPhase | null
+  /** What is left of its budget, milliseconds; 0 before and after the drain. */
+  readonly remaining: number
   readonly plan: DrainPlan
   start (trigger: DrainTrigger): Promise<DrainReport>
   preClose (hook: () => unknown): unknown
@@ -60,6 +65,8 @@ export interface TrackerParts {
   readonly drain: DrainControl
   readonly broadcasts: Broadcasts
   readonly enforcement: Enforcement
+  readonly statistics: Statistics
+  readonly expected: Expected
   /** Delay before the client of a refused connection reconnects, milliseconds. */
   readonly minDelay: number
   readonly onOpen: ((connection: Connection) => unknown) | undefined
@@ -114,6 +121,7 @@ export class ManagedTracker implements Tracker {
     if (this.#host.suppression.applies(null)) {
       // To select connections for each of many broadcasts is the quadratic work that suppression saves; a bad filter still throws.
       if (filter !== 'all') matcher(filter)
+      this.#parts.broadcasts.counts.suppressed++
       return Promise.resolve({ sent: 0, queued: 0, dropped: 0 })
     }
     const targets = this.#registry.select(filter)
@@ -138,8 +146,28 @@ export class ManagedTracker implements Tracker {
   adopt (server: WebSocketServer): void { this.#parts.adopt(server) }
 
   stats (): TrackerStats {
-    const { counters, working } = this.#registry
-    return structuredClone({ ...counters, connections: this.size, working, state: this.state, observed: this.#parts.enforcement.observed })
+    const { counters: { opened, closed, refused, faults, cleanups }, size, working, owners } = this.#registry
+    const { broadcasts, enforcement, expected, statistics: { routes, handshakes, durations, roundTrips } } = this.#parts
+    const { phase, remaining } = this.#drain
+    return {
+      connections: size,
+      working,
+      state: this.state,
+      opened,
+      closed: { ...closed },
+      refused: { ...refused },
+      faults,
+      cleanups: { ...cleanups },
+      observed: { ...enforcement.observed },
+      routes,
+      handshakes: handshakes.toHistogram(),
+      durations: durations.toHistogram(),
+      roundTrips: roundTrips.toHistogram(),
+      broadcasts: { ...broadcasts.counts },
+      owners,
+      expected: expected.count,
+      drain: phase === null ? null : { phase, remaining }
+    }
   }
 
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this {
@@ -199,7 +227,8 @@ export class ManagedTracker implements Tracker {
 
   /** Counts and emits a refused handshake. */
   refused (refusal: Refusal): void {
-    this.#registry.counters.refused++
+    const { refused } = this.#registry.counters
+    refused[refusal.reason] = (refused[refusal.reason] ?? 0) + 1
     this.events.emit('refused', refusal)
   }
 

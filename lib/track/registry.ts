@@ -4,6 +4,7 @@
  */
 import type { CloseCause } from '../base/close-codes.ts'
 import type { CloseRecord } from '../connection/connection.ts'
+import type { Refusal } from './events.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { IdList } from '../base/id-list.ts'
@@ -17,8 +18,8 @@ export interface Counters {
   opened: number
   /** Connections closed, by cause. */
   closed: Partial<Record<CloseCause, number>>
-  /** Handshakes refused. */
-  refused: number
+  /** Handshakes refused, by reason. */
+  refused: Partial<Record<Refusal['reason'], number>>
   /** Throws and rejections of code that belongs to a connection. */
   faults: number
   /** Cleanups of `defer()`. */
@@ -33,7 +34,7 @@ export interface Counters {
 }
 
 export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
-  readonly counters: Counters = { opened: 0, closed: {}, refused: 0, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
+  readonly counters: Counters = { opened: 0, closed: {}, refused: {}, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
   /** Connections whose raw socket is gone and whose cleanups run. */
   cleaning = 0
   /** Connections, closed ones too, with work in flight. */
@@ -53,6 +54,12 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   }
 
   get size (): number { return this.#all.size }
+
+  /** Number of distinct owners. */
+  get owners (): number { return this.#byOwner.size }
+
+  /** Handshakes refused, for whatever reason. */
+  get refused (): number { return Object.values(this.counters.refused).reduce((sum, count) => sum + count, 0) }
 
   /** Records of recently closed connections, oldest first. */
   get history (): CloseRecord[] {

@@ -4,14 +4,10 @@
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
 import type { DrainPlan, DrainReport } from './drain-report.ts'
-import type { PolicyName } from './observation.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
 import type { Filter } from './filter.ts'
-import type { Counters } from './registry.ts'
 import type { BroadcastResult } from './broadcast.ts'
-
-/** State of the server: `running → draining → drained`. */
-export type TrackerState = 'running' | 'draining' | 'drained'
+import type { TrackerState, TrackerStats } from './stats.ts'
 
 /** Code and reason of a close. */
 export interface CloseOptions {
@@ -19,18 +15,6 @@ export interface CloseOptions {
   code?: number
   /** Close reason; more than 123 bytes of UTF-8 are cut (RFC 6455 §5.5). @default '' */
   reason?: string
-}
-
-/** A snapshot of numbers. */
-export interface TrackerStats extends Counters {
-  /** Connections that are not closed. */
-  connections: number
-  /** Connections with work in flight; closed ones count until their work has ended. */
-  working: number
-  /** State of the server. */
-  state: TrackerState
-  /** Actions that policies in observe mode would have taken, by policy. */
-  observed: Partial<Record<PolicyName, number>>
 }
 
 /** The tracker: `app.sockets`. */
@@ -72,7 +56,7 @@ export interface Tracker {
   plan (): DrainPlan
   /** Tracks a ws server made elsewhere; a second call does nothing. Throws SOCKETS_ERR_CANNOT_ADOPT. */
   adopt (server: WebSocketServer): void
-  /** Returns the current numbers of connections, closes by cause, refused handshakes, faults and cleanups. */
+  /** Returns the current numbers: a new object, made without a walk over the connections. */
   stats (): TrackerStats
   /** Adds a listener; a listener that was added is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this

@@ -21,7 +21,7 @@ import { endOnce, endTcp, isServerCode } from './tcp-end.ts'
 import { wrapStreamListener } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
 import { findOwner, inheritedMethods, isOverridden, kClose, replaceableMethods } from './replaced-methods.ts'
-import { kBase, kSend, refuseSend } from './writes.ts'
+import { countSent, kBase, kSend, refuseSend } from './writes.ts'
 import { bytesInSender, closeFrameReceived, closeFrameSent, OWN_METHOD, peerCode, peerReason, pongsWait, rawSocketOf, receiverOf, takePongLimit } from '../base/internals.ts'
 
 const kClients = Symbol('fastify-websocket-lifecycle.clients')
@@ -129,9 +129,13 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
       const connection = this[kConnection]
       if (connection?.suppressed) return refuseSend(args)
       connection?.sending()
+      // ws sends nothing on a socket that is not open.
+      const open = this.readyState === this.OPEN
       // Looked up at each call: it may be replaced at any time.
       Reflect.apply(base.send, this, args)
-      connection?.sent()
+      if (connection === undefined) return
+      if (open) countSent(connection, args)
+      connection.sent()
     },
     close (this: TrackedSocket, code?: number, data?: string | Buffer): void {
       const received = closeFrameReceived(this)
@@ -225,7 +229,7 @@ function deliver (socket: TrackedSocket, connection: ManagedConnection, policy: 
   if (type === 'pong' || type === 'ping') {
     connection.heard = true
     if (type === 'ping' && pongsWait(socket, 1)) connection.pongsWait()
-    if (type === 'pong' && answersPing(args[0] as Buffer)) pongReceived(connection, connection.host.clock.now())
+    if (type === 'pong' && answersPing(args[0] as Buffer)) pongReceived(connection)
     if (socket.listenerCount(type) === 0) return false
   }
   if (type !== 'close' && type !== 'error') return dispatch(socket, connection, policy, type, args)

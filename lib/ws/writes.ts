@@ -8,6 +8,7 @@ import type { WebSocket } from 'ws'
 import { SOCKETS_ERR_DRAINING } from '../base/errors.ts'
 import { isThenable } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import type { Frame } from '../connection/transport.ts'
 import { messageFrame, PING, PING_FRAME } from './frames.ts'
@@ -26,7 +27,9 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
   const replaced = isSendReplaced(socket)
   if (!replaced && isDirect(socket) && !isMidMessage(socket) && !compresses(socket)) {
     rawSocketOf(socket).write(bytes)
-    connectionOf(socket)?.sent()
+    const connection = connectionOf(socket)
+    connection?.settings.counters.sent(payload.byteLength, true)
+    connection?.sent()
   } else {
     const result = (replaced ? socket.send(text ?? payload) : socket.send(payload, { binary: text === undefined })) as unknown
     // A `send` of the application may be async.
@@ -63,6 +66,13 @@ export function writePing (socket: WebSocket, left: () => void): void {
   if (raw.writableLength === 0) left()
   // An empty write, whose callback follows all that is queued.
   else raw.write(NOTHING, left)
+}
+
+/** Counts what `send` was given: a message, or a fragment of one. ws converts what is neither text nor bytes. */
+export function countSent ({ settings: { counters } }: ManagedConnection, args: unknown[]): void {
+  const data = args[0] as string | Uint8Array | Blob | number
+  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : (data as Uint8Array).byteLength ?? (data as Blob).size ?? Buffer.byteLength(String(data))
+  counters.sent(bytes, (args[1] as { fin?: boolean } | undefined)?.fin !== false)
 }
 
 /** Refuses a `send` as ws does on a socket that is closing: its callback, if there is one, gets an error. */

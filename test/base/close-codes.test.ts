@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { CAUSE_CODES, CloseCode, escapeReason, invitesBack, isSendable, MAX_REASON_BYTES, retryIn, truncateReason, withRetry } from '../../lib/base/close-codes.ts'
+import { CAUSE_CODES, CloseCode, escapeReason, foldCode, invitesBack, isSendable, MAX_REASON_BYTES, retryIn, truncateReason, withRetry } from '../../lib/base/close-codes.ts'
 
 test('sendable are 1000-1003, 1007-1014 and 3000-4999, and nothing else', () => {
   const sendable = Array.from({ length: 6000 }, (_, code) => code).filter(isSendable)
@@ -16,6 +16,17 @@ for (const code of [undefined, null, '1000', 1000.5, NaN, Infinity, -1000, 1000n
 
 test('every code of ours may be sent, and the reserved ones are not among them', () => {
   for (const [name, code] of Object.entries(CloseCode)) assert.ok(isSendable(code), name)
+})
+
+test('codes are folded into a few: those with a registered meaning by number, the others by their range', () => {
+  const folded = new Map<string, number>()
+  for (let code = 0; code < 6_000; code++) folded.set(foldCode(code), (folded.get(foldCode(code)) ?? 0) + 1)
+  for (const range of ['library', 'private', 'other']) folded.delete(range)
+  assert.deepEqual([...folded.keys()], [
+    '1000', '1001', '1002', '1003', '1005', '1006', '1007', '1008', '1009', '1010', '1011', '1012', '1013', '1014', '3000', '3003', '3008', '4001', '4008'
+  ])
+  assert.deepEqual([...folded.values()].filter((count) => count !== 1), [])
+  assert.deepEqual([999, 1004, 1015, 2999, 3001, 3999, 4000, 4999].map(foldCode), ['other', 'other', 'other', 'other', 'library', 'library', 'private', 'private'])
 })
 
 test('every cause has a code of ours, or none', () => {

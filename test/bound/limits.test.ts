@@ -26,7 +26,7 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
     assert.match(headers.get('connection') ?? 'close', /close/)
     await raw.ended
     assert.deepEqual(told.refused, [{ reason: name, path: '/', ip: '127.0.0.1' }])
-    assert.equal(app.sockets.stats().refused, 1)
+    assert.deepEqual(app.sockets.stats().refused, { [name]: 1 })
     assert.equal(app.sockets.size, 2)
     const [line] = logged(app, /handshakes are refused/)
     assert.deepEqual([line?.level, line?.msg, line?.['path']], [40, `handshakes are refused: ${name}`, '/'])
@@ -49,7 +49,7 @@ for (const name of ['total', 'perOwner', 'perAddress'] as const) {
     await settle(app, 2)
     assert.deepEqual([handled, asked], [2, 2])
     assert.deepEqual(told.refused.map(({ reason, path }) => ({ reason, path })), [{ reason: name, path: '/count' }])
-    assert.equal(app.sockets.stats().refused, 1)
+    assert.deepEqual(app.sockets.stats().refused, { [name]: 1 })
     assert.deepEqual(told.closed.map(({ record: { cause, code, clean } }) => ({ cause, code, clean })), [{ cause: 'refused', code: 1013, clean: true }])
   })
 

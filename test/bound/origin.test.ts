@@ -137,7 +137,7 @@ test('a refused origin is told and counted, without Retry-After, before any hook
   assert.deepEqual([status, headers.get('retry-after'), hooks], [403, undefined, 0])
   await raw.ended
   assert.deepEqual(told.refused, [{ reason: 'origin', path: '/room', ip: '127.0.0.1' }])
-  assert.equal(app.sockets.stats().refused, 1)
+  assert.deepEqual(app.sockets.stats().refused, { origin: 1 })
   assert.equal(logged(app, /handshakes are refused: origin/).length, 1)
 })
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
-import type { Settings } from '../../lib/connection/settings.ts'
+import type { RouteSettings } from '../../lib/connection/settings.ts'
 import type { Probe } from '../../lib/connection/liveness.ts'
 import { NEW, pongReceived } from '../../lib/connection/liveness.ts'
 import { createFakeHost, NO_SETTINGS } from '../helpers/fake-host.ts'
@@ -33,7 +33,7 @@ const set = (connection: ManagedConnection, name: string, value: unknown) => { R
 test('a connection has the settings of its host, or those of its route', () => {
   const host = createFakeHost({ settings: { idleTimeout: 60_000 } })
   assert.equal(host.connect().connection.settings, host.settings)
-  const settings: Settings = { ...NO_SETTINGS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
+  const settings: RouteSettings = { ...NO_SETTINGS, heartbeat: { interval: 100, maxMissed: 1 }, idleTimeout: false, maxLifetime: 90_000 }
   const { connection } = host.connect({ settings })
   assert.equal(connection.settings, settings)
   assert.deepEqual([connection.idleTimeout, connection.maxLifetime, connection.expiresAt], [false, 90_000, undefined])
@@ -183,7 +183,7 @@ test('the round trip is that of our ping, in milliseconds with fractions', () =>
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
   host.clock.tick(12.3456)
-  pongReceived(connection, host.clock.now())
+  pongReceived(connection)
   assert.equal(connection.rtt, 12.346)
   assert.equal(connection.probe, null)
 })
@@ -192,7 +192,7 @@ test('a pong within the same moment is a round trip of 0, not of none', () => {
   const host = createFakeHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now())
-  pongReceived(connection, host.clock.now())
+  pongReceived(connection)
   assert.equal(connection.rtt, 0)
 })
 
@@ -200,17 +200,17 @@ test('a round trip is never negative', () => {
   const host = createFakeHost()
   const { connection } = host.connect()
   connection.probe = probe(host.clock.now() + 5)
-  pongReceived(connection, host.clock.now())
+  pongReceived(connection)
   assert.equal(connection.rtt, 0)
 })
 
 test('a pong that was not asked for, or before the ping has left, is no round trip', () => {
   const host = createFakeHost()
   const { connection } = host.connect()
-  pongReceived(connection, host.clock.now())
+  pongReceived(connection)
   assert.equal(connection.rtt, undefined)
   const waiting = connection.probe = probe(0, false)
-  pongReceived(connection, host.clock.now())
+  pongReceived(connection)
   assert.equal(connection.rtt, undefined)
   assert.equal(connection.probe, waiting)
 })
@@ -221,7 +221,7 @@ test('the last round trip counts, and stays when the connection is closed', asyn
   for (const delay of [5, 80]) {
     pair.connection.probe = probe(host.clock.now())
     host.clock.tick(delay)
-    pongReceived(pair.connection, host.clock.now())
+    pongReceived(pair.connection)
   }
   await host.leave(pair)
   assert.equal(pair.connection.rtt, 80)

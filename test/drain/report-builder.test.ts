@@ -53,10 +53,10 @@ test('the report of a mixed drain adds up', async () => {
 test('handshakes that are refused during the drain are counted, earlier ones are not', async () => {
   const rig = createRig()
   const job = work(rig.connect())
-  rig.host.registry.counters.refused = 5
+  rig.host.registry.counters.refused.draining = 5
   void rig.start()
   await rig.clock.run(100)
-  rig.host.registry.counters.refused += 3
+  rig.host.registry.counters.refused = { draining: 6, 'handshake timeout': 2 }
   job.done()
   const report = await rig.finish()
   assert.equal(report.refused, 3)

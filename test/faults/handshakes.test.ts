@@ -306,7 +306,7 @@ test('an upgrade after a bare drain() gets 503, and so does one after another', 
   for (let i = 0; i < 3; i++) {
     await assert.rejects(connect(t, app, '/'), { status: 503 })
   }
-  assert.equal(app.sockets.stats().refused, 3)
+  assert.deepEqual(app.sockets.stats().refused, { draining: 3 })
   await assertClean(app)
 })
 
@@ -472,7 +472,7 @@ test('an upgrade behind a request with an answer that ends the connection is nev
   await peer.ended
   assert.equal(peer.body, 'slow')
   await untilGone(app)
-  assert.deepEqual([app.sockets.stats().opened, app.sockets.stats().refused], [0, 0])
+  assert.deepEqual([app.sockets.stats().opened, app.sockets.stats().refused], [0, {}])
 })
 
 // ——— sockets that other listeners take
@@ -582,7 +582,7 @@ test('a plain HTTP route that is upgraded is refused, warned about once, and lea
     assert.equal((await client.closed).code, 1005)
   }
   await until(() => app.sockets.size === 0)
-  assert.equal(app.sockets.stats().refused, 3)
+  assert.deepEqual(app.sockets.stats().refused, { 'not a websocket route': 3 })
   assert.equal(logged(app, /plain HTTP route was asked for a WebSocket/).length, 1)
   await assertClean(app)
 })

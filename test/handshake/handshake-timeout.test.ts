@@ -43,7 +43,7 @@ for (const [given, timeout] of [[undefined, 10_000], [250, 250], [1_000, 1_000]]
     assert.deepEqual(refusals, [{ reason: 'handshake timeout', path: '/hang', ip: '127.0.0.1' }])
     // The log's window of ten seconds is all that is left.
     await clock.tick(10_000)
-    assert.deepEqual([app.sockets.stats().refused, app.sockets.stats().opened, clock.pendingTimers], [1, 0, 0])
+    assert.deepEqual([app.sockets.stats().refused, app.sockets.stats().opened, clock.pendingTimers], [{ 'handshake timeout': 1 }, 0, 0])
     // The hook ends at last; the client has gone.
     hook.open()
     await turn()
@@ -129,7 +129,7 @@ test('a handshake that was answered otherwise, or whose client has left, leaves 
   raw.reset()
   await until(() => clock.pendingTimers === 0, 'no timer after a client has left')
   await clock.tick(60_000)
-  assert.equal(app.sockets.stats().refused, 0)
+  assert.deepEqual(app.sockets.stats().refused, {})
   hook.open()
 })
 
@@ -155,7 +155,7 @@ test('a hook that has answered on the raw socket and left it open is cut off whe
   assert.equal((await raw.answer).status, 418)
   await clock.tick(1_100)
   await tcpEnded(raw)
-  assert.deepEqual([raw.body, app.sockets.stats().refused], ['', 0])
+  assert.deepEqual([raw.body, app.sockets.stats().refused], ['', {}])
   hook.open()
 })
 

@@ -22,19 +22,21 @@ import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { Registry } from '../../lib/track/registry.ts'
 import { RunningClock } from '../../lib/base/running-clock.ts'
 import { kConnection } from '../../lib/connection/of-socket.ts'
-import type { Settings } from '../../lib/connection/settings.ts'
+import { RouteCounters } from '../../lib/connection/route-counters.ts'
+import type { RouteSettings } from '../../lib/connection/settings.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { FakeClockOptions } from './fake-clock.ts'
 import { FakeSocket, FakeTransport } from './fake-socket.ts'
 import type { FakeSocketOptions } from './fake-socket.ts'
 
-/** Settings under which nothing is bounded. */
-export const NO_SETTINGS: Settings = Object.freeze({
+/** Settings under which nothing is bounded; the counters are not read. */
+export const NO_SETTINGS: RouteSettings = Object.freeze({
   heartbeat: false,
   idleTimeout: false,
   maxLifetime: false,
   messageRate: false,
-  backpressure: Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: 'close' })
+  backpressure: Object.freeze({ maxStallTime: false, maxBufferedBytes: false, policy: 'close' }),
+  counters: new RouteCounters()
 })
 
 export interface FakeHostOptions extends FakeClockOptions {
@@ -49,7 +51,7 @@ export interface FakeHostOptions extends FakeClockOptions {
   /** @default true */
   isolation?: boolean
   /** @default none: no heartbeat, no idle timeout, no lifetime */
-  settings?: Partial<Settings>
+  settings?: Partial<RouteSettings>
   /** Policies that only observe. @default none */
   observe?: PolicyName[]
 }
@@ -74,7 +76,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly transport = new FakeTransport()
   readonly deadlines: Deadlines
   readonly running: Deadlines
-  readonly settings: Settings
+  readonly settings: RouteSettings
   readonly enforcement: Enforcement
   /** Summaries of what was only observed. */
   readonly summaries: object[] = []
@@ -105,7 +107,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
     this.epoch = this.clock.wallNow()
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
-    this.settings = { ...NO_SETTINGS, ...settings }
+    this.settings = { ...NO_SETTINGS, counters: new RouteCounters(), ...settings }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
     const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
     this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })

@@ -174,7 +174,7 @@ export class FakeSocket {
       this.bytesRead += PING_SIZE
       if (this.connection === undefined) return
       this.connection.heard = true
-      if (ours) pongReceived(this.connection, this.clock.now())
+      if (ours) pongReceived(this.connection)
     })
   }
 

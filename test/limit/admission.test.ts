@@ -52,7 +52,7 @@ test('refuse: the connection over the limit is closed with 1013 and a reconnect 
   assert.deepEqual(c.socket.closeFrame, { code: 1013, reason: 'no room; retry=1000' })
   assert.deepEqual(rig.refusals, [{ reason: 'total', path: '/', ip: '127.0.0.1' }])
   await rig.clock.run(100)
-  assert.deepEqual([causes(rig), rig.tracker.stats().refused], [[['refused', 1013]], 1])
+  assert.deepEqual([causes(rig), rig.tracker.stats().refused], [[['refused', 1013]], { total: 1 }])
 })
 
 test('a place is free again with the end of the raw socket, not with the close frame', async () => {

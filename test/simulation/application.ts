@@ -54,7 +54,6 @@ export function chooseSettings (random: Random): Settings {
   const interval = random.chance(0.02) ? 30_000 : random.pick([100, 130, 200, 250, 400, 1_000])
   const heartbeat = random.chance(0.1) ? false : { interval, maxMissed: random.between(1, 3) }
   return {
-    ...NO_SETTINGS,
     heartbeat,
     idleTimeout: random.chance(0.4) ? false : (heartbeat === false ? 0 : interval) + random.between(1, 2_000),
     maxLifetime: random.chance(0.7) ? false : random.between(100, 5_000),

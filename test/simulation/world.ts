@@ -76,6 +76,7 @@ export class World {
   readonly tracker: ManagedTracker
   readonly admission: Wiring['admission']
   readonly broadcasts: Wiring['broadcasts']
+  readonly statistics: Wiring['statistics']
   readonly invariants: readonly Invariant[]
   readonly peers = new Set<Peer>()
   readonly byConnection = new Map<ManagedConnection, Peer>()
@@ -131,6 +132,7 @@ export class World {
       this.tracker = rig.tracker
       this.admission = rig.admission
       this.broadcasts = rig.broadcasts
+      this.statistics = rig.statistics
     } finally {
       Math.random = chance
     }
@@ -143,7 +145,7 @@ export class World {
   accept (habit: Habit, settings: ResolvedOptions['settings'], { handle = true, owner, ip }: { handle?: boolean, owner: string | undefined, ip: string }): Peer {
     const peer = new Peer(this, `#${++this.#names}`, habit, settings, handle)
     if (settings.heartbeat !== false) this.time.watch(settings.heartbeat.interval)
-    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip, requestId: 'req', owner, settings })
+    const connection = this.tracker.accept(peer.socket.ws, { route: '/', ip, requestId: 'req', owner, settings: this.statistics.ofRoute('/', settings) })
     // Ids grow in the whole process: a run that is done again must have the same.
     ;(connection as { id: number }).id = this.#names
     peer.connection = connection

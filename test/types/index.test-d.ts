@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, type FastifyRequest } from 'fastify'
 import plugin, {
   CHANNELS, CloseCode, defaults,
-  type AbandonedCleanup, type ChannelMessages, type CloseCause, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
+  type AbandonedCleanup, type ChannelMessages, type CloseCause, type ClosedCount, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
-  type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type LifecycleEvents, type LifecycleOptions,
-  type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions,
+  type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
+  type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions, type RouteStats,
   type SignalOptions, type StopSignal, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
 import namedPlugin from 'fastify-websocket-lifecycle'
@@ -178,6 +178,12 @@ expectType<Connection | undefined>(sockets.get(1))
 expectType<TrackerStats>(sockets.stats())
 expectType<number | undefined>(sockets.stats().closed.drain)
 expectError(sockets.stats().closed.boredom)
+expectType<number | undefined>(sockets.stats().refused['handshake timeout'])
+expectError(sockets.stats().refused.boredom)
+expectType<Record<string, RouteStats>>(sockets.stats().routes)
+expectAssignable<ClosedCount[]>(sockets.stats().routes['/']!.closed)
+expectType<Histogram>(sockets.stats().durations)
+expectType<DrainPhase | undefined>(sockets.stats().drain?.phase)
 expectType<Promise<DrainReport>>(sockets.drain())
 expectType<DrainPlan>(sockets.plan())
 expectType<void>(sockets.adopt(new WebSocketServer({ noServer: true })))

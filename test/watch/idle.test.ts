@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { TICK } from '../../lib/base/deadlines.ts'
-import type { Settings } from '../../lib/connection/settings.ts'
+import type { RouteSettings, Settings } from '../../lib/connection/settings.ts'
 import { Idle } from '../../lib/watch/idle.ts'
 import { createFakeHost, NO_SETTINGS } from '../helpers/fake-host.ts'
 import type { Pair } from '../helpers/fake-host.ts'
@@ -207,7 +207,7 @@ test('it may be set in a message listener', () => {
 
 test('routes differ', () => {
   const { clock, open } = setup()
-  const settings = (idleTimeout: number | false): Settings => ({ ...NO_SETTINGS, idleTimeout })
+  const settings = (idleTimeout: number | false): RouteSettings => ({ ...NO_SETTINGS, idleTimeout })
   const [own, off, plain] = [open({ settings: settings(1_000) }), open({ settings: settings(false) }), open()]
   const states = () => [own, off, plain].map(({ connection }) => connection.state)
   clock.tick(1_000 + 3 * TICK)

@@ -1,0 +1,72 @@
+/**
+ * The counters of a route, shared by its connections: a message costs a few additions, and a connection no memory.
+ */
+import type { CloseCause } from '../base/close-codes.ts'
+
+/** Closed connections with the same cause and code. */
+export interface ClosedCount {
+  /** What ended them. */
+  cause: CloseCause
+  /** Their close code, as text; codes that peers choose are folded. */
+  code: string
+  /** Number of connections. */
+  count: number
+}
+
+/** States of a connection; connection.ts, where they are declared, imports the settings that these counters are part of. */
+type State = 'open' | 'draining' | 'closing' | 'closed'
+
+/** A message as ws delivers it: text always as Buffer, binary as `binaryType` says. */
+type Received = Buffer | ArrayBuffer | Buffer[] | Blob
+
+export class RouteCounters {
+  /** Connections in each state now; those that are closed since the start. */
+  open = 0
+  draining = 0
+  closing = 0
+  closed = 0
+  /** Connections accepted. */
+  opened = 0
+  messagesReceived = 0
+  messagesSent = 0
+  /** Bytes of the payload of messages. */
+  bytesReceived = 0
+  bytesSent = 0
+  /** Few entries: causes and folded codes are closed sets. */
+  readonly closes: ClosedCount[] = []
+
+  accepted (): void {
+    this.opened++
+    this.open++
+  }
+
+  /** The state of a connection changes. */
+  moved (from: State, to: State): void {
+    this[from]--
+    this[to]++
+  }
+
+  /** A message has arrived, whether it is delivered or not. */
+  received (data: Received, isBinary: boolean): void {
+    this.messagesReceived++
+    this.bytesReceived += isBinary ? sizeOf(data) : (data as Buffer).length
+  }
+
+  /** A message was sent, or a fragment of one; `last`: it ends the message. */
+  sent (bytes: number, last: boolean): void {
+    if (last) this.messagesSent++
+    this.bytesSent += bytes
+  }
+
+  /** A connection is closed; `code` is folded. */
+  addClose (cause: CloseCause, code: string): void {
+    const known = this.closes.find((each) => each.cause === cause && each.code === code)
+    if (known === undefined) this.closes.push({ cause, code, count: 1 })
+    else known.count++
+  }
+}
+
+function sizeOf (data: Received): number {
+  if (Array.isArray(data)) return data.reduce((sum, { length }) => sum + length, 0)
+  return 'byteLength' in data ? data.byteLength : data.size
+}

@@ -1,0 +1,85 @@
+/**
+ * The public data of `app.sockets.stats()`: plain numbers, safe to log and to send.
+ */
+import type { ClosedCount } from '../connection/route-counters.ts'
+import type { DrainPhase } from './drain-report.ts'
+import type { Histogram } from './histogram.ts'
+import type { PolicyName } from './observation.ts'
+import type { Counters } from './registry.ts'
+
+/** State of the server: `running → draining → drained`. */
+export type TrackerState = 'running' | 'draining' | 'drained'
+
+/** Numbers in two directions. */
+export interface Traffic {
+  /** From clients. */
+  received: number
+  /** To clients. */
+  sent: number
+}
+
+/** Numbers of one route. */
+export interface RouteStats {
+  /** Connections in the state `open`. */
+  open: number
+  /** Connections in the state `draining`. */
+  draining: number
+  /** Connections in the state `closing`. */
+  closing: number
+  /** Connections accepted. */
+  opened: number
+  /** Connections closed, by cause and code; pairs that have not occurred are left out. */
+  closed: ClosedCount[]
+  /** Messages: those that have arrived, delivered or not, and those that were sent. */
+  messages: Traffic
+  /** Bytes of the payload of these messages. */
+  bytes: Traffic
+}
+
+/** What has become of broadcasts, counted once for each connection that one was for. */
+export interface BroadcastCounts {
+  /** The kernel has taken the message. */
+  sent: number
+  /** The message was queued in this process. */
+  queued: number
+  /** The message was not sent to the connection. */
+  dropped: number
+  /** Broadcasts, whatever the number of connections, that a drain has suppressed. */
+  suppressed: number
+}
+
+/** A snapshot of numbers. */
+export interface TrackerStats extends Counters {
+  /** Connections that are not closed. */
+  connections: number
+  /** Connections with work in flight; closed ones count until their work has ended. */
+  working: number
+  /** State of the server. */
+  state: TrackerState
+  /** Actions that policies in observe mode would have taken, by policy. */
+  observed: Partial<Record<PolicyName, number>>
+  /**
+   * By pattern of the route. `adopted`: connections whose route the plugin does not know, as those of adopted servers; `none`: those that
+   * were only opened to be refused. These two are left out without a connection.
+   */
+  routes: Record<string, RouteStats>
+  /** From 'upgrade' to the open socket, for handshakes that were accepted. */
+  handshakes: Histogram
+  /** Durations of closed connections. */
+  durations: Histogram
+  /** From a ping to its pong. */
+  roundTrips: Histogram
+  /** What has become of broadcasts. */
+  broadcasts: BroadcastCounts
+  /** Distinct owners of connections. */
+  owners: number
+  /** Connected clients, and those that were told a delay after which they come back, as long as it has not passed. */
+  expected: number
+  /** Phase of the drain, and the milliseconds of its budget that are left; null before the drain. */
+  drain: {
+    /** The current phase. */
+    phase: DrainPhase
+    /** What is left of the budget, milliseconds; 0 after the drain. */
+    remaining: number
+  } | null
+}
