@@ -20,6 +20,10 @@ export default [
     }
   },
   {
+    files: ['lib/show/page/assets/*.js'],
+    languageOptions: { globals: { DOMParser: 'readonly', EventSource: 'readonly', getSelection: 'readonly', location: 'readonly' } }
+  },
+  {
     files: ['lib/**/*.ts'],
     // The client imports nothing: it has no clock but the browser's.
     ignores: ['lib/base/clock.ts', 'lib/client/**'],
