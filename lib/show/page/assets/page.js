@@ -20,10 +20,10 @@ live.onmessage = ({ data }) => {
   changes ??= message.changes
   if (message.end) {
     live.close()
-    refresh()
+    void refresh()
   } else if (changes !== message.changes && performance.now() - refreshedAt >= REFRESH) {
     changes = message.changes
-    refresh()
+    void refresh()
   }
 }
 
@@ -69,7 +69,7 @@ function confirm ({ dataset, textContent }) {
   byId('what').textContent = dataset.question
   dialog.querySelector('[value=yes]').textContent = textContent
   dialog.returnValue = ''
-  dialog.onclose = () => { if (dialog.returnValue === 'yes') act(dataset) }
+  dialog.onclose = () => { if (dialog.returnValue === 'yes') void act(dataset) }
   dialog.showModal()
 }
 
