@@ -21,6 +21,7 @@ export default [
   },
   {
     files: ['lib/show/page/assets/*.js'],
+    rules: { 'no-void': ['error', { allowAsStatement: true }] },
     languageOptions: { globals: { DOMParser: 'readonly', EventSource: 'readonly', getSelection: 'readonly', location: 'readonly' } }
   },
   {

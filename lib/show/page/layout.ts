@@ -17,16 +17,14 @@ export interface Site {
 /** A view of the page. */
 export interface View {
   readonly title: string
-  /** The part that is asked for again while it is looked at. */
-  readonly rows?: Markup
   readonly body: Markup
 }
 
-const VIEWS = [['', 'Connections'], ['history', 'History'], ['drain', 'Drain']] as const
+const VIEWS = [['', 'Connections'], ['history', 'History'], ['routes', 'Routes'], ['drain', 'Drain']] as const
 
 /** Writes the whole document. */
 export function document ({ tracker, actions }: Site, current: string, { title, body }: View): string {
-  const numbers = numbersOf(tracker)
+  const numbers = numbersOf(tracker.stats())
   return `<!doctype html>${html`
 <html lang="en">
 <head>

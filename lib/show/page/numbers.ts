@@ -4,6 +4,7 @@
 import { count, duration } from './html.ts'
 import type { ManagedTracker } from '../../track/managed-tracker.ts'
 import type { DrainProgress } from '../../track/drain-report.ts'
+import type { TrackerStats } from '../../track/stats.ts'
 
 /** A number with its name. */
 export interface LiveNumber {
@@ -16,7 +17,7 @@ export interface LiveNumber {
 export interface LiveMessage {
   /** Key → text. */
   readonly texts: Record<string, string>
-  /** Connections opened and closed so far: another number means other rows. */
+  /** Connections opened and closed and messages so far: another number means other rows. */
   readonly changes: number
   /** Part of the drain's time that has passed, 0 to 1. */
   readonly share: number
@@ -27,15 +28,15 @@ export interface LiveMessage {
 }
 
 /** Returns the numbers of the head of the page. */
-export function numbersOf (tracker: ManagedTracker): LiveNumber[] {
-  const { connections, working, opened, closed, refused, faults } = tracker.stats()
+export function numbersOf ({ state, connections, owners, working, opened, closed, refused, faults }: TrackerStats): LiveNumber[] {
   return [
-    { key: 'state', name: 'Server', text: tracker.state },
+    { key: 'state', name: 'Server', text: state },
     { key: 'connections', name: 'Open', text: count(connections) },
+    { key: 'owners', name: 'Owners', text: count(owners) },
     { key: 'working', name: 'Working', text: count(working) },
     { key: 'opened', name: 'Opened', text: count(opened) },
-    { key: 'closed', name: 'Closed', text: count(sum(closed)) },
-    { key: 'refused', name: 'Refused', text: count(refused) },
+    { key: 'closed', name: 'Closed', text: count(sum(Object.values(closed))) },
+    { key: 'refused', name: 'Refused', text: count(sum(Object.values(refused))) },
     { key: 'faults', name: 'Faults', text: count(faults) }
   ]
 }
@@ -57,17 +58,16 @@ export const NO_PROGRESS: LiveNumber[] = progressOf({ phase: 'settle', elapsed: 
 
 /** Returns the message for open pages. `progress`: null before a drain. */
 export function messageOf (tracker: ManagedTracker, progress: DrainProgress | null): LiveMessage {
-  const { opened, closed } = tracker.stats()
-  const numbers = [...numbersOf(tracker), ...progress === null ? [] : progressOf(progress)]
+  const stats = tracker.stats()
+  const numbers = [...numbersOf(stats), ...progress === null ? [] : progressOf(progress)]
   return {
     texts: Object.fromEntries(numbers.map(({ key, text }) => [key, text])),
-    changes: opened + sum(closed),
+    changes: stats.opened + sum(Object.values(stats.closed)) + sum(Object.values(stats.routes).map(({ messages }) => messages.received + messages.sent)),
     share: progress === null ? 0 : Math.min(1, progress.elapsed / progress.timeout),
     held: tracker.holding.map(({ connection, route, name, duration: taken }) => [`#${connection} ${route}`, name, duration(taken)]),
-    end: tracker.state === 'drained'
+    end: stats.state === 'drained'
   }
 }
 
-function sum (counts: Partial<Record<string, number>>): number {
-  return Object.values(counts).reduce<number>((total, each) => total + each!, 0)
-}
+/** Adds up. */
+export function sum (numbers: readonly number[]): number { return numbers.reduce((total, each) => total + each, 0) }

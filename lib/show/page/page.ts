@@ -19,6 +19,7 @@ import { connectionView } from './views/connection.ts'
 import { connectionsView } from './views/connections.ts'
 import { drainView } from './views/drain.ts'
 import { historyView } from './views/history.ts'
+import { routesView } from './views/routes.ts'
 
 /** Headers of every answer. */
 const HEADERS = {
@@ -67,6 +68,7 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
 
   function viewOf (name: string, query: URLSearchParams): View | Promise<View> {
     if (name === 'history') return historyView(site, query)
+    if (name === 'routes') return routesView(site, query)
     if (name === 'drain') return drainView(site, progress, report)
     const id = query.get('id')
     return id === null ? connectionsView(site, query) : connectionView(site, Number(id))

@@ -74,7 +74,7 @@ test('hooks guard every part of the page, and nothing else', async (t) => {
 
 test('every answer forbids caches, frames, foreign content and inline scripts', async (t) => {
   const app = await startWithPage(t)
-  for (const query of ['', '?view=history', '?view=drain', '?id=1', '?part=script', '?part=style']) {
+  for (const query of ['', '?view=history', '?view=routes', '?view=drain', '?id=1', '?part=script', '?part=style']) {
     const { headers, body } = await app.inject(`/ops${query}`)
     const policy = String(headers['content-security-policy'])
     assert.match(policy, /^default-src 'none';/)
@@ -161,6 +161,16 @@ test('what clients and the application have chosen is shown as text, in every vi
     assert.match(body, /&lt;script&gt;/, query)
   }
   await client.close()
+})
+
+test('routes are shown with their numbers', async (t) => {
+  const app = await startWithPage(t)
+  const client = await connect(t, app, '/chat/a')
+  client.send('12345')
+  await until(() => app.sockets.stats().routes['/chat/:room']!.messages.received === 1)
+  const body = await view(app, '?view=routes&sort=open')
+  const numbers = ['1', '0', '0', '1', '0', '1', '0', '5 B', '0 B'].map((text) => `<td class="n">${text}</td>`).join('')
+  assert.ok(body.includes(`<tr><td>/chat/:room</td>${numbers}</tr>`), body)
 })
 
 test('the history is searched by cause and code', async (t) => {
