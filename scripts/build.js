@@ -31,6 +31,7 @@ for (const { file } of entries) {
   change(`${file}.js`, withPluginAsExports)
   change(`${file}.d.ts`, withExportAssignment)
 }
+change('show/page/assets.js', withTexts)
 
 /** Bundles one entry of the client. Its declarations are those of the CommonJS build; `import` finds them under a name of its own. */
 function buildClient (entry) {
@@ -56,6 +57,14 @@ function withPluginAsExports (code) {
   return code
     .replace('Object.defineProperty(exports, "__esModule", { value: true });\n', '')
     .replace(/^exports\.default = (\w+);$/m, 'module.exports = Object.assign($1, exports, { default: $1 });')
+}
+
+/** The files of the page as texts in the module that reads them: a bundle has no files beside it. */
+function withTexts (code) {
+  const texts = Object.fromEntries(['page.js', 'page.css'].map((name) => [name, readFileSync(join(ROOT, 'lib/show/page/assets', name), 'utf8')]))
+  return code
+    .replace(/^const node_fs_1 = .*\n/m, '')
+    .replace(/^const read = [^]*?^\};$/m, () => `const texts = ${JSON.stringify(texts, null, 2)};\nconst read = (name) => texts[name];`)
 }
 
 /** Declares what withPluginAsExports() makes: a function merged with a namespace. Every version of TypeScript reads this form. */

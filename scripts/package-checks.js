@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
-const ALLOWED = [/^dist\/.+\.(js|d\.ts)$/, /^dist\/client\/\w+\.(mjs|d\.mts)$/, /^dist\/package\.json$/, /^docs\/.+\.(md|svg)$/, /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/]
+const ALLOWED = [/^dist\/.+\.(js|d\.ts)$/, /^dist\/client\/\w+\.(mjs|d\.mts)$/, /^dist\/package\.json$/, /^docs\/.+\.(md|svg|png)$/, /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/]
 
 /** What a page loads for the client, gzipped, bytes. */
 const MAX_CLIENT = 3_250

@@ -57,6 +57,10 @@ export const SOCKETS_ERR_CANNOT_ADOPT = createError<[string]>(
 export const SOCKETS_ERR_INVALID_HANDOVER = createError<[string]>(
   'SOCKETS_ERR_INVALID_HANDOVER', 'a state to hand over must be at most 4096 bytes of JSON: %s', 500, TypeError)
 
+/** The page was registered without a hook that authenticates. */
+export const SOCKETS_ERR_PAGE_UNPROTECTED = createError(
+  'SOCKETS_ERR_PAGE_UNPROTECTED', 'the page shows every connection: give it hooks that authenticate, as `onRequest` or `preHandler`, or set `unprotected: true` if another layer does')
+
 /** The reason of `connection.signal`. */
 export interface ClosedError extends Error {
   /** The code of the error. */

@@ -74,6 +74,11 @@ export class CleanupStack {
   /** Whether the synchronous part of a cleanup of this stack is on the call stack. */
   get active (): boolean { return innermost === this }
 
+  /** The asynchronous cleanups that run now, with the milliseconds so far. */
+  underWay (): Array<[Cleanup, number]> {
+    return [...this.#running].map(({ cleanup, startedAt }) => [cleanup, this.#deadlines.elapsed - startedAt])
+  }
+
   /** Adds a cleanup; after `run` it starts at once. Returns a function that takes it back unless it has started. */
   push (cleanup: Cleanup): () => void {
     if (this.#started) {

@@ -11,7 +11,7 @@ import type { CloseRecord } from '../connection/connection.ts'
 import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
-import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger } from '../track/drain-report.ts'
+import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
 import { nameOf } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { CutOff } from './cut-off.ts'
@@ -69,6 +69,7 @@ export class Drain {
   get phase (): DrainPhase | null { return this.#phase }
   get remaining (): number { return this.#phase === null || this.#phase === 'done' ? 0 : Math.max(0, this.#startedAt + this.#host.plan.timeout - this.#host.clock.now()) }
   get finished (): Promise<DrainReport> { return this.#report.promise }
+  get holding (): Holder[] { return this.#work.holding(this.#host.registry) }
   get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
@@ -272,7 +273,6 @@ export class Drain {
     const { clock, events, refuseHandshakes } = this.#host
     refuseHandshakes()
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
-    this.#timer = null
     this.#enter('done')
     this.#unhook!()
     this.#host.suppression = NO_SUPPRESSION

@@ -7,7 +7,7 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { Holder } from '../track/drain-report.ts'
 
 /** Maximum number of entries. */
-const MAX_ENTRIES = 10
+export const MAX_ENTRIES = 10
 /** Least duration of an entry, milliseconds. */
 const LEAST_DURATION = 100
 
@@ -21,13 +21,18 @@ export class Holders {
   /** A cleanup has ended, or was given up, after `duration` milliseconds. */
   addCleanup (connection: ManagedConnection, cleanup: Cleanup, duration: number): void { this.#add(connection, 'cleanup', () => nameOf(cleanup), duration) }
 
-  #add ({ id, route }: ManagedConnection, what: Holder['what'], name: () => string, duration: number): void {
+  #add (connection: ManagedConnection, what: Holder['what'], name: () => string, duration: number): void {
     const { all } = this
     if (duration < LEAST_DURATION || (all.length === MAX_ENTRIES && duration <= all[MAX_ENTRIES - 1]!.duration)) return
     const place = all.findIndex((other) => other.duration < duration)
-    all.splice(place === -1 ? all.length : place, 0, { connection: id, route, what, name: name(), duration: Math.round(duration) })
+    all.splice(place === -1 ? all.length : place, 0, entryOf(connection, what, name(), duration))
     all.length = Math.min(all.length, MAX_ENTRIES)
   }
+}
+
+/** Makes an entry of the report. */
+export function entryOf ({ id, route }: ManagedConnection, what: Holder['what'], name: string, duration: number): Holder {
+  return { connection: id, route, what, name, duration: Math.round(duration) }
 }
 
 /** Name of the work in flight; of one of them, if there are several. */

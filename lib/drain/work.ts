@@ -5,10 +5,12 @@
  * goes on count too; nothing is known of them but their number.
  */
 import type { Clock } from '../base/clock.ts'
+import { nameOf } from '../base/guard.ts'
 import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import type { DrainReport } from '../track/drain-report.ts'
+import type { DrainReport, Holder } from '../track/drain-report.ts'
 import type { Registry } from '../track/registry.ts'
+import { MAX_ENTRIES, entryOf, workName } from './holders.ts'
 import type { Holders } from './holders.ts'
 
 export class DrainWork {
@@ -32,6 +34,23 @@ export class DrainWork {
 
   /** Number of connections whose work is waited for. */
   get size (): number { return this.#waiting.size }
+
+  /** Returns what the drain waits for now: work, the longest first, then cleanups; MAX_ENTRIES at most. */
+  holding (registry: Registry): Holder[] {
+    const now = this.#clock.now()
+    const entries: Holder[] = []
+    // In the order in which they began.
+    for (const [connection, since] of this.#waiting) {
+      if (entries.length === MAX_ENTRIES) return entries
+      entries.push(entryOf(connection, 'work', workName(connection), now - since))
+    }
+    if (registry.cleaning === 0) return entries
+    registry.visit((connection) => {
+      for (const [cleanup, duration] of connection.parts.cleanups?.underWay() ?? []) entries.push(entryOf(connection, 'cleanup', nameOf(cleanup), duration))
+      return entries.length < MAX_ENTRIES
+    })
+    return entries.slice(0, MAX_ENTRIES)
+  }
 
   /** The counts of the report. */
   get counts (): DrainReport['work'] {

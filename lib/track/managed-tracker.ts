@@ -7,6 +7,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { outside } from '../base/async-context.ts'
 import { show } from '../base/check.ts'
 import { CAUSE_CODES, CloseCode, isSendable, withRetry } from '../base/close-codes.ts'
+import type { Clock } from '../base/clock.ts'
 import { rejected } from '../base/deferred.ts'
 import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_UNKNOWN_SOCKET } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
@@ -19,7 +20,7 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import type { BroadcastResult, Broadcasts } from './broadcast.ts'
-import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger } from './drain-report.ts'
+import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Events, LifecycleEvents, Listener, Refusal } from './events.ts'
 import { matcher } from './filter.ts'
@@ -44,6 +45,8 @@ export interface DrainControl {
   /** What is left of its budget, milliseconds; 0 before and after the drain. */
   readonly remaining: number
   readonly plan: DrainPlan
+  /** What the drain waits for now. */
+  readonly holding: Holder[]
   start (trigger: DrainTrigger): Promise<DrainReport>
   preClose (hook: () => unknown): unknown
   abort (): void
@@ -180,7 +183,12 @@ export class ManagedTracker implements Tracker {
     return this
   }
 
-  // ——— what the plugin does
+  // ——— what the plugin and the page do
+
+  get clock (): Clock { return this.#host.clock }
+
+  /** The work and the cleanups that the drain waits for now, the longest first, ten at most. */
+  get holding (): Holder[] { return this.#drain.holding }
 
   /** Makes the connection of an accepted socket; the caller attaches it to the socket, then calls `opened`. */
   accept (socket: WebSocket, facts: ConnectionFacts): ManagedConnection {

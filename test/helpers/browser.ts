@@ -41,10 +41,25 @@ export async function browse (t: TestContext, app: TestApp): Promise<void> {
 export interface Page {
   /** The value of an expression in the page; a promise is awaited. */
   evaluate<T> (expression: string): Promise<T>
+  /** Opens an address; resolves when it has loaded. */
+  goto (url: string): Promise<void>
+  /** Does something in the page; resolves when the address to which it leads has loaded. */
+  leave (expression: string): Promise<void>
+  /** Calls a method of the Chrome DevTools Protocol. */
+  call<T = unknown> (method: string, params?: object): Promise<T>
+  /** Calls a listener at each event of the protocol with this name. */
+  on (method: string, listener: (params: Record<string, unknown>) => void): void
 }
 
 /** Opens a page in Chromium, which ends with the test. Resolves when the page has loaded. */
 export async function openPage (t: TestContext, url: string): Promise<Page> {
+  const page = await startPage(t)
+  await page.goto(url)
+  return page
+}
+
+/** An empty page in Chromium, which ends with the test. */
+export async function startPage (t: TestContext): Promise<Page> {
   const chromium = await startChromium(t, 'about:blank')
   let output = ''
   chromium.stderr.on('data', (chunk: Buffer) => { output += chunk.toString() })
@@ -57,7 +72,7 @@ export async function openPage (t: TestContext, url: string): Promise<Page> {
 
   // The Chrome DevTools Protocol: a call is one message, its answer another, matched by number; events have a method.
   let calls = 0
-  const call = (method: string, params: object = {}) => {
+  const send = (method: string, params: object = {}) => {
     const id = ++calls
     socket.send(JSON.stringify({ id, method, params }))
     return received((message) => message.id === id)
@@ -70,15 +85,32 @@ export async function openPage (t: TestContext, url: string): Promise<Page> {
       resolve(message)
     })
   })
+  const call: Page['call'] = async (method, params) => {
+    const { error, result } = await send(method, params)
+    assert.equal(error, undefined, method)
+    return result as never
+  }
+  const evaluate: Page['evaluate'] = async (expression) => {
+    const { result, exceptionDetails } = await call<{ result: { value: unknown }, exceptionDetails?: unknown }>('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
+    assert.equal(exceptionDetails, undefined)
+    return result.value as never
+  }
+  const loadedBy = async (act: () => Promise<unknown>) => {
+    const loaded = received(({ method }) => method === 'Page.loadEventFired')
+    await act()
+    await loaded
+  }
   await call('Page.enable')
-  const loaded = received(({ method }) => method === 'Page.loadEventFired')
-  await call('Page.navigate', { url })
-  await loaded
   return {
-    async evaluate<T> (expression: string) {
-      const { error, result } = await call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
-      assert.equal(error ?? result!.exceptionDetails, undefined)
-      return result!.result.value as T
+    evaluate,
+    call,
+    goto: (url) => loadedBy(() => call('Page.navigate', { url })),
+    leave: (expression) => loadedBy(() => evaluate(`void (${expression})`)),
+    on (event, listener) {
+      socket.on('message', (data: Buffer) => {
+        const { method, params } = JSON.parse(data.toString()) as Message
+        if (method === event) listener(params!)
+      })
     }
   }
 }
@@ -86,8 +118,9 @@ export async function openPage (t: TestContext, url: string): Promise<Page> {
 interface Message {
   id?: number
   method?: string
+  params?: Record<string, unknown>
   error?: unknown
-  result?: { result: { value: unknown }, exceptionDetails?: unknown }
+  result?: unknown
 }
 
 async function startChromium (t: TestContext, url: string) {

@@ -1,0 +1,89 @@
+// The page works without this script; with it, numbers are live, rows are asked for again, and acts are confirmed.
+// Text of the server becomes text of the document: nothing here writes HTML.
+
+/** Shortest time between two requests for rows, milliseconds. */
+const REFRESH = 3_000
+
+const byId = (id) => document.getElementById(id)
+const live = new EventSource('?part=live')
+let changes
+let refreshedAt = performance.now()
+let refreshing = false
+
+live.onmessage = ({ data }) => {
+  const message = JSON.parse(data)
+  for (const element of document.querySelectorAll('[data-live]')) {
+    const text = message.texts[element.dataset.live]
+    if (text !== undefined && element.textContent !== text) element.textContent = text
+  }
+  showDrain(message)
+  changes ??= message.changes
+  if (message.end) {
+    live.close()
+    void refresh()
+  } else if (changes !== message.changes && performance.now() - refreshedAt >= REFRESH) {
+    changes = message.changes
+    void refresh()
+  }
+}
+
+function showDrain ({ share, held }) {
+  const now = byId('now')
+  if (now && share > 0) {
+    now.setAttribute('x', Math.round(share * 1_000) - 4)
+    now.removeAttribute('visibility')
+  }
+  byId('held')?.tBodies[0].replaceChildren(...held.map((cells) => {
+    const row = document.createElement('tr')
+    for (const cell of cells) row.insertCell().textContent = cell
+    return row
+  }))
+}
+
+/** Asks for the rows again, unless they are in use: links in them have the focus, text is selected, or nothing is visible. */
+async function refresh () {
+  const rows = byId('rows')
+  if (!rows || refreshing || document.hidden || rows.contains(document.activeElement) || !getSelection().isCollapsed) return
+  refreshing = true
+  refreshedAt = performance.now()
+  try {
+    const response = await fetch(location.href)
+    // Signed out.
+    if (!response.ok || response.redirected) return location.reload()
+    const fresh = new DOMParser().parseFromString(await response.text(), 'text/html').getElementById('rows')
+    if (fresh && !rows.contains(document.activeElement)) rows.replaceWith(fresh)
+  } catch {
+    // The server is gone; the numbers come back with it.
+  } finally {
+    refreshing = false
+  }
+}
+
+const dialog = byId('confirm')
+for (const button of document.querySelectorAll('[data-act]')) {
+  button.hidden = false
+  button.onclick = () => confirm(button)
+}
+
+function confirm ({ dataset, textContent }) {
+  byId('what').textContent = dataset.question
+  dialog.querySelector('[value=yes]').textContent = textContent
+  dialog.returnValue = ''
+  dialog.onclose = () => { if (dialog.returnValue === 'yes') void act(dataset) }
+  dialog.showModal()
+}
+
+async function act ({ act, target }) {
+  const said = byId('said')
+  try {
+    const response = await fetch('?', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-sockets-page': act },
+      body: JSON.stringify({ action: act, target: JSON.parse(target), why: dialog.querySelector('[name=why]').value })
+    })
+    const { message } = await response.json()
+    said.textContent = message
+  } catch {
+    said.textContent = 'The server did not answer.'
+  }
+}

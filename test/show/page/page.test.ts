@@ -1,0 +1,246 @@
+/**
+ * The page without a browser: registration, headers, views, search and order, and the stream of numbers.
+ */
+import assert from 'node:assert/strict'
+import http from 'node:http'
+import test from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { assets } from '../../../lib/show/page/assets.ts'
+import type { PageOptions } from '../../../lib/show/page/index.ts'
+import page from '../../../lib/show/page/index.ts'
+import { connect, create, portOf, start, until } from '../../helpers/server.ts'
+import type { TestApp } from '../../helpers/server.ts'
+
+/** The most that a view, the script and the style may have together, gzipped, bytes. */
+const MAX_BYTES = 12 * 1_024
+
+/** An app with the page at /ops and a WebSocket route; `?user=` is the owner. */
+function startWithPage (t: test.TestContext, options: PageOptions = { unprotected: true }, configure?: (app: TestApp) => unknown): Promise<TestApp> {
+  return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false }, async (app) => {
+    await configure?.(app)
+    app.get('/chat/:room', { websocket: true }, (socket, request) => {
+      const connection = app.sockets.of(socket)
+      connection.tag((request.params as { room: string }).room)
+    })
+    await app.register(page, { prefix: '/ops', ...options })
+  })
+}
+
+/** The HTML of a view. */
+async function view (app: TestApp, query = ''): Promise<string> {
+  const response = await app.inject(`/ops${query}`)
+  assert.equal(response.statusCode, 200)
+  assert.equal(response.headers['content-type'], 'text/html; charset=utf-8')
+  return response.body
+}
+
+/** The ids in the table of a view. */
+const idsIn = (body: string): number[] => [...body.matchAll(/<td><a href="\?id=(\d+)">/g)].map(([, id]) => Number(id))
+
+/** The link of a view with this text. */
+function linkIn (body: string, text: string): string {
+  const link = new RegExp(`<a [^>]*href="([^"]*)"[^>]*>${text}</a>`).exec(body)?.[1]
+  assert.ok(link, `there is no link "${text}"`)
+  return link.replaceAll('&amp;', '&')
+}
+
+test('the page is not registered without a hook that authenticates, and not with unknown options', async (t) => {
+  const register = async (options: object) => {
+    const app = create(t)
+    await app.register((await import('../../../lib/index.ts')).default)
+    await app.register(page, options)
+  }
+  await assert.rejects(register({}), { code: 'SOCKETS_ERR_PAGE_UNPROTECTED' })
+  await assert.rejects(register({ onRequest: [] }), { code: 'SOCKETS_ERR_PAGE_UNPROTECTED' })
+  await assert.rejects(register({ onRequest: [undefined] }), { code: 'SOCKETS_ERR_INVALID_OPTION' })
+  await assert.rejects(register({ preHandler: 'basic' }), { code: 'SOCKETS_ERR_INVALID_OPTION' })
+  await assert.rejects(register({ unprotected: true, actions: ['restart'] }), { code: 'SOCKETS_ERR_INVALID_OPTION', message: 'actions must be an array of "disconnect", "drain", got ["restart"]' })
+  await assert.rejects(register({ unprotected: true, action: ['drain'] }), { code: 'SOCKETS_ERR_INVALID_OPTION', message: 'unknown option "action"; did you mean "actions"?' })
+  await register({ unprotected: true })
+})
+
+test('the page is not registered without the plugin', async (t) => {
+  const app = create(t)
+  await assert.rejects(async () => { await app.register(page, { unprotected: true }) }, /fastify-websocket-lifecycle/)
+  // The helper looks for what the app has left.
+  app.decorate('sockets', undefined as never)
+})
+
+test('hooks guard every part of the page, and nothing else', async (t) => {
+  const app = await startWithPage(t, { preHandler: async (_request, reply) => reply.code(401).send() }, (app) => { app.get('/other', () => 'public') })
+  for (const url of ['/ops', '/ops/', '/ops?part=live', '/ops?part=script', '/ops?part=style', '/ops?view=history']) assert.equal((await app.inject(url)).statusCode, 401, url)
+  assert.equal((await app.inject('/other')).statusCode, 200)
+})
+
+test('every answer forbids caches, frames, foreign content and inline scripts', async (t) => {
+  const app = await startWithPage(t)
+  for (const query of ['', '?view=history', '?view=routes', '?view=drain', '?id=1', '?part=script', '?part=style']) {
+    const { headers, body } = await app.inject(`/ops${query}`)
+    const policy = String(headers['content-security-policy'])
+    assert.match(policy, /^default-src 'none';/)
+    assert.match(policy, /frame-ancestors 'none'/)
+    assert.doesNotMatch(policy, /unsafe|\*|data:|https?:/)
+    assert.equal(headers['cache-control'], 'no-store')
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['referrer-policy'], 'same-origin')
+    if (!query.startsWith('?part')) assert.doesNotMatch(body, /<style|<script(?! type="module" src="\?part=script"><\/script>)| style=| on\w+=/)
+  }
+})
+
+test('links and forms lead to the page itself by a query alone', async (t) => {
+  const app = await startWithPage(t)
+  await connect(t, app, '/chat/a?user=ada')
+  for (const query of ['', '?view=history', '?view=drain', `?id=${app.sockets.list()[0]!.id}`]) {
+    const body = await view(app, query)
+    const addresses = [...body.matchAll(/(?:href|src|action)="([^"]*)"/g)].map(([, address]) => address!)
+    assert.ok(addresses.length >= 5)
+    for (const address of addresses) assert.match(address, /^\?/)
+  }
+})
+
+test('a full view with the script and the style has at most 12 KB', async (t) => {
+  const app = await startWithPage(t, { unprotected: true, actions: ['disconnect', 'drain'] })
+  for (let i = 0; i < 60; i++) await connect(t, app, `/chat/room-${i * 7919}?user=user-${i * 104729}`)
+  const sizes = [await view(app), assets.script.text(), assets.style.text()].map((text) => gzipSync(text).length)
+  const sum = sizes.reduce((total, size) => total + size)
+  assert.ok(sum <= MAX_BYTES, `${sizes.join(' + ')} = ${sum} bytes`)
+})
+
+test('connections are searched by owner, tag, route, address and id, in any case of letters', async (t) => {
+  const app = await startWithPage(t)
+  await connect(t, app, '/chat/lobby?user=Ada')
+  await connect(t, app, '/chat/cellar?user=Grace')
+  const [ada, grace] = app.sockets.list().map(({ id }) => id) as [number, number]
+  for (const [q, ids] of [['', [grace, ada]], ['ADA', [ada]], ['cell', [grace]], ['/chat/', [grace, ada]], ['127.0.0', [grace, ada]], [String(ada), [ada]], ['nothing', []]] as const) {
+    assert.deepEqual(idsIn(await view(app, `?q=${encodeURIComponent(q)}`)), ids, q)
+  }
+  assert.deepEqual(idsIn(await view(app, '?state=draining')), [])
+  assert.deepEqual(idsIn(await view(app, '?state=open&q=ada')), [ada])
+})
+
+test('connections are sorted by their columns, and 50 rows are shown at a time', async (t) => {
+  const app = await startWithPage(t)
+  for (let i = 0; i < 60; i++) await connect(t, app, `/chat/a?user=${String(i * 37 % 60).padStart(2, '0')}`)
+  const byOwner = app.sockets.list().toSorted((a, b) => a.owner! < b.owner! ? -1 : 1).map(({ id }) => id)
+  const first = await view(app, linkIn(await view(app), 'Owner'))
+  assert.deepEqual(idsIn(first), byOwner.slice(0, 50))
+  assert.match(first, /1–50 of 60/)
+  const second = await view(app, linkIn(first, 'Next'))
+  assert.deepEqual(idsIn(second), byOwner.slice(50))
+  assert.match(second, /51–60 of 60/)
+  assert.deepEqual(idsIn(await view(app, linkIn(second, 'Previous'))), byOwner.slice(0, 50))
+  assert.deepEqual(idsIn(await view(app, linkIn(second, 'First'))), byOwner.slice(0, 50))
+  assert.deepEqual(idsIn(await view(app, linkIn(first, 'Owner'))), byOwner.toReversed().slice(0, 50))
+  for (const name of ['Id', 'State', 'Route', 'Address', 'Round trip', 'Messages']) {
+    assert.equal(idsIn(await view(app, linkIn(first, name))).length, 50, name)
+  }
+})
+
+test('a query that makes no sense shows the first rows', async (t) => {
+  const app = await startWithPage(t)
+  await connect(t, app, '/chat/a')
+  const { id } = app.sockets.list()[0]!
+  for (const query of ['?sort=__proto__', '?sort=tags&dir=up', '?after=x', '?after=%00', '?view=unknown', '?part=unknown', '?q=&state=&sort=']) {
+    assert.deepEqual(idsIn(await view(app, query)), [id], query)
+  }
+  assert.match(await view(app, '?id=__proto__'), /No open connection has this id/)
+  assert.match(await view(app, `?before=${id + 1}:${id + 1}`), /1 in all/)
+})
+
+test('what clients and the application have chosen is shown as text, in every view', async (t) => {
+  const app = await startWithPage(t)
+  const hostile = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+  const client = await connect(t, app, `/chat/${encodeURIComponent(hostile)}?user=${encodeURIComponent(hostile)}`)
+  const gone = await connect(t, app, '/chat/a')
+  await gone.close(4000, hostile.slice(0, 60))
+  await until(() => app.sockets.history.length === 1)
+  const { id } = app.sockets.list()[0]!
+  for (const query of ['', `?id=${id}`, '?view=history', `?q=${encodeURIComponent(hostile)}`, `?view=history&code=${encodeURIComponent(hostile)}&cause=${encodeURIComponent(hostile)}`]) {
+    const body = await view(app, query)
+    assert.doesNotMatch(body, /<script>|<img/, query)
+    assert.match(body, /&lt;script&gt;/, query)
+  }
+  await client.close()
+})
+
+test('routes are shown with their numbers', async (t) => {
+  const app = await startWithPage(t)
+  const client = await connect(t, app, '/chat/a')
+  client.send('12345')
+  await until(() => app.sockets.stats().routes['/chat/:room']!.messages.received === 1)
+  const body = await view(app, '?view=routes&sort=open')
+  const numbers = ['1', '0', '0', '1', '0', '1', '0', '5 B', '0 B'].map((text) => `<td class="n">${text}</td>`).join('')
+  assert.ok(body.includes(`<tr><td>/chat/:room</td>${numbers}</tr>`), body)
+})
+
+test('the history is searched by cause and code', async (t) => {
+  const app = await startWithPage(t)
+  for (const code of [1000, 4000, 4001]) await (await connect(t, app, '/chat/a')).close(code)
+  await connect(t, app, '/chat/a?user=ada')
+  await until(() => app.sockets.history.length === 3)
+  app.sockets.disconnect({ owner: 'ada' }, { reason: 'account closed' })
+  await until(() => app.sockets.history.length === 4)
+  const rows = async (query: string) => (await view(app, `?view=history${query}`)).match(/<tr><td>/g)?.length ?? 0
+  assert.equal(await rows(''), 4)
+  assert.equal(await rows('&cause=disconnected'), 1)
+  assert.equal(await rows('&cause=client'), 3)
+  assert.equal(await rows('&cause=client&code=4001'), 1)
+  assert.equal(await rows('&code=1001'), 0)
+})
+
+/** An open stream of numbers. */
+async function openStream (app: TestApp) {
+  const response = await new Promise<http.IncomingMessage>((resolve) => { http.get({ port: portOf(app), path: '/ops?part=live' }, resolve) })
+  const messages: Array<{ texts: Record<string, string>, held: string[][], end: boolean }> = []
+  let ended = false
+  response.setEncoding('utf8')
+  response.on('data', (chunk: string) => { for (const [, data] of chunk.matchAll(/^data: (.*)\n\n/gm)) messages.push(JSON.parse(data!) as typeof messages[0]) })
+  response.on('close', () => { ended = true })
+  return { response, messages, ended: () => ended }
+}
+
+test('numbers are pushed while they change, and the stream ends with the drain', async (t) => {
+  const app = await startWithPage(t)
+  const { response, messages, ended } = await openStream(app)
+  assert.equal(response.headers['content-type'], 'text/event-stream')
+  assert.equal(response.headers['cache-control'], 'no-store')
+  await until(() => messages.length === 1)
+  assert.equal(messages[0]!.texts.connections, '0')
+  await connect(t, app, '/chat/a')
+  await until(() => messages.at(-1)!.texts.connections === '1')
+  await app.sockets.drain()
+  await until(ended)
+  assert.equal(messages.at(-1)!.end, true)
+  assert.equal(messages.at(-1)!.texts.state, 'drained')
+  assert.equal((await app.inject('/ops?part=live')).statusCode, 204)
+  assert.match(await view(app, '?view=drain'), /<h3>Report<\/h3>/)
+})
+
+test('open streams do not hold app.close(), with connections, without, and when their client does not read', async (t) => {
+  for (const clients of [0, 2]) {
+    const app = await startWithPage(t)
+    const { response, ended } = await openStream(app)
+    const silent = await openStream(app)
+    silent.response.pause()
+    for (let i = 0; i < clients; i++) await connect(t, app, '/chat/a')
+    await app.close()
+    await until(ended)
+    assert.equal(response.complete, true)
+  }
+})
+
+test('the drain view names the work that the drain waits for, and its stream does', async (t) => {
+  let release!: () => void
+  const app = await startWithPage(t, { unprotected: true }, (app) => {
+    app.get('/work', { websocket: true }, (socket) => { void app.sockets.of(socket).track(new Promise<void>((resolve) => { release = resolve }), 'save <document>') })
+  })
+  await connect(t, app, '/work')
+  const { messages } = await openStream(app)
+  assert.match(await view(app, '?view=drain'), /<rect class="grace"/)
+  const drained = app.sockets.drain()
+  await until(() => messages.at(-1)?.held.length === 1)
+  assert.equal(messages.at(-1)!.held[0]![1], 'save <document>')
+  assert.match(await view(app, '?view=drain'), /<td>save &lt;document&gt;<\/td>/)
+  release()
+  await drained
+})
