@@ -12,19 +12,23 @@ const sockets: typeof plugin = plugin
 
 export default sockets
 export { CloseCode, CHANNELS, defaults }
+export type { Step } from './connection/steps.ts'
 export type { Clock, Timer } from './base/clock.ts'
 export type { CloseCause } from './base/close-codes.ts'
-export type { CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './connection/connection.ts'
+export type { ActOptions, CloseRecord, Connection, ConnectionData, ConnectionState, MessagesOptions } from './connection/connection.ts'
 export type { AbandonedCleanup, DrainPhase, DrainProgress, DrainReport, DrainStart, DrainTrigger, Holder, DrainPlan, PlanPhase } from './track/drain-report.ts'
 export type { ClosedError } from './base/errors.ts'
 export type { Mode, Observation, PolicyName } from './track/observation.ts'
+export type { AuditRecord } from './track/audit.ts'
 export type { LifecycleEvents, Listener, Refusal } from './track/events.ts'
+export type { StoryQuery } from './track/explain.ts'
 export type { Filter } from './track/filter.ts'
+export type { Story, StoryEvent } from './track/story.ts'
 export type { Message } from './connection/connection.ts'
 export type { WritableOptions } from './connection/writable.ts'
 export type { ChannelMessages } from './show/diagnostics.ts'
 export type {
-  BackpressureOptions, DrainOptions, HeartbeatOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
+  BackpressureOptions, DrainOptions, HeartbeatOptions, HistoryOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type { StopSignal } from './drain/signals.ts'

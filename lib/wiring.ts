@@ -13,6 +13,7 @@ import { RunningClock } from './base/running-clock.ts'
 import type { Connection } from './connection/connection.ts'
 import { Hooks } from './connection/hooks.ts'
 import type { ManagedConnection } from './connection/managed-connection.ts'
+import { Steps } from './connection/steps.ts'
 import { NO_SUPPRESSION } from './connection/suppression.ts'
 import type { Transport } from './connection/transport.ts'
 import { Drain } from './drain/drain.ts'
@@ -85,10 +86,11 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const events = new Events((error, event) => { hookFailed(error, `listener of "${event}"`) })
   const registry = new Registry(options.history)
   const statistics = new Statistics(options.settings)
+  const steps = new Steps(clock)
   const running = new Deadlines(new RunningClock(clock))
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
   const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), keyOf: (connection) => moves.keyOf(connection), storeFailed })
-  const moves = new Moves({ asked: (...args) => { handovers.asked(...args) }, clock, hooks, transport: surroundings.transport, running, move: options.drain.move, grace: plan.grace })
+  const moves = new Moves({ asked: (...args) => { handovers.asked(...args) }, clock, hooks, transport: surroundings.transport, running, steps, move: options.drain.move, grace: plan.grace })
   const host: DrainHost = {
     clock,
     lines,
@@ -111,6 +113,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     onDrain: options.onDrain,
     suppression: NO_SUPPRESSION,
     mover: moves,
+    steps,
     handovers,
     random: Math.random,
     childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
@@ -132,7 +135,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   const pressure = limits.pressure ? new Pressure(shared) : null
   const limited = limits.pressure || [limits.total, limits.perOwner, limits.perAddress, limits.handshakes].some((limit) => limit !== false)
   const admission = limited ? new Admission(shared, limits, () => pressure?.under ?? false) : null
-  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, handovers, ...(admission === null ? [] : [admission])]
+  const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, handovers, steps, ...(admission === null ? [] : [admission])]
 
   const tracker = new ManagedTracker({
     host,

@@ -117,8 +117,8 @@ export function retryIn (reason: string): number {
 const MAX_SHOWN_REASON = 64
 
 /** Makes a peer's reason safe to log: short, and without characters that forge lines or terminal output. */
-export function escapeReason (reason: string): string {
-  const short = reason.length > MAX_SHOWN_REASON ? `${reason.slice(0, MAX_SHOWN_REASON).replace(/[\ud800-\udbff]$/, '')}…` : reason
+export function escapeReason (reason: string, maxLength = MAX_SHOWN_REASON): string {
+  const short = reason.length > maxLength ? `${reason.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '')}…` : reason
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return short.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -11,15 +11,16 @@ import { SOCKETS_ERR_CLOSED } from '../base/errors.ts'
 import type { ClosedError } from '../base/errors.ts'
 import { AnswerDeadline } from './answer-deadline.ts'
 import type { CleanupStack } from './cleanups.ts'
-import type { CloseRecord, Connection } from './connection.ts'
+import type { ActOptions, CloseRecord, Connection } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
+import { unanswered, type Liveness } from './liveness.ts'
 import type { Signals } from './signals.ts'
 
 /** Close code if no close frame was received (RFC 6455 §7.1.5); never sent. */
 export const NO_CLOSE_FRAME = 1006
 
 /** What a close needs of its connection. */
-export interface ClosingConnection<C> extends Connection {
+export interface ClosingConnection<C> extends Connection, Liveness {
   readonly host: ConnectionHost<C>
   readonly socket: WebSocket
   /** Monotonic time of its start, milliseconds. */
@@ -46,11 +47,25 @@ export class Closing<C extends ClosingConnection<C>> {
   announced = false
   /** The record, once the connection is closed. */
   record: CloseRecord | null = null
+  /** Code of the peer's close frame, once it has arrived. */
+  receivedCode: number | null
   readonly #connection: C
+  readonly #asked: ActOptions | undefined
+  // At the start of the close, which ends both.
+  readonly #startedAt: number
+  readonly #unanswered: number
+  readonly #unsent: number
   #answer: AnswerDeadline | null = null
 
-  constructor (connection: C, cause: CloseCause, code: number, reason: string, drained: boolean) {
+  /** `asked`: who has asked for the close, and why. */
+  constructor (connection: C, cause: CloseCause, code: number, reason: string, drained: boolean, asked: ActOptions | undefined) {
+    const { host: { clock, transport }, socket } = connection
     this.#connection = connection
+    this.#asked = asked
+    this.#startedAt = clock.now()
+    this.#unanswered = unanswered(connection, this.#startedAt)
+    this.#unsent = transport.pendingBytes(socket)
+    this.receivedCode = cause === 'client' ? code : null
     this.cause = cause
     this.code = code
     this.reason = reason
@@ -94,10 +109,14 @@ export class Closing<C extends ClosingConnection<C>> {
     const { host, parts: { cleanups, signals } } = connection
     if (!connection.gone || !this.announced || !(cleanups?.settled ?? true) || !connection.enterClosed()) return
     const record = this.record = this.#toRecord()
+    host.steps.delete(connection)
     signals?.resolveClosed(record)
     for (const part of host.hooks.closed) part.closed(connection, record)
     connection.callAtEnd(() => { host.events.emit('closed', connection, record) })
   }
+
+  /** The record as it would be now. */
+  get soFar (): CloseRecord { return this.record ?? this.#toRecord() }
 
   /** Makes the reason of `connection.signal`. */
   toError (): ClosedError {
@@ -106,21 +125,34 @@ export class Closing<C extends ClosingConnection<C>> {
   }
 
   #toRecord (): CloseRecord {
-    const { host: { clock, transport }, id, route, openedAt, startedAt, socket, parts: { incoming } } = this.#connection
-    return {
+    const { host: { clock, steps, transport }, id, requestId, route, openedAt, startedAt, socket, parts: { incoming } } = this.#connection
+    const record: CloseRecord = {
       id,
+      requestId,
       route,
       cause: this.cause,
       code: this.code,
       reason: this.reason,
       clean: transport.closedCleanly(socket),
+      receivedCode: this.receivedCode,
       openedAt,
       // Not from `openedAt`: the wall clock may have been set. `startedAt` is rounded up.
-      duration: Math.max(0, Math.round(clock.now() - startedAt)),
+      duration: since(startedAt, clock.now()),
+      age: since(startedAt, this.#startedAt),
+      steps: steps.of(this.#connection),
+      unanswered: this.#unanswered,
+      unsent: this.#unsent,
       bytesReceived: transport.bytesReceived(socket),
       bytesSent: transport.bytesSent(socket),
       messages: incoming?.received ?? 0,
       dropped: incoming?.dropped ?? 0
     }
+    // Most records have neither.
+    if (this.#asked?.by !== undefined) record.by = this.#asked.by
+    if (this.#asked?.why !== undefined) record.why = this.#asked.why
+    return record
   }
 }
+
+/** Returns the whole milliseconds from the start of a connection, which was rounded up, to a later time. */
+function since (startedAt: number, now: number): number { return Math.max(0, Math.round(now - startedAt)) }

@@ -6,6 +6,7 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Cleanup } from './cleanups.ts'
 import type { CloseCause } from '../base/close-codes.ts'
+import type { Step } from './steps.ts'
 import type { WritableOptions } from './writable.ts'
 
 /** States of a connection, in order, never backwards. */
@@ -23,10 +24,20 @@ export function isClosing (state: ConnectionState): boolean { return state === '
  */
 export interface ConnectionData {}
 
+/** Who has asked for an act of administration, and why: for the audit and the history. */
+export interface ActOptions {
+  /** Who has asked for it, such as the name of an operator. @default undefined */
+  by?: string | undefined
+  /** Why, as text for people. @default undefined */
+  why?: string | undefined
+}
+
 /** Record of a closed connection: plain data, kept in the history. */
 export interface CloseRecord {
   /** Id of the connection. */
   id: number
+  /** Fastify's request id; empty for adopted servers. */
+  requestId: string
   /** Route pattern of the connection. */
   route: string
   /** What ended the connection; the first cause counts. */
@@ -37,10 +48,20 @@ export interface CloseRecord {
   reason: string
   /** Whether both close frames were exchanged (RFC 6455 §7.1.4). */
   clean: boolean
+  /** Code of the peer's close frame, whichever side closed first; 1005 if the frame had none, null if no frame has arrived. */
+  receivedCode: number | null
   /** Time of the handshake, epoch milliseconds. */
   openedAt: number
   /** Time from the handshake to the last cleanup, milliseconds. */
   duration: number
+  /** Time from the handshake to the start of the close, milliseconds. */
+  age: number
+  /** What happened before the close: that it drained, was asked to move, has moved. */
+  steps: readonly Step[]
+  /** Time for which our ping had waited for its pong when the close began, milliseconds; 0 if it was less than an interval of the heartbeat. */
+  unanswered: number
+  /** Bytes that waited in this process for the peer to read when the close began. */
+  unsent: number
   /** Bytes read from the raw socket, frames and handshake. */
   bytesReceived: number
   /** Bytes written to the raw socket, frames and handshake. */
@@ -49,6 +70,14 @@ export interface CloseRecord {
   messages: number
   /** Messages that arrived and were not delivered: after our close frame, over a rate, or left over in `messages()`. */
   dropped: number
+  /** Who has asked for the `disconnect()` or `drain()` that closed it, where that was given. */
+  by?: string
+  /** Why that was asked for, where that was given. */
+  why?: string
+  /** The owner at the close; only in `history`, where the option `history` keeps it. */
+  owner?: string
+  /** Address of the peer; only in `history`, where the option `history` keeps it. */
+  ip?: string
 }
 
 /** A message: text as string, binary as Buffer (RFC 6455 §5.6). */

@@ -10,6 +10,7 @@ import type { Handovers } from './handovers.ts'
 import type { Hooks } from './hooks.ts'
 import type { Mover } from './mover.ts'
 import type { RouteSettings } from './settings.ts'
+import type { Steps } from './steps.ts'
 import type { Suppression } from './suppression.ts'
 import type { Transport } from './transport.ts'
 
@@ -38,6 +39,8 @@ export interface ConnectionHost<C> {
   readonly mover: Mover<C>
   /** Hands states over to the next connections of clients. */
   readonly handovers: Handovers<C>
+  /** What happened to connections before their close. */
+  readonly steps: Steps
   /** Limits the log lines about connections during a drain. */
   readonly lines: LineBudget
   /** Time for a peer to answer a close frame, from when the frame has left, milliseconds. */

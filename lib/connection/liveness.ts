@@ -34,6 +34,9 @@ export interface Liveness {
   roundTrip: number
 }
 
+/** Checks of each peer in an interval of the heartbeat. */
+export const CHECKS = 2
+
 /** `bytesSeen` if the bytes were not counted at the last check. */
 export const NOT_COUNTED = -1
 
@@ -68,4 +71,9 @@ export function pongReceived<C extends Pinged<C>> (peer: C): void {
   if (!probe.alone) return
   peer.roundTrip = Math.max(0, Math.round((clock.now() - probe.leftAt) * 1000))
   for (const part of hooks.roundTripMeasured) part.roundTripMeasured(peer)
+}
+
+/** Returns the milliseconds for which a ping has waited for its pong; 0 before it has waited for an interval. */
+export function unanswered ({ heard, probe }: Liveness, now: number): number {
+  return heard || probe === null || probe.age < CHECKS ? 0 : Math.max(0, Math.round(now - probe.leftAt))
 }

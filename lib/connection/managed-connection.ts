@@ -16,7 +16,7 @@ import { CloseEventWait } from './close-event-wait.ts'
 import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
 import { CleanupStack, type Cleanup } from './cleanups.ts'
 import { Closing, NO_CLOSE_FRAME, type ClosingConnection } from './closing.ts'
-import { STATES, type CloseRecord, type ConnectionData, type ConnectionState, type Message, type MessagesOptions } from './connection.ts'
+import { STATES, type ActOptions, type CloseRecord, type ConnectionData, type ConnectionState, type Message, type MessagesOptions } from './connection.ts'
 import type { ConnectionFacts } from './facts.ts'
 import type { ConnectionHost } from './host.ts'
 import { Incoming } from './incoming.ts'
@@ -150,9 +150,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   // ——— the close, for the application
 
-  get drainSignal (): AbortSignal {
-    return this.signalled.drain(this.#state === 'draining' || this.#closing?.drained === true)
-  }
+  get drainSignal (): AbortSignal { return this.signalled.drain(this.#state === 'draining' || this.#closing?.drained === true) }
 
   get signal (): AbortSignal {
     const closing = this.#closing
@@ -195,6 +193,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   startDraining (): void {
     if (!this.enter('draining')) return
+    this.host.steps.add(this, 'draining')
     outside(() => {
       this.host.events.emit('draining', this)
       this.#signals?.abortDrain()
@@ -202,7 +201,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   }
 
   /** Sends a close frame with a code of ours. Returns false if the connection was closing: the first cause wins. */
-  end (cause: CloseCause, code: number, reason: string): boolean {
+  end (cause: CloseCause, code: number, reason: string, asked?: ActOptions): boolean {
     if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
     if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
     outside(() => { this.sending() })
@@ -214,13 +213,13 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
       transport.close(this.socket, code, text)
       // A stream without a kernel socket (injectWS) answers no close frame for 30 s.
       if (!transport.hasHandle(this.socket)) transport.terminate(this.socket)
-    })
+    }, asked)
   }
 
   /** Destroys the raw socket, also if the connection is closing. */
-  kill (cause: CloseCause): void {
+  kill (cause: CloseCause, asked?: ActOptions): void {
     const terminate = () => this.host.transport.terminate(this.socket)
-    if (!this.startClosing(cause, NO_CLOSE_FRAME, '', terminate) && !this.#gone) outside(terminate)
+    if (!this.startClosing(cause, NO_CLOSE_FRAME, '', terminate, asked) && !this.#gone) outside(terminate)
   }
 
   /** Starts all cleanups that wait, without waiting for each other. */
@@ -234,12 +233,13 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   // ——— the close, reported by ws/
 
-  /** Whether the raw socket is gone. */
+  /** The record as it would be now; null before the close. */
+  get closeSoFar (): CloseRecord | null { return this.#closing?.soFar ?? null }
   get gone (): boolean { return this.#gone }
 
   /** The peer's close frame has arrived (RFC 6455 §5.5.1). */
   peerClosing (code: number, reason: string): void {
-    this.startClosing('client', code, escapeReason(reason))
+    if (!this.startClosing('client', code, escapeReason(reason))) this.#closing!.receivedCode ??= code
     for (const part of this.host.hooks.answered) part.answered(this)
   }
 
@@ -290,10 +290,10 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
     return true
   }
 
-  private startClosing (cause: CloseCause, code: number, reason: string, act?: () => void): boolean {
+  private startClosing (cause: CloseCause, code: number, reason: string, act?: () => void, asked?: ActOptions): boolean {
     const drained = this.#state === 'draining'
     if (!this.enter('closing')) return false
-    this.#closing = new Closing(this, cause, code, reason, drained)
+    this.#closing = new Closing(this, cause, code, reason, drained, asked)
     this.#closing.start(act)
     return true
   }

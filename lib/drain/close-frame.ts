@@ -27,7 +27,7 @@ export class CloseFrames {
     const delay = reconnectDelay(reconnect, wait)
     const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
     if (text !== '' && delay > 0) this.#builder.delayGiven(delay)
-    connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text)
+    connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text, this.#builder.asked)
   }
 
   /** Sends the close frame before the turns of connections that wait; the client gets the next turn. */
@@ -45,6 +45,6 @@ export class CloseFrames {
   terminate (connection: ManagedConnection, withFrame: boolean): void {
     const waits = connection.state === 'open' || connection.state === 'draining'
     if (waits && withFrame) this.sendNow(connection)
-    if (!connection.gone) connection.kill('drain')
+    if (!connection.gone) connection.kill('drain', this.#builder.asked)
   }
 }

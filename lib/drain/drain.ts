@@ -7,7 +7,7 @@
  */
 import type { Cleanup } from '../connection/cleanups.ts'
 import type { Timer } from '../base/clock.ts'
-import type { CloseRecord } from '../connection/connection.ts'
+import type { ActOptions, CloseRecord } from '../connection/connection.ts'
 import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
@@ -73,8 +73,8 @@ export class Drain {
   get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
-  start (trigger: DrainTrigger): Promise<DrainReport> {
-    if (this.#phase === null) this.#begin(trigger)
+  start (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport> {
+    if (this.#phase === null) this.#begin(trigger, asked)
     else if (trigger === 'close') this.#stop()
     return this.finished
   }
@@ -147,12 +147,12 @@ export class Drain {
 
   // ——— phases
 
-  #begin (trigger: DrainTrigger): void {
+  #begin (trigger: DrainTrigger, asked: ActOptions | undefined): void {
     const { clock, hooks, registry, events, plan } = this.#host
     this.#unhook = hooks.add(this, 'workEnded', 'left', 'answered', 'gone', 'closed', 'cleanupTook', 'cleanupAbandoned', 'lateCleanupsSettled')
     this.#startedAt = clock.now()
     this.#moments = momentsOf(plan, this.#startedAt)
-    this.#builder.begin(trigger)
+    this.#builder.begin(trigger, asked)
     this.#work.begin(registry)
     if (!this.#host.farewells) this.#host.suppression = this.#suppression = new DrainSuppression()
     this.#enter('settle')

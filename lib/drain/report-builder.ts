@@ -2,7 +2,7 @@
  * Counts of a drain, and the report made of them.
  */
 import type { CloseCause } from '../base/close-codes.ts'
-import type { CloseRecord } from '../connection/connection.ts'
+import type { ActOptions, CloseRecord } from '../connection/connection.ts'
 import type { AbandonedCleanup, DrainPhase, DrainReport, DrainTrigger } from '../track/drain-report.ts'
 import type { DrainHost } from './host.ts'
 
@@ -24,16 +24,19 @@ export class ReportBuilder {
   /** Number of connections that have closed. */
   closedCount = 0
   aborted = false
+  /** Who has asked for the drain, and why. */
+  asked: ActOptions | undefined
 
   constructor (host: DrainHost) {
     this.#host = host
   }
 
   /** The drain begins. */
-  begin (trigger: DrainTrigger): void {
+  begin (trigger: DrainTrigger, asked?: ActOptions): void {
     const { clock, registry } = this.#host
     const { refused, counters: { cleanups: { finished, failed } } } = registry
     this.#trigger = trigger
+    this.asked = asked
     this.#startedAtWall = clock.wallNow()
     this.#startedAt = this.#phaseStartedAt = clock.now()
     this.#before = { finished, failed, refused }

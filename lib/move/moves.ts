@@ -23,7 +23,7 @@ const TOO_MANY = 'too many control frames'
 const MOVED = 'moved'
 
 /** What moves need. */
-export interface MoveHost extends Pick<ConnectionHost<ManagedConnection>, 'clock' | 'hooks' | 'transport' | 'running'> {
+export interface MoveHost extends Pick<ConnectionHost<ManagedConnection>, 'clock' | 'hooks' | 'transport' | 'running' | 'steps'> {
   /** Whether clients are asked to move. */
   readonly move: boolean
   /** Maximum wait for the work of a connection whose client has moved, milliseconds. */
@@ -98,6 +98,7 @@ export class Moves implements Mover<ManagedConnection> {
     if (!this.#host.transport.writeText(connection.socket, moveFrame(delay, id, client.key))) return false
     client.asked = true
     client.id = id
+    this.#host.steps.add(connection, 'asked to move')
     this.#host.asked(connection, id, delay)
     this.#links.open(id, connection, this.#host.clock.now() + Math.max(0, delay) + MOVE_TIME)
     return true
@@ -151,8 +152,9 @@ export class Moves implements Mover<ManagedConnection> {
   }
 
   #hasMoved (connection: ManagedConnection, client: Client): void {
-    const { hooks, running, grace } = this.#host
+    const { hooks, running, grace, steps } = this.#host
     client.moved = true
+    steps.add(connection, 'moved')
     this.#settle(client, true)
     for (const part of hooks.moved) part.moved(connection)
     this.#unhook ??= hooks.add(this, 'workEnded')
@@ -173,6 +175,7 @@ export class Moves implements Mover<ManagedConnection> {
     if (client.moved) return this.end(connection)
     this.#endLink(client)
     this.#settle(client, false)
+    this.#host.steps.add(connection, 'move failed')
     for (const part of this.#host.hooks.moveFailed) part.moveFailed(connection)
   }
 

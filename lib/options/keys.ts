@@ -21,6 +21,7 @@ const WS_KEYS = [
 export const CONNECTION_KEYS = ['heartbeat', 'idleTimeout', 'maxLifetime', 'messageRate', 'backpressure']
 export const PLUGIN_KEYS = [...WEBSOCKET_KEYS, ...OWN_KEYS, ...CONNECTION_KEYS, ...FASTIFY_KEYS]
 export const DRAIN_KEYS = ['timeout', 'terminationGracePeriod', 'preStop', 'reserve', 'settleDelay', 'spread', 'code', 'reason', 'reconnect', 'move', 'farewells']
+export const HISTORY_KEYS = ['size', 'keep']
 export const ROUTE_KEYS = [...Object.keys(defaults.route), ...CONNECTION_KEYS]
 
 /** Where options belong whose names exist in one place only. */
@@ -29,6 +30,7 @@ const PLACES: Array<{ hint: string, path: string[], keys: readonly string[] }> =
   { hint: 'it is an option of ws:', path: ['options'], keys: WS_KEYS },
   { hint: 'it belongs in', path: ['drain'], keys: DRAIN_KEYS },
   { hint: 'it belongs in', path: ['drain', 'reconnect'], keys: Object.keys(defaults.drain.reconnect) },
+  { hint: 'it belongs in', path: ['history'], keys: HISTORY_KEYS },
   { hint: 'it belongs in', path: ['limits'], keys: Object.keys(defaults.limits) },
   { hint: 'it is an option of a route:', path: ['config', 'sockets'], keys: Object.keys(defaults.route) }
 ]

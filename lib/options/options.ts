@@ -126,6 +126,14 @@ export interface LimitsOptions {
   }
 }
 
+/** What the history keeps. */
+export interface HistoryOptions {
+  /** Number of records of closed connections; 0 keeps none. @default 256 */
+  size?: number
+  /** What is kept besides: the owner, and the address of the client. @default [] */
+  keep?: ReadonlyArray<'owner' | 'ip'>
+}
+
 /** The option `data`. It is required if `ConnectionData` has a required field, because nothing else fills that field. */
 type DataOptions = Partial<ConnectionData> extends ConnectionData
   ? {
@@ -155,8 +163,8 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, 
   signals?: boolean | readonly StopSignal[] | SignalOptions
   /** A route that answers 200, and 503 from the first moment of a drain. @default false */
   readiness?: ReadinessOptions | false
-  /** How many records of closed connections to keep in `app.sockets.history`. @default 256 */
-  history?: number
+  /** How many records of closed connections to keep for `app.sockets.history` and `explain()`; an object can say more. @default 256 */
+  history?: number | HistoryOptions
   /** A listener that throws or rejects ends its own connection, not the process. @default true */
   isolation?: boolean
   /** Close code after such a fault. @default 1011 */

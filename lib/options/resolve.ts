@@ -4,14 +4,15 @@
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import { check, secondsHint } from '../base/check.ts'
+import { check, secondsHint, show } from '../base/check.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { isSendable } from '../base/close-codes.ts'
+import type { HistorySettings } from '../track/history.ts'
 import { POLICIES } from '../track/observation.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
 import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } from '../connection/settings.ts'
-import { CONNECTION_KEYS, DRAIN_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
+import { CONNECTION_KEYS, DRAIN_KEYS, HISTORY_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
 import { STOP_SIGNALS } from '../drain/signals.ts'
 import type { StopSignal } from '../drain/signals.ts'
 import { defaults } from './defaults.ts'
@@ -44,7 +45,7 @@ export interface ResolvedOptions {
   readonly cleanupTimeout: number
   readonly signals: false | Required<SignalOptions>
   readonly readiness: false | (RouteShorthandOptions & { url: string })
-  readonly history: number
+  readonly history: HistorySettings
   readonly isolation: boolean
   readonly errorCode: number
   readonly settings: Settings
@@ -101,7 +102,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),
     signals: resolveSignals(given.signals),
     readiness: resolveReadiness(given.readiness),
-    history: check.duration('history', given.history, defaults.history, 'a non-negative integer'),
+    history: resolveHistory(given.history),
     isolation: check.flag('isolation', given.isolation, defaults.isolation),
     errorCode: closeCode('errorCode', given.errorCode, defaults.errorCode),
     settings: resolveSettings('', given, defaults),
@@ -174,6 +175,15 @@ function resolveBackpressure (path: string, given: TermsOptions['backpressure'],
     maxBufferedBytes: integerOrFalse(`${path}.maxBufferedBytes`, given.maxBufferedBytes, fallback.maxBufferedBytes, 'an integer of 1 or more (bytes)'),
     policy: oneOf(`${path}.policy`, given.policy, fallback.policy, ['close', 'drop'])
   })
+}
+
+function resolveHistory (given: LifecycleOptions['history']): HistorySettings {
+  if (typeof given !== 'object') return resolveHistory({ size: check.duration('history', given, defaults.history, 'a non-negative integer or an object') })
+  knownKeys('history', given, HISTORY_KEYS, 'size', 'a non-negative integer or ')
+  const { size, keep = [] } = given
+  const isList = Array.isArray(keep) && keep.every((what) => what === 'owner' || what === 'ip')
+  if (!isList) check.wrong('history.keep', "a list of 'owner' and 'ip'", show(keep))
+  return Object.freeze({ size: check.duration('history.size', size, defaults.history, 'a non-negative integer'), owner: keep.includes('owner'), ip: keep.includes('ip') })
 }
 
 function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {

@@ -5,6 +5,7 @@
  */
 import { channel } from 'node:diagnostics_channel'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
+import type { AuditRecord } from '../track/audit.ts'
 import type { DrainProgress, DrainReport, DrainStart } from '../track/drain-report.ts'
 import type { Observation } from '../track/observation.ts'
 import type { LifecycleEvents, Refusal } from '../track/events.ts'
@@ -21,7 +22,8 @@ export const CHANNELS = {
   observed: 'fastify-websocket-lifecycle:observed',
   drain: 'fastify-websocket-lifecycle:drain',
   progress: 'fastify-websocket-lifecycle:progress',
-  drained: 'fastify-websocket-lifecycle:drained'
+  drained: 'fastify-websocket-lifecycle:drained',
+  audit: 'fastify-websocket-lifecycle:audit'
 } as const satisfies Record<keyof LifecycleEvents, string>
 
 /** Event → what its channel carries beside `tracker`. */
@@ -80,6 +82,11 @@ export interface ChannelMessages {
     /** What the drain has done. */
     report: DrainReport
   }
+  /** The application or an operator has called `disconnect()` or `drain()`, or was refused it. */
+  audit: {
+    /** What was asked for, by whom, and its result. */
+    act: AuditRecord
+  }
 }
 
 /** Publishes every event of a tracker on its channel. */
@@ -94,6 +101,7 @@ export function mirrorToChannels (tracker: Tracker): void {
   mirror('drain', (start) => ({ start }))
   mirror('progress', (progress) => ({ progress }))
   mirror('drained', (report) => ({ report }))
+  mirror('audit', (act) => ({ act }))
 
   function mirror<K extends keyof LifecycleEvents> (event: K, toMessage: (...args: LifecycleEvents[K]) => ChannelMessages[K]): void {
     const events = channel(CHANNELS[event])

@@ -8,6 +8,7 @@ import type { CloseCause } from '../base/close-codes.ts'
 import type { Tracker } from '../track/tracker.ts'
 import type { LineBudget } from '../base/line-budget.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
+import { closeSummary } from '../track/story.ts'
 import { loggedReport } from './logged-report.ts'
 
 /** Least time between two progress lines, milliseconds. */
@@ -43,9 +44,13 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: Lo
     if (isVerbose()) log.debug({ connection: connection.id, route: connection.route }, 'socket open')
   })
   tracker.on('closed', (connection, record) => {
-    if (isVerbose()) log.debug({ connection: connection.id, record }, 'socket closed')
+    // `by` and `why` are for the audit, which can be logged elsewhere.
+    if (isVerbose()) {
+      const { by: _by, why: _why, ...logged } = record
+      log.debug({ connection: connection.id, summary: closeSummary(record), record: logged }, 'socket closed')
+    }
     const message = POLICY_CLOSES[record.cause]
-    if (message !== undefined) limiter.warn(message, { connection: connection.id, route: connection.route, duration: record.duration })
+    if (message !== undefined) limiter.warn(message, { connection: connection.id, route: connection.route, duration: record.duration, summary: closeSummary(record) })
   })
   tracker.on('refused', ({ reason, path }) => {
     // Refusals by a drain are expected; requests for plain routes are logged where they are answered.
@@ -65,6 +70,12 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: Lo
     if (progress.elapsed < nextProgress || progress.phase === 'done') return
     nextProgress = progress.elapsed + Math.max(PROGRESS_INTERVAL, progress.timeout / PROGRESS_LINES)
     log.info({ progress }, 'draining sockets')
+  })
+  const auditLog = log.child({ audit: true })
+  tracker.on('audit', ({ at: _at, action, ...act }) => {
+    if (!lines.spend(`audit: ${action}`)) return
+    if (act.outcome === 'failed' || act.outcome === 'refused') auditLog.warn({ action, ...act }, `audit: ${action} ${act.outcome}`)
+    else auditLog.info({ action, ...act }, `audit: ${action} ${act.outcome}`)
   })
   tracker.on('drained', (report) => {
     const suppressed = lines.end()

@@ -5,6 +5,7 @@
  */
 import { show } from '../base/check.ts'
 import type { CloseRecord, Connection } from '../connection/connection.ts'
+import type { AuditRecord } from './audit.ts'
 import type { DrainProgress, DrainReport, DrainStart } from './drain-report.ts'
 import type { Observation, PolicyName } from './observation.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
@@ -42,6 +43,8 @@ export interface LifecycleEvents {
   progress: [progress: DrainProgress]
   /** The drain has ended. */
   drained: [report: DrainReport]
+  /** The application or an operator has called `disconnect()` or `drain()`, or was refused it. */
+  audit: [act: AuditRecord]
 }
 
 /** A listener for one event; it may be async. */
@@ -49,7 +52,7 @@ export type Listener<K extends keyof LifecycleEvents> = (...args: LifecycleEvent
 
 /** Keys of an object, so that the compiler finds a missing name. */
 const NAMES = Object.keys({
-  open: 0, draining: 0, closing: 0, closed: 0, error: 0, refused: 0, observed: 0, drain: 0, progress: 0, drained: 0
+  open: 0, draining: 0, closing: 0, closed: 0, error: 0, refused: 0, observed: 0, drain: 0, progress: 0, drained: 0, audit: 0
 } satisfies Record<keyof LifecycleEvents, 0>)
 
 /** Arrays that are never changed: an event that is under way continues with the listeners that it began with. */

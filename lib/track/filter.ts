@@ -12,6 +12,8 @@ import { isThenable } from '../base/guard.ts'
 
 /** Selects connections: those that match all keys, or every connection. */
 export type Filter = 'all' | {
+  /** The id of the connection. */
+  id?: number
   /** The owner of the connection. */
   owner?: string
   /** A tag of the connection. */
@@ -24,7 +26,9 @@ export type Filter = 'all' | {
   where?: (connection: Connection) => boolean
 }
 
-const KEYS = ['owner', 'tag', 'route', 'state', 'where']
+/** Key → type of its value. */
+const TYPES: Record<string, string> = { id: 'number', owner: 'string', tag: 'string', route: 'string', state: 'string', where: 'function' }
+const KEYS = Object.keys(TYPES)
 
 /** Checks a filter, and returns the test for one connection. Throws SOCKETS_ERR_INVALID_FILTER. */
 export function matcher (filter: Exclude<Filter, 'all'>): (connection: Connection) => boolean {
@@ -34,14 +38,15 @@ export function matcher (filter: Exclude<Filter, 'all'>): (connection: Connectio
   for (const [key, value] of entries) {
     if (!KEYS.includes(key)) throw new SOCKETS_ERR_INVALID_FILTER(`unknown key "${key}", known keys are ${KEYS.join(', ')}`)
     if (value === undefined) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" is undefined`)
-    const type = key === 'where' ? 'function' : 'string'
-    // eslint-disable-next-line valid-typeof -- the type is one of the two above
+    const type = TYPES[key]
+    // eslint-disable-next-line valid-typeof -- the type is one of TYPES
     if (typeof value !== type) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" must be a ${type}, got ${show(value)}`)
   }
   // Not from `filter`: a getter may return another value than the one checked.
-  const { owner, tag, route, state, where } = Object.fromEntries(entries) as Exclude<Filter, 'all'>
+  const { id, owner, tag, route, state, where } = Object.fromEntries(entries) as Exclude<Filter, 'all'>
   if (state !== undefined && !STATES.includes(state)) throw new SOCKETS_ERR_INVALID_FILTER(`"state" must be one of ${STATES.join(', ')}, got ${state}`)
   return (connection) =>
+    (id === undefined || connection.id === id) &&
     (owner === undefined || connection.owner === owner) &&
     (tag === undefined || connection.tags.has(tag)) &&
     (route === undefined || connection.route === route) &&

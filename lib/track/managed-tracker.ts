@@ -13,12 +13,14 @@ import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR
 import { attempt } from '../base/guard.ts'
 import { insideCleanup } from '../connection/cleanups.ts'
 import { isClosing } from '../connection/connection.ts'
-import type { CloseRecord, Connection } from '../connection/connection.ts'
+import type { ActOptions, CloseRecord, Connection } from '../connection/connection.ts'
 import type { ConnectionFacts } from '../connection/facts.ts'
 import { fault, handlerFailed } from '../connection/faults.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
+import { auditRecord, checkedAct, codeOf, readAct, targetOf } from './audit.ts'
+import type { Act } from './audit.ts'
 import type { BroadcastResult, Broadcasts } from './broadcast.ts'
 import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
 import type { Enforcement } from './enforcement.ts'
@@ -30,6 +32,9 @@ import type { Registry } from './registry.ts'
 import type { Expected } from './expected.ts'
 import type { Statistics } from './statistics.ts'
 import type { TrackerState, TrackerStats } from './stats.ts'
+import { explain } from './explain.ts'
+import type { StoryQuery } from './explain.ts'
+import type { Story } from './story.ts'
 import type { CloseOptions, Tracker } from './tracker.ts'
 
 /** Close reason if a limit leaves no room. */
@@ -47,7 +52,8 @@ export interface DrainControl {
   readonly plan: DrainPlan
   /** What the drain waits for now. */
   readonly holding: Holder[]
-  start (trigger: DrainTrigger): Promise<DrainReport>
+  /** `asked`: who has asked for it, and why. */
+  start (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport>
   preClose (hook: () => unknown): unknown
   abort (): void
   /** A connection was accepted during the drain. */
@@ -116,6 +122,7 @@ export class ManagedTracker implements Tracker {
   }
 
   get (id: number): Connection | undefined { return this.#registry.get(id) }
+  explain (query: StoryQuery): Story[] { return explain(this.#registry, this.#host, query) }
   list (filter: Filter = 'all'): Connection[] { return this.#registry.select(filter) }
   count (filter: Filter = 'all'): number { return filter === 'all' ? this.size : this.#registry.select(filter).length }
 
@@ -132,17 +139,34 @@ export class ManagedTracker implements Tracker {
   }
 
   disconnect (filter: Filter, close: CloseOptions = {}): number {
-    // A bare code would be ignored.
-    if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
-    const { code = CloseCode.Forbidden, reason = '' } = close
-    // Before the first close: a bad code must not throw halfway.
-    if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
-    return this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason)).length
+    const act = { action: 'disconnect', target: targetOf(filter), connections: 0 } as const
+    try {
+      // A bare code would be ignored.
+      if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
+      const { code = CloseCode.Forbidden, reason = '' } = close
+      // Before the first close: a bad code must not throw halfway.
+      if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
+      const asked = checkedAct(close)
+      const connections = this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason, asked)).length
+      this.audited({ ...act, ...asked, outcome: 'done', connections })
+      return connections
+    } catch (error) {
+      this.audited({ ...act, ...readAct(close), outcome: 'failed', error: codeOf(error) })
+      throw error
+    }
   }
 
-  drain (): Promise<DrainReport> {
-    if (insideCleanup()) return rejected(new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `drain()`'))
-    return this.startDrain('drain')
+  drain (given: ActOptions = {}): Promise<DrainReport> {
+    // A text that is none does not keep a server from draining.
+    const asked = readAct(given)
+    const act = { action: 'drain', ...asked, target: 'all', connections: this.size } as const
+    if (insideCleanup()) {
+      const error = new SOCKETS_ERR_CLEANUP_DEADLOCK('awaiting `drain()`')
+      this.audited({ ...act, outcome: 'failed', error: error.code })
+      return rejected(error)
+    }
+    this.audited({ ...act, outcome: this.#drain.phase === null ? 'started' : 'joined' })
+    return this.startDrain('drain', asked)
   }
 
   plan (): DrainPlan { return this.#drain.plan }
@@ -241,7 +265,10 @@ export class ManagedTracker implements Tracker {
   }
 
   /** Starts the drain, or joins it. */
-  startDrain (trigger: DrainTrigger): Promise<DrainReport> { return outside(() => this.#drain.start(trigger)) }
+  startDrain (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport> { return outside(() => this.#drain.start(trigger, asked)) }
+
+  /** Emits an act of administration. */
+  audited (act: Act): void { outside(() => { this.events.emit('audit', auditRecord(act, this.#host.clock.wallNow())) }) }
 
   /** Runs a preClose hook in the drain's phase *notify*; later at once, and returns its promise. */
   preClose (hook: () => unknown): unknown { return this.#drain.preClose(hook) }

@@ -10,6 +10,8 @@ import type { Filter } from './filter.ts'
 import { IdList } from '../base/id-list.ts'
 import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { History } from './history.ts'
+import type { HistorySettings } from './history.ts'
 import { MultiMap } from './multi-map.ts'
 
 /** Counts since the start. */
@@ -43,14 +45,14 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly late = new Set<ManagedConnection>()
   readonly #byOwner = new MultiMap<ManagedConnection>()
   readonly #byTag = new MultiMap<ManagedConnection>()
-  readonly #history: CloseRecord[] = []
-  readonly #historySize: number
   readonly #all = new IdList<ManagedConnection>()
-  #historyNext = 0
+  /** What the history keeps. */
+  readonly kept: HistorySettings
+  readonly #history: History
 
-  /** `historySize`: most close records in the history. */
-  constructor (historySize: number) {
-    this.#historySize = historySize
+  constructor (kept: HistorySettings) {
+    this.kept = kept
+    this.#history = new History(kept)
   }
 
   get size (): number { return this.#all.size }
@@ -61,10 +63,8 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   /** Handshakes refused, for whatever reason. */
   get refused (): number { return Object.values(this.counters.refused).reduce((sum, count) => sum + count, 0) }
 
-  /** Records of recently closed connections, oldest first. */
-  get history (): CloseRecord[] {
-    return [...this.#history.slice(this.#historyNext), ...this.#history.slice(0, this.#historyNext)]
-  }
+  /** Records of recently closed connections, oldest first: a copy. */
+  get history (): CloseRecord[] { return this.#history.records }
 
   // ——— hooks of connections
 
@@ -98,10 +98,7 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
     if (connection.owner !== undefined) this.#byOwner.delete(connection.owner, connection)
     for (const tag of connection.tags) this.#byTag.delete(tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
-    if (this.#historySize > 0) {
-      this.#history[this.#historyNext] = record
-      this.#historyNext = (this.#historyNext + 1) % this.#historySize
-    }
+    this.#history.add(connection, record)
   }
 
   // ——— queries
@@ -124,7 +121,8 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   /** Entries of all indexes, for tests that none is left. */
   get indexSize (): number { return this.size + this.#byOwner.size + this.#byTag.size + this.late.size }
 
-  #candidates ({ owner, tag }: Exclude<Filter, 'all'>): ManagedConnection[] {
+  #candidates ({ id, owner, tag }: Exclude<Filter, 'all'>): ManagedConnection[] {
+    if (id !== undefined) return [this.get(id)].filter((connection) => connection !== undefined)
     if (owner !== undefined) return [...this.#byOwner.get(owner)]
     if (tag !== undefined) return [...this.#byTag.get(tag)]
     return this.snapshot()

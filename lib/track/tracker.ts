@@ -2,15 +2,17 @@
  * The public interface of `app.sockets`. managed-tracker.ts implements it.
  */
 import type { WebSocket, WebSocketServer } from 'ws'
-import type { CloseRecord, Connection } from '../connection/connection.ts'
+import type { ActOptions, CloseRecord, Connection } from '../connection/connection.ts'
 import type { DrainPlan, DrainReport } from './drain-report.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
+import type { StoryQuery } from './explain.ts'
 import type { Filter } from './filter.ts'
 import type { BroadcastResult } from './broadcast.ts'
 import type { TrackerState, TrackerStats } from './stats.ts'
+import type { Story } from './story.ts'
 
-/** Code and reason of a close. */
-export interface CloseOptions {
+/** Code and reason of a close, and for the audit who has asked for it, and why. */
+export interface CloseOptions extends ActOptions {
   /** Close code. @default 3003 (forbidden, IANA) */
   code?: number
   /** Close reason; more than 123 bytes of UTF-8 are cut (RFC 6455 §5.5). @default '' */
@@ -31,6 +33,11 @@ export interface Tracker {
   of (socket: WebSocket): Connection
   /** Returns the connection with an id, unless it is closed. */
   get (id: number): Connection | undefined
+  /**
+   * Returns the stories of the connections that match, the newest first: those that are open, and those that the history has. By
+   * owner it finds closed ones only if the option `history` keeps owners. Throws SOCKETS_ERR_INVALID_ARGUMENT.
+   */
+  explain (query: StoryQuery): Story[]
   /** Returns the connections that match: a snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
   list (filter?: Filter): Connection[]
   /** Returns how many connections match. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */
@@ -49,9 +56,9 @@ export interface Tracker {
   /**
    * Drains within `drain.timeout`: refuses handshakes, waits for work in flight, closes every connection, and runs the cleanups.
    * The server keeps listening. Later calls join the drain and get the same report. Rejects only in a cleanup, with
-   * SOCKETS_ERR_CLEANUP_DEADLOCK.
+   * SOCKETS_ERR_CLEANUP_DEADLOCK. The audit has who has asked for it, and why.
    */
-  drain (): Promise<DrainReport>
+  drain (asked?: ActOptions): Promise<DrainReport>
   /** Returns the timeline of the drain with its arithmetic; `String(plan)` is the text. */
   plan (): DrainPlan
   /** Tracks a ws server made elsewhere; a second call does nothing. Throws SOCKETS_ERR_CANNOT_ADOPT. */

@@ -17,11 +17,8 @@ import { Sweep } from '../base/sweep.ts'
 import type { SweepVisitor } from '../base/sweep.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { HeartbeatSettings } from '../connection/settings.ts'
-import { NEW, NOT_COUNTED } from '../connection/liveness.ts'
+import { CHECKS, NEW, NOT_COUNTED } from '../connection/liveness.ts'
 import type { Probe } from '../connection/liveness.ts'
-
-/** Checks of each connection in an interval. */
-const CHECKS = 2
 
 /** Shortest interval, milliseconds: a tick for each check. */
 export const LEAST_INTERVAL = CHECKS * TICK

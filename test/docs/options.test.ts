@@ -67,6 +67,8 @@ test('docs/reference/options.md calls a default what is one, and no more', () =>
     else if (/^limits\.\w+\.policy$/.test(name)) assert.equal(valueOf(cell), (limits as never as Record<string, { policy: string }>)[name.split('.')[1]!]!.policy, name)
     else if (name === 'messageRate.burst') assert.deepEqual([cell, messageRate && messageRate.burst], ['`max`', 7])
     else if (name === 'messageRate.timeWindow' || name === 'messageRate.policy') assert.equal(valueOf(cell), (messageRate as never as Record<string, unknown>)[name.split('.')[1]!], name)
+    else if (name === 'history.size') assert.equal(valueOf(cell), resolveOptions({ history: {} }).history.size)
+    else if (name === 'history.keep') assert.deepEqual([cell, resolveOptions({ history: {} }).history], ['`[]`', { size: 256, owner: false, ip: false }])
     else if (name === 'clock') assert.deepEqual([cell, clock], ['the real one', systemClock])
     else if (SETTINGS.includes(name)) assert.equal(cell, 'the plugin\'s', name)
     else assert.equal(cell, 'none', name)
@@ -90,7 +92,7 @@ test('docs/reference/options.md lists the keys that are taken, and no others', (
   const taken = [
     ...knownKeys(() => resolveOptions(wrong as LifecycleOptions)).filter((key) => !fastifyKeys.includes(key)),
     // The others can be true or false as well, and are options by themselves.
-    ...[...groups, 'signals', 'heartbeat', 'messageRate', 'backpressure', 'limits.total', 'limits.perOwner', 'limits.perAddress'].flatMap(keysOf),
+    ...[...groups, 'signals', 'history', 'heartbeat', 'messageRate', 'backpressure', 'limits.total', 'limits.perOwner', 'limits.perAddress'].flatMap(keysOf),
     ...knownKeys(() => resolveRouteOptions('/', wrong as RouteSocketOptions)).map((key) => `route.${key}`)
   ]
     .filter((name) => !groups.includes(name))

@@ -60,6 +60,23 @@ test('docs/reference/tracker.md lists the events, and no others', () => {
   assert.deepEqual(events.toSorted(), Object.keys(CHANNELS).toSorted())
 })
 
+test('docs/reference/tracker.md has every field of an audited act, and no others', () => {
+  const fields = tables(readDocument('docs/reference/tracker.md'), 'field of an act', 'what it is').map((row) => codeIn(row['field of an act']))
+  assert.deepEqual(fields, membersOf('AuditRecord'))
+})
+
+test('docs/reference/tracker.md has every field and every event of a story, and no others', () => {
+  const document = readDocument('docs/reference/tracker.md')
+  const sentence = /A story is plain data: ([^.]*)\./.exec(document.prose.join(' '))![1]!
+  assert.deepEqual([...sentence.matchAll(/`(\w+)`/g)].map(([, field]) => field).toSorted(), membersOf('Story').toSorted())
+  const documented = tables(document, 'what', 'more', 'when').map((row) => codeIn(row.what))
+  const steps = /what: ('draining'.*)$/m.exec(sources)![1]!
+  const events = /what: ('opened'.*)$/m.exec(sources)![1]!
+  const names = [...`${events} ${steps}`.replace("Step['what']", '').matchAll(/'([\w ]+)'/g)].map(([, name]) => name!)
+  assert.ok(names.length > 8)
+  assert.deepEqual(documented.toSorted(), names.toSorted())
+})
+
 test('docs/explanation/lifecycle.md lists the states in their order', () => {
   assert.deepEqual(tables(lifecycle, 'state', 'since', 'now').map((row) => codeIn(row.state)), [...STATES])
 })

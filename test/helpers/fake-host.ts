@@ -8,6 +8,7 @@ import { Hooks } from '../../lib/connection/hooks.ts'
 import type { ConnectionHost } from '../../lib/connection/host.ts'
 import type { Mover } from '../../lib/connection/mover.ts'
 import type { Handovers } from '../../lib/connection/handovers.ts'
+import { Steps } from '../../lib/connection/steps.ts'
 import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
 import type { Suppression } from '../../lib/connection/suppression.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
@@ -74,6 +75,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly clock: FakeClock
   readonly epoch: number
   readonly transport = new FakeTransport()
+  readonly steps: Steps
   readonly deadlines: Deadlines
   readonly running: Deadlines
   readonly settings: RouteSettings
@@ -105,13 +107,14 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   constructor ({ closeTimeout = 2000, cleanupTimeout = 5000, errorCode = 1011, history = 256, isolation = true, settings, observe = [], ...clock }: FakeHostOptions = {}) {
     this.clock = new FakeClock(clock)
     this.epoch = this.clock.wallNow()
+    this.steps = new Steps(this.clock)
     this.deadlines = new Deadlines(this.clock)
     this.running = new Deadlines(new RunningClock(this.clock))
     this.settings = { ...NO_SETTINGS, counters: new RouteCounters(), ...settings }
     this.events = new Events((error, event) => { this.hookFailed(error, `listener of "${event}"`) })
     const modes = Object.fromEntries(POLICIES.map((policy) => [policy, observe.includes(policy) ? 'observe' : 'enforce'])) as Record<PolicyName, Mode>
     this.enforcement = new Enforcement(modes, this.events, this.running, (recent) => { this.summaries.push(recent) })
-    this.registry = new Registry(history)
+    this.registry = new Registry({ size: history, owner: false, ip: false })
     this.hooks.add(this.registry, 'accepted', 'ownerSet', 'tagged', 'untagged', 'workStarted', 'workEnded', 'failed', 'gone', 'cleanupFinished', 'cleanupFailed', 'cleanupAbandoned', 'lateCleanup', 'lateCleanupsSettled', 'closed')
     this.closeTimeout = closeTimeout
     this.cleanupTimeout = cleanupTimeout
@@ -176,7 +179,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
 
   /** Entries, deadlines, works and timers that are left: 0 when nothing is. */
   get leftovers (): number {
-    return this.registry.indexSize + this.deadlines.size + this.running.size + this.registry.working + this.clock.pendingTimers + this.clock.pendingImmediates
+    return this.registry.indexSize + this.steps.size + this.deadlines.size + this.running.size + this.registry.working + this.clock.pendingTimers + this.clock.pendingImmediates
   }
 }
 

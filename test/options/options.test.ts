@@ -38,7 +38,7 @@ test('without options everything has its default', () => {
     cleanupTimeout: 5_000,
     signals: false,
     readiness: false,
-    history: 256,
+    history: { size: 256, owner: false, ip: false },
     isolation: true,
     errorCode: 1011,
     settings: SETTINGS,
@@ -100,7 +100,7 @@ test('0 is a value, not the default', () => {
   assert.equal(plan.reserve, 0)
   assert.equal(plan.spread, 0)
   assert.deepEqual(drain.reconnect, { rate: 200, minDelay: 0, maxDelay: 0 })
-  assert.equal(history, 0)
+  assert.deepEqual(history, { size: 0, owner: false, ip: false })
 })
 
 // ——— what is given
@@ -119,7 +119,7 @@ test('what is given is taken', () => {
     drain: { timeout: 10_000, settleDelay: 500, spread: 1_000, code: 1001, reason, reconnect: { rate: 0.5 }, move: false, farewells: true },
     closeTimeout: 1_000,
     cleanupTimeout: 250,
-    history: 3,
+    history: { size: 3, keep: ['owner'] },
     isolation: false,
     errorCode: 4500
   })
@@ -134,7 +134,7 @@ test('what is given is taken', () => {
   assert.equal(options.plan.closeTimeout, 1_000)
   assert.equal(options.closeTimeout, 1_000)
   assert.equal(options.cleanupTimeout, 250)
-  assert.equal(options.history, 3)
+  assert.deepEqual(options.history, { size: 3, owner: true, ip: false })
   assert.equal(options.isolation, false)
   assert.equal(options.errorCode, 4500)
 })
@@ -273,7 +273,9 @@ const WRONG: Array<[option: string, allowed: string, ...given: unknown[]]> = [
   ['signals.only', 'false or a list of SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2', true, 'SIGTERM', null, 1, {}, ['SIGUSR1']],
   ['signals.errors', 'true or false', 1, 'yes', null],
   ['readiness', 'false, a path that starts with /, or route options with such a url', true, 1, null, 'ready', '', {}, { url: 'ready' }, { url: 1 }, { logLevel: 'warn' }, ['/ready']],
-  ['history', 'a non-negative integer', -1, 1.5, '256', null, false, Infinity],
+  ['history', 'a non-negative integer or an object', -1, 1.5, '256', null, false, Infinity, []],
+  ['history.size', 'a non-negative integer', -1, 1.5, '256', null, false, Infinity],
+  ['history.keep', "a list of 'owner' and 'ip'", 'owner', ['address'], null, false, { 0: 'owner' }],
   ['isolation', 'true or false', 1, 'yes', null, {}],
   ['errorCode', CODE, 1006, 1015, 0, '1011', null],
   ['heartbeat', 'true, false or an object', 0, 1, 25_000, '25s', noop, NaN, null, []],

@@ -35,7 +35,7 @@ async function live ({ tracker, enforcement, open, clock }: ReturnType<typeof cr
 }
 
 test('every event of the tracker has a channel of its own', () => {
-  assert.deepEqual(EVENTS.toSorted(), ['closed', 'closing', 'drain', 'drained', 'draining', 'error', 'observed', 'open', 'progress', 'refused'])
+  assert.deepEqual(EVENTS.toSorted(), ['audit', 'closed', 'closing', 'drain', 'drained', 'draining', 'error', 'observed', 'open', 'progress', 'refused'])
   for (const event of EVENTS) assert.equal(CHANNELS[event], `fastify-websocket-lifecycle:${event}`)
 })
 
@@ -59,6 +59,7 @@ test('every event is published with its arguments and its tracker, in the order 
   listen('drain', 'start')
   listen('progress', 'progress')
   listen('drained', 'report')
+  listen('audit', 'act')
   mirrorToChannels(tracker)
   await live(rig)
   assert.deepEqual(new Set(published.map(({ event }) => event)), new Set(EVENTS))

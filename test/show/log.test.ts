@@ -33,7 +33,7 @@ test('a drain is three lines at info', async () => {
 test('the second line of a drain comes when settling is over', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
   open()
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(1_999)
   assert.deepEqual(messages('info'), ['draining sockets'])
   await clock.run(1)
@@ -42,14 +42,14 @@ test('the second line of a drain comes when settling is over', async () => {
 
 test('a drain without connections is logged at debug only', async () => {
   const { tracker, messages } = createLogged()
-  await tracker.drain()
+  await tracker.startDrain('SIGTERM')
   assert.deepEqual(messages('info'), [])
   assert.deepEqual(messages('debug'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
 })
 
 test('a drain that began without connections, and met one, is logged at info', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { settleDelay: 2_000 } }, 'info')
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(1_000)
   open()
   await clock.run(1_000)
@@ -62,7 +62,7 @@ test('progress of a drain is a line every 5 s', async () => {
   const { connection } = open()
   void connection.track(createJob().promise)
   connection.defer(() => new Promise(() => {}))
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(20_000)
   const progress = lines.filter(({ fields }) => 'progress' in fields)
   assert.deepEqual(progress.map(({ level, message }) => [level, message]), progress.map(() => ['info', 'draining sockets']))
@@ -76,7 +76,7 @@ test('a long drain has eight lines of progress at most', async () => {
   const { tracker, open, clock, lines } = createLogged({ drain: { timeout: 600_000 } }, 'info')
   open().connection.defer(() => new Promise(() => {}))
   void open().connection.track(new Promise(() => {}))
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(600_000)
   const progress = lines.filter(({ fields }) => 'progress' in fields)
   assert.ok(progress.length >= 3 && progress.length <= 8, `${progress.length}`)
@@ -99,9 +99,9 @@ test('a drain logs 20 lines of 4 KB at most, however much goes wrong in it, and 
     void connection.track(Promise.reject(new Error('lost'))).catch(() => {})
   }
   void open().connection.track(new Promise(() => {}))
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(60_000)
-  const report = await tracker.drain()
+  const report = await tracker.startDrain('SIGTERM')
   assert.equal(report.cleanups.abandoned.length, 1_000, 'the report has them all')
   assert.ok(lines.length <= 20, `${lines.length} lines`)
   const longest = Math.max(...lines.map(lengthOf))
@@ -122,7 +122,7 @@ test('before and after a drain every line is logged', async () => {
   }
   await fail()
   assert.equal(messages('warn').length, 20)
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(8_000)
   await fail()
   assert.equal(messages('warn').length, 40)
@@ -131,7 +131,7 @@ test('before and after a drain every line is logged', async () => {
 test('a drain that is over has no progress line at its end', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 5_000 } }, 'info')
   open().connection.defer(() => new Promise(() => {}))
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(5_000)
   assert.equal(tracker.state, 'drained')
   assert.deepEqual(messages('info'), ['draining sockets', 'no new sockets; closing those that are open', 'sockets drained'])
@@ -140,7 +140,7 @@ test('a drain that is over has no progress line at its end', async () => {
 test('a drain that lasts less than 5 s has no progress line', async () => {
   const { tracker, open, clock, messages } = createLogged({ drain: { timeout: 4_900 } }, 'info')
   open({ peer: 'silent' }).connection.defer(() => new Promise(() => {}))
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(4_900)
   assert.equal(tracker.state, 'drained')
   assert.equal(messages('info').length, 3)
@@ -153,7 +153,7 @@ test('opens and closes are told at debug', async () => {
   await clock.flush()
   assert.deepEqual(lines, [
     { level: 'debug', bindings: {}, fields: { connection: connection.id, route: '/chat' }, message: 'socket open' },
-    { level: 'debug', bindings: {}, fields: { connection: connection.id, record: tracker.history[0] }, message: 'socket closed' }
+    { level: 'debug', bindings: {}, fields: { connection: connection.id, summary: 'closed by its client after 0 ms with 1001', record: tracker.history[0] }, message: 'socket closed' }
   ])
 })
 
@@ -177,7 +177,7 @@ test('no line has an owner, an address or what a client may write', async () => 
   open({ owner: 'ann', ip: '192.0.2.1' }).socket.peerCloses(4_000, 'a\nforged line \u001b[31m')
   open({ owner: 'ann', ip: '192.0.2.1' }).connection.defer(() => new Promise(() => {}))
   await clock.flush()
-  void tracker.drain()
+  void tracker.startDrain('SIGTERM')
   await clock.run(8_000)
   const text = JSON.stringify(lines.map(({ bindings, fields, message }) => ({ bindings, fields, message })))
   assert.doesNotMatch(text, /ann|192\.0\.2\.1/)
@@ -196,7 +196,8 @@ test('closes by a policy are told at warn with id, route and duration, and never
   assert.ok(warned.length > 0 && warned.length < pairs.length, `${warned.length} lines`)
   const [first] = warned
   assert.equal(first?.message, 'a peer was dead and its socket was destroyed')
-  assert.deepEqual(Object.keys(first?.fields ?? {}).sort(), ['connection', 'duration', 'route'])
+  assert.deepEqual(Object.keys(first?.fields ?? {}).sort(), ['connection', 'duration', 'route', 'summary'])
+  assert.match(String(first?.fields['summary']), /^closed by the heartbeat after \d s: no answer to a ping for \d s$/)
   assert.equal(first?.fields['route'], '/feed')
   assert.doesNotMatch(JSON.stringify(warned), /ann|10\.0\.0\.1/)
 })
@@ -222,4 +223,41 @@ test('closes by a client, the application or the network are no warning', async 
   rig.open().socket.rawGone()
   await rig.clock.run(1_000)
   assert.deepEqual([rig.tracker.size, rig.messages('warn')], [0, []])
+})
+
+test('the audit is a line of a child logger for each act, at warn where it failed', () => {
+  const { tracker, open, lines } = createLogged({}, 'info')
+  const { connection } = open()
+  tracker.disconnect({ id: connection.id }, { by: 'eve', why: 'spam' })
+  assert.throws(() => tracker.disconnect({}))
+  void tracker.drain({ by: 'eve' })
+  const bindings = { audit: true }
+  assert.deepEqual(lines.filter((line) => 'audit' in line.bindings), [
+    { level: 'info', bindings, fields: { action: 'disconnect', by: 'eve', why: 'spam', target: { id: connection.id }, outcome: 'done', connections: 1 }, message: 'audit: disconnect done' },
+    { level: 'warn', bindings, fields: { action: 'disconnect', target: {}, outcome: 'failed', connections: 0, error: 'SOCKETS_ERR_INVALID_FILTER' }, message: 'audit: disconnect failed' },
+    { level: 'info', bindings, fields: { action: 'drain', by: 'eve', target: 'all', outcome: 'started', connections: 1 }, message: 'audit: drain started' }
+  ])
+})
+
+test('acts in a drain count among its lines, and none is longer than 4 KB', async () => {
+  const { tracker, open, clock, lines, messages } = createLogged({}, 'info')
+  const text = '\u{10ffff}"'.repeat(1_000)
+  for (let i = 0; i < 100; i++) open().connection.defer(() => { tracker.disconnect({ owner: text, tag: text, route: text, state: 'open' }, { by: text, why: text }) })
+  void tracker.drain()
+  await clock.run(8_000)
+  assert.ok(lines.length <= 20, `${lines.length} lines`)
+  const longest = Math.max(...lines.map(lengthOf))
+  assert.ok(longest > 1_000 && longest <= 4_096, `${longest} bytes`)
+  const [suppressed] = lines.filter(({ fields }) => 'suppressed' in fields)
+  assert.deepEqual(suppressed!.fields['suppressed'], { 'audit: disconnect': 100 - messages('info').filter((message) => message === 'audit: disconnect done').length })
+})
+
+test('who has asked for a close, and why, are in the audit only', async () => {
+  const { tracker, open, clock, lines } = createLogged({ history: { keep: ['owner', 'ip'] } })
+  const { connection } = open({ owner: 'ann', ip: '192.0.2.1' })
+  tracker.disconnect({ id: connection.id }, { by: 'eve', why: 'spam' })
+  await clock.flush()
+  assert.deepEqual(tracker.history.map(({ owner, ip, by, why }) => [owner, ip, by, why]), [['ann', '192.0.2.1', 'eve', 'spam']])
+  const [closed] = lines.filter(({ message }) => message === 'socket closed')
+  assert.doesNotMatch(JSON.stringify(closed), /\bann\b|192\.0|\beve\b|spam/)
 })

@@ -100,7 +100,7 @@ for (const event of ['closedd', 'Open', 'message', '', 'constructor', '__proto__
     for (const method of ['on', 'off'] as const) {
       assert.throws(() => { events[method](event as 'open', () => {}) }, {
         code: 'SOCKETS_ERR_INVALID_ARGUMENT',
-        message: `event must be one of open, draining, closing, closed, error, refused, observed, drain, progress, drained, got ${typeof event === 'string' ? `"${event}"` : String(event)}`
+        message: `event must be one of open, draining, closing, closed, error, refused, observed, drain, progress, drained, audit, got ${typeof event === 'string' ? `"${event}"` : String(event)}`
       })
     }
   })

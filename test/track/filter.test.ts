@@ -14,6 +14,7 @@ function connection (given: Partial<Connection> = {}): Connection {
 }
 
 for (const [filter, other] of [
+  [{ id: 7 }, { id: 8 }],
   [{ owner: '42' }, { owner: '43' }],
   [{ owner: '42' }, { owner: undefined }],
   [{ tag: 'vip' }, { tags: new Set(['lobby']) }],
@@ -58,6 +59,7 @@ for (const [what, filter] of [
   ['a where that is undefined', { where: undefined }],
   ['an owner that is null', { owner: null }],
   ['an owner that is a number', { owner: 42 }],
+  ['an id that is a text', { id: '7' }],
   ['an owner that is an array', { owner: ['42'] }],
   ['an owner without a prototype', { owner: Object.create(null) }],
   ['an owner that is a symbol', { owner: Symbol('x') }],
@@ -73,7 +75,7 @@ for (const [what, filter] of [
 }
 
 test('the message says what was wrong and how to select all', () => {
-  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known keys are owner, tag, route, state, where; the literal \'all\' selects every connection' })
+  assert.throws(() => matcher({ user: 1 } as never), { message: 'invalid filter: unknown key "user", known keys are id, owner, tag, route, state, where; the literal \'all\' selects every connection' })
   assert.throws(() => matcher({ owner: undefined } as never), { message: 'invalid filter: "owner" is undefined; the literal \'all\' selects every connection' })
 })
 

@@ -4,17 +4,21 @@ import type { CloseRecord } from '../../lib/connection/connection.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { Registry } from '../../lib/track/registry.ts'
 import { createFakeHost } from '../helpers/fake-host.ts'
+import type { Pair } from '../helpers/fake-host.ts'
 
 /** A connection as far as the registry looks at it. */
 function entry (id: number, given: { owner?: string, tags?: string[] } = {}): ManagedConnection {
   return { id, owner: given.owner, tags: new Set(given.tags), state: 'open' } as unknown as ManagedConnection
 }
 
+/** A history of so many plain records. */
+const keeping = (size: number) => ({ size, owner: false, ip: false })
+
 const RECORD = { cause: 'client' } as CloseRecord
 
 /** A registry of connections with these ids. */
 function registryOf (ids: number[]) {
-  const registry = new Registry(0)
+  const registry = new Registry(keeping(0))
   const entries = new Map(ids.map((id) => [id, entry(id)]))
   for (const connection of entries.values()) registry.accepted(connection)
   return { registry, entries, remove: (id: number) => { registry.closed(entries.get(id)!, RECORD) } }
@@ -27,7 +31,7 @@ test('a connection is found by its id', () => {
 })
 
 test('an empty registry finds nothing', () => {
-  assert.equal(new Registry(0).get(1), undefined)
+  assert.equal(new Registry(keeping(0)).get(1), undefined)
 })
 
 test('every pattern of holes leaves the others to be found, and only them', () => {
@@ -138,8 +142,16 @@ test('a closed connection leaves nothing in any index', async () => {
   assert.equal(host.leftovers, 0)
 })
 
+test('a filter by id selects one connection, or none', () => {
+  const host = createFakeHost()
+  const [, { connection }] = host.crowd(3, { owner: '1' }) as [Pair, Pair, Pair]
+  assert.deepEqual(host.registry.select({ id: connection.id }), [connection])
+  assert.deepEqual(host.registry.select({ id: connection.id, owner: '2' }), [])
+  assert.deepEqual(host.registry.select({ id: -1 }), [])
+})
+
 test('a wrong filter throws before a connection is looked at', () => {
-  assert.throws(() => new Registry(0).select({}), { code: 'SOCKETS_ERR_INVALID_FILTER' })
+  assert.throws(() => new Registry(keeping(0)).select({}), { code: 'SOCKETS_ERR_INVALID_FILTER' })
 })
 
 test('connections may be closed while a selection is walked through', async () => {
@@ -154,7 +166,7 @@ test('connections may be closed while a selection is walked through', async () =
 
 for (const [size, closed, kept] of [[3, 0, []], [3, 2, [1, 2]], [3, 3, [1, 2, 3]], [3, 4, [2, 3, 4]], [3, 8, [6, 7, 8]], [1, 5, [5]], [0, 5, []]] as const) {
   test(`a history of ${size} keeps of ${closed} closed ones the last, oldest first: ${kept.join() || 'none'}`, () => {
-    const registry = new Registry(size)
+    const registry = new Registry(keeping(size))
     for (let id = 1; id <= closed; id++) {
       const connection = entry(id)
       registry.accepted(connection)
@@ -165,7 +177,7 @@ for (const [size, closed, kept] of [[3, 0, []], [3, 2, [1, 2]], [3, 3, [1, 2, 3]
 }
 
 test('the history is a copy', () => {
-  const registry = new Registry(2)
+  const registry = new Registry(keeping(2))
   registry.history.push(RECORD)
   assert.deepEqual(registry.history, [])
 })

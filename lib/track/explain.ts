@@ -1,0 +1,71 @@
+/**
+ * Finds the stories of connections by id, owner or request id: of those that are open, and of those that the history has.
+ */
+import { show } from '../base/check.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import type { ConnectionHost } from '../connection/host.ts'
+import { unanswered } from '../connection/liveness.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { labelsOf } from './history.ts'
+import type { Registry } from './registry.ts'
+import { closeStory, openStory } from './story.ts'
+import type { Story } from './story.ts'
+
+/** Selects the connections to explain. */
+export type StoryQuery = {
+  /** The id of a connection. */
+  id: number
+} | {
+  /** An owner. */
+  owner: string
+} | {
+  /** Fastify's id of the upgrade request. */
+  requestId: string
+}
+
+/** Key → type of its value. */
+const TYPES: Record<string, string> = { id: 'number', owner: 'string', requestId: 'string' }
+
+/** What is used of the host. */
+type ExplainHost = Pick<ConnectionHost<ManagedConnection>, 'clock' | 'steps' | 'transport'>
+
+/** Returns the stories of the connections that match, the newest first. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+export function explain (registry: Registry, host: ExplainHost, query: StoryQuery): Story[] {
+  const [key, value] = checked(query)
+  const closed = registry.history.filter((record) => record[key] === value).map((record) => closeStory(record, 'closed'))
+  return [...closed, ...open(registry, key, value).map((connection) => storyOf(connection, host, registry))].sort((a, b) => b.id - a.id)
+}
+
+type Key = 'id' | 'owner' | 'requestId'
+
+function checked (query: unknown): [Key, unknown] {
+  const entries = typeof query === 'object' && query !== null ? Object.entries(query) : []
+  const [key, value] = entries[0] ?? []
+  // eslint-disable-next-line valid-typeof -- the type is one of TYPES
+  if (entries.length === 1 && key! in TYPES && typeof value === TYPES[key!] && value !== '') return [key as Key, value]
+  const given = entries.length === 0 ? show(query) : `{ ${entries.map(([name, each]) => `${name}: ${show(each)}`).join(', ')} }`
+  throw new SOCKETS_ERR_INVALID_ARGUMENT('query', 'one of { id }, { owner } and { requestId }, with a number or a text that is not empty', given)
+}
+
+function open (registry: Registry, key: Key, value: unknown): ManagedConnection[] {
+  if (key !== 'requestId') return registry.select({ [key]: value })
+  return registry.select({ where: ({ requestId }) => requestId === value })
+}
+
+function storyOf (connection: ManagedConnection, { clock, steps, transport }: ExplainHost, { kept }: Registry): Story {
+  const { id, route, requestId, openedAt, startedAt, socket, state, closeSoFar } = connection
+  const labels = labelsOf(connection, kept)
+  if (closeSoFar !== null) return closeStory({ ...closeSoFar, ...labels }, 'closing')
+  const now = clock.now()
+  return openStory({
+    id,
+    route,
+    requestId,
+    openedAt,
+    age: Math.max(0, Math.round(now - startedAt)),
+    steps: steps.of(connection),
+    unanswered: unanswered(connection, now),
+    unsent: transport.pendingBytes(socket),
+    ...labels
+  }, state)
+}
