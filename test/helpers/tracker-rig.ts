@@ -68,7 +68,7 @@ export interface TrackerRig extends FakeLog, Wiring {
 }
 
 export function createTracker (options: LifecycleOptions = {}, level = 'debug', parts: Partial<Surroundings> = {}): TrackerRig {
-  const clock = new FakeClock()
+  const clock = parts.clock instanceof FakeClock ? parts.clock : new FakeClock()
   const transport = new FakeTransport()
   const fakeLog = createLog(level)
   const budget = new LineBudget()

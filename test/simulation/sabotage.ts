@@ -6,6 +6,7 @@
  */
 import { CleanupStack } from '../../lib/connection/cleanups.ts'
 import { Events } from '../../lib/track/events.ts'
+import { RouteCounters } from '../../lib/connection/route-counters.ts'
 import { Signals } from '../../lib/connection/signals.ts'
 import { Work } from '../../lib/connection/work.ts'
 import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
@@ -64,6 +65,13 @@ const CORE: readonly Sabotage[] = [
       closed: method<Registry>(function (...args: Parameters<Registry['closed']>) {
         if (args[0].owner === undefined) original.closed.apply(this, args)
       })
+    }))
+  },
+  {
+    invariant: 'the statistics of a route are those of its connections',
+    what: 'connections that drained before they close are counted as if they had not',
+    begin: () => patch(RouteCounters.prototype, (original) => ({
+      moved: method<RouteCounters>(function (from, to) { Reflect.apply(original.moved, this, [to === 'closing' ? 'open' : from, to]) })
     }))
   },
   {

@@ -47,6 +47,17 @@ export const states: readonly Invariant[] = [
     end: ({ tracker, peers }) => eachOf(peers, ({ connection, closed }) => closed && tracker.get(connection.id) !== undefined && 'is still found by its id')
   },
   {
+    name: 'the statistics of a route are those of its connections',
+    step ({ tracker, live }) {
+      const { open = 0, draining = 0, closing = 0 } = tracker.stats().routes['/'] ?? {}
+      for (const [state, counted] of Object.entries({ open, draining, closing })) {
+        const there = [...live].filter(({ connection }) => connection.state === state).length
+        if (counted !== there) return `${counted} connections are counted as ${state}, ${there} are`
+      }
+      return undefined
+    }
+  },
+  {
     name: 'messages come once and in order',
     step: ({ peers }) => eachOf(peers, ({ listened, consumed }) => {
       for (const messages of [listened, consumed]) {
