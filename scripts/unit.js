@@ -6,9 +6,10 @@
 //   npm run test:unit -- !test/faults                    all but those whose path contains it
 //   npm run test:unit -- drain --test-name-pattern=slow  flags go to node
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { join, normalize } from 'node:path'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { dirname, join, normalize, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import './typescript.js'
 
 process.chdir(join(import.meta.dirname, '..'))
@@ -20,9 +21,13 @@ const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-
 const wanted = parts.filter((part) => !part.startsWith('!')).map(normalize)
 const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => normalize(part.slice(1)))
 
-// Begun first, for they take longest: otherwise one of them goes on alone at the end.
-const LONG = ['simulation', 'heartbeat', 'process', 'attacks', 'docs', 'performance'].map((folder) => join('test', folder))
-const isLong = (file) => LONG.some((folder) => file.startsWith(folder))
+// Files that take long, longest first: begun in this order, so that none of them goes on by itself at the end. Each is a process
+// of its own; other files share one for each folder, for most of them take less time than a process takes to start.
+const LONG = [
+  'simulation/simulation', 'process/signals', 'docs/code-blocks', 'heartbeat', 'performance', 'process', 'client/contract', 'attacks',
+  'plugin/many-apps', 'examples', 'faults', 'ws/re', 'bound/broadcasts', 'bound/admission', 'move/handed-over', 'simulation'
+].map((part) => join('test', part))
+const rank = (file) => LONG.findIndex((part) => file.startsWith(part))
 
 // Listed here, for Node 20 does not expand a quoted glob, and no shell expands ** on every platform.
 const files = readdirSync('test', { recursive: true })
@@ -30,7 +35,7 @@ const files = readdirSync('test', { recursive: true })
   .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .filter((file) => !unwanted.some((part) => file.includes(part)))
-  .sort((a, b) => Number(isLong(b)) - Number(isLong(a)) || (a < b ? -1 : 1))
+  .sort()
 
 if (files.length === 0) {
   console.error(`No test file matches: ${wanted.join(' ') || 'test/**/*.test.ts'}`)
@@ -39,6 +44,10 @@ if (files.length === 0) {
 
 console.log(`Node ${process.version}, ${files.length} test files`)
 printMissing(files)
+
+const long = files.filter((file) => rank(file) >= 0).sort((a, b) => rank(a) - rank(b))
+const folder = mkdtempSync(join(tmpdir(), 'unit-'))
+process.on('exit', () => { rmSync(folder, { recursive: true, force: true }) })
 
 const { status } = spawnSync(process.execPath, [
   // Absolute: programs that tests start in other folders inherit these.
@@ -49,7 +58,19 @@ const { status } = spawnSync(process.execPath, [
   // Many of them wait most of their time.
   `--test-concurrency=${2 * availableParallelism()}`,
   ...flags,
-  ...files
+  ...long,
+  ...shared(files.filter((file) => rank(file) < 0))
 ], { stdio: 'inherit' })
 
 process.exit(status ?? 1)
+
+/** Makes one file for each folder, which imports those of these files that are in it. */
+function shared (files) {
+  const imports = new Map()
+  for (const file of files) {
+    const path = join(folder, `${dirname(file).replaceAll(sep, '-')}.test.mjs`)
+    imports.set(path, `${imports.get(path) ?? ''}import '${pathToFileURL(file)}'\n`)
+  }
+  for (const [path, text] of imports) writeFileSync(path, text)
+  return imports.keys()
+}

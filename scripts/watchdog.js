@@ -28,7 +28,7 @@ function giveUp () {
 }
 
 // Processes and threads started by a test inherit this preload; hooks of node:test would make test files of them.
-if (isMainThread && /\.(test|framework)\.ts$/.test(process.argv[1] ?? '')) {
+if (isMainThread && /\.(test|framework)\.m?[jt]s$/.test(process.argv[1] ?? '')) {
   const { afterEach, beforeEach } = await import('node:test')
   rearm()
   beforeEach((context) => { running.add(context.name); rearm() })
