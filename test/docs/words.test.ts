@@ -14,7 +14,7 @@ import ts from '@tsd/typescript'
 import { readDocument, ROOT } from './markdown.ts'
 
 /** Folders that are checked, and files of the root. */
-const PLACES = ['lib', 'test', 'docs', 'examples', 'benchmarks', 'scripts', ...readdirSync(ROOT).filter((file) => file.endsWith('.md'))]
+const PLACES = ['lib', 'test', 'docs', 'examples', 'benchmarks', 'observability', 'scripts', ...readdirSync(ROOT).filter((file) => file.endsWith('.md'))]
 /** The subject of a sentence is the client, the caller, the application, the connection. */
 const WORDS = /\b(?:whoever|whomever|(?:some|any|every)(?:body|one)|nobody|no one|newcomers?|strangers?|he|him|his|she|hers?|doorkeepers?|overseers?|timekeepers?|gatekeepers?|outbox(?:es)?)\b/gi
 /** A type is called after what it does. */

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 /** A program that tests may do without. */
-export type OptionalProgram = 'python3-websockets' | 'go' | 'chromium' | 'nginx' | 'redis'
+export type OptionalProgram = 'python3-websockets' | 'go' | 'chromium' | 'nginx' | 'prometheus' | 'promtool' | 'redis'
 
 interface Program {
   /** Commands, each with arguments that make it succeed; the first that does is the program. */
@@ -33,6 +33,14 @@ const PROGRAMS: Record<OptionalProgram, Program> = {
   nginx: {
     probes: [['nginx', '-v'], ['/usr/sbin/nginx', '-v']],
     install: 'apt-get install nginx-light'
+  },
+  prometheus: {
+    probes: [['prometheus', '--version']],
+    install: 'apt-get install prometheus'
+  },
+  promtool: {
+    probes: [['promtool', '--version']],
+    install: 'apt-get install prometheus'
   },
   redis: {
     probes: [['redis-server', '--version']],
