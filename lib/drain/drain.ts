@@ -288,7 +288,7 @@ export class Drain {
     this.#progressAt = now + PROGRESS_INTERVAL
     events.emit('progress', {
       phase: this.#phase!,
-      elapsed: now - this.#startedAt,
+      elapsed: Math.round(now - this.#startedAt),
       timeout: plan.timeout,
       connections: registry.size,
       working: this.#work.size,

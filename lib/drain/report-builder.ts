@@ -14,7 +14,8 @@ export class ReportBuilder {
   #trigger: DrainTrigger = 'drain'
   #startedAtWall = 0
   #startedAt = 0
-  #phaseStartedAt = 0
+  /** Milliseconds from the start to the end of the last phase: whole ones, so that the phases add up to the duration. */
+  #elapsed = 0
   #clean = 0
   #left = 0
   #reconnect: DrainReport['reconnect'] = null
@@ -38,15 +39,15 @@ export class ReportBuilder {
     this.#trigger = trigger
     this.asked = asked
     this.#startedAtWall = clock.wallNow()
-    this.#startedAt = this.#phaseStartedAt = clock.now()
+    this.#startedAt = clock.now()
     this.#before = { finished, failed, refused }
     this.total = registry.size
   }
 
   phaseEnded (phase: Exclude<DrainPhase, 'done'>): void {
-    const now = this.#host.clock.now()
-    this.#phases[phase] += now - this.#phaseStartedAt
-    this.#phaseStartedAt = now
+    const elapsed = Math.round(this.#host.clock.now() - this.#startedAt)
+    this.#phases[phase] += elapsed - this.#elapsed
+    this.#elapsed = elapsed
   }
 
   delayGiven (delay: number): void {
@@ -69,7 +70,7 @@ export class ReportBuilder {
     return {
       trigger: this.#trigger,
       startedAt: this.#startedAtWall,
-      duration: this.#phaseStartedAt - this.#startedAt,
+      duration: this.#elapsed,
       timeout: plan.timeout,
       reserve: plan.reserve,
       aborted: this.aborted,

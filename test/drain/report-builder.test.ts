@@ -115,3 +115,22 @@ test('the phases of a drain add up to its duration where time passes between any
   const { phases, duration } = await rig.finish()
   assert.equal(Object.values(phases).reduce((sum, time) => sum + time), duration)
 })
+
+test('durations are whole milliseconds, and the phases add up to the whole', async () => {
+  const rig = createRig({ timeout: 3_000, settleDelay: 100 })
+  rig.clock.stall(0.4)
+  const busy = rig.connect()
+  const job = work(busy)
+  busy.connection.defer(() => new Promise(() => {}))
+  void rig.start()
+  for (let i = 0; i < 8; i++) {
+    rig.clock.stall(13.7)
+    await rig.clock.run(100.3)
+  }
+  job.done()
+  const { phases, duration, held } = await rig.finish()
+  const durations = [...Object.values(phases), duration, ...held.map((each) => each.duration), ...rig.progress.map(({ elapsed }) => elapsed)]
+  assert.ok(durations.length > 10)
+  assert.deepEqual(durations.filter((each) => !Number.isInteger(each)), [])
+  assert.equal(Object.values(phases).reduce((sum, each) => sum + each), duration)
+})
