@@ -46,12 +46,13 @@ export interface StartOptions {
 
 // ——— timers of ours: everything in lib/ makes them through this one object
 
-const armed = new Map<Timer, string>()
+/** Each with the error of the moment it was armed: to read its stack takes long. */
+const armed = new Map<Timer, Error>()
 const { setTimeout: setClockTimeout, clearTimeout: clearClockTimeout } = systemClock
 
 systemClock.setTimeout = (callback, delay) => {
   const timer = setClockTimeout(() => { armed.delete(timer); callback() }, delay)
-  armed.set(timer, `${delay} ms, ${new Error('armed').stack?.split('\n').slice(2, 5).map((line) => line.trim()).join(' ')}`)
+  armed.set(timer, new Error(`${delay} ms`))
   return timer
 }
 systemClock.clearTimeout = (timer) => {
@@ -61,7 +62,7 @@ systemClock.clearTimeout = (timer) => {
 
 /** Timers of the plugin that are armed now, with where each was armed. */
 export function timersOfOurs (): string[] {
-  return [...armed.values()]
+  return [...armed.values()].map(({ message, stack = '' }) => `${message}, ${stack.split('\n').slice(2, 5).map((line) => line.trim()).join(' ')}`)
 }
 
 // ——— how long drains take
