@@ -32,7 +32,7 @@ function build (revision: string): string {
   if (revision !== '') {
     process.on('exit', () => { rmSync(sources, { recursive: true, force: true }) })
     symlinkSync(join(ROOT, 'node_modules'), join(sources, 'node_modules'), 'junction')
-    const archive = execFileSync('git', ['archive', revision, 'lib', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json'], { cwd: ROOT, maxBuffer: 1e8 })
+    const archive = execFileSync('git', ['archive', revision, 'lib', 'scripts', 'test/helpers', 'package.json', 'tsconfig.json', 'tsconfig.build.json'], { cwd: ROOT, maxBuffer: 1e8 })
     execFileSync('tar', ['x'], { cwd: sources, input: archive })
   }
   const script = join(sources, 'scripts/build.js')
