@@ -59,6 +59,7 @@ export class FloorServer implements ServerProcess, Remote<ServerControl> {
   stalls (): Promise<never> { return absent() }
   profile (): Promise<never> { return absent() }
   profiled (): Promise<never> { return absent() }
+  scrape (): Promise<never> { return absent() }
 
   async stop (): Promise<void> {
     if (this.#beat !== null) clearInterval(this.#beat)

@@ -101,6 +101,14 @@ export const SCENARIOS: Record<string, ScenarioText> = {
   'open-close': {
     text: 'Servers that are created, listen, and close, as in a test suite, hundreds of times; without a client and with one.'
   },
+  scrape: {
+    text: 'A registry of `prom-client` writes the text of all metrics of this plugin, while the connections are open and idle; the time of the main thread.',
+    metrics: {
+      'first scrape': 'with code that has never run',
+      scrape: 'median of a hundred scrapes, after two hundred others',
+      'longest scrape': 'of the hundred; a pause of the garbage collector is a part of it, and so is time in which another process had the core'
+    }
+  },
   profile: {
     text: 'The time of the main thread by the code it was in when V8\'s profiler sampled it, every 500 µs; all at the greatest size, with code compiled before. ' +
       '*Native code* is mainly system calls, and code of Node and V8 in C++. *Waiting for events* is CPU time too: the kernel delivers packets meanwhile, and wakes the thread. The rest belongs to the benchmark. The profiler itself takes a few per cent: ' +

@@ -12,6 +12,7 @@ import { inProcess } from './in-process.ts'
 import { memory } from './memory.ts'
 import { openClose } from './open-close.ts'
 import { profile } from './profile.ts'
+import { scrape } from './scrape.ts'
 
 export const scenarios: Record<string, Scenario> = {
   memory,
@@ -23,5 +24,6 @@ export const scenarios: Record<string, Scenario> = {
   handshakes,
   'in-process': inProcess,
   'open-close': openClose,
-  profile
+  profile,
+  scrape
 }

@@ -23,6 +23,8 @@ export interface ServerOptions {
   heartbeat?: number | false
   /** For this plugin: features that are on. */
   features?: Feature[]
+  /** For this plugin: whether there are metrics to scrape. */
+  metrics?: boolean
   /** For raw writes: in slices of 2 ms. */
   slices?: boolean
 }
@@ -81,6 +83,8 @@ export interface ServerControl {
   profiled (file: string): Promise<Profile>
   /** Sends one message of `bytes` to all clients. Resolves when all writes are done. */
   broadcast (bytes: number): Promise<{ startedAt: number }>
+  /** Scrapes the metrics so many times. Resolves with the time of each on the main thread, milliseconds, and the bytes of the text. */
+  scrape (times: number): Promise<{ durations: number[], bytes: number }>
   /** Closes the server. Resolves when its `close` has. */
   close (): Promise<{ startedAt: number, endedAt: number }>
 }

@@ -15,11 +15,15 @@ export interface RunningServer {
   size (): number
   /** Sends to all clients, in the way of the candidate. */
   broadcast? (text: string): unknown
+  /** Returns the text of the metrics. */
+  scrape? (): Promise<string>
   close (): Promise<unknown>
 }
 
 /** Time between two collections, because objects that the first one frees may refer to others; milliseconds. */
 const PAUSE = 300
+/** Time between two scrapes, milliseconds. */
+const SCRAPE_INTERVAL = 20
 
 /** Turns the process into a server under test. */
 export function serve (start: (options: ServerOptions) => Promise<RunningServer>): void {
@@ -47,6 +51,18 @@ export function serve (start: (options: ServerOptions) => Promise<RunningServer>
       const startedAt = monotonicMicros()
       await server.broadcast!(text)
       return { startedAt }
+    },
+    async scrape (times) {
+      const durations: number[] = []
+      let bytes = 0
+      for (let i = 0; i < times; i++) {
+        // The text is made in one turn of the event loop.
+        const startedAt = monotonicMicros()
+        bytes = Buffer.byteLength(await server.scrape!())
+        durations.push((monotonicMicros() - startedAt) / 1000)
+        await sleep(SCRAPE_INTERVAL)
+      }
+      return { durations, bytes }
     },
     async close () {
       const startedAt = monotonicMicros()
