@@ -32,7 +32,7 @@ type ExplainHost = Pick<ConnectionHost<ManagedConnection>, 'clock' | 'steps' | '
 /** Returns the stories of the connections that match, the newest first. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
 export function explain (registry: Registry, host: ExplainHost, query: StoryQuery): Story[] {
   const [key, value] = checked(query)
-  const closed = registry.history.filter((record) => record[key] === value).map((record) => closeStory(record, 'closed'))
+  const closed = registry.history.find(key, value).map((record) => closeStory(record, 'closed'))
   return [...closed, ...open(registry, key, value).map((connection) => storyOf(connection, host, registry))].sort((a, b) => b.id - a.id)
 }
 

@@ -15,9 +15,16 @@ export interface HistorySettings {
   readonly ip: boolean
 }
 
+/** What is kept of a connection besides its record. */
+type Labels = Pick<CloseRecord, 'owner' | 'ip'>
+
+const NONE: Labels = Object.freeze({})
+
 export class History {
   readonly #settings: HistorySettings
   readonly #records: CloseRecord[] = []
+  /** The labels of each record, if any are kept: a copy of the record with them would take four times its memory. */
+  readonly #labels: Labels[] = []
   /** Where the next record goes; the oldest is there once the ring is full. */
   #next = 0
 
@@ -25,18 +32,29 @@ export class History {
     this.#settings = settings
   }
 
-  /** The records, oldest first. */
-  get records (): CloseRecord[] { return [...this.#records.slice(this.#next), ...this.#records.slice(0, this.#next)] }
-
   add (connection: ManagedConnection, record: CloseRecord): void {
-    const { size } = this.#settings
+    const { size, owner, ip } = this.#settings
     if (size === 0) return
-    this.#records[this.#next] = this.#settings.owner || this.#settings.ip ? { ...record, ...labelsOf(connection, this.#settings) } : record
+    this.#records[this.#next] = record
+    if (owner || ip) this.#labels[this.#next] = labelsOf(connection, this.#settings)
     this.#next = (this.#next + 1) % size
+  }
+
+  /** Returns the records of which a field has a value, or all of them, oldest first. */
+  find (key?: 'id' | 'owner' | 'requestId', value?: unknown): CloseRecord[] {
+    const found: CloseRecord[] = []
+    const { length } = this.#records
+    for (let i = 0; i < length; i++) {
+      const at = (this.#next + i) % length
+      const record = this.#records[at]!
+      const labels = this.#labels[at] ?? NONE
+      if (key === undefined || (key === 'owner' ? labels.owner : record[key]) === value) found.push(labels === NONE ? record : { ...record, ...labels })
+    }
+    return found
   }
 }
 
 /** Returns what is kept of a connection besides its record. */
-export function labelsOf ({ owner, ip }: ManagedConnection, kept: HistorySettings): Pick<CloseRecord, 'owner' | 'ip'> {
+export function labelsOf ({ owner, ip }: ManagedConnection, kept: HistorySettings): Labels {
   return { ...(kept.owner && owner !== undefined ? { owner } : {}), ...(kept.ip ? { ip } : {}) }
 }

@@ -108,7 +108,7 @@ export class ManagedTracker implements Tracker {
 
   get size (): number { return this.#registry.size }
   get accepting (): boolean { return this.#drain.phase === null || this.#drain.phase === 'settle' }
-  get history (): CloseRecord[] { return this.#registry.history }
+  get history (): CloseRecord[] { return this.#registry.history.find() }
 
   get state (): TrackerState {
     const { phase } = this.#drain

@@ -48,11 +48,12 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly #all = new IdList<ManagedConnection>()
   /** What the history keeps. */
   readonly kept: HistorySettings
-  readonly #history: History
+  /** Records of recently closed connections. */
+  readonly history: History
 
   constructor (kept: HistorySettings) {
     this.kept = kept
-    this.#history = new History(kept)
+    this.history = new History(kept)
   }
 
   get size (): number { return this.#all.size }
@@ -62,9 +63,6 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
 
   /** Handshakes refused, for whatever reason. */
   get refused (): number { return Object.values(this.counters.refused).reduce((sum, count) => sum + count, 0) }
-
-  /** Records of recently closed connections, oldest first: a copy. */
-  get history (): CloseRecord[] { return this.#history.records }
 
   // ——— hooks of connections
 
@@ -98,7 +96,7 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
     if (connection.owner !== undefined) this.#byOwner.delete(connection.owner, connection)
     for (const tag of connection.tags) this.#byTag.delete(tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1
-    this.#history.add(connection, record)
+    this.history.add(connection, record)
   }
 
   // ——— queries

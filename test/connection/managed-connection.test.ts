@@ -180,7 +180,7 @@ for (const [what, end, expected] of ENDS) {
     await clock.flush()
     const record = await connection.closed
     for (const [key, value] of Object.entries(expected)) assert.equal(record[key as keyof CloseRecord], value, key)
-    assert.deepEqual(host.registry.history, [record])
+    assert.deepEqual(host.registry.history.find(), [record])
     assert.equal(host.leftovers, 0)
   })
 }

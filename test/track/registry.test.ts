@@ -172,14 +172,14 @@ for (const [size, closed, kept] of [[3, 0, []], [3, 2, [1, 2]], [3, 3, [1, 2, 3]
       registry.accepted(connection)
       registry.closed(connection, { ...RECORD, id })
     }
-    assert.deepEqual(registry.history.map(({ id }) => id), kept)
+    assert.deepEqual(registry.history.find().map(({ id }) => id), kept)
   })
 }
 
 test('the history is a copy', () => {
   const registry = new Registry(keeping(2))
-  registry.history.push(RECORD)
-  assert.deepEqual(registry.history, [])
+  registry.history.find().push(RECORD)
+  assert.deepEqual(registry.history.find(), [])
 })
 
 test('the counters tell opened, and closed by cause', async () => {
