@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import type { ManagedTracker } from '../../track/managed-tracker.ts'
 import type { DrainProgress, DrainReport } from '../../track/drain-report.ts'
+import { act } from './acts.ts'
 import { assets } from './assets.ts'
 import { document } from './layout.ts'
 import type { Site, View } from './layout.ts'
@@ -30,6 +31,9 @@ const HEADERS = {
   'referrer-policy': 'same-origin',
   'x-content-type-options': 'nosniff'
 }
+
+/** Longest body of a request, bytes. */
+const MAX_BODY = 4_096
 
 async function registerPage (app: FastifyInstance, given: PageOptions): Promise<void> {
   const options = resolvePageOptions(given)
@@ -64,6 +68,11 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
     if (part === 'script' || part === 'style') return reply.type(assets[part].type).send(assets[part].text())
     const name = query.get('view') ?? ''
     return reply.type('text/html; charset=utf-8').send(document(site, name, await viewOf(name, query)))
+  })
+
+  app.post('/', { bodyLimit: MAX_BODY }, async (request, reply) => {
+    const { status, message } = act(site, request, options.by)
+    return reply.headers(HEADERS).code(status).send({ message })
   })
 
   function viewOf (name: string, query: URLSearchParams): View | Promise<View> {

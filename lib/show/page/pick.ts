@@ -16,6 +16,9 @@ export interface Place {
   readonly id: number
 }
 
+/** Longest run of work in one turn of the event loop, milliseconds; the last one is followed by the writing of the rows. */
+const SLICE = 1
+
 /** What to pick. */
 export interface Selection<T> {
   matches (item: T): boolean
@@ -69,7 +72,7 @@ export function pick<T extends { readonly id: number }> (clock: Clock, items: re
         previous: first > 1 && rows.length > 0 ? rows[0] : undefined,
         next: first + rows.length <= total ? rows.at(-1) : undefined
       })
-    })
+    }, SLICE)
   })
 }
 

@@ -88,5 +88,5 @@ export function select (name: string, label: string, values: readonly string[], 
 
 /** A list of names and values. */
 export function facts (entries: ReadonlyArray<readonly [string, Content]>): Markup {
-  return html`<dl class="facts">${entries.filter(([, value]) => value !== undefined && value !== '').map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`
+  return html`<dl class="facts">${entries.filter(([, value]) => value !== undefined && value !== false && value !== '').map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`
 }

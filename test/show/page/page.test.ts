@@ -14,9 +14,9 @@ import type { TestApp } from '../../helpers/server.ts'
 /** The most that a view, the script and the style may have together, gzipped, bytes. */
 const MAX_BYTES = 12 * 1_024
 
-/** An app with the page at /ops and a WebSocket route; `?user=` is the owner. */
+/** An app that keeps owners in its history, with the page at /ops and a WebSocket route; `?user=` is the owner. */
 function startWithPage (t: test.TestContext, options: PageOptions = { unprotected: true }, configure?: (app: TestApp) => unknown): Promise<TestApp> {
-  return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false }, async (app) => {
+  return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false, history: { keep: ['owner', 'ip'] } }, async (app) => {
     await configure?.(app)
     app.get('/chat/:room', { websocket: true }, (socket, request) => {
       const connection = app.sockets.of(socket)
@@ -143,7 +143,7 @@ test('a query that makes no sense shows the first rows', async (t) => {
   for (const query of ['?sort=__proto__', '?sort=tags&dir=up', '?after=x', '?after=%00', '?view=unknown', '?part=unknown', '?q=&state=&sort=']) {
     assert.deepEqual(idsIn(await view(app, query)), [id], query)
   }
-  assert.match(await view(app, '?id=__proto__'), /No open connection has this id/)
+  assert.match(await view(app, '?id=__proto__'), /Neither an open connection nor one of the/)
   assert.match(await view(app, `?before=${id + 1}:${id + 1}`), /1 in all/)
 })
 
@@ -173,7 +173,7 @@ test('routes are shown with their numbers', async (t) => {
   assert.ok(body.includes(`<tr><td>/chat/:room</td>${numbers}</tr>`), body)
 })
 
-test('the history is searched by cause and code', async (t) => {
+test('the history is searched by owner, cause and code', async (t) => {
   const app = await startWithPage(t)
   for (const code of [1000, 4000, 4001]) await (await connect(t, app, '/chat/a')).close(code)
   await connect(t, app, '/chat/a?user=ada')
@@ -186,7 +186,110 @@ test('the history is searched by cause and code', async (t) => {
   assert.equal(await rows('&cause=client'), 3)
   assert.equal(await rows('&cause=client&code=4001'), 1)
   assert.equal(await rows('&code=1001'), 0)
+  assert.equal(await rows('&owner=ada'), 1)
+  assert.equal(await rows('&owner=ad'), 0)
 })
+
+test('a connection is shown with its story, open and closed', async (t) => {
+  const app = await startWithPage(t, { unprotected: true, actions: ['disconnect'] })
+  const client = await connect(t, app, '/chat/a?user=ada', { protocols: ['chat'] })
+  const connection = app.sockets.list()[0]!
+  connection.expiresAt = Date.now() + 60_000
+  connection.idleTimeout = 90_000
+  const open = await view(app, `?id=${connection.id}`)
+  for (const text of ['<dd>chat</dd>', '<dd>1 min 30 s</dd>', '<b>opened</b>', 'data-act="disconnect"']) assert.ok(open.includes(text), text)
+  app.sockets.disconnect({ id: connection.id }, { by: 'ops', why: '<account> closed' })
+  await client.closed
+  await connection.closed
+  const closed = await view(app, `?id=${connection.id}`)
+  assert.match(closed, /<b>closing<\/b> disconnected, code 3003, by ops, because: &lt;account&gt; closed/)
+  assert.match(closed, /<b>closed<\/b> cleanly, the peer sent 3003/)
+  assert.doesNotMatch(closed, /data-act/)
+})
+
+// ——— acts
+
+/** Headers of an act, as the script of the page and a browser send them. */
+const OWN = { 'x-sockets-page': 'disconnect', origin: 'http://localhost:80', host: 'localhost:80', authorization: `Basic ${Buffer.from('ops:secret:1').toString('base64')}` }
+
+/** An app that lets the page act, with what the audit has heard. */
+async function startWithActs (t: test.TestContext, options: PageOptions) {
+  const app = await startWithPage(t, { unprotected: true, ...options })
+  const audit: object[] = []
+  app.sockets.on('audit', ({ at, ...act }) => { audit.push(act) })
+  const act = async (payload: unknown, headers: Record<string, string | undefined> = OWN) => {
+    const response = await app.inject({ method: 'POST', url: '/ops', payload: JSON.stringify(payload), headers: Object.fromEntries(Object.entries({ 'content-type': 'application/json', ...headers }).filter(([, value]) => value !== undefined)) })
+    return [response.statusCode, (response.json() as { message: string }).message]
+  }
+  return { app, audit, act }
+}
+
+test('connections are closed by id and by owner, and the audit says who has done it, and why', async (t) => {
+  const { app, audit, act } = await startWithActs(t, { actions: ['disconnect'] })
+  const clients = [await connect(t, app, '/chat/a?user=ada'), await connect(t, app, '/chat/a?user=ada'), await connect(t, app, '/chat/a?user=grace')] as const
+  const [first] = app.sockets.list()
+  assert.deepEqual(await act({ action: 'disconnect', target: { id: first!.id }, why: 'spam' }), [200, '1 closed.'])
+  assert.equal((await clients[0].closed).code, 3003)
+  assert.deepEqual(await act({ action: 'disconnect', target: { owner: 'ada' }, why: '' }), [200, '1 closed.'])
+  await clients[1].closed
+  assert.deepEqual(await act({ action: 'disconnect', target: { id: first!.id }, why: '' }), [200, 'There is no such connection any more.'])
+  assert.equal(app.sockets.size, 1)
+  assert.deepEqual(audit, [
+    { action: 'disconnect', by: 'ops', why: 'spam', target: { id: first!.id }, outcome: 'done', connections: 1 },
+    { action: 'disconnect', by: 'ops', target: { owner: 'ada' }, outcome: 'done', connections: 1 },
+    { action: 'disconnect', by: 'ops', target: { id: first!.id }, outcome: 'done', connections: 0 }
+  ])
+})
+
+test('the drain starts at once, and the option `by` says who has started it', async (t) => {
+  const { app, audit, act } = await startWithActs(t, { actions: ['drain'], by: (request) => String(request.headers['x-user']) })
+  const client = await connect(t, app, '/chat/a')
+  assert.deepEqual(await act({ action: 'drain', why: 'a new kernel' }, { ...OWN, 'x-user': 'grace' }), [202, 'The drain has begun.'])
+  assert.equal((await client.closed).code, 1012)
+  assert.deepEqual(audit, [{ action: 'drain', by: 'grace', why: 'a new kernel', target: 'all', outcome: 'started', connections: 1 }])
+})
+
+test('acts that are not allowed, or come from elsewhere, are refused, and the audit has them', async (t) => {
+  const { app, audit, act } = await startWithActs(t, { actions: ['disconnect'], by: () => { throw new Error('by fails') } })
+  await connect(t, app, '/chat/a?user=ada')
+  const target = { owner: 'ada' }
+  const refused = async (payload: object, headers: Record<string, string | undefined>) => {
+    const [status] = await act({ why: '', ...payload }, headers)
+    assert.equal(status, 403, JSON.stringify(headers))
+    assert.equal((audit.pop() as { outcome: string }).outcome, 'refused')
+    assert.equal(audit.length, 0)
+  }
+  await refused({ action: 'drain' }, OWN)
+  for (const headers of [
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: undefined },
+    { 'x-sockets-page': undefined },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' }
+  ]) await refused({ action: 'disconnect', target }, { ...OWN, ...headers })
+  assert.equal(app.sockets.size, 1)
+  assert.equal(app.sockets.state, 'running')
+  // A proxy has replaced the host; the browser knows better.
+  assert.deepEqual(await act({ action: 'disconnect', target, why: '' }, { ...OWN, host: 'internal:3000', 'sec-fetch-site': 'same-origin' }), [200, '1 closed.'])
+})
+
+test('what is no act does nothing', async (t) => {
+  const { app, audit, act } = await startWithActs(t, { actions: ['disconnect', 'drain'] })
+  await connect(t, app, '/chat/a?user=ada')
+  for (const payload of [
+    null, 'drain', [], {}, { action: 'drain' }, { action: 'restart', why: '' }, { action: 'disconnect', why: '' }, { action: 'disconnect', target: 'all', why: '' },
+    { action: 'disconnect', target: {}, why: '' }, { action: 'disconnect', target: { id: '1' }, why: '' }, { action: 'disconnect', target: { tag: 'a' }, why: '' }, { action: 'drain', why: 1 }
+  ]) assert.deepEqual(await act(payload), [400, 'This is not an act of the page.'], JSON.stringify(payload))
+  // What a form of any page can send.
+  for (const [type, status] of [['application/x-www-form-urlencoded', 415], ['text/plain', 403]] as const) {
+    const { statusCode } = await app.inject({ method: 'POST', url: '/ops', payload: '{"action":"drain","why":""}', headers: { 'content-type': type } })
+    assert.equal(statusCode, status)
+  }
+  assert.deepEqual([audit, app.sockets.size], [[], 1])
+})
+
+// ——— numbers
 
 /** An open stream of numbers. */
 async function openStream (app: TestApp) {

@@ -66,7 +66,7 @@ test('a page before the first row is empty and leads to no other', async () => {
   assert.deepEqual({ rows: page.rows, previous: page.previous, total: page.total }, { rows: [], previous: undefined, total: 1 })
 })
 
-test('many items are walked in slices of 2 ms', async () => {
+test('many items are walked in slices of 1 ms', async () => {
   const clock = new FakeClock()
   const items = Array.from({ length: 100 }, (_, index) => ({ id: index + 1, key: index }))
   const picked = pick(clock, items, {
@@ -79,5 +79,5 @@ test('many items are walked in slices of 2 ms', async () => {
   })
   await clock.run()
   assert.equal((await picked).total, 100)
-  assert.equal(clock.immediatesMade, 49)
+  assert.equal(clock.immediatesMade, 99)
 })

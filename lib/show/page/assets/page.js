@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id)
 const live = new EventSource('?part=live')
 let changes
 let refreshedAt = performance.now()
-let refreshing = false
+let timer
 
 live.onmessage = ({ data }) => {
   const message = JSON.parse(data)
@@ -17,17 +17,18 @@ live.onmessage = ({ data }) => {
     if (text !== undefined && element.textContent !== text) element.textContent = text
   }
   showDrain(message)
-  changes ??= message.changes
   if (message.end) {
     live.close()
     void refresh()
-  } else if (changes !== message.changes && performance.now() - refreshedAt >= REFRESH) {
-    changes = message.changes
-    void refresh()
+  } else if (changes !== undefined && changes !== message.changes) {
+    timer ??= setTimeout(refresh, Math.max(0, refreshedAt + REFRESH - performance.now()))
   }
+  changes = message.changes
 }
 
-function showDrain ({ share, held }) {
+function showDrain ({ texts, share, held }) {
+  const progress = byId('progress')
+  if (progress && texts.phase !== undefined) progress.hidden = false
   const now = byId('now')
   if (now && share > 0) {
     now.setAttribute('x', Math.round(share * 1_000) - 4)
@@ -40,22 +41,30 @@ function showDrain ({ share, held }) {
   }))
 }
 
-/** Asks for the rows again, unless they are in use: links in them have the focus, text is selected, or nothing is visible. */
+/** Whether rows may not change: they have the focus or a selection, or nothing of the page is visible. */
+function inUse (rows) {
+  return document.hidden || rows.contains(document.activeElement) || !getSelection().isCollapsed
+}
+
+/** Asks for the rows again; later, if they are in use. */
 async function refresh () {
-  const rows = byId('rows')
-  if (!rows || refreshing || document.hidden || rows.contains(document.activeElement) || !getSelection().isCollapsed) return
-  refreshing = true
+  clearTimeout(timer)
+  timer = undefined
   refreshedAt = performance.now()
+  const rows = byId('rows')
+  if (!rows) return
+  if (inUse(rows)) {
+    timer = setTimeout(refresh, REFRESH)
+    return
+  }
   try {
     const response = await fetch(location.href)
     // Signed out.
     if (!response.ok || response.redirected) return location.reload()
     const fresh = new DOMParser().parseFromString(await response.text(), 'text/html').getElementById('rows')
-    if (fresh && !rows.contains(document.activeElement)) rows.replaceWith(fresh)
+    if (fresh && !inUse(rows)) rows.replaceWith(fresh)
   } catch {
     // The server is gone; the numbers come back with it.
-  } finally {
-    refreshing = false
   }
 }
 

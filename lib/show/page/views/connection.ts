@@ -1,36 +1,69 @@
 /**
- * One connection: what is known of it.
+ * One connection: what is known of it, and its story.
  */
-import { count, duration, href, html, time } from '../html.ts'
+import type { Connection } from '../../../connection/connection.ts'
+import type { Story, StoryEvent } from '../../../track/story.ts'
+import { bytes, count, duration, href, html, time } from '../html.ts'
+import type { Content, Markup } from '../html.ts'
 import { actButton } from '../layout.ts'
 import type { Site, View } from '../layout.ts'
 import { facts } from '../table.ts'
 
 /** Makes the view. */
 export function connectionView (site: Site, id: number): View {
-  const connection = site.tracker.get(id)
+  const { tracker } = site
+  const story = Number.isSafeInteger(id) ? tracker.explain({ id })[0] : undefined
   const title = `Connection ${id}`
-  if (connection === undefined) return { title, body: html`<p>No open connection has this id. <a href="${href({ view: 'history' })}">History</a></p>` }
-  const { state, route, owner, tags, ip, requestId, socket, openedAt, rtt, messagesReceived, idleTimeout, maxLifetime, expiresAt } = connection
+  if (story === undefined) return { title, body: html`<p>Neither an open connection nor one of the <a href="${href({ view: 'history' })}">history</a> has this id.</p>` }
+  const connection = tracker.get(id)
+  const { state, route, requestId, openedAt, closedAt, summary } = story
+  const owner = connection?.owner ?? story.owner
   return {
     title,
     body: html`
+<p>${summary}</p>
 ${facts([
   ['State', html`<span class="state ${state}">${state}</span>`],
   ['Route', route],
-  ['Owner', owner !== undefined && html`${owner} <a href="${href({ q: owner })}">connections</a>`],
-  ['Tags', [...tags].join(', ')],
-  ['Address', ip],
+  ['Owner', owner !== undefined && html`${owner} <a href="${href({ q: owner })}">connections</a> <a href="${href({ view: 'history', owner })}">history</a>`],
+  ['Address', connection?.ip ?? story.ip],
   ['Request', requestId],
-  ['Protocol', socket.protocol],
-  ['Opened', html`${time(openedAt)} (${duration(site.tracker.clock.wallNow() - openedAt)} ago)`],
-  ['Round trip', rtt !== undefined && duration(rtt)],
-  ['Messages received', count(messagesReceived)],
-  ['Idle timeout', idleTimeout !== false && duration(idleTimeout)],
-  ['Longest lifetime', maxLifetime !== false && duration(maxLifetime)],
-  ['Expires', expiresAt !== undefined && time(expiresAt)]
+  ['Opened', html`${time(openedAt)} (open for ${duration((closedAt ?? tracker.clock.wallNow()) - openedAt)})`],
+  ...connection === undefined ? [] : liveFacts(connection)
 ])}
-<p class="buttons">${actButton(site, 'disconnect', 'Disconnect', `Disconnect connection ${id}?`, { id })}
-${owner !== undefined && actButton(site, 'disconnect', 'Disconnect its owner', `Disconnect every connection of “${owner}”?`, { owner })}</p>`
+${storyOf(story)}
+${connection !== undefined && html`<p class="buttons">${actButton(site, 'disconnect', 'Disconnect', `Disconnect connection ${id}?`, { id })}
+${owner !== undefined && actButton(site, 'disconnect', 'Disconnect its owner', `Disconnect every connection of “${owner}”?`, { owner })}</p>`}`
   }
+}
+
+/** What only a connection that is not closed has. */
+function liveFacts ({ tags, socket, rtt, messagesReceived, idleTimeout, maxLifetime, expiresAt }: Connection): Array<[string, Content]> {
+  return [
+    ['Tags', [...tags].join(', ')],
+    ['Protocol', socket.protocol],
+    ['Round trip', rtt !== undefined && duration(rtt)],
+    ['Messages received', count(messagesReceived)],
+    ['Idle timeout', idleTimeout !== false && duration(idleTimeout)],
+    ['Longest lifetime', maxLifetime !== false && duration(maxLifetime)],
+    ['Expires', expiresAt !== undefined && time(expiresAt)]
+  ]
+}
+
+function storyOf ({ events }: Story): Markup {
+  return html`<h3>Story</h3>
+<ol class="story">${events.map((event) => html`<li>${time(event.at)} <b>${event.what}</b> ${detail(event)}</li>`)}</ol>`
+}
+
+function detail ({ duration: waited, bytes: unsent, cause, code, reason, by, why, clean, receivedCode }: StoryEvent): string {
+  return [
+    waited !== undefined && `for ${duration(waited)}`,
+    unsent !== undefined && bytes(unsent),
+    cause !== undefined && `${cause}, code ${code}`,
+    reason !== undefined && reason !== '' && `“${reason}”`,
+    by !== undefined && `by ${by}`,
+    why !== undefined && `because: ${why}`,
+    clean !== undefined && (clean ? 'cleanly' : 'without a complete close handshake'),
+    typeof receivedCode === 'number' && `the peer sent ${receivedCode}`
+  ].filter((part) => part !== false).join(', ')
 }

@@ -21,17 +21,17 @@ export function drainView (site: Site, progress: DrainProgress | null, report: D
   return {
     title: 'Drain',
     body: html`
+${timeline(plan, share)}
+${progress === null && html`<p>The server is not draining. A drain takes ${duration(plan.timeout)} at most.</p>`}
 ${tracker.state === 'running' && html`<p class="buttons">${actButton(site, 'drain', 'Drain this server', `Drain this server? ${count(tracker.size)} connections are closed, and no new ones are accepted.`)}</p>`}
-<section aria-label="Progress">
+<section id="progress" aria-label="Progress"${progress === null && html` hidden`}>
 <dl class="facts">${numbers.map(({ key, name, text }) => html`<dt>${name}</dt><dd data-live="${key}">${text}</dd>`)}</dl>
-<h3>Waits for</h3>
-<table id="held"><thead><tr><th scope="col">Connection</th><th scope="col">What</th><th scope="col" class="n">Time</th></tr></thead><tbody>${held.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table>
+<table id="held"><caption>Waits for</caption><thead><tr><th scope="col">Connection</th><th scope="col">What</th><th scope="col" class="n">Time</th></tr></thead><tbody>${held.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table>
 </section>
 ${report !== null && reportOf(report)}
 <h3>Plan</h3>
-${timeline(plan, share)}
-<table><thead><tr><th scope="col">Phase</th><th scope="col" class="n">From</th><th scope="col" class="n">To, at the latest</th><th scope="col">What happens</th></tr></thead>
-<tbody>${plan.phases.map(({ phase, from, to, what }) => html`<tr><td><i class="${phase}"></i>${phase}</td><td class="n">${duration(from)}</td><td class="n">${duration(to)}</td><td>${what}</td></tr>`)}</tbody></table>
+<div class="table" tabindex="0" role="region" aria-label="Plan"><table class="plan"><thead><tr><th scope="col">Phase</th><th scope="col" class="n">From</th><th scope="col" class="n">To, at the latest</th><th scope="col">What happens</th></tr></thead>
+<tbody>${plan.phases.map(({ phase, from, to, what }) => html`<tr><td><i class="${phase}"></i>${phase}</td><td class="n">${duration(from)}</td><td class="n">${duration(to)}</td><td>${what}</td></tr>`)}</tbody></table></div>
 <ul>${[plan.arithmetic, ...plan.clients.map(({ what }) => what)].map((line) => html`<li>${line}</li>`)}</ul>`
   }
 }
