@@ -62,8 +62,12 @@ export function duration (milliseconds: number): string {
   return `${Math.floor(seconds / unit)} ${names[0]} ${Math.floor(seconds % unit / smaller)} ${names[1]}`
 }
 
+/** The last time that a Date can have, epoch milliseconds. */
+const LAST = 8.64e15
+
 /** Formats epoch milliseconds, in UTC. */
 export function time (at: number): Markup {
+  if (at > LAST) return html`never`
   const iso = new Date(at).toISOString()
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')}</time>`
 }

@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { assets } from '../../../lib/show/page/assets.ts'
 import type { PageOptions } from '../../../lib/show/page/index.ts'
 import page from '../../../lib/show/page/index.ts'
+import type { ManagedTracker } from '../../../lib/track/managed-tracker.ts'
 import { connect, create, portOf, start, until } from '../../helpers/server.ts'
 import type { TestApp } from '../../helpers/server.ts'
 
@@ -70,6 +71,17 @@ test('hooks guard every part of the page, and nothing else', async (t) => {
   const app = await startWithPage(t, { preHandler: async (_request, reply) => reply.code(401).send() }, (app) => { app.get('/other', () => 'public') })
   for (const url of ['/ops', '/ops/', '/ops?part=live', '/ops?part=script', '/ops?part=style', '/ops?view=history']) assert.equal((await app.inject(url)).statusCode, 401, url)
   assert.equal((await app.inject('/other')).statusCode, 200)
+})
+
+test('the page may be in a child context, at the root, and at several places', async (t) => {
+  const app = await startWithPage(t, undefined, async (app) => {
+    await app.register(async (child) => { await child.register(page, { prefix: '/inner', unprotected: true }) }, { prefix: '/outer' })
+    await app.register(page, { unprotected: true })
+  })
+  for (const url of ['/ops', '/ops/', '/outer/inner', '/']) {
+    const { statusCode, body } = await app.inject(`${url}?view=history`)
+    assert.deepEqual([statusCode, /<h2>(.*)<\/h2>/.exec(body)![1]], [200, 'History'], url)
+  }
 })
 
 test('every answer forbids caches, frames, foreign content and inline scripts', async (t) => {
@@ -344,6 +356,8 @@ test('the drain view names the work that the drain waits for, and its stream doe
   await until(() => messages.at(-1)?.held.length === 1)
   assert.equal(messages.at(-1)!.held[0]![1], 'save <document>')
   assert.match(await view(app, '?view=drain'), /<td>save &lt;document&gt;<\/td>/)
+  await until(() => (app.sockets as ManagedTracker).holding[0]!.duration >= 100)
   release()
   await drained
+  assert.match(await view(app, '?view=drain'), /<dt>Held longest by<\/dt><dd><ul><li>#\d+ \/work: work save &lt;document&gt;, /)
 })
