@@ -116,6 +116,8 @@ class Deploy {
 
   #leave (): void {
     const all = [...this.#connected.values()].filter(({ connection }) => connection.state === 'open')
+    // At the end of their lifetimes all may be closed at once.
+    if (all.length === 0) return
     const { connection, socket } = all[Math.floor(this.#random() * all.length)]!
     this.#connected.delete(connection)
     this.#left++
