@@ -3,11 +3,11 @@ import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, type FastifyRequest } from 'fastify'
 import plugin, {
   CHANNELS, CloseCode, defaults,
-  type AbandonedCleanup, type ChannelMessages, type CloseCause, type ClosedCount, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
+  type AbandonedCleanup, type AuditRecord, type ChannelMessages, type CloseCause, type ClosedCount, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
   type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
   type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions, type RouteStats,
-  type SignalOptions, type StopSignal, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
+  type SignalOptions, type StopSignal, type Story, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
 import namedPlugin from 'fastify-websocket-lifecycle'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
@@ -100,6 +100,9 @@ expectNotAssignable<ReadinessOptions>({ logLevel: 'info' })
 expectNotAssignable<ReadinessOptions>(true)
 expectAssignable<LifecycleOptions>({ history: 0, isolation: false, errorCode: 4500, closeTimeout: 1, cleanupTimeout: 1 })
 expectNotAssignable<LifecycleOptions>({ history: false })
+expectAssignable<LifecycleOptions>({ history: { size: 0, keep: ['owner', 'ip'] } })
+expectAssignable<LifecycleOptions>({ history: { keep: [] } })
+expectNotAssignable<LifecycleOptions>({ history: { keep: ['tags'] } })
 expectNotAssignable<LifecycleOptions>({ isolation: 'on' })
 expectAssignable<LifecycleOptions>({ heartbeat: true, idleTimeout: 60_000, maxLifetime: 3_600_000 })
 expectAssignable<LifecycleOptions>({ heartbeat: false, idleTimeout: false, maxLifetime: false })
@@ -174,6 +177,17 @@ expectType<number>(sockets.size)
 expectType<boolean>(sockets.accepting)
 expectType<TrackerState>(sockets.state)
 expectType<CloseRecord[]>(sockets.history)
+expectType<Story[]>(sockets.explain({ id: 1 }))
+expectType<Story[]>(sockets.explain({ owner: '42' }))
+expectType<Story[]>(sockets.explain({ requestId: 'req-1' }))
+expectError(sockets.explain({}))
+expectError(sockets.explain('all'))
+expectType<number>(sockets.disconnect({ id: 1 }, { by: 'ann', why: undefined }))
+expectType<Promise<DrainReport>>(sockets.drain({ by: 'ann', why: 'new version' }))
+sockets.on('audit', (act) => {
+  expectType<AuditRecord>(act)
+  expectType<'disconnect' | 'drain'>(act.action)
+})
 expectType<Connection | undefined>(sockets.get(1))
 expectType<TrackerStats>(sockets.stats())
 expectType<number | undefined>(sockets.stats().closed.drain)
