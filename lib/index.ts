@@ -25,6 +25,7 @@ export type { StoryQuery } from './track/explain.ts'
 export type { Filter } from './track/filter.ts'
 export type { Story, StoryEvent } from './track/story.ts'
 export type { Message } from './connection/connection.ts'
+export type { TraceContext } from './connection/tracing.ts'
 export type { WritableOptions } from './connection/writable.ts'
 export type { ChannelMessages } from './show/diagnostics.ts'
 export type {

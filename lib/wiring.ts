@@ -112,6 +112,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     errorCode: options.errorCode,
     onDrain: options.onDrain,
     suppression: NO_SUPPRESSION,
+    tracing: null,
     mover: moves,
     steps,
     handovers,

@@ -13,6 +13,7 @@ import { memory } from './memory.ts'
 import { openClose } from './open-close.ts'
 import { profile } from './profile.ts'
 import { scrape } from './scrape.ts'
+import { tracing } from './tracing.ts'
 
 export const scenarios: Record<string, Scenario> = {
   memory,
@@ -25,5 +26,6 @@ export const scenarios: Record<string, Scenario> = {
   'in-process': inProcess,
   'open-close': openClose,
   profile,
-  scrape
+  scrape,
+  tracing
 }

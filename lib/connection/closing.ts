@@ -35,6 +35,13 @@ export interface ClosingConnection<C> extends Connection, Liveness {
   enterClosed (): boolean
 }
 
+/** Calls code of the application that runs because the connection ends: in no async context but that of its trace, if it has one. */
+export function callAtEnd<C extends Connection & { readonly host: Pick<ConnectionHost<C>, 'suppression' | 'tracing'> }, T> (connection: C, cause: CloseCause | undefined, call: () => T): T {
+  const { suppression, tracing } = connection.host
+  const traced = tracing === null ? call : () => tracing.callAtEnd(connection, call)
+  return outside(() => cause === 'drain' || cause === 'leave' || cause === 'moved' ? suppression.call(connection, traced) : traced())
+}
+
 export class Closing<C extends ClosingConnection<C>> {
   readonly cause: CloseCause
   readonly code: number

@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws'
 import type { Cleanup } from './cleanups.ts'
 import type { CloseCause } from '../base/close-codes.ts'
 import type { Step } from './steps.ts'
+import type { TraceContext } from './tracing.ts'
 import type { WritableOptions } from './writable.ts'
 
 /** States of a connection, in order, never backwards. */
@@ -105,6 +106,8 @@ export interface Connection {
   readonly ip: string
   /** Fastify's request id; empty for adopted servers. */
   readonly requestId: string
+  /** The span of the handshake, for links and log lines; undefined without `fastify-websocket-lifecycle/tracing`. */
+  readonly traceContext: TraceContext | undefined
   /** The owner, such as a user id; undefined until it is set. */
   readonly owner: string | undefined
   /** The tags; a snapshot. */

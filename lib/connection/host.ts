@@ -12,6 +12,7 @@ import type { Mover } from './mover.ts'
 import type { RouteSettings } from './settings.ts'
 import type { Steps } from './steps.ts'
 import type { Suppression } from './suppression.ts'
+import type { Tracing } from './tracing.ts'
 import type { Transport } from './transport.ts'
 
 /** Events for the application's listeners. `emit` never throws: an error of a listener is reported. */
@@ -35,6 +36,8 @@ export interface ConnectionHost<C> {
   readonly events: ConnectionEvents
   /** Decides which messages a drain suppresses. */
   readonly suppression: Suppression
+  /** Traces what connections do; null without tracing. */
+  readonly tracing: Tracing<C> | null
   /** Asks clients to move to a new connection. */
   readonly mover: Mover<C>
   /** Hands states over to the next connections of clients. */

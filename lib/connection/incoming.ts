@@ -9,8 +9,9 @@ import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_MESSAGES_CONSUMED } from '../
 import { isClosing } from './connection.ts'
 import type { ConnectionState, Message, MessagesOptions } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
-import { MessageQueue } from './message-queue.ts'
+import { MessageQueue, sizeOf } from './message-queue.ts'
 import type { MessageSource } from './message-queue.ts'
+import type { MessageTrace } from './tracing.ts'
 import { UnreadInput } from './unread-input.ts'
 import type { InputSource } from './unread-input.ts'
 import type { WorkCounter } from './work.ts'
@@ -24,7 +25,7 @@ export type PauseReason = keyof typeof PAUSES
 
 /** What incoming messages need of their connection. */
 interface Receiver<C> {
-  readonly host: Pick<ConnectionHost<C>, 'clock' | 'hooks' | 'transport'>
+  readonly host: Pick<ConnectionHost<C>, 'clock' | 'hooks' | 'tracing' | 'transport'>
   readonly socket: WebSocket
   readonly state: ConnectionState
   readonly work: WorkCounter
@@ -82,6 +83,11 @@ export class Incoming<C extends Receiver<C>> implements MessageSource, InputSour
 
   /** Counts messages that are not delivered. */
   drop (count: number): void { this.#dropped += count }
+
+  trace (message: Message): MessageTrace | null {
+    const connection = this.#connection
+    return connection.host.tracing?.consumed(connection, sizeOf(message), typeof message !== 'string') ?? null
+  }
 
   /** Implements `connection.messages()`. */
   messages (options: MessagesOptions): AsyncIterableIterator<Message> {

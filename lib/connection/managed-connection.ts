@@ -15,7 +15,7 @@ import { Attachments } from './attachments.ts'
 import { CloseEventWait } from './close-event-wait.ts'
 import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
 import { CleanupStack, type Cleanup } from './cleanups.ts'
-import { Closing, NO_CLOSE_FRAME, type ClosingConnection } from './closing.ts'
+import { callAtEnd, Closing, NO_CLOSE_FRAME, type ClosingConnection } from './closing.ts'
 import { STATES, type ActOptions, type CloseRecord, type ConnectionData, type ConnectionState, type Message, type MessagesOptions } from './connection.ts'
 import type { ConnectionFacts } from './facts.ts'
 import type { ConnectionHost } from './host.ts'
@@ -26,6 +26,7 @@ import { NEW, UNKNOWN, messageReceived, messagesSoFar, type Liveness, type Probe
 import { note } from './note.ts'
 import type { RouteSettings } from './settings.ts'
 import { Signals } from './signals.ts'
+import type { TraceContext } from './tracing.ts'
 import type { Frame } from './transport.ts'
 import { Work } from './work.ts'
 import { untilWritable, type WritableOptions } from './writable.ts'
@@ -85,6 +86,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   get owner (): string | undefined { return this.#labels?.owner }
   get tags (): ReadonlySet<string> { return tagsOf(this.#labels) }
   get rtt (): number | undefined { return this.roundTrip === UNKNOWN ? undefined : this.roundTrip / 1000 }
+  get traceContext (): TraceContext | undefined { return this.host.tracing?.contextOf(this) }
   get request (): FastifyRequest | undefined { return this.#attachments?.request }
   get data (): ConnectionData { return this.attached.data }
   set data (data: ConnectionData) { this.attached.data = data }
@@ -270,10 +272,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   get parts () { return { incoming: this.#incoming, signals: this.#signals, cleanups: this.#cleanups } }
 
   /** Calls code of the application that runs because the connection ends. A drain may suppress the messages of that code. */
-  callAtEnd<T> (call: () => T): T {
-    const cause = this.#closing?.cause
-    return outside(() => cause === 'drain' || cause === 'leave' || cause === 'moved' ? this.host.suppression.call(this, call) : call())
-  }
+  callAtEnd<T> (call: () => T): T { return callAtEnd(this, this.#closing?.cause, call) }
 
   cleanupsSettled (): void {
     if (this.#state === 'closed') for (const part of this.host.hooks.lateCleanupsSettled) part.lateCleanupsSettled(this)

@@ -5,6 +5,7 @@
  * ws still emits the frames of the chunk that it parses, so the bound is the mark plus a chunk of 64 KiB plus a message.
  */
 import type { Message } from './connection.ts'
+import type { MessageTrace } from './tracing.ts'
 import type { WorkCounter } from './work.ts'
 
 /** Bytes that a queued message counts beside its length, so that the number of small messages is bounded, too. */
@@ -17,6 +18,8 @@ export interface MessageSource {
   resume (reason: 'queue'): void
   /** Counts messages that are not delivered. */
   drop (count: number): void
+  /** Begins the trace of a message that is handed out; null without tracing. */
+  trace (message: Message): MessageTrace | null
 }
 
 export class MessageQueue implements AsyncIterableIterator<Message> {
@@ -27,6 +30,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   #size = 0
   #paused = false
   #holding = false
+  #trace: MessageTrace | null = null
   #accepting = true
   #ended = false
   #left = false
@@ -48,7 +52,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     if (!this.#accepting) return false
     const waiting = this.#waiting.shift()
     if (waiting !== undefined) {
-      this.#hold()
+      this.#hold(message)
       waiting({ done: false, value: message })
       return true
     }
@@ -92,7 +96,7 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
       }
       this.#size -= cost(value)
       if (this.#size < this.#highWaterMark) this.#unpause()
-      this.#hold()
+      this.#hold(value)
       return Promise.resolve({ done: false, value })
     }
     if (this.#ended || !this.#accepting) {
@@ -113,17 +117,20 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
     return this
   }
 
-  #hold (): void {
+  #hold (message: Message): void {
     // Several calls of `next()` at once are one consumer.
     if (this.#holding) return
     this.#holding = true
     this.#source.work.start()
+    this.#trace = this.#source.trace(message)
   }
 
   #release (): void {
     if (!this.#holding) return
     this.#holding = false
     this.#source.work.end()
+    this.#trace?.end()
+    this.#trace = null
   }
 
   #unpause (): void {
@@ -133,7 +140,10 @@ export class MessageQueue implements AsyncIterableIterator<Message> {
   }
 }
 
-function cost (message: Message): number {
+function cost (message: Message): number { return sizeOf(message) + OVERHEAD }
+
+/** Length of a message. */
+export function sizeOf (message: Message): number {
   // With `binaryType: 'blob'` a binary message is a Blob, which has a size.
-  return (message.length ?? (message as unknown as Blob).size) + OVERHEAD
+  return message.length ?? (message as unknown as Blob).size
 }

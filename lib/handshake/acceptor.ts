@@ -30,7 +30,7 @@ import type { Wiring } from '../wiring.ts'
 import { WS_CLOSE_TIMEOUT } from '../ws/accept.ts'
 import type { Acceptance } from '../ws/accept.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import { isRefused } from './handshakes.ts'
+import { isRefused, takeTrace, traceOf } from './handshake.ts'
 import { attach } from '../ws/tracked-socket.ts'
 
 /** Warning for a proxied route whose handshakes @fastify/http-proxy does not take. */
@@ -76,6 +76,7 @@ export class Acceptor implements Acceptance {
   /** Stores an upgrade request that has reached Fastify. */
   remember (request: FastifyRequest, reply: FastifyReply): void {
     (request.raw as RawRequest)[kUpgrade] = { request, reply }
+    traceOf(request.raw)?.routed(request)
   }
 
   accept (socket: WebSocket, raw: RawRequest | undefined): void {
@@ -101,6 +102,7 @@ export class Acceptor implements Acceptance {
   #attach (socket: WebSocket, raw: IncomingMessage | undefined, facts: ConnectionFacts): ManagedConnection {
     const connection = this.#tracker.accept(socket, facts)
     attach(socket, connection)
+    if (raw !== undefined) takeTrace(raw)?.opened(connection)
     const offer = raw === undefined ? undefined : offerOf(raw)
     if (offer !== undefined) {
       this.#moves.offered(connection, offer.id, offer.key)

@@ -24,6 +24,7 @@ import type { Moves } from '../move/moves.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
+import { traceOf } from './handshake.ts'
 import type { HandshakeChecks } from './handshake-checks.ts'
 import { refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
@@ -65,6 +66,8 @@ export class AdmissionChecks implements HandshakeChecks {
     this.#limiter = limiter
     this.#arrived = arrived
   }
+
+  trace (request: IncomingMessage): ReturnType<HandshakeChecks['trace']> { return this.#tracker.tracing?.handshake(request) ?? null }
 
   arrived (request: IncomingMessage, raw: Duplex): Refused | null {
     this.#arrived(raw)
@@ -112,6 +115,7 @@ export class AdmissionChecks implements HandshakeChecks {
     const policy = this.#originPolicy(request) ?? this.#addressPolicy(request)
     if (policy === null) return false
     const status = statusOf(policy)
+    traceOf(request.raw)?.refused(policy)
     this.#tracker.refused({ reason: policy, path: pathOf(request.raw), ip: addressOf(request) ?? '' })
     if (status !== 403) reply.header('retry-after', this.retryAfter)
     // The TCP connection of a refused handshake ends.

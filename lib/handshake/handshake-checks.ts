@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Refusal } from '../track/events.ts'
+import type { Trace } from './handshake.ts'
 import type { Refused } from './refusals.ts'
 
 /** Decides about handshakes, and is told of their end. */
@@ -17,6 +18,8 @@ export interface HandshakeChecks {
   readonly timeout: number | false
   /** Deadlines in time that passes only while the event loop runs, so that a stall ends no handshake. */
   readonly deadlines: Deadlines
+  /** Begins the trace of a handshake; null without tracing. */
+  trace (request: IncomingMessage): Trace | null
   /** A handshake has arrived. Returns null to admit it. */
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
   /** A handshake is about to open. Returns null to admit it. */

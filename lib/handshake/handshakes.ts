@@ -13,6 +13,8 @@ import { isFastifyWebsocket, rawSocketOf, responseOn } from '../base/internals.t
 import { afterEarlierAnswers, answer, answerOverHttp, asksForWebSocket, bytesWritten, declineOffers, guardErrors, hasAllHeaders, isTaken, releaseErrors } from '../http/raw-socket.ts'
 import { selectAlone, takeOffer } from '../http/subprotocol.ts'
 import type { HandleUpgrade, HandshakeGuard } from '../ws/accept.ts'
+import { isHandshake, kHandshake } from './handshake.ts'
+import type { Handshake, Request } from './handshake.ts'
 import type { HandshakeChecks } from './handshake-checks.ts'
 import { bodyOf, refuse, statusOf } from './refusals.ts'
 import type { Refused } from './refusals.ts'
@@ -24,37 +26,6 @@ import type { Verification } from './verifier.ts'
 const LISTENER = 'onUpgrade'
 
 type UpgradeListener = (request: IncomingMessage, raw: Duplex, head: Buffer) => void
-
-/** A handshake in progress. */
-interface Handshake {
-  readonly request: IncomingMessage
-  /** Monotonic time of its start, milliseconds. */
-  readonly startedAt: number
-  readonly raw: Duplex
-  /** Bytes that had been written to its raw socket when it began. */
-  readonly written: number
-  /** Whether it was admitted on arrival. */
-  readonly counted: boolean
-  /** Whether it was refused, and opens only to be closed. */
-  readonly refused: boolean
-  deadline?: Deadline
-  storeWait?: StoreWait
-}
-
-/** Key of the handshake on its request. */
-const kHandshake = Symbol('fastify-websocket-lifecycle.handshake')
-
-type Request = IncomingMessage & { [kHandshake]?: Handshake }
-
-/** Returns whether a request has begun a handshake. */
-function isHandshake (request: IncomingMessage): boolean {
-  return (request as Request)[kHandshake] !== undefined
-}
-
-/** Returns whether a handshake was refused, and its socket is to be closed when it opens. */
-export function isRefused (request: IncomingMessage): boolean {
-  return (request as Request)[kHandshake]?.refused === true
-}
 
 /** The 'upgrade' listeners of all applications. */
 const ours = new WeakSet<object>()
@@ -72,7 +43,10 @@ export class Handshakes implements HandshakeGuard, Verification {
 
   constructor (checks: HandshakeChecks) {
     this.#checks = checks
-    const end = (raw: Duplex): void => { this.#end(this.#inProgress.get(raw)) }
+    const end = (raw: Duplex): void => {
+      const handshake = this.#inProgress.get(raw)
+      if (this.#end(handshake)) handshake!.trace?.ended(undefined)
+    }
     this.#onClose = function () { end(this) }
   }
 
@@ -168,8 +142,10 @@ export class Handshakes implements HandshakeGuard, Verification {
   /** A function of the application has thrown: answers 500, unless the handshake is over. */
   failed (request: IncomingMessage, error: unknown): void {
     this.#checks.failed(request, error)
-    const { raw } = (request as Request)[kHandshake]!
-    if (this.#end(this.#inProgress.get(raw))) answer(raw, 500)
+    const { raw, trace } = (request as Request)[kHandshake]!
+    if (!this.#end(this.#inProgress.get(raw))) return
+    trace?.ended(500)
+    answer(raw, 500)
   }
 
   /** Refuses the handshakes in progress. */
@@ -202,7 +178,7 @@ export class Handshakes implements HandshakeGuard, Verification {
   }
 
   #begin (request: IncomingMessage, raw: Duplex, { counted = false, refused = false }): Handshake {
-    const handshake: Handshake = { request, raw, startedAt: this.#checks.clock.now(), written: bytesWritten(raw), counted, refused }
+    const handshake: Handshake = { request, raw, startedAt: this.#checks.clock.now(), written: bytesWritten(raw), counted, refused, trace: refused ? null : this.#checks.trace(request) }
     this.#inProgress.set(raw, handshake);
     (request as Request)[kHandshake] = handshake
     return handshake
@@ -210,9 +186,10 @@ export class Handshakes implements HandshakeGuard, Verification {
 
   /** Runs a step of a handshake, after which most are over. Errors of the step answer 500. */
   #step (handshake: Handshake, step: () => void): void {
-    const { request } = handshake
+    const { request, trace } = handshake
     try {
-      step()
+      if (trace === null) step()
+      else trace.run(step)
     } catch (error) {
       // The handshake is over: the handler has thrown.
       if (!this.isInProgress(request)) throw error
@@ -231,7 +208,12 @@ export class Handshakes implements HandshakeGuard, Verification {
     raw.on('close', this.#onClose)
     // An HTTP answer ends the connection, which the client could keep open otherwise. Hooks do not see every answer: Fastify refuses a
     // malformed URL before them.
-    responseOn(raw)?.once('finish', () => { if (this.#end(handshake)) raw.destroy() })
+    const response = responseOn(raw)
+    response?.once('finish', () => {
+      if (!this.#end(handshake)) return
+      handshake.trace?.ended(response.statusCode)
+      raw.destroy()
+    })
   }
 
   /** Ends a handshake. Returns whether it was in progress. */
@@ -258,11 +240,14 @@ export class Handshakes implements HandshakeGuard, Verification {
 
   /** Refuses a handshake: with a close frame if that is configured and ws can open the socket, else over HTTP. */
   #refuse (handshake: Handshake, { reason, way }: Refused, head?: Buffer, upgrade?: HandleUpgrade): void {
-    const { request, raw, refused } = handshake
+    const { request, raw, refused, trace } = handshake
     this.#end(handshake)
+    const open = way === 'close' && head !== undefined && upgrade !== undefined && !raw.destroyed
+    trace?.refused(reason)
+    trace?.ended(raw.destroyed ? undefined : open ? 101 : statusOf(reason))
     if (raw.destroyed) return
     if (!refused) this.#checks.refused(request, raw, reason)
-    if (way === 'http' || head === undefined || upgrade === undefined) return answer(raw, statusOf(reason), bodyOf(reason), reason === 'origin' ? undefined : this.#checks.retryAfter)
+    if (!open) return answer(raw, statusOf(reason), bodyOf(reason), reason === 'origin' ? undefined : this.#checks.retryAfter)
     this.#step(this.#begin(request, raw, { refused: true }), () => {
       upgrade(request, raw, head, (socket) => {
         // No route adds one: without isolation a protocol error of the peer would end the process.

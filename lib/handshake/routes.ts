@@ -115,8 +115,13 @@ function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSo
     if (connection?.state === 'closing' || connection?.state === 'closed') return undefined
     if (connection === undefined) return handler.call(this, socket, request)
     takeErrors?.(socket)
+    const { tracing } = connection.host
+    return tracing === null ? call(this, connection, socket, request) : tracing.callHandler(connection, () => call(this, connection, socket, request))
+  }
+
+  function call (self: unknown, connection: ManagedConnection, socket: WebSocket, request: FastifyRequest): unknown {
     try {
-      const result = handler.call(this, socket, request)
+      const result = handler.call(self, socket, request)
       if (!isThenable(result)) return undefined
       if (options.waitForHandler) connection.work.holdNamed(nameOf(handler), result)
       if (takeErrors === null) return unlessExpected(result, connection)

@@ -19,6 +19,7 @@ import { fault, handlerFailed } from '../connection/faults.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
+import type { Tracing } from '../connection/tracing.ts'
 import { auditRecord, checkedAct, codeOf, readAct, targetOf } from './audit.ts'
 import type { Act } from './audit.ts'
 import type { BroadcastResult, Broadcasts } from './broadcast.ts'
@@ -66,6 +67,7 @@ export interface DrainControl {
 interface TrackerHost extends ConnectionHost<ManagedConnection> {
   readonly events: Events
   readonly registry: Registry
+  tracing: Tracing<ManagedConnection> | null
 }
 
 /** What the tracker needs. */
@@ -240,6 +242,10 @@ export class ManagedTracker implements Tracker {
     // Its handshake began before the drain, or its server is adopted and still accepts.
     if (late) this.#drain.admitted(connection)
   }
+
+  /** Traces what connections do; null without tracing. */
+  get tracing (): Tracing<ManagedConnection> | null { return this.#host.tracing }
+  set tracing (tracing: Tracing<ManagedConnection>) { this.#host.tracing = tracing }
 
   /** Whether one more connection may be opened only to get a close frame. */
   get mayRefuseOpen (): boolean { return this.#refusedOpen.size < MAX_REFUSED_OPEN }

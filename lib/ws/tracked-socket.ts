@@ -15,8 +15,10 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { applicationCause, fault } from '../connection/faults.ts'
 import { pongReceived } from '../connection/liveness.ts'
 import { connectionOf, kConnection } from '../connection/of-socket.ts'
+import { traceMessage } from '../connection/tracing.ts'
 import { unwrapListener, wrapListener } from './event-listeners.ts'
 import { answersPing } from './frames.ts'
+import { handleResult, onListenerResult } from './listener-results.ts'
 import { endOnce, endTcp, isServerCode } from './tcp-end.ts'
 import { wrapStreamListener } from './streams.ts'
 import type { StreamPolicy } from './streams.ts'
@@ -199,27 +201,26 @@ function overrides (base: WebSocket, policy: SocketPolicy): PropertyDescriptorMa
   return descriptors
 }
 
-/** The same for all trackers: a listener may serve the sockets of several. */
-function onListenerResult (socket: WebSocket, type: string, result: unknown): void {
-  const connection = connectionOf(socket)
-  if (connection !== undefined) handleResult(connection, type, result)
-}
-
 /** As `dispatch`, for a message. Two arguments and a plain loop: V8 makes this a third of the plugin's time for a message faster. */
 function deliverMessage (socket: TrackedSocket, connection: ManagedConnection, policy: SocketPolicy, data: Buffer, isBinary: boolean): boolean {
   if (!connection.received(data, isBinary)) return false
   const listeners = socket.rawListeners('message') as Function[]
+  const trace = listeners.length === 0 ? null : traceMessage(connection, data, isBinary)
   for (let i = 0; i < listeners.length; i++) {
     try {
-      const result: unknown = Reflect.apply(listeners[i]!, socket, [data, isBinary])
+      const result: unknown = trace === null ? Reflect.apply(listeners[i]!, socket, [data, isBinary]) : trace.call(listeners[i]!, socket, [data, isBinary])
       if (isThenable(result)) handleResult(connection, 'message', result)
     } catch (error) {
-      if (!connection.host.isolation) throw error
+      if (!connection.host.isolation) {
+        trace?.end()
+        throw error
+      }
       fault(connection, error)
       // The connection is muted: the other listeners do not get the message. They still get 'close' and 'error'.
       break
     }
   }
+  trace?.end()
   const heard = listeners.length > 0
   if (!heard && !connection.consumed) policy.unheard(connection)
   return heard
@@ -273,19 +274,6 @@ function streamPolicy (socket: WebSocket): StreamPolicy | null {
     threw: (error) => { fault(connection, error) },
     returned: (result) => { handleResult(connection, 'data', result) }
   }
-}
-
-/**
- * Handles what a listener returned: the promise of a message listener is work, that of a close listener a cleanup, and a rejection
- * a fault of the connection.
- */
-function handleResult (connection: ManagedConnection, type: string | symbol, result: unknown): void {
-  if (!isThenable(result)) return
-  // A handled rejection does not reach the process. Without isolation it must, as without this package.
-  const failed = (error: unknown) => { if (connection.host.isolation) fault(connection, error); else void Promise.reject(error) }
-  if (type === 'message') connection.work.hold(result, failed)
-  else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
-  else Promise.resolve(result).then(undefined, failed)
 }
 
 /** Reports a call of `close`: by ws because the peer's close frame arrived or its data was invalid, or by the application. */

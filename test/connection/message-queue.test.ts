@@ -13,6 +13,7 @@ function setup (mark = 1000) {
     pause: () => { asked.push('pause') },
     resume: () => { asked.push('resume') },
     work: { start: () => { working++ }, end: () => { working-- } },
+    trace: () => null,
     drop: (count) => { dropped += count }
   }, mark)
   return { queue, asked, flush: () => new FakeClock().flush(), get working () { return working }, get dropped () { return dropped } }

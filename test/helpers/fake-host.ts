@@ -11,6 +11,7 @@ import type { Handovers } from '../../lib/connection/handovers.ts'
 import { Steps } from '../../lib/connection/steps.ts'
 import { NO_SUPPRESSION } from '../../lib/connection/suppression.ts'
 import type { Suppression } from '../../lib/connection/suppression.ts'
+import type { Tracing } from '../../lib/connection/tracing.ts'
 import { Deadlines } from '../../lib/base/deadlines.ts'
 import { guardLog } from '../../lib/base/guard.ts'
 import { Enforcement } from '../../lib/track/enforcement.ts'
@@ -91,6 +92,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   readonly isolation: boolean
   readonly hooks = new Hooks<ManagedConnection>()
   suppression: Suppression = NO_SUPPRESSION
+  tracing: Tracing<ManagedConnection> | null = null
   /** No client can move. */
   mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, end: () => {}, move: () => Promise.resolve(false) }
   /** Nothing is handed over. */

@@ -1,0 +1,69 @@
+/**
+ * The cost of `fastify-websocket-lifecycle/tracing`: two apps with the plugin, one of them traced, in this process and in turns.
+ *
+ * Its program's first argument is the folder of the built library; the second, 'sampled', samples every trace, else none is.
+ */
+import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
+import { context, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { AlwaysOffSampler, AlwaysOnSampler, BasicTracerProvider, NoopSpanProcessor, ParentBasedSampler } from '@opentelemetry/sdk-trace-base'
+import type tracingPlugin from '../../lib/show/tracing/index.ts'
+import { heapUsed } from '../../test/performance/heap.ts'
+import { handshake, upgrade } from '../in-process/memory-socket.ts'
+import { compare } from '../in-process/pairs.ts'
+import type { Pair } from '../in-process/pairs.ts'
+import { connect, deliver, HANDSHAKES, inUnits, makeApp, MESSAGES, open, TURNS, WARM_UP } from '../in-process/turns.ts'
+import { answer } from '../rpc.ts'
+import { loadPlugin } from '../servers/plugin.ts'
+
+const CONNECTIONS = 10_000
+
+/** In pairs the app without tracing comes first. */
+export interface TracingControl {
+  /** Nanoseconds per message that is delivered to a sync listener. */
+  messages (): Promise<Pair>
+  /** Microseconds per handshake. */
+  handshakes (): Promise<Pair>
+  /** Bytes of heap that tracing adds to a connection. */
+  heap (): Promise<number>
+}
+
+const [folder, sampled] = process.argv.slice(2)
+const sampler = new ParentBasedSampler({ root: sampled === 'sampled' ? new AlwaysOnSampler() : new AlwaysOffSampler() })
+context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+trace.setGlobalTracerProvider(new BasicTracerProvider({ sampler, spanProcessors: [new NoopSpanProcessor()] }))
+
+const sockets = await loadPlugin(folder!)
+const { default: tracing } = await import(pathToFileURL(join(folder!, 'show/tracing/index.js')).href) as { default: typeof tracingPlugin }
+const plain = await makeApp(async (app) => { await app.register(sockets) })
+const traced = await makeApp(async (app) => {
+  await app.register(sockets)
+  await app.register(tracing)
+})
+
+answer<TracingControl>({
+  async messages () {
+    const [first, second] = [connect(plain, '/sync'), connect(traced, '/sync')]
+    const pair = await compare(TURNS, WARM_UP, () => deliver(first), () => deliver(second))
+    for (const socket of [first, second]) socket.destroy()
+    return inUnits(pair, 1e6 / MESSAGES)
+  },
+  async handshakes () {
+    const there = [connect(plain, '/sync'), connect(traced, '/sync')]
+    const pair = await compare(TURNS, WARM_UP, () => open(plain), () => open(traced))
+    for (const socket of there) socket.destroy()
+    return inUnits(pair, 1e3 / HANDSHAKES)
+  },
+  async heap () { return await heapOf(traced) - await heapOf(plain) }
+})
+
+async function heapOf (app: typeof plain): Promise<number> {
+  const before = await heapUsed()
+  const openings = Array.from({ length: CONNECTIONS }, () => handshake('/sync'))
+  for (const opening of openings) upgrade(app.server, opening)
+  const bytes = await heapUsed() - before
+  for (const { socket } of openings) socket.destroy()
+  while (app.websocketServer.clients.size > 0) await new Promise((resolve) => { setImmediate(resolve) })
+  return bytes / CONNECTIONS
+}

@@ -1,0 +1,107 @@
+/** The span of a handshake ends in every case, and so does that which @fastify/otel has begun. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { TestContext } from 'node:test'
+import { FastifyOtelInstrumentation } from '@fastify/otel'
+import tracing from '../../../lib/show/tracing/index.ts'
+import type { LifecycleOptions } from '../../../lib/index.ts'
+import { createClock } from '../../../lib/testing/index.ts'
+import { connect, rawHandshake, start, until } from '../../helpers/server.ts'
+import type { TestApp } from '../../helpers/server.ts'
+import { recordSpans } from '../../helpers/spans.ts'
+
+const spans = recordSpans()
+const otel = new FastifyOtelInstrumentation({ instrumentHooks: false })
+
+/** A server with a route whose hook never calls back, and others. */
+async function serve (t: TestContext, options: LifecycleOptions = {}): Promise<TestApp> {
+  spans.reset()
+  return start(t, options, async (app) => {
+    await app.register(tracing)
+    app.get('/', { websocket: true }, () => {})
+    app.get('/hangs', { websocket: true, onRequest: () => {} }, () => {})
+    app.get('/leaves', { websocket: true, onRequest: (request) => { setImmediate(() => { request.raw.socket.destroy() }) } }, () => {})
+    app.get('/hijacks', { websocket: true, onRequest: (_request, reply) => { void reply.hijack().raw.writeHead(418).end() } }, () => {})
+    app.get('/throws', { websocket: true, onRequest: async () => { throw new Error('no') } }, () => {})
+  }, { before: async (app) => { await app.register(otel.plugin()) } })
+}
+
+/** What the span of the only handshake says of its end. */
+async function end (): Promise<{ status: unknown, refused: unknown, error: unknown }> {
+  await until(() => spans.named('websocket.handshake').length === 1)
+  const { attributes } = spans.one('websocket.handshake')
+  assert.deepEqual([...spans.open], [])
+  return { status: attributes['http.response.status_code'], refused: attributes['websocket.refused'], error: attributes['error.type'] }
+}
+
+test('refused because the server drains: 503, also while a hook waits', async (t) => {
+  const app = await serve(t)
+  const raw = await rawHandshake(t, app, '/hangs')
+  await until(() => spans.started === 2)
+  await app.sockets.drain()
+  assert.equal((await raw.answer).status, 503)
+  assert.deepEqual(await end(), { status: 503, refused: 'draining', error: '503' })
+  assert.equal(spans.one('request').attributes['http.response.status_code'], 503)
+  spans.clear()
+  await assert.rejects(connect(t, app, '/'))
+  assert.deepEqual(await end(), { status: 503, refused: 'draining', error: '503' })
+})
+
+test('refused because its time is over: 503', async (t) => {
+  const clock = createClock()
+  const app = await serve(t, { clock, limits: { handshakes: { timeout: 1_000 } } })
+  const raw = await rawHandshake(t, app, '/hangs')
+  await until(() => spans.started === 2)
+  await clock.tick(2_000)
+  assert.equal((await raw.answer).status, 503)
+  assert.deepEqual(await end(), { status: 503, refused: 'handshake timeout', error: '503' })
+})
+
+test('the TCP connection ends while a hook waits', async (t) => {
+  const app = await serve(t)
+  await assert.rejects(connect(t, app, '/leaves'))
+  assert.deepEqual(await end(), { status: undefined, refused: undefined, error: 'connection_closed' })
+  assert.equal(spans.one('request').attributes['http.response.status_code'], undefined)
+})
+
+test('refused by a limit: 503, or a socket that is closed at once', async (t) => {
+  const app = await serve(t, { limits: { total: { max: 1 } } })
+  await connect(t, app, '/')
+  spans.clear()
+  await assert.rejects(connect(t, app, '/'))
+  assert.deepEqual(await end(), { status: 503, refused: 'total', error: '503' })
+
+  const closing = await serve(t, { limits: { total: { max: 1 } }, refusal: 'close' })
+  await connect(t, closing, '/')
+  spans.clear()
+  const client = await connect(t, closing, '/')
+  assert.equal((await client.closed).code, 1013)
+  assert.deepEqual(await end(), { status: 101, refused: 'total', error: undefined })
+})
+
+test('refused because of its origin: 403', async (t) => {
+  const app = await serve(t, { allowedOrigins: ['https://example.com'] })
+  await assert.rejects(connect(t, app, '/', { headers: { origin: 'https://example.org' } }))
+  assert.deepEqual(await end(), { status: 403, refused: 'origin', error: undefined })
+})
+
+test('an answer of a hook past Fastify, an error of a hook, and one of verifyClient', async (t) => {
+  const app = await serve(t, { options: { verifyClient: ({ req }: { req: { url: string } }) => { if (req.url === '/?verify') throw new Error('no'); return true } } as never })
+  for (const [path, status] of [['/hijacks', 418], ['/throws', 500], ['/?verify', 500]] as const) {
+    spans.clear()
+    await assert.rejects(connect(t, app, path))
+    assert.deepEqual(await end(), { status, refused: undefined, error: status === 500 ? '500' : undefined }, path)
+  }
+})
+
+test('a traced handshake is not kept by its request', async (t) => {
+  spans.reset()
+  const app = await start(t, {}, async (app) => {
+    await app.register(tracing)
+    app.get('/', { websocket: true, config: { sockets: { keepRequest: true } } }, () => {})
+  })
+  await connect(t, app, '/')
+  const { raw } = app.sockets.list()[0]!.request!
+  const [handshake] = Object.getOwnPropertySymbols(raw).filter(({ description }) => description === 'fastify-websocket-lifecycle.handshake').map((key) => (raw as never as Record<symbol, { trace: unknown }>)[key])
+  assert.equal(handshake?.trace, null)
+})
