@@ -137,7 +137,7 @@ test('diagnostics channels carry every event with its tracker', async (t) => {
   await connect(t, two, '/')
   const of = (app: TestApp) => seen.filter(({ tracker }) => tracker === app.sockets).map(({ name }) => name)
   const without = of(one).filter((name) => name !== CHANNELS.progress)
-  assert.deepEqual(without, [CHANNELS.open, CHANNELS.drain, CHANNELS.draining, CHANNELS.closing, CHANNELS.closed, CHANNELS.drained])
+  assert.deepEqual(without, [CHANNELS.open, CHANNELS.audit, CHANNELS.drain, CHANNELS.draining, CHANNELS.closing, CHANNELS.closed, CHANNELS.drained])
   assert.deepEqual(of(two), [CHANNELS.open])
 })
 
