@@ -10,17 +10,41 @@ import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
 import { STATES } from '../../lib/connection/connection.ts'
 import { CHANNELS } from '../../lib/show/diagnostics.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
+import type { Document } from './markdown.ts'
 
 const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .map((file) => readFileSync(join(ROOT, 'lib', file), 'utf8'))
   .join('\n')
 
-/** Names of the members of an interface, from its source; a getter with its setter is one. */
+/** Names of the members of an interface, from its source; a getter with its setter is one. `Type.member`: those of an object in it. */
 function membersOf (name: string): string[] {
-  const body = new RegExp(`export interface ${name}(?: extends \\w+)? \\{\\n([^]*?)\\n\\}`).exec(sources)![1]!
+  const [type, member] = name.split('.')
+  let body = new RegExp(`export interface ${type}(?: extends \\w+)? \\{\\n([^]*?)\\n\\}`).exec(sources)![1]!
+  if (member !== undefined) body = new RegExp(`^  ${member}: \\{\\n([^]*?)\\n  \\}`, 'm').exec(body)![1]!.replaceAll(/^ {2}/gm, '')
   const names = [...body.matchAll(/^ {2}(?:readonly |[gs]et )?(\w+)(?=[?:<]| \()/gm)].map(([, member]) => member!)
   return [...new Set(names)]
+}
+
+/** The part of a document below a heading, up to the next one. */
+function sectionOf (document: Document, heading: string): Document {
+  const from = document.prose.findIndex((line) => line.replace(/^#+ /, '') === heading && line.startsWith('#')) + 1
+  assert.ok(from > 0, `there is no heading "${heading}"`)
+  const length = document.prose.slice(from).findIndex((line) => line.startsWith('#'))
+  return { ...document, prose: document.prose.slice(from, length === -1 ? undefined : from + length) }
+}
+
+/** Rows of the first table below a heading: the names in the first cell, and the other cells. */
+function rowsBelow (document: Document, heading: string): Array<{ names: string[], rest: string }> {
+  return sectionOf(document, heading).prose.filter((line) => line.startsWith('| `'))
+    .map((line) => line.split(' | '))
+    .map(([first, ...rest]) => ({ names: [...first!.matchAll(/`(\w+)`/g)].map(([, name]) => name!), rest: rest.join(' | ') }))
+}
+
+/** Names of the fields of an object that is written as `{ a, b: [{ c }] }`: a and b. */
+function fieldsOf (cell: string): string[] {
+  const inner = /\{ (.*) \}/.exec(/`[^`]*\{[^`]*`/.exec(cell)?.[0] ?? '')?.[1] ?? ''
+  return inner.replaceAll(/: \[\{[^}]*\}\]/g, '').split(', ').filter((name) => name !== '')
 }
 
 const lifecycle = readDocument('docs/explanation/lifecycle.md')
@@ -42,11 +66,40 @@ test('docs/reference/connection.md has every field of a close record, and no oth
   assert.deepEqual(fields, membersOf('CloseRecord'))
 })
 
-test('docs/reference/tracker.md has every field of the statistics, the plan and the report, and no others', () => {
-  const rows = tables(readDocument('docs/reference/tracker.md'), 'field', 'what it is')
-  const fields = rows.flatMap((row) => [...row.field!.matchAll(/`(\w+)`/g)].map(([, name]) => name!))
-  const members = ['TrackerStats', 'Counters', 'DrainPlan', 'DrainReport'].flatMap(membersOf).filter((name) => name !== 'toString')
-  assert.deepEqual([...new Set(fields)].toSorted(), [...new Set(members)].toSorted())
+const tracker = readDocument('docs/reference/tracker.md')
+
+for (const [heading, ...types] of [
+  ['Broadcast results', 'BroadcastResult'],
+  ['Statistics', 'TrackerStats', 'Counters'],
+  ['Routes', 'RouteStats'],
+  ['Histograms', 'Histogram'],
+  ['The plan', 'DrainPlan'],
+  ['The report', 'DrainReport']
+] as const) {
+  test(`docs/reference/tracker.md, ${heading}: has every field, and no others`, () => {
+    const members = types.flatMap(membersOf).filter((name) => name !== 'toString')
+    assert.deepEqual(rowsBelow(tracker, heading).flatMap(({ names }) => names).toSorted(), members.toSorted())
+  })
+}
+
+for (const [heading, objects] of [
+  ['Statistics', { cleanups: 'Counters.cleanups', broadcasts: 'BroadcastCounts', drain: 'TrackerStats.drain' }],
+  ['Routes', { closed: 'ClosedCount', messages: 'Traffic', bytes: 'Traffic' }],
+  ['Events', { refused: 'Refusal', observed: 'Observation', drain: 'DrainStart', progress: 'DrainProgress' }],
+  ['The plan', { phases: 'PlanPhase', clients: 'ClientForecast' }],
+  ['The report', { connections: 'DrainReport.connections', work: 'DrainReport.work', cleanups: 'DrainReport.cleanups', held: 'Holder', reconnect: 'DrainReport.reconnect' }]
+] as const) {
+  test(`docs/reference/tracker.md, ${heading}: objects have every field, and no others`, () => {
+    const documented = rowsBelow(tracker, heading).map(({ names, rest }) => [names[0]!, fieldsOf(rest).toSorted()] as const).filter(([, fields]) => fields.length > 0)
+    assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(Object.entries(objects).map(([field, type]) => [field, membersOf(type).toSorted()])))
+  })
+}
+
+test('docs/reference/tracker.md, the report: has every phase, and every field of a cleanup that was given up', () => {
+  const rows = rowsBelow(tracker, 'The report')
+  const rest = (field: string) => rows.find(({ names }) => names[0] === field)!.rest
+  assert.deepEqual([...rest('phases').matchAll(/`(\w+)`/g)].map(([, phase]) => phase), DRAIN_PHASES.filter((phase) => phase !== 'done'))
+  assert.deepEqual(/abandoned: \[\{ ([^}]*) \}\]/.exec(rest('cleanups'))![1]!.split(', '), membersOf('AbandonedCleanup'))
 })
 
 test('docs/reference/close-codes.md has every cause, and no others', () => {
