@@ -153,12 +153,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
   // ——— the close, for the application
 
   get drainSignal (): AbortSignal { return this.signalled.drain(this.#state === 'draining' || this.#closing?.drained === true) }
-
-  get signal (): AbortSignal {
-    const closing = this.#closing
-    return this.signalled.close(closing !== null && (() => closing.toError()))
-  }
-
+  get signal (): AbortSignal { return this.signalled.close(this.#closing !== null && (() => this.#closing!.toError())) }
   private get signalled (): Signals { return (this.#signals ??= new Signals()) }
 
   isAbortReason (error: unknown): boolean { return this.#signals?.isReason(error) === true }
@@ -283,8 +278,9 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   /** Changes the state, which nothing else does. Returns false for a step backwards. */
   private enter (state: ConnectionState): boolean {
-    if (STATES.indexOf(state) <= STATES.indexOf(this.#state)) return false
-    this.settings.counters.moved(this.#state, state)
+    const [from, to] = [STATES.indexOf(this.#state), STATES.indexOf(state)]
+    if (to <= from) return false
+    this.settings.counters.moved(from, to)
     this.#state = state
     return true
   }

@@ -53,7 +53,7 @@ export class Statistics implements Partial<ConnectionHooks<ManagedConnection>> {
   }
 }
 
-function toStats ({ open, draining, closing, opened, closes, messagesReceived, messagesSent, bytesReceived, bytesSent }: RouteCounters): RouteStats {
+function toStats ({ states: [open = 0, draining = 0, closing = 0], opened, closes, messagesReceived, messagesSent, bytesReceived, bytesSent }: RouteCounters): RouteStats {
   return {
     open,
     draining,

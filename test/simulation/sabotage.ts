@@ -71,7 +71,7 @@ const CORE: readonly Sabotage[] = [
     invariant: 'the statistics of a route are those of its connections',
     what: 'connections that drained before they close are counted as if they had not',
     begin: () => patch(RouteCounters.prototype, (original) => ({
-      moved: method<RouteCounters>(function (from, to) { Reflect.apply(original.moved, this, [to === 'closing' ? 'open' : from, to]) })
+      moved: method<RouteCounters>(function (from, to) { Reflect.apply(original.moved, this, [to === 2 ? 0 : from, to]) })
     }))
   },
   {
