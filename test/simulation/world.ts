@@ -173,8 +173,11 @@ export class World {
       this.#takesPlace(peer, () => {
         peer.entered = isOpen
         peer.heldOwner = peer.connection.owner
+        // A listener may close it before the refusal does.
+        const refused = (): void => { peer.entered = false }
+        this.tracker.on('refused', refused)
         this.tracker.opened(peer.connection)
-        if (peer.ended === 'refused') peer.entered = false
+        this.tracker.off('refused', refused)
       })
     })
     peer.habit.begin(peer)
