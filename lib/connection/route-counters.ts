@@ -43,7 +43,9 @@ export class RouteCounters {
   /** A message has arrived, whether it is delivered or not. */
   received (data: Received, isBinary: boolean): void {
     this.messagesReceived++
-    this.bytesReceived += isBinary ? sizeOf(data) : (data as Buffer).length
+    const bytes = isBinary ? sizeOf(data) : (data as Buffer | undefined)?.length
+    // An application may emit 'message' by itself, with anything.
+    if (bytes! >= 0) this.bytesReceived += bytes!
   }
 
   /** A message was sent, or a fragment of one; `last`: it ends the message. */
@@ -60,7 +62,8 @@ export class RouteCounters {
   }
 }
 
-function sizeOf (data: Received): number {
-  if (Array.isArray(data)) return data.reduce((sum, { length }) => sum + length, 0)
-  return 'byteLength' in data ? data.byteLength : data.size
+function sizeOf (data: Partial<Received> | undefined): number | undefined {
+  if (Array.isArray(data)) return data.reduce((sum, part: Buffer | undefined) => sum + part!.length, 0)
+  const { byteLength, size } = (data ?? {}) as { byteLength?: number, size?: number }
+  return byteLength ?? size
 }

@@ -68,11 +68,17 @@ export function writePing (socket: WebSocket, left: () => void): void {
   else raw.write(NOTHING, left)
 }
 
-/** Counts what `send` was given: a message, or a fragment of one. ws converts what is neither text nor bytes. */
+/** Counts what `send` was given: a message, or a fragment of one. */
 export function countSent ({ settings: { counters } }: ManagedConnection, args: unknown[]): void {
-  const data = args[0] as string | Uint8Array | Blob | number
-  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : (data as Uint8Array).byteLength ?? (data as Blob).size ?? Buffer.byteLength(String(data))
-  counters.sent(bytes, (args[1] as { fin?: boolean } | undefined)?.fin !== false)
+  counters.sent(sizeOf(args[0]), (args[1] as { fin?: boolean } | null | undefined)?.fin !== false)
+}
+
+/** Returns the bytes that ws makes of what `send` was given: it converts numbers to text, arrays to bytes, and sends nothing of null. */
+function sizeOf (data: unknown): number {
+  if (typeof data === 'string') return Buffer.byteLength(data)
+  if (typeof data === 'number') return String(data).length
+  const { byteLength, size, length } = (data ?? NOTHING) as { byteLength?: number, size?: number, length?: number }
+  return byteLength ?? size ?? length ?? 0
 }
 
 /** Refuses a `send` as ws does on a socket that is closing: its callback, if there is one, gets an error. */

@@ -39,6 +39,8 @@ const SENT: Array<[what: string, send: (socket: WebSocket, app: TestApp) => unkn
   ['an ArrayBuffer', (socket) => { socket.send(new ArrayBuffer(5)) }, 1, 5],
   ['a Blob', (socket) => { socket.send(new Blob(['hé']) as never) }, 1, 3],
   ['a number', (socket) => { socket.send(1234 as never) }, 1, 4],
+  ['what ws makes an empty message of', (socket) => { for (const nothing of [undefined, null, false, '']) socket.send(nothing as never) }, 4, 0],
+  ['an array of bytes', (socket) => { socket.send([1, 2, 300] as never) }, 1, 3],
   ['fragments of one message', (socket) => { socket.send('ab', { fin: false }); socket.send('cde', { fin: true }) }, 1, 5],
   ['nothing on a socket that closes', (socket) => { socket.close(); socket.send('late') }, 0, 0],
   ['a broadcast', (_socket, app) => app.sockets.broadcast('hé', 'all'), 1, 3],
@@ -91,4 +93,15 @@ test('a handshake takes from the upgrade request to the open socket; one that is
   assert.deepEqual([handshakes.count, handshakes.sum], [1, 30])
   await assert.rejects(connect(t, app, '/'), { status: 503 })
   assert.equal(app.sockets.stats().handshakes.count, 1)
+})
+
+test('messages that the application emits by itself count with the bytes that they have, whatever they are', async (t) => {
+  const app = await start(t, {}, (app) => {
+    app.get('/', { websocket: true }, (socket) => {
+      for (const message of [[], [undefined, true], [null, true], [{ a: 1 }], [{ a: 1 }, true], [['x'], true], ['héé'], [Buffer.from('ab'), true]]) socket.emit('message', ...message)
+    })
+  })
+  await connect(t, app, '/')
+  await until(() => app.sockets.stats().routes['/']!.messages.received === 8)
+  assert.equal(app.sockets.stats().routes['/']!.bytes.received, 1 + 3 + 2)
 })
