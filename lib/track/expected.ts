@@ -2,8 +2,9 @@
  * Counts the clients that are connected, or about to come back: a deploy moves them, and does not change their number.
  *
  * A connection counts from its handshake until it closes, or until its client has moved to a new one. A client that a close frame has
- * told a delay (`retry=`) counts for that time from then on, wherever it comes back: the sum over all servers stays the same. One
- * that was refused does not: with its attempts it would count as often as it likes.
+ * told a delay (`retry=`) counts for that time from then on, wherever it comes back: the sum over all servers stays the same. Only
+ * the closes that move clients do that. A client that is refused, or closed by the application, may come back before the delay has
+ * passed: with each attempt it would count once more.
  */
 import type { CloseCause } from '../base/close-codes.ts'
 import { retryIn } from '../base/close-codes.ts'
@@ -13,6 +14,9 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 
 /** Buckets of time, in which clients that come back are counted. */
 const BUCKETS = 4096
+
+/** Closes that move clients. */
+const MOVING: ReadonlySet<CloseCause> = new Set(['drain', 'leave', 'lifetime', 'rebalance'])
 
 /** What the count needs. */
 export interface ExpectedHost {
@@ -54,7 +58,7 @@ export class Expected implements Partial<ConnectionHooks<ManagedConnection>> {
   }
 
   ending (_connection: ManagedConnection, _code: number, reason: string, cause: CloseCause): void {
-    const delay = cause === 'refused' ? 0 : Math.min(retryIn(reason), this.#host.longestDelay)
+    const delay = MOVING.has(cause) ? Math.min(retryIn(reason), this.#host.longestDelay) : 0
     if (delay === 0) return
     this.#advance()
     this.#ring ??= new Uint32Array(BUCKETS)

@@ -3,6 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { CAUSE_CODES } from '../../lib/base/close-codes.ts'
+import type { CloseCause } from '../../lib/base/close-codes.ts'
 import { Expected } from '../../lib/track/expected.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
@@ -19,7 +21,7 @@ function setup (longestDelay = 60_000) {
     expected,
     open: (count = 1) => { for (let i = 0; i < count; i++) expected.accepted() },
     /** Closes a connection; `reason` is that of our close frame, if there is one. */
-    close: (reason?: string, cause: 'drain' | 'refused' = 'drain') => {
+    close: (reason?: string, cause: CloseCause = 'drain') => {
       if (reason !== undefined) expected.ending(CONNECTION, 1012, reason, cause)
       expected.closing(CONNECTION)
     }
@@ -74,11 +76,28 @@ test('a delay above the longest counts as the longest', () => {
   assert.equal(expected.count, 0)
 })
 
-test('a client that was refused is not expected', () => {
-  const { expected, open, close } = setup()
+test('a client is expected back after the closes of this package that tell it when, and after no other', () => {
+  const causes = (Object.keys(CAUSE_CODES) as CloseCause[]).filter((cause) => {
+    const { expected, open, close } = setup()
+    open()
+    close('come back; retry=1000', cause)
+    return expected.count > 0
+  })
+  assert.deepEqual(causes, ['drain', 'leave', 'lifetime', 'rebalance'])
+})
+
+test('a client that comes back at once to a handler that tells it a delay is counted once', async () => {
+  const { tracker, clock, open } = createTracker({ heartbeat: false })
+  for (let i = 0; i < 30; i++) {
+    void open().connection.close(1013, 'busy; retry=60000')
+    await clock.flush()
+  }
+  open().socket.close(1013, 'busy; retry=60000')
   open()
-  close('no room; retry=1000', 'refused')
-  assert.equal(expected.count, 0)
+  tracker.disconnect('all', { reason: 'busy; retry=60000' })
+  await clock.flush()
+  open()
+  assert.deepEqual([tracker.size, tracker.stats().expected], [1, 1])
 })
 
 test('a client that has moved counts no more on its old connection', () => {
