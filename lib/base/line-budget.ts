@@ -7,11 +7,16 @@
 const LINES = 5
 
 export class LineBudget {
+  readonly #lines: number
   #left = Infinity
   #suppressed: Record<string, number> = {}
 
+  constructor (lines = LINES) {
+    this.#lines = lines
+  }
+
   /** A drain has begun. */
-  begin (): void { this.#left = LINES }
+  begin (): void { this.#left = this.#lines }
 
   /** Returns true if a line may be logged; otherwise counts it under its message, as `lines` lines. */
   spend (message: string, lines = 1): boolean {

@@ -6,7 +6,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../base/close-codes.ts'
 import type { Tracker } from '../track/tracker.ts'
-import type { LineBudget } from '../base/line-budget.ts'
+import { LineBudget } from '../base/line-budget.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
 import { closeSummary } from '../track/story.ts'
 import { loggedReport } from './logged-report.ts'
@@ -15,7 +15,10 @@ import { loggedReport } from './logged-report.ts'
 const PROGRESS_INTERVAL = 5_000
 
 /** Maximum number of progress lines of a drain. */
-const PROGRESS_LINES = 8
+const PROGRESS_LINES = 7
+
+/** Maximum number of lines about acts of administration in a drain; that about its start comes before it. */
+const AUDIT_LINES = 3
 
 /** Maximum number of characters of a path in a line: the client chooses the path. */
 const MAX_PATH = 256
@@ -34,6 +37,8 @@ const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
 
 /** Logs the events of a tracker. `limiter` and `lines` bound the lines about single connections and handshakes. */
 export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: LogLimiter, lines: LineBudget): void {
+  // Of their own: faults of connections must not take the lines of the audit.
+  const acts = new LineBudget(AUDIT_LINES)
   let nextProgress = PROGRESS_INTERVAL
   let admitting = true
   // A drain without connections is logged at debug: test suites open and close hundreds of servers.
@@ -58,6 +63,7 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: Lo
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
     lines.begin()
+    acts.begin()
     level = connections > 0 ? 'info' : 'debug'
     log[level]({ trigger, connections, timeout }, 'draining sockets')
   })
@@ -73,13 +79,13 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: Lo
   })
   const auditLog = log.child({ audit: true })
   tracker.on('audit', ({ at: _at, action, ...act }) => {
-    if (!lines.spend(`audit: ${action}`)) return
+    if (!acts.spend(`audit: ${action}`)) return
     if (act.outcome === 'failed' || act.outcome === 'refused') auditLog.warn({ action, ...act }, `audit: ${action} ${act.outcome}`)
     else auditLog.info({ action, ...act }, `audit: ${action} ${act.outcome}`)
   })
   tracker.on('drained', (report) => {
-    const suppressed = lines.end()
-    if (suppressed !== null) log.warn({ suppressed }, 'draining sockets: more lines like these were not logged')
+    const suppressed = { ...lines.end(), ...acts.end() }
+    if (Object.keys(suppressed).length > 0) log.warn({ suppressed }, 'draining sockets: more lines like these were not logged')
     log[level]({ report: loggedReport(report) }, 'sockets drained')
   })
 }

@@ -12,18 +12,22 @@ import type { ActOptions } from '../connection/connection.ts'
 
 /** Longest text of an act, characters. */
 const MAX_TEXT = 160
-/** Most keys of a filter: more than there are. */
-const MAX_KEYS = 7
+/** Most keys of a filter: as many as there are. */
+const MAX_KEYS = 6
+/** Longest key of a filter, characters. */
+const MAX_KEY = 16
+/** Longest value of a filter, characters: with all of them a line of the log has less than 4 KB. */
+const MAX_VALUE = 128
 
 /** An act of administration. */
 export interface AuditRecord {
   /** What was asked for. */
   action: 'disconnect' | 'drain'
-  /** Who has asked for it, if that was given; cut to 160 characters and escaped. */
+  /** Who has asked for it, if that was given; escaped and cut to 160 characters. */
   by?: string
-  /** Why, if that was given; cut to 160 characters and escaped. */
+  /** Why, if that was given; escaped and cut to 160 characters. */
   why?: string
-  /** The filter that was given, a function as text; `'all'` for a drain. */
+  /** The filter that was given, a function as text, values escaped and cut to 128 characters; `'all'` for a drain. */
   target: string | Record<string, string | number>
   /** `started` and `joined` are those of drains; `refused`: it was not allowed; `failed`: it threw. */
   outcome: 'done' | 'started' | 'joined' | 'refused' | 'failed'
@@ -35,30 +39,36 @@ export interface AuditRecord {
   at: number
 }
 
-/** An act before it is told: its texts are as the caller has given them. */
-export interface Act extends Omit<AuditRecord, 'at' | 'by' | 'why'>, ActOptions {}
+/** An act before it is told: its texts and its target are as the caller has given them. */
+export interface Act extends Omit<AuditRecord, 'at' | 'by' | 'why' | 'target'>, ActOptions { target: unknown }
 
-/** Returns who and why, cut and escaped. Throws SOCKETS_ERR_INVALID_ARGUMENT for what is no text. */
+/** Returns who and why, escaped and cut. Throws SOCKETS_ERR_INVALID_ARGUMENT for what is no text. */
 export function checkedAct ({ by, why }: ActOptions): ActOptions {
   for (const [name, text] of Object.entries({ by, why })) {
     if (text !== undefined && typeof text !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT(name, 'a string', show(text))
   }
-  return { ...(by === undefined ? {} : { by: escapeReason(by, MAX_TEXT) }), ...(why === undefined ? {} : { why: escapeReason(why, MAX_TEXT) }) }
+  return { ...(by === undefined ? {} : { by: shown(by) }), ...(why === undefined ? {} : { why: shown(why) }) }
 }
 
-/** Returns who and why, cut and escaped; nothing if one of them is no text. */
+/** Returns who and why, escaped and cut; nothing if one of them is no text. */
 export function readAct (given: unknown): ActOptions { return attempt(() => checkedAct(given as ActOptions), () => {}) ?? {} }
 
 /** Returns an act as it is told at a time. */
-export function auditRecord ({ action, by, why, ...result }: Act, at: number): AuditRecord {
-  return { action, ...readAct({ by, why }) as { by?: string, why?: string }, ...result, at }
+export function auditRecord ({ action, by, why, target, ...result }: Act, at: number): AuditRecord {
+  return { action, ...readAct({ by, why }) as { by?: string, why?: string }, target: targetOf(target), ...result, at }
 }
 
 /** Returns a filter as plain data, whatever the caller has given. */
-export function targetOf (filter: unknown): AuditRecord['target'] {
-  if (typeof filter !== 'object' || filter === null) return filter === 'all' ? 'all' : escapeReason(show(filter), MAX_TEXT)
+function targetOf (filter: unknown): AuditRecord['target'] {
+  if (typeof filter !== 'object' || filter === null) return filter === 'all' ? 'all' : shown(show(filter))
   const entries = attempt(() => Object.entries(filter), () => {}) ?? []
-  return Object.fromEntries(entries.slice(0, MAX_KEYS).map(([key, value]) => [escapeReason(key), typeof value === 'number' ? value : escapeReason(typeof value === 'string' ? value : show(value), MAX_TEXT)]))
+  return Object.fromEntries(entries.slice(0, MAX_KEYS).map(([key, value]) => [shown(key, MAX_KEY), typeof value === 'number' ? value : shown(typeof value === 'string' ? value : show(value), MAX_VALUE)]))
+}
+
+/** Returns a text escaped and cut. Applied twice, it changes nothing more. */
+function shown (text: string, maxLength = MAX_TEXT): string {
+  // A second time, because escaped characters are longer. JSON writes half a pair of UTF-16 as six characters.
+  return escapeReason(escapeReason(text, maxLength).replace(/\p{Surrogate}/gu, '\ufffd'), maxLength)
 }
 
 /** Returns the code of what an act has thrown. */

@@ -20,7 +20,7 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import type { Tracing } from '../connection/tracing.ts'
-import { auditRecord, checkedAct, codeOf, readAct, targetOf } from './audit.ts'
+import { auditRecord, checkedAct, codeOf, readAct } from './audit.ts'
 import type { Act } from './audit.ts'
 import type { BroadcastResult, Broadcasts } from './broadcast.ts'
 import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
@@ -141,7 +141,7 @@ export class ManagedTracker implements Tracker {
   }
 
   disconnect (filter: Filter, close: CloseOptions = {}): number {
-    const act = { action: 'disconnect', target: targetOf(filter), connections: 0 } as const
+    const act = { action: 'disconnect', target: filter, connections: 0 } as const
     try {
       // A bare code would be ignored.
       if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))

@@ -72,14 +72,14 @@ test('progress of a drain is a line every 5 s', async () => {
   assert.equal(messages('info').length, 6)
 })
 
-test('a long drain has eight lines of progress at most', async () => {
+test('a long drain has seven lines of progress at most', async () => {
   const { tracker, open, clock, lines } = createLogged({ drain: { timeout: 600_000 } }, 'info')
   open().connection.defer(() => new Promise(() => {}))
   void open().connection.track(new Promise(() => {}))
   void tracker.startDrain('SIGTERM')
   await clock.run(600_000)
   const progress = lines.filter(({ fields }) => 'progress' in fields)
-  assert.ok(progress.length >= 3 && progress.length <= 8, `${progress.length}`)
+  assert.ok(progress.length >= 3 && progress.length <= 7, `${progress.length}`)
 })
 
 /** Bytes of a line as pino writes it, but for its own fields. */
@@ -239,17 +239,51 @@ test('the audit is a line of a child logger for each act, at warn where it faile
   ])
 })
 
-test('acts in a drain count among its lines, and none is longer than 4 KB', async () => {
-  const { tracker, open, clock, lines, messages } = createLogged({}, 'info')
-  const text = '\u{10ffff}"'.repeat(1_000)
-  for (let i = 0; i < 100; i++) open().connection.defer(() => { tracker.disconnect({ owner: text, tag: text, route: text, state: 'open' }, { by: text, why: text }) })
-  void tracker.drain()
+test('in a drain three acts are logged, whatever else is, and the others are counted', async () => {
+  const { tracker, open, clock, lines } = createLogged({}, 'info')
+  for (let i = 0; i < 20; i++) open().connection.defer(() => { throw new Error('broken') })
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain({ by: 'ops' })
+  await clock.run(2_000)
+  assert.equal(lines.filter(({ message }) => message === 'cleanup failed').length, 5)
+  for (let i = 0; i < 10; i++) tracker.disconnect({ id: i }, { by: `ann ${i}` })
   await clock.run(8_000)
-  assert.ok(lines.length <= 20, `${lines.length} lines`)
-  const longest = Math.max(...lines.map(lengthOf))
-  assert.ok(longest > 1_000 && longest <= 4_096, `${longest} bytes`)
-  const [suppressed] = lines.filter(({ fields }) => 'suppressed' in fields)
-  assert.deepEqual(suppressed!.fields['suppressed'], { 'audit: disconnect': 100 - messages('info').filter((message) => message === 'audit: disconnect done').length })
+  const acts = lines.filter((line) => 'audit' in line.bindings)
+  assert.deepEqual(acts.map(({ fields }) => fields['by']), ['ops', 'ann 0', 'ann 1', 'ann 2'])
+  const suppressed = lines.find(({ fields }) => 'suppressed' in fields)!.fields['suppressed'] as Record<string, number>
+  assert.deepEqual(suppressed, { 'cleanup failed': 15, 'audit: disconnect': 7 })
+  tracker.disconnect('all', { by: 'eve' })
+  assert.equal(lines.at(-1)!.fields['by'], 'eve', 'after the drain each is logged')
+})
+
+for (const [what, text] of [['of four bytes and in quotes', '\u{10ffff}"'], ['that are escaped', '\u202e\u0000'], ['of three bytes', '\uffff'], ['that are half a pair', '\ud800']] as const) {
+  test(`acts in a drain are few lines, and none is longer than 4 KB: characters ${what}`, async () => {
+    const { tracker, open, clock, lines, messages } = createLogged({}, 'info')
+    const long = text.repeat(1_000)
+    for (let i = 0; i < 100; i++) open().connection.defer(() => { tracker.disconnect({ owner: long, tag: long, route: long, state: 'open' }, { by: long, why: long }) })
+    const invalid = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`${i}${long}`, long]))
+    assert.throws(() => tracker.disconnect(invalid as never, { by: long, why: long }))
+    void tracker.drain()
+    await clock.run(8_000)
+    assert.ok(lines.length <= 20, `${lines.length} lines`)
+    const longest = Math.max(...lines.map(lengthOf))
+    assert.ok(longest > 1_000 && longest <= 4_096, `${longest} bytes`)
+    const [suppressed] = lines.filter(({ fields }) => 'suppressed' in fields)
+    assert.deepEqual(suppressed!.fields['suppressed'], { 'audit: disconnect': 100 - messages('info').filter((message) => message === 'audit: disconnect done').length })
+  })
+}
+
+test('a long drain with all that may be logged in it has 20 lines', async () => {
+  const { tracker, open, clock, lines } = createLogged({ drain: { timeout: 600_000 } }, 'info')
+  for (let i = 0; i < 20; i++) open().connection.defer(() => { throw new Error('broken') })
+  open().connection.defer(() => new Promise(() => {}))
+  void open().connection.track(new Promise(() => {}))
+  void tracker.drain()
+  for (let i = 0; i < 10; i++) void tracker.drain()
+  await clock.run(600_000)
+  assert.equal(tracker.state, 'drained')
+  assert.equal(lines.filter((line) => 'audit' in line.bindings).length, 4)
+  assert.ok(lines.length > 14 && lines.length <= 20, `${lines.length} lines`)
 })
 
 test('who has asked for a close, and why, are in the audit only', async () => {

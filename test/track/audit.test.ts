@@ -124,6 +124,15 @@ test('an act that was not allowed can be told', () => {
   assert.deepEqual(acts, [{ action: 'drain', by: 'eve\\u000a', target: 'all', outcome: 'refused', connections: 0, at: clock.wallNow() }])
 })
 
+test('the target of an act that was not allowed is cut and escaped, as that of every other', () => {
+  const { tracker, acts } = setup()
+  const owner = `\u202e${'x'.repeat(1_600)}`
+  tracker.disconnect({ owner })
+  tracker.audited({ action: 'disconnect', target: { owner }, outcome: 'refused', connections: 0 })
+  const target = { owner: `\\u202e${'x'.repeat(122)}…` }
+  assert.deepEqual(acts.map((act) => [act.outcome, act.target]), [['done', target], ['refused', target]])
+})
+
 test('policies, handlers, app.close() and signals are not in the audit', async () => {
   const { tracker, open, clock, acts } = setup()
   open({ peer: 'silent' })
