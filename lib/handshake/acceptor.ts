@@ -119,6 +119,12 @@ export class Acceptor implements Acceptance {
     return { address: addressOf(upgrade.request), owner: 'value' in owner && typeof owner.value === 'string' ? owner.value : undefined }
   }
 
+  /** Returns whether the socket of a request will be closed as it opens, because its route is a plain HTTP route. */
+  willClose (raw: RawRequest): boolean {
+    const upgrade = raw[kUpgrade]
+    return upgrade !== undefined && routeOf(upgrade.request, this.plainRoutes)?.websocket === false
+  }
+
   /** Returns whether a request asks for a WebSocket on a route that was declared before the plugin was loaded. */
   isStray (request: FastifyRequest): boolean {
     return routeOf(request, this.plainRoutes) === undefined && !request.is404 && asksForWebSocket(request)

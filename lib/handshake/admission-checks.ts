@@ -95,7 +95,9 @@ export class AdmissionChecks implements HandshakeChecks {
     return offer === undefined ? null : this.#handovers.take(offer)
   }
 
-  opened (duration: number): void { this.#statistics.handshakes.add(duration) }
+  opened (request: IncomingMessage, duration: number): void {
+    if (!this.#acceptor.willClose(request)) this.#statistics.handshakes.add(duration)
+  }
 
   left (request: IncomingMessage, counted: boolean): void {
     // One that takes the place of a connection was not counted.

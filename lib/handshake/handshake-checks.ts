@@ -27,7 +27,7 @@ export interface HandshakeChecks {
   /** Takes the state that was handed over to the client's next connection. A promise of it never rejects, and may never resolve. */
   takeState (request: IncomingMessage): PromiseLike<void> | null
   /** A handshake that was not refused has opened, `duration` milliseconds after it has begun. */
-  opened (duration: number): void
+  opened (request: IncomingMessage, duration: number): void
   /** A handshake is over: opened, refused or aborted. `counted`: it was admitted on arrival. */
   left (request: IncomingMessage, counted: boolean): void
   /** A handshake was refused. */

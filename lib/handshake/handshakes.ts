@@ -131,7 +131,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     // ws has added its own listener. A second one would take memory as long as the socket is open.
     releaseErrors(raw)
     const handshake = this.#inProgress.get(raw)
-    if (this.#end(handshake) && !handshake!.refused) this.#checks.opened(this.#checks.clock.now() - handshake!.startedAt)
+    if (this.#end(handshake) && !handshake!.refused) this.#checks.opened(handshake!.request, this.#checks.clock.now() - handshake!.startedAt)
   }
 
   isInProgress (request: IncomingMessage): boolean {

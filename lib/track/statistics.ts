@@ -1,5 +1,6 @@
 /**
- * What is counted of connections by route, and the durations in histograms. A reader gets copies; nothing walks the connections.
+ * What is counted of connections by route, and the durations in histograms: without those that are only opened to be refused,
+ * which would drown the others. A reader gets copies; nothing walks the connections.
  */
 import { foldCode } from '../base/close-codes.ts'
 import type { CloseRecord } from '../connection/connection.ts'
@@ -49,7 +50,7 @@ export class Statistics implements Partial<ConnectionHooks<ManagedConnection>> {
 
   closed ({ settings: { counters } }: ManagedConnection, { cause, code, duration }: CloseRecord): void {
     counters.addClose(cause, foldCode(code))
-    this.durations.add(duration)
+    if (counters !== this.unrouted.counters) this.durations.add(duration)
   }
 }
 

@@ -63,9 +63,9 @@ export interface TrackerStats extends Counters {
    * were only opened to be refused. These two are left out without a connection.
    */
   routes: Record<string, RouteStats>
-  /** From 'upgrade' to the open socket, for handshakes that were accepted. */
+  /** From 'upgrade' to the open socket, for handshakes that were accepted: without sockets that are only opened to be refused. */
   handshakes: Histogram
-  /** Durations of closed connections. */
+  /** Durations of closed connections, without those that were only opened to be refused. */
   durations: Histogram
   /** From a ping to its pong. */
   roundTrips: Histogram
@@ -73,7 +73,7 @@ export interface TrackerStats extends Counters {
   broadcasts: BroadcastCounts
   /** Distinct owners of connections. */
   owners: number
-  /** Connected clients, and those that were told a delay after which they come back, as long as it has not passed. */
+  /** Connected clients, and those that a drain, pressure or the end of their lifetime has told a delay, as long as it has not passed. */
   expected: number
   /** Phase of the drain, and the milliseconds of its budget that are left; null before the drain. */
   drain: {

@@ -105,3 +105,18 @@ test('messages that the application emits by itself count with the bytes that th
   await until(() => app.sockets.stats().routes['/']!.messages.received === 8)
   assert.equal(app.sockets.stats().routes['/']!.bytes.received, 1 + 3 + 2)
 })
+
+test('sockets that are opened only to be refused are in neither histogram', async (t) => {
+  const app = await start(t, { refusal: 'close', limits: { total: { max: 1 } } }, (app) => {
+    app.get('/', { websocket: true }, () => {})
+    app.get('/plain', () => 'plain')
+  })
+  for (let i = 0; i < 5; i++) await (await connect(t, app, '/plain')).closed
+  await until(() => app.sockets.size === 0)
+  const client = await connect(t, app, '/')
+  assert.equal((await (await connect(t, app, '/')).closed).code, 1013)
+  client.socket.close()
+  await until(() => app.sockets.size === 0)
+  const { handshakes, durations } = app.sockets.stats()
+  assert.deepEqual([opened(app), handshakes.count, durations.count], [{ '/': 1, none: 6 }, 1, 1])
+})

@@ -150,6 +150,14 @@ test('the drain is told with what is left of its budget: nothing when it is done
   assert.deepEqual(tracker.stats().drain, { phase: 'done', remaining: 0 })
 })
 
+test('the durations of connections that are opened to be refused are not in the histogram', async () => {
+  const { tracker, open, statistics, clock } = setup()
+  open({ settings: statistics.unrouted }).socket.rawGone()
+  await clock.flush()
+  const { durations, routes } = tracker.stats()
+  assert.deepEqual([routes['none']!.closed[0]!.count, durations.count], [1, 0])
+})
+
 test('the durations of closed connections and the round trips of the heartbeat are in histograms', async () => {
   const { tracker, openOn, clock } = setup({ heartbeat: { interval: 1_000 } })
   const { socket } = openOn('/a', { peer: 'silent' })
