@@ -13,6 +13,7 @@ import { AnswerDeadline } from './answer-deadline.ts'
 import type { CleanupStack } from './cleanups.ts'
 import type { ActOptions, CloseRecord, Connection } from './connection.ts'
 import type { ConnectionHost } from './host.ts'
+import { recordedRequestId, recordedRoute } from './facts.ts'
 import { unanswered, type Liveness } from './liveness.ts'
 import type { Signals } from './signals.ts'
 
@@ -135,8 +136,8 @@ export class Closing<C extends ClosingConnection<C>> {
     const { host: { clock, steps, transport }, id, requestId, route, openedAt, startedAt, socket, parts: { incoming } } = this.#connection
     const record: CloseRecord = {
       id,
-      requestId,
-      route,
+      requestId: recordedRequestId(requestId),
+      route: recordedRoute(route),
       cause: this.cause,
       code: this.code,
       reason: this.reason,

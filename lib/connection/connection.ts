@@ -37,9 +37,9 @@ export interface ActOptions {
 export interface CloseRecord {
   /** Id of the connection. */
   id: number
-  /** Fastify's request id; empty for adopted servers. */
+  /** Fastify's request id, its first 128 characters; empty for adopted servers. */
   requestId: string
-  /** Route pattern of the connection. */
+  /** Route pattern of the connection, the path for adopted servers; its first 256 characters. */
   route: string
   /** What ended the connection; the first cause counts. */
   cause: CloseCause

@@ -3,6 +3,7 @@
  */
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { recordedRequestId, recordedRoute } from '../connection/facts.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { unanswered } from '../connection/liveness.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
@@ -19,7 +20,7 @@ export type StoryQuery = {
   /** An owner. */
   owner: string
 } | {
-  /** Fastify's id of the upgrade request. */
+  /** Fastify's id of the upgrade request; its first 128 characters are compared. */
   requestId: string
 }
 
@@ -42,14 +43,14 @@ function checked (query: unknown): [Key, unknown] {
   const entries = typeof query === 'object' && query !== null ? Object.entries(query) : []
   const [key, value] = entries[0] ?? []
   // eslint-disable-next-line valid-typeof -- the type is one of TYPES
-  if (entries.length === 1 && key! in TYPES && typeof value === TYPES[key!] && value !== '') return [key as Key, value]
+  if (entries.length === 1 && key! in TYPES && typeof value === TYPES[key!] && value !== '') return [key as Key, key === 'requestId' ? recordedRequestId(value as string) : value]
   const given = entries.length === 0 ? show(query) : `{ ${entries.map(([name, each]) => `${name}: ${show(each)}`).join(', ')} }`
   throw new SOCKETS_ERR_INVALID_ARGUMENT('query', 'one of { id }, { owner } and { requestId }, with a number or a text that is not empty', given)
 }
 
 function open (registry: Registry, key: Key, value: unknown): ManagedConnection[] {
   if (key !== 'requestId') return registry.select({ [key]: value })
-  return registry.select({ where: ({ requestId }) => requestId === value })
+  return registry.select({ where: ({ requestId }) => recordedRequestId(requestId) === value })
 }
 
 function storyOf (connection: ManagedConnection, { clock, steps, transport }: ExplainHost, { kept }: Registry): Story {
@@ -59,8 +60,8 @@ function storyOf (connection: ManagedConnection, { clock, steps, transport }: Ex
   const now = clock.now()
   return openStory({
     id,
-    route,
-    requestId,
+    route: recordedRoute(route),
+    requestId: recordedRequestId(requestId),
     openedAt,
     age: Math.max(0, Math.round(now - startedAt)),
     steps: steps.of(connection),

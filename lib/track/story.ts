@@ -39,9 +39,9 @@ export interface StoryEvent {
 export interface Story {
   /** Id of the connection. */
   id: number
-  /** Route pattern of the connection. */
+  /** Route pattern of the connection, the path for adopted servers; its first 256 characters. */
   route: string
-  /** Fastify's request id; empty for adopted servers. */
+  /** Fastify's request id, its first 128 characters; empty for adopted servers. */
   requestId: string
   /** The owner; only where the option `history` keeps it. */
   owner?: string

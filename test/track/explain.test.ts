@@ -3,10 +3,15 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { LifecycleOptions, Story, StoryQuery } from '../../lib/index.ts'
 import { createJob } from '../helpers/job.ts'
 import { MOVED, rig as createMoveRig } from '../helpers/mover.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 const INVALID = { code: 'SOCKETS_ERR_INVALID_ARGUMENT' }
 
@@ -205,6 +210,40 @@ test('open and closed connections are found by request id and by id', async () =
   const { find, pairs } = await some()
   assert.deepEqual([find({ requestId: 'req-0' }), find({ requestId: 'req-1' }), find({ requestId: 'req-9' })], [[0], [1], []])
   assert.deepEqual(pairs.map(({ connection: { id } }) => find({ id })), [[0], [1], [2], [3], [4]])
+})
+
+test('records and stories have the first 128 characters of a request id, and the whole id finds them', async () => {
+  const { tracker, clock, open } = createTracker({ heartbeat: false })
+  const requestId = `${'é'.repeat(200)} from the client`
+  const pairs = [open({ requestId }), open({ requestId }), open({ requestId })]
+  pairs[0]!.socket.rawGone()
+  pairs[1]!.connection.defer(() => new Promise(() => {}))
+  pairs[1]!.socket.rawGone()
+  await clock.flush()
+  assert.equal(pairs[0]!.connection.requestId, requestId)
+  assert.equal(tracker.history[0]!.requestId, 'é'.repeat(128))
+  const states = tracker.explain({ requestId }).map((story) => [story.state, story.requestId.length])
+  assert.deepEqual(states, [['open', 128], ['closing', 128], ['closed', 128]])
+  assert.equal(tracker.explain({ requestId: 'é'.repeat(128) }).length, 3)
+  assert.equal(tracker.explain({ requestId: 'é'.repeat(127) }).length, 0)
+})
+
+test('the history holds nothing of texts of clients but what its records show', async () => {
+  const { tracker, clock, open } = createTracker({ heartbeat: false, history: { size: 1_000 } })
+  const used = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = used()
+  for (let i = 0; i < 1_000; i++) {
+    // As a parser makes it: one piece.
+    open({ requestId: Buffer.alloc(12_000, 'é' + String(i), 'latin1').toString('latin1'), route: Buffer.alloc(12_000, '/a', 'latin1').toString('latin1') }).socket.rawGone()
+    await clock.flush()
+  }
+  assert.equal(tracker.history.length, 1_000)
+  assert.equal(tracker.history[0]!.route.length, 256)
+  const grown = used() - before
+  assert.ok(grown < 4_000_000, `${grown} bytes`)
 })
 
 test('what the history has forgotten is not found', async () => {
