@@ -74,6 +74,6 @@ export class CutOff {
   /** Returns the milliseconds to reserve for destroying all raw sockets in slices of `slice` milliseconds. */
   #expected (slice: number): number {
     const { size, cleaning } = this.#host.registry
-    return this.#pace.toCut(size - cleaning, slice) * MARGIN
+    return this.#pace.toCut(size - cleaning.size, slice) * MARGIN
   }
 }

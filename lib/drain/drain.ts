@@ -69,7 +69,7 @@ export class Drain {
   get phase (): DrainPhase | null { return this.#phase }
   get remaining (): number { return this.#phase === null || this.#phase === 'done' ? 0 : Math.max(0, this.#startedAt + this.#host.plan.timeout - this.#host.clock.now()) }
   get finished (): Promise<DrainReport> { return this.#report.promise }
-  get holding (): Holder[] { return this.#work.holding(this.#host.registry) }
+  get holding (): Holder[] { return this.#phase === null || this.#phase === 'done' ? [] : this.#work.holding(this.#host.registry) }
   get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
@@ -249,7 +249,7 @@ export class Drain {
     const wake = this.#turns.pump()
     const waiting = this.#preClose.holding || this.#work.size > 0 || (registry.working > 0 && now < graceEnd)
     if (!waiting && registry.size === 0 && registry.late.size === 0) return this.#finish()
-    this.#enter(waiting ? 'grace' : registry.size > registry.cleaning ? 'close' : 'cleanup')
+    this.#enter(waiting ? 'grace' : registry.size > registry.cleaning.size ? 'close' : 'cleanup')
     if (now >= this.#progressAt) this.#progress()
     if (wake === 'soon') return this.#wake()
     const next = [graceEnd, lastFrameAt, cutAt, endAt].find((moment) => moment > now)!

@@ -44,11 +44,10 @@ export class DrainWork {
       if (entries.length === MAX_ENTRIES) return entries
       entries.push(entryOf(connection, 'work', workName(connection), now - since))
     }
-    if (registry.cleaning === 0) return entries
-    registry.visit((connection) => {
+    for (const connection of registry.cleaning) {
+      if (entries.length >= MAX_ENTRIES) break
       for (const [cleanup, duration] of connection.parts.cleanups?.underWay() ?? []) entries.push(entryOf(connection, 'cleanup', nameOf(cleanup), duration))
-      return entries.length < MAX_ENTRIES
-    })
+    }
     return entries.slice(0, MAX_ENTRIES)
   }
 

@@ -38,7 +38,7 @@ export interface Counters {
 export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   readonly counters: Counters = { opened: 0, closed: {}, refused: {}, faults: 0, cleanups: { finished: 0, failed: 0, abandoned: 0 } }
   /** Connections whose raw socket is gone and whose cleanups run. */
-  cleaning = 0
+  readonly cleaning = new Set<ManagedConnection>()
   /** Connections, closed ones too, with work in flight. */
   working = 0
   /** Closed connections whose late cleanups still run. */
@@ -82,7 +82,7 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   workStarted (): void { this.working++ }
   workEnded (): void { this.working-- }
   failed (): void { this.counters.faults++ }
-  gone (): void { this.cleaning++ }
+  gone (connection: ManagedConnection): void { this.cleaning.add(connection) }
   cleanupFinished (): void { this.counters.cleanups.finished++ }
   cleanupFailed (): void { this.counters.cleanups.failed++ }
   cleanupAbandoned (): void { this.counters.cleanups.abandoned++ }
@@ -92,7 +92,7 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
   /** Removes a closed connection from every index. */
   closed (connection: ManagedConnection, record: CloseRecord): void {
     this.#all.remove(connection.id)
-    this.cleaning--
+    this.cleaning.delete(connection)
     if (connection.owner !== undefined) this.#byOwner.delete(connection.owner, connection)
     for (const tag of connection.tags) this.#byTag.delete(tag, connection)
     this.counters.closed[record.cause] = (this.counters.closed[record.cause] ?? 0) + 1

@@ -83,6 +83,23 @@ test('a name for tracked work is a string', () => {
   assert.throws(() => connection.track(Promise.resolve(), 1 as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
 })
 
+test('outside of a drain nothing is waited for, and cleanups that began before it are named first', async () => {
+  const rig = createRig()
+  const [older, newer] = [rig.connect(), rig.connect()]
+  const job = createJob()
+  older.connection.defer(function second () { return job.promise })
+  newer.connection.defer(function first () { return job.promise })
+  void newer.connection.terminate()
+  await rig.clock.run(10)
+  assert.deepEqual(rig.drain.holding, [])
+  void rig.start()
+  await rig.clock.run(300)
+  assert.deepEqual(rig.drain.holding.map(({ name }) => name), ['first', 'second'])
+  job.done()
+  await rig.finish()
+  assert.deepEqual(rig.drain.holding, [])
+})
+
 test('what a drain waits for now is named while it waits: work, then cleanups, ten at most', async () => {
   const rig = createRig()
   const named = () => rig.drain.holding.map(({ what, name, duration }) => [what, name, duration])

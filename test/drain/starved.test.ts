@@ -244,7 +244,7 @@ test('a turn that comes before a frame is due has not made it wait', () => {
 })
 
 test('cutting off begins in time for those whose raw sockets are there', () => {
-  const host = { registry: { size: 10, cleaning: 4 } } as unknown as DrainHost
+  const host = { registry: { size: 10, cleaning: { size: 4 } } } as unknown as DrainHost
   const pace = { toCut: (count: number, slice: number) => count * slice } as unknown as Pace
   const moments = { graceEnd: 0, lastFrameAt: 0, cutAt: 950, endAt: 1_000 }
   assert.equal(new CutOff(host, pace, {} as CloseFrames).at(moments), 1_000 - 1.25 * 6 * LONG_SLICE)
