@@ -11,13 +11,13 @@ import type { ActOptions, CloseRecord } from '../connection/connection.ts'
 import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
-import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
+import type { ClientForecast, DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
 import { nameOf } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { CutOff } from './cut-off.ts'
 import type { DrainHost } from './host.ts'
 import { CloseFrames } from './close-frame.ts'
-import { withForecasts } from './forecast.ts'
+import { forecastOfLimit, withForecasts } from './forecast.ts'
 import { Holders } from './holders.ts'
 import { notifyAll } from './notify.ts'
 import type { Pace } from './pace.ts'
@@ -44,6 +44,7 @@ export class Drain {
   readonly #builder: ReportBuilder
   readonly #closeFrames: CloseFrames
   readonly #cutOff: CutOff
+  #ofLimit: readonly ClientForecast[] | null = null
   #suppression: DrainSuppression | null = null
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
@@ -70,7 +71,7 @@ export class Drain {
   get remaining (): number { return this.#phase === null || this.#phase === 'done' ? 0 : Math.max(0, this.#startedAt + this.#host.plan.timeout - this.#host.clock.now()) }
   get finished (): Promise<DrainReport> { return this.#report.promise }
   get holding (): Holder[] { return this.#phase === null || this.#phase === 'done' ? [] : this.#work.holding(this.#host.registry) }
-  get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, this.#host.maxConnections) }
+  get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, (this.#ofLimit ??= forecastOfLimit(this.#host, this.#host.maxConnections))) }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
   start (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport> {

@@ -19,12 +19,14 @@ export interface ForecastInput {
   readonly reconnect: ReconnectOptions
 }
 
-/** Returns the plan with forecasts for the connections there are, and for the most that are allowed, if a process can have so many. */
-export function withForecasts (input: ForecastInput, connections: number, limit: number | false): DrainPlan {
-  const clients = Object.freeze([
-    ...connections > 0 ? [forecast(input, connections, 'now')] : [],
-    ...limit === false || limit > MAX_CONNECTIONS ? [] : [forecast(input, limit, 'limits.total')]
-  ])
+/** Returns the forecast for the most connections that are allowed, if a process can have so many. It follows from options alone. */
+export function forecastOfLimit (input: ForecastInput, limit: number | false): readonly ClientForecast[] {
+  return limit === false || limit > MAX_CONNECTIONS ? [] : [forecast(input, limit, 'limits.total')]
+}
+
+/** Returns the plan with forecasts for the connections there are, and for the most that are allowed. */
+export function withForecasts (input: ForecastInput, connections: number, ofLimit: readonly ClientForecast[]): DrainPlan {
+  const clients = Object.freeze([...connections > 0 ? [forecast(input, connections, 'now')] : [], ...ofLimit])
   const { plan } = input
   return Object.freeze({
     ...plan,

@@ -37,7 +37,7 @@ test('when the clients of docs/guides/deploy.md are back is what plan() says', (
   assert.ok(rows.length >= 6)
   for (const row of rows) {
     const { plan, drain } = resolveOptions({ drain: { terminationGracePeriod: numberIn(row.terminationGracePeriod) } as never })
-    const { lastBack, delayed, longestDelay } = withForecasts({ plan, ...drain }, numberIn(row.clients)!, false).clients[0]!
+    const { lastBack, delayed, longestDelay } = withForecasts({ plan, ...drain }, numberIn(row.clients)!, []).clients[0]!
     assert.deepEqual(['last back after', 'told to wait', 'longest wait'].map((name) => numberIn(row[name])), [lastBack, delayed, longestDelay], JSON.stringify(row))
   }
 })

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { resolveOptions } from '../../lib/options/resolve.ts'
-import { withForecasts } from '../../lib/drain/forecast.ts'
+import { forecastOfLimit, withForecasts } from '../../lib/drain/forecast.ts'
 import type { DrainOptions } from '../../lib/options/options.ts'
 import { createRig } from '../helpers/drain-rig.ts'
 
 /** The plan for so many connections, and a limit. */
 function forecast (options: DrainOptions, connections: number, limit: number | false = false) {
   const { plan, drain } = resolveOptions({ drain: options })
-  return withForecasts({ plan, ...drain }, connections, limit)
+  const input = { plan, ...drain }
+  return withForecasts(input, connections, forecastOfLimit(input, limit))
 }
 
 const POD = { terminationGracePeriod: 30_000 }
@@ -22,6 +23,11 @@ test('a plan has no forecast for no connections, and one for the limit if there 
 test('a limit that no process reaches has no forecast: it would never end', () => {
   assert.deepEqual(forecast({}, 0, Number.MAX_SAFE_INTEGER).clients, [])
   assert.deepEqual(forecast(POD, 0, 1_000_000).clients.map(({ connections }) => connections), [1_000_000])
+})
+
+test('the forecast for the limit is made once', () => {
+  const { drain } = createRig({ maxConnections: 500 })
+  assert.equal(drain.plan.clients[0], drain.plan.clients[0])
 })
 
 test('where all turns come in time no client is told to wait', () => {
