@@ -24,7 +24,7 @@ export interface PageOptions {
   unprotected?: boolean
   /** What the page may do; without any, it only shows. @default [] */
   actions?: PageAction[]
-  /** Who acts, for the audit. @default the user name of Basic authentication */
+  /** Who acts, for the audit: what the hooks have authenticated. @default none: the audit does not name who acts */
   by?: (request: FastifyRequest) => string | undefined
 }
 
@@ -46,7 +46,7 @@ export function resolvePageOptions (given: PageOptions): ResolvedPageOptions {
   if (!unprotected && hooks.onRequest.length + hooks.preHandler.length === 0) throw new SOCKETS_ERR_PAGE_UNPROTECTED()
   const actions = check.where('actions', given.actions, [], Array.isArray, `an array of ${ACTIONS.map(show).join(', ')}`)
   for (const action of actions) if (!ACTIONS.includes(action)) check.wrong('actions', `an array of ${ACTIONS.map(show).join(', ')}`, show(actions))
-  return { ...hooks, actions, by: check.fn('by', given.by) ?? basicUser }
+  return { ...hooks, actions, by: check.fn('by', given.by) ?? (() => undefined) }
 }
 
 function listOf<T extends Function> (name: string, given: T | readonly T[] | undefined): readonly T[] {
@@ -54,10 +54,4 @@ function listOf<T extends Function> (name: string, given: T | readonly T[] | und
   // An undefined entry is a decorator that does not exist, such as that of a plugin that is not loaded yet.
   for (const hook of hooks) check.fn(`each hook of ${name}`, hook ?? check.wrong(name, 'a function or an array of functions', show(given)))
   return hooks
-}
-
-/** The user name of Basic authentication (RFC 7617), which the hooks have checked. */
-function basicUser (request: FastifyRequest): string | undefined {
-  const credentials = /^basic ([a-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1]
-  return credentials === undefined ? undefined : Buffer.from(credentials, 'base64').toString().split(':', 1)[0]
 }
