@@ -4,6 +4,7 @@
  *
  * What a client of a WebSocket has chosen reaches the page as text only: html.ts escapes it, and the script uses `textContent`.
  */
+import type { Http2Stream } from 'node:http2'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import type { ManagedTracker } from '../../track/managed-tracker.ts'
@@ -86,9 +87,11 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
   function openStream (reply: FastifyReply): FastifyReply {
     // 204 tells an EventSource not to come back.
     if (tracker.state === 'drained') return reply.code(204).send()
+    const { raw } = reply
+    // The browser has left while a hook ran: 'close' comes no more. Responses of HTTP/2 know it only of their stream.
+    if (raw.destroyed || (raw as { stream?: Http2Stream }).stream?.destroyed === true) return reply.hijack()
     if (live.full) return reply.code(503).send()
     reply.hijack()
-    const { raw } = reply
     raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream', ...raw.req.httpVersionMajor === 1 && { connection: 'close' } })
     live.add(raw)
     return reply

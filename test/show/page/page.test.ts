@@ -339,6 +339,24 @@ test('numbers are pushed while they change, and the stream ends with the drain',
   assert.match(await view(app, '?view=drain'), /<h3>Report<\/h3>/)
 })
 
+test('requests for the numbers whose browsers leave while a hook runs take no stream', async (t) => {
+  let release!: () => void
+  const held = new Promise<void>((resolve) => { release = resolve })
+  let left = 0
+  const app = await startWithPage(t, {
+    onRequest: async (_request, reply) => {
+      reply.raw.on('close', () => { left++ })
+      await held
+    }
+  })
+  const requests = Array.from({ length: 64 }, () => http.get({ port: portOf(app), path: '/ops?part=live' }).on('error', () => {}))
+  await until(() => app.logs.filter(({ msg }) => msg === 'incoming request').length === 64)
+  for (const request of requests) request.destroy()
+  await until(() => left === 64)
+  release()
+  assert.equal((await openStream(app)).response.statusCode, 200)
+})
+
 test('open streams do not hold app.close(), with connections, without, and when their client does not read', async (t) => {
   for (const clients of [0, 2]) {
     const app = await startWithPage(t)
