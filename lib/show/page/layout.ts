@@ -41,6 +41,7 @@ export function document ({ tracker, actions }: Site, current: string, { title, 
 <nav>${VIEWS.map(([view, name]) => html`<a href="${view === '' ? '?' : href({ view })}"${view === current && html` aria-current="page"`}>${name}</a>`)}</nav>
 </header>
 <dl id="numbers">${numbers.map(({ key, name, text }) => html`<div><dt>${name}</dt><dd data-live="${key}">${text}</dd></div>`)}</dl>
+<output id="stale"></output>
 <output id="said"></output>
 <main>
 <h2>${title}</h2>

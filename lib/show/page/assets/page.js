@@ -5,25 +5,64 @@
 const REFRESH = 3_000
 
 const byId = (id) => document.getElementById(id)
-const live = new EventSource('?part=live')
+let live
 let changes
 let refreshedAt = performance.now()
 let timer
+/** Errors of the stream in a row: one is its end, after which the browser opens another. */
+let errors = 0
+/** Whether the browser has given up the stream. */
+let lost = false
+/** What is not current. */
+const stale = { numbers: '', rows: '' }
 
-live.onmessage = ({ data }) => {
-  const message = JSON.parse(data)
-  for (const element of document.querySelectorAll('[data-live]')) {
-    const text = message.texts[element.dataset.live]
-    if (text !== undefined && element.textContent !== text) element.textContent = text
+/** Opens the stream of numbers, if the page is visible; after a drain they do not change. */
+function listen () {
+  lost = false
+  if (document.hidden || isDrained()) return
+  live = new EventSource('?part=live')
+  live.onmessage = ({ data }) => show(JSON.parse(data))
+  live.onerror = () => {
+    lost = live.readyState === EventSource.CLOSED
+    if (lost || ++errors > 1) say('numbers', 'The numbers are not live.')
+    if (lost) refreshSoon()
   }
+}
+
+// HTTP/1.1 has six connections for all tabs of a server: a hidden page must not hold one.
+document.onvisibilitychange = () => {
+  live?.close()
+  listen()
+}
+
+function isDrained () { return document.querySelector('[data-live=state]').textContent === 'drained' }
+
+function show (message) {
+  errors = 0
+  say('numbers', '')
+  write(message.texts)
   showDrain(message)
   if (message.end) {
     live.close()
     void refresh()
   } else if (changes !== undefined && changes !== message.changes) {
-    timer ??= setTimeout(refresh, Math.max(0, refreshedAt + REFRESH - performance.now()))
+    refreshSoon()
   }
   changes = message.changes
+}
+
+function write (texts) {
+  for (const element of document.querySelectorAll('[data-live]')) put(element, texts[element.dataset.live])
+}
+
+function put (element, text) {
+  if (text !== undefined && element.textContent !== text) element.textContent = text
+}
+
+/** Says what of the page is not current. */
+function say (what, text) {
+  stale[what] = text
+  put(byId('stale'), Object.values(stale).join(' ').trim())
 }
 
 function showDrain ({ texts, share, held }) {
@@ -43,30 +82,41 @@ function showDrain ({ texts, share, held }) {
 
 /** Whether rows may not change: they have the focus or a selection, or nothing of the page is visible. */
 function inUse (rows) {
-  return document.hidden || rows.contains(document.activeElement) || !getSelection().isCollapsed
+  return document.hidden || rows?.contains(document.activeElement) || !getSelection().isCollapsed
 }
 
-/** Asks for the rows again; later, if they are in use. */
+function refreshSoon () {
+  timer ??= setTimeout(refresh, Math.max(0, refreshedAt + REFRESH - performance.now()))
+}
+
+/** Asks for the page again, for its rows and for a stream that is lost; later, if the rows are in use. */
 async function refresh () {
   clearTimeout(timer)
   timer = undefined
   refreshedAt = performance.now()
   const rows = byId('rows')
-  if (!rows) return
-  if (inUse(rows)) {
-    timer = setTimeout(refresh, REFRESH)
-    return
-  }
+  if (!rows && !lost) return
+  if (inUse(rows)) return refreshSoon()
   try {
-    const response = await fetch(location.href)
-    // Signed out.
-    if (!response.ok || response.redirected) return location.reload()
-    const fresh = new DOMParser().parseFromString(await response.text(), 'text/html').getElementById('rows')
+    const response = await fetch(location.href, { redirect: 'manual' })
+    // Signed out; a redirect has the status 0.
+    if ([0, 401, 403].includes(response.status)) return location.reload()
+    if (!response.ok) throw new Error(response.status)
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html')
+    const fresh = page.getElementById('rows')
     if (fresh && !inUse(rows)) rows.replaceWith(fresh)
+    say('rows', '')
+    if (!lost) return
+    write(Object.fromEntries([...page.querySelectorAll('[data-live]')].map(({ dataset, textContent }) => [dataset.live, textContent])))
+    if (isDrained()) say('numbers', '')
+    listen()
   } catch {
-    // The server is gone; the numbers come back with it.
+    if (rows) say('rows', 'The rows are not current.')
+    if (!isDrained()) refreshSoon()
   }
 }
+
+listen()
 
 const dialog = byId('confirm')
 for (const button of document.querySelectorAll('[data-act]')) {
@@ -77,6 +127,7 @@ for (const button of document.querySelectorAll('[data-act]')) {
 function confirm ({ dataset, textContent }) {
   byId('what').textContent = dataset.question
   dialog.querySelector('[value=yes]').textContent = textContent
+  dialog.querySelector('form').reset()
   dialog.returnValue = ''
   dialog.onclose = () => { if (dialog.returnValue === 'yes') void act(dataset) }
   dialog.showModal()
