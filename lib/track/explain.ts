@@ -24,17 +24,27 @@ export type StoryQuery = {
   requestId: string
 }
 
+/** How many stories are returned at most: an owner may have as many connections as the server. */
+const MAX_STORIES = 100
+
 /** Key → type of its value. */
 const TYPES: Record<string, string> = { id: 'number', owner: 'string', requestId: 'string' }
 
 /** What is used of the host. */
 type ExplainHost = Pick<ConnectionHost<ManagedConnection>, 'clock' | 'steps' | 'transport'>
 
-/** Returns the stories of the connections that match, the newest first. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+/** Returns the stories of the connections that match, the newest first, at most MAX_STORIES. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
 export function explain (registry: Registry, host: ExplainHost, query: StoryQuery): Story[] {
   const [key, value] = checked(query)
-  const closed = registry.history.find(key, value).map((record) => closeStory(record, 'closed'))
-  return [...closed, ...open(registry, key, value).map((connection) => storyOf(connection, host, registry))].sort((a, b) => b.id - a.id)
+  return newest([...registry.history.find(key, value), ...open(registry, key, value)])
+    .map((found) => 'host' in found ? storyOf(found, host, registry) : closeStory(found, 'closed'))
+}
+
+/** Returns the entries with the highest ids, in that order. */
+function newest<T extends { readonly id: number }> (entries: T[]): T[] {
+  // Numbers in a typed array are sorted without calls of a function.
+  const least = Float64Array.from(entries, ({ id }) => id).sort().at(-MAX_STORIES) ?? 0
+  return entries.filter(({ id }) => id >= least).sort((a, b) => b.id - a.id)
 }
 
 type Key = 'id' | 'owner' | 'requestId'

@@ -34,8 +34,8 @@ export interface Tracker {
   /** Returns the connection with an id, unless it is closed. */
   get (id: number): Connection | undefined
   /**
-   * Returns the stories of the connections that match, the newest first: those that are open, and those that the history has. By
-   * owner it finds closed ones only if the option `history` keeps owners. Throws SOCKETS_ERR_INVALID_ARGUMENT.
+   * Returns the stories of the connections that match, the newest first, at most 100: those that are open, and those that the history
+   * has. By owner it finds closed ones only if the option `history` keeps owners. Throws SOCKETS_ERR_INVALID_ARGUMENT.
    */
   explain (query: StoryQuery): Story[]
   /** Returns the connections that match: a snapshot. Throws SOCKETS_ERR_INVALID_FILTER. @default filter 'all' */

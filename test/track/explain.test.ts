@@ -246,6 +246,29 @@ test('the history holds nothing of texts of clients but what its records show', 
   assert.ok(grown < 4_000_000, `${grown} bytes`)
 })
 
+test('of more than 100 connections the newest 100 are explained, whatever the order in which they got their owner or closed', async () => {
+  const { tracker, clock, open } = createTracker({ heartbeat: false, history: { size: 200, keep: ['owner'] } })
+  const pairs = Array.from({ length: 120 }, () => open({ requestId: 'req-1' }))
+  for (const { connection } of pairs.toReversed()) connection.setOwner('ann')
+  const ids = pairs.map(({ connection }) => connection.id).toReversed()
+  const found = (query: StoryQuery) => tracker.explain(query).map(({ id }) => id)
+  for (const query of [{ owner: 'ann' }, { requestId: 'req-1' }]) assert.deepEqual(found(query), ids.slice(0, 100))
+  // Half of them close, the newest first, so that closed and open ones alternate.
+  for (let i = 119; i > 0; i -= 2) pairs[i]!.socket.rawGone()
+  await clock.flush()
+  assert.equal(tracker.history.length, 60)
+  for (const query of [{ owner: 'ann' }, { requestId: 'req-1' }]) assert.deepEqual(found(query), ids.slice(0, 100))
+})
+
+test('stories that are too old to be returned are not built', () => {
+  const { tracker, open } = createTracker({ heartbeat: false })
+  const pairs = Array.from({ length: 101 }, () => open({ owner: 'ann' }))
+  let built = 0
+  for (const { connection } of pairs) Object.defineProperty(connection, 'closeSoFar', { get () { built++; return null } })
+  assert.equal(tracker.explain({ owner: 'ann' }).length, 100)
+  assert.equal(built, 100)
+})
+
 test('what the history has forgotten is not found', async () => {
   const { find } = await some({ history: { size: 1, keep: ['owner'] } })
   assert.deepEqual(find({ owner: 'ann' }), [4, 2])
