@@ -77,6 +77,8 @@ export class ConnectionTracing implements Tracing<ManagedConnection> {
   }
 
   #startMessage (connection: ManagedConnection, kept: KeptContext | undefined, size: number, isBinary: boolean, handedOut: boolean): MessageSpan | null {
+    // `messages()` hands out what was queued: nothing would end a span that begins after the close.
+    if (connection.state === 'closed') return null
     const attributes = { ...attributesOf(connection), 'websocket.message.type': isBinary ? 'binary' : 'text', 'websocket.message.size': size }
     const span = startSpan('websocket.receive', { root: true, kind: SpanKind.CONSUMER, attributes, links: linksTo(kept) }, ROOT_CONTEXT)
     if (span === undefined) return null

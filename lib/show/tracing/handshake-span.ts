@@ -11,7 +11,7 @@ import { attempt } from '../../base/guard.ts'
 import type { ManagedConnection } from '../../connection/managed-connection.ts'
 import type { HandshakeTrace } from '../../connection/tracing.ts'
 import { keep } from './kept-context.ts'
-import { endSpan, failSpan, startSpan } from './spans.ts'
+import { endSpan, failed, failSpan, startSpan } from './spans.ts'
 
 /** Where @opentelemetry/core keeps what instrumentations of servers tell those of frameworks: then @fastify/otel makes no second SERVER span. */
 const RPC_METADATA = createContextKey('OpenTelemetry SDK Context Key RPC_METADATA')
@@ -23,7 +23,7 @@ type TracedRequest = FastifyRequest & { opentelemetry?: () => { span?: Span | nu
 export function traceHandshake (request: IncomingMessage): HandshakeSpan | null {
   const active = context.active()
   const outer = trace.getSpan(active)
-  const parent = outer === undefined ? propagation.extract(active, request.headers) : active
+  const parent = outer === undefined ? attempt(() => propagation.extract(active, request.headers), failed) ?? active : active
   const attributes = { 'http.request.method': 'GET', 'network.protocol.name': 'http', 'network.protocol.version': request.httpVersion }
   const span = startSpan('websocket.handshake', { kind: outer === undefined ? SpanKind.SERVER : SpanKind.INTERNAL, attributes }, parent)
   return span === undefined ? null : new HandshakeSpan(span, parent)
@@ -60,8 +60,10 @@ class HandshakeSpan implements HandshakeTrace<ManagedConnection> {
     if (request !== undefined) {
       const { url } = request.routeOptions
       if (url !== undefined) this.#span.setAttribute('http.route', url)
-      const theirs = attempt(() => request.opentelemetry?.().span, () => {})
-      if (theirs?.isRecording() === true) endSpan(theirs, attributes)
+      attempt(() => {
+        const theirs = request.opentelemetry?.().span
+        if (theirs?.isRecording() === true) endSpan(theirs, attributes)
+      }, failed)
     }
     if (status === undefined) failSpan(this.#span, 'connection_closed')
     else if (status >= 500) failSpan(this.#span, String(status))

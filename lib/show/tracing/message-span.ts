@@ -6,8 +6,8 @@
  * never be complete.
  */
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api'
-import type { Context, Span } from '@opentelemetry/api'
-import { isThenable } from '../../base/guard.ts'
+import type { Attributes, Context, Span } from '@opentelemetry/api'
+import { attempt, isThenable } from '../../base/guard.ts'
 import type { MessageTrace } from '../../connection/tracing.ts'
 import { endSpan, failSpan } from './spans.ts'
 
@@ -56,12 +56,11 @@ export class MessageSpan implements MessageTrace {
   giveUp (): void {
     // No end() ends it again.
     this.#pending = 0
-    this.span.setAttribute('websocket.message.unfinished', true)
-    this.#finish()
+    this.#finish({ 'websocket.message.unfinished': true })
   }
 
-  #finish (): void {
-    endSpan(this.span)
+  #finish (attributes: Attributes = {}): void {
+    endSpan(this.span, attributes)
     if (this.#waits) this.#waiting(this, false)
   }
 }
@@ -79,4 +78,7 @@ export class MessageInContext implements MessageTrace {
 }
 
 /** Returns the name of an error's class; its message may contain what must not be traced. */
-function typeOf (error: unknown): string { return error instanceof Error ? error.name : '_OTHER' }
+function typeOf (error: unknown): string {
+  const name: unknown = attempt(() => error instanceof Error ? error.name as unknown : undefined, () => {})
+  return typeof name === 'string' ? name : '_OTHER'
+}

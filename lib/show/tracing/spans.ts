@@ -1,5 +1,5 @@
 /**
- * Starts and ends spans. Samplers and span processors are code of the application: what they throw goes to OpenTelemetry's own
+ * Starts and ends spans. Propagators, samplers and span processors are code of the application: what they throw goes to OpenTelemetry's own
  * logger, and what would have been traced goes on untraced.
  */
 import { diag, SpanStatusCode, trace } from '@opentelemetry/api'
@@ -23,8 +23,10 @@ export function endSpan (span: Span, attributes: Attributes = {}): void {
 
 /** Marks a span as failed. `type` has few values: the message of an error may contain what must not be traced. */
 export function failSpan (span: Span, type: string): void {
-  // One that has ended tells OpenTelemetry's logger of each change.
-  if (span.isRecording()) span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
+  attempt(() => {
+    // One that has ended tells OpenTelemetry's logger of each change.
+    if (span.isRecording()) span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
+  }, failed)
 }
 
 /** Returns what each span of a connection says of it. The route of an adopted server is a path, which may contain a token. */
@@ -32,6 +34,7 @@ export function attributesOf ({ id, route, requestId }: ManagedConnection): Attr
   return { 'network.protocol.name': 'websocket', 'websocket.connection.id': id, ...requestId === '' ? {} : { 'http.route': route } }
 }
 
-function failed (error: unknown): void {
+/** Tells OpenTelemetry's logger what code of the application has thrown. */
+export function failed (error: unknown): void {
   attempt(() => { diag.error('a span of fastify-websocket-lifecycle could not be started or ended', error) }, () => {})
 }

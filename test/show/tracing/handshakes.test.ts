@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { propagation } from '@opentelemetry/api'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
 import tracing from '../../../lib/show/tracing/index.ts'
 import type { LifecycleOptions } from '../../../lib/index.ts'
 import { createClock } from '../../../lib/testing/index.ts'
 import { connect, rawHandshake, start, until } from '../../helpers/server.ts'
 import type { TestApp } from '../../helpers/server.ts'
-import { recordSpans } from '../../helpers/spans.ts'
+import { parentOf, recordSpans } from '../../helpers/spans.ts'
 
 const spans = recordSpans()
 const otel = new FastifyOtelInstrumentation({ instrumentHooks: false })
@@ -92,6 +93,26 @@ test('an answer of a hook past Fastify, an error of a hook, and one of verifyCli
     await assert.rejects(connect(t, app, path))
     assert.deepEqual(await end(), { status, refused: undefined, error: status === 500 ? '500' : undefined }, path)
   }
+})
+
+test('a propagator that throws ends no handshake: its span is a root', async (t) => {
+  const app = await serve(t)
+  const { mock } = t.mock.method(propagation, 'extract', () => { throw new Error('no') })
+  await connect(t, app, '/')
+  assert.equal(mock.callCount(), 1)
+  assert.deepEqual(await end(), { status: 101, refused: undefined, error: undefined })
+  assert.equal(parentOf(spans.one('websocket.handshake')), undefined)
+})
+
+test('a span of @fastify/otel that cannot be read or ended leaves the handshake as it is', async (t) => {
+  spans.reset()
+  const app = await start(t, {}, async (app) => {
+    await app.register(tracing)
+    app.decorateRequest('opentelemetry', () => ({ span: { isRecording () { throw new Error('no') } } }) as never)
+    app.get('/', { websocket: true }, () => {})
+  })
+  await connect(t, app, '/')
+  assert.deepEqual(await end(), { status: 101, refused: undefined, error: undefined })
 })
 
 test('a traced handshake is not kept by its request', async (t) => {

@@ -9,6 +9,7 @@ import { WebSocketServer } from 'ws'
 import tracing from '../../../lib/show/tracing/index.ts'
 import type { TracingOptions } from '../../../lib/show/tracing/index.ts'
 import type { LifecycleOptions } from '../../../lib/index.ts'
+import { createJob } from '../../helpers/job.ts'
 import { connect, connectTo, start, until } from '../../helpers/server.ts'
 import type { TestApp } from '../../helpers/server.ts'
 import { parentOf, query, recordSpans } from '../../helpers/spans.ts'
@@ -23,7 +24,10 @@ const LISTENERS: Record<string, () => unknown> = {
   throws: () => { throw new TypeError('secret') },
   rejects: async () => { throw new RangeError('secret') },
 
-  // An error may have no name.
+  // An error may have no name, or one that cannot be read.
+  unnamed: async () => { throw Object.defineProperty(new Error('secret'), 'name', { get () { throw new Error('secret') } }) },
+  numbered: async () => { throw Object.assign(new Error('secret'), { name: 1 }) },
+  proxy: async () => { throw new Proxy({}, { getPrototypeOf () { throw new Error('secret') } }) },
   text: () => Promise.reject(Object.assign(Object.create(null), { secret: true })),
   hangs: () => new Promise<void>((resolve) => { release = resolve }),
   ends: () => {}
@@ -104,7 +108,7 @@ test('the sampler is asked about each message with its attributes and its link',
 })
 
 test('a listener that throws or rejects fails the span of its message, which does not say with what', async (t) => {
-  for (const [message, type] of [['throws', 'TypeError'], ['rejects', 'RangeError'], ['text', '_OTHER']] as const) {
+  for (const [message, type] of [['throws', 'TypeError'], ['rejects', 'RangeError'], ['text', '_OTHER'], ['unnamed', '_OTHER'], ['numbered', '_OTHER'], ['proxy', '_OTHER']] as const) {
     const app = await serve(t)
     await send(t, app, '/', message)
     const receive = spans.one('websocket.receive')
@@ -133,6 +137,32 @@ test('a message whose listener or body never ends has a span that ends with its 
     assert.deepEqual([...spans.open], [])
     release()
   }
+})
+
+test('a message that messages() hands out after its connection has closed has no span', async (t) => {
+  spans.reset()
+  const [first, second] = [createJob(), createJob()]
+  const app = await start(t, {}, async (app) => {
+    await app.register(tracing, { messages: 'all' })
+    app.get('/', { websocket: true }, async (socket) => {
+      for await (const message of app.sockets.of(socket).messages()) {
+        query(`body ${String(message)}`)
+        await (String(message) === 'a' ? first : second).promise
+      }
+    })
+  })
+  const client = await connect(t, app, '/')
+  const [connection] = app.sockets.list()
+  for (const message of ['a', 'b']) client.socket.send(message)
+  await until(() => spans.named('body a').length === 1)
+  await client.close(1000)
+  await until(() => connection!.state === 'closed')
+  first.done()
+  await until(() => spans.named('body b').length === 1)
+  assert.equal(spans.named('websocket.receive').length, 1)
+  assert.equal(parentOf(spans.one('body b')), spans.one('websocket.handshake').spanContext().spanId)
+  assert.deepEqual([...spans.open], [])
+  second.done()
 })
 
 test('a promise that settles after its connection has closed changes nothing in a span that has ended', async (t) => {
