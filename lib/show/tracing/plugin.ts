@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import { check } from '../../base/check.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../../base/errors.ts'
 import type { ManagedConnection } from '../../connection/managed-connection.ts'
+import { knownKeys } from '../../options/keys.ts'
 import type { ManagedTracker } from '../../track/managed-tracker.ts'
 import { ConnectionTracing } from './connection-tracing.ts'
 import type { MessageMode } from './connection-tracing.ts'
@@ -20,7 +21,10 @@ export interface TracingOptions {
   messages?: false | 'inherit' | 'all'
 }
 
+const KEYS = ['messages', 'prefix', 'logLevel', 'logSerializers', 'encapsulate']
+
 async function tracing (app: FastifyInstance, options: TracingOptions): Promise<void> {
+  knownKeys('', options, KEYS)
   const messages = check.where<MessageMode>('messages', options.messages, 'inherit', (value) => value === false || value === 'inherit' || value === 'all', "'inherit', 'all' or false")
   const tracker = app.sockets as ManagedTracker
   if (tracker.tracing !== null) throw new SOCKETS_ERR_OPTION_CONFLICT('fastify-websocket-lifecycle/tracing is registered already')

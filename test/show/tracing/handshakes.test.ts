@@ -115,6 +115,15 @@ test('a span of @fastify/otel that cannot be read or ended leaves the handshake 
   assert.deepEqual(await end(), { status: 101, refused: undefined, error: undefined })
 })
 
+for (const [options, message] of [
+  [{ mesages: 'all' }, 'unknown option "mesages"; did you mean "messages"?'],
+  [{ messages: true }, "messages must be 'inherit', 'all' or false, got true"]
+] as const) {
+  test(`tracing refuses options: ${message}`, async (t) => {
+    await assert.rejects(start(t, {}, async (app) => { await app.register(tracing, options as never) }), { code: 'SOCKETS_ERR_INVALID_OPTION', message })
+  })
+}
+
 test('a traced handshake is not kept by its request', async (t) => {
   spans.reset()
   const app = await start(t, {}, async (app) => {
