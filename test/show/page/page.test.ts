@@ -2,7 +2,9 @@
  * The page without a browser: registration, headers, views, search and order, and the stream of numbers.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import http from 'node:http'
+import http2 from 'node:http2'
 import test from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { assets } from '../../../lib/show/page/assets.ts'
@@ -16,7 +18,7 @@ import type { TestApp } from '../../helpers/server.ts'
 const MAX_BYTES = 12 * 1_024
 
 /** An app that keeps owners in its history, with the page at /ops and a WebSocket route; `?user=` is the owner. */
-function startWithPage (t: test.TestContext, options: PageOptions = { unprotected: true }, configure?: (app: TestApp) => unknown): Promise<TestApp> {
+function startWithPage (t: test.TestContext, options: PageOptions = { unprotected: true }, configure?: (app: TestApp) => unknown, fastify: Record<string, unknown> = {}): Promise<TestApp> {
   return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false, history: { keep: ['owner', 'ip'] } }, async (app) => {
     await configure?.(app)
     app.get('/chat/:room', { websocket: true }, (socket, request) => {
@@ -24,7 +26,7 @@ function startWithPage (t: test.TestContext, options: PageOptions = { unprotecte
       connection.tag((request.params as { room: string }).room)
     })
     await app.register(page, { prefix: '/ops', ...options })
-  })
+  }, { fastify })
 }
 
 /** The HTML of a view. */
@@ -355,6 +357,28 @@ test('requests for the numbers whose browsers leave while a hook runs take no st
   await until(() => left === 64)
   release()
   assert.equal((await openStream(app)).response.statusCode, 200)
+})
+
+test('neither do those of HTTP/2', async (t) => {
+  let release!: () => void
+  const held = new Promise<void>((resolve) => { release = resolve })
+  let left = 0
+  const app = await startWithPage(t, {
+    onRequest: async (_request, reply) => {
+      reply.raw.on('close', () => { left++ })
+      await held
+    }
+  }, undefined, { http2: true })
+  const session = http2.connect(`http://127.0.0.1:${portOf(app)}`)
+  const ask = () => session.request({ ':path': '/ops?part=live' })
+  const requests = Array.from({ length: 64 }, ask)
+  await until(() => app.logs.filter(({ msg }) => msg === 'incoming request').length === 64)
+  for (const request of requests) request.close(http2.constants.NGHTTP2_CANCEL)
+  await until(() => left === 64)
+  release()
+  const [headers] = await once(ask(), 'response') as [http2.IncomingHttpHeaders & { ':status': number }]
+  session.destroy()
+  assert.equal(headers[':status'], 200)
 })
 
 test('open streams do not hold app.close(), with connections, without, and when their client does not read', async (t) => {
