@@ -11,12 +11,14 @@ import type { TestContext } from 'node:test'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
+import { TICK } from '../../lib/base/deadlines.ts'
 import { deferred } from '../../lib/base/deferred.ts'
 import { lifecycle } from '../../lib/client/index.ts'
 import type { StandardSocket } from '../../lib/client/socket.ts'
 import plugin from '../../lib/index.ts'
 import type { Connection, LifecycleOptions } from '../../lib/index.ts'
 import { sharedStore } from '../../lib/move/handover-store.ts'
+import { createClock } from '../../lib/testing/clock.ts'
 import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { startForeign } from '../helpers/foreign-server.ts'
 import { emptyStore, endOf, offering } from '../helpers/handovers.ts'
@@ -328,10 +330,15 @@ for (const [name, take] of [
 }
 
 test('the deadline of a handshake is later than that of the store', async (t) => {
-  const served = await serve(t, { limits: { handshakes: { timeout: 400 } } })
+  const clock = createClock()
+  const served = await serve(t, { clock, limits: { handshakes: { timeout: 20 * TICK } } })
   const id = await leave(served, 'lost')
-  const { mock } = t.mock.method(sharedStore(), 'take', () => new Promise(() => {}))
-  assert.equal(await (await served.come('ada', id)).next(), '{"handed":null}')
+  const asked = deferred<void>()
+  const { mock } = t.mock.method(sharedStore(), 'take', () => { asked.resolve(); return new Promise(() => {}) })
+  const coming = served.come('ada', id)
+  await asked.promise
+  await clock.tick(19 * TICK)
+  assert.equal(await (await coming).next(), '{"handed":null}')
   mock.restore()
   emptyStore()
 })
