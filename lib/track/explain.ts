@@ -7,7 +7,7 @@ import { recordedRequestId, recordedRoute } from '../connection/facts.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { unanswered } from '../connection/liveness.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import { labelsOf } from './history.ts'
+import { labelsOf, newest } from './history.ts'
 import type { Registry } from './registry.ts'
 import { closeStory, openStory } from './story.ts'
 import type { Story } from './story.ts'
@@ -36,15 +36,10 @@ type ExplainHost = Pick<ConnectionHost<ManagedConnection>, 'clock' | 'steps' | '
 /** Returns the stories of the connections that match, the newest first, at most MAX_STORIES. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
 export function explain (registry: Registry, host: ExplainHost, query: StoryQuery): Story[] {
   const [key, value] = checked(query)
-  return newest([...registry.history.find(key, value), ...open(registry, key, value)])
-    .map((found) => 'host' in found ? storyOf(found, host, registry) : closeStory(found, 'closed'))
-}
-
-/** Returns the entries with the highest ids, in that order. */
-function newest<T extends { readonly id: number }> (entries: T[]): T[] {
-  // Numbers in a typed array are sorted without calls of a function.
-  const least = Float64Array.from(entries, ({ id }) => id).sort().at(-MAX_STORIES) ?? 0
-  return entries.filter(({ id }) => id >= least).sort((a, b) => b.id - a.id)
+  const found = [...registry.history.find(key, value, MAX_STORIES), ...open(registry, key, value)]
+  return newest(found, MAX_STORIES, ({ id }) => id)
+    .sort((a, b) => b.id - a.id)
+    .map((each) => 'host' in each ? storyOf(each, host, registry) : closeStory(each, 'closed'))
 }
 
 type Key = 'id' | 'owner' | 'requestId'

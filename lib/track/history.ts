@@ -18,8 +18,6 @@ export interface HistorySettings {
 /** What is kept of a connection besides its record. */
 type Labels = Pick<CloseRecord, 'owner' | 'ip'>
 
-const NONE: Labels = Object.freeze({})
-
 export class History {
   readonly #settings: HistorySettings
   readonly #records: CloseRecord[] = []
@@ -40,18 +38,29 @@ export class History {
     this.#next = (this.#next + 1) % size
   }
 
-  /** Returns the records of which a field has a value, or all of them, oldest first. */
-  find (key?: 'id' | 'owner' | 'requestId', value?: unknown): CloseRecord[] {
-    const found: CloseRecord[] = []
+  /** Returns the records of which a field has a value, or all of them, oldest first; of more than `most` those with the highest ids. */
+  find (key?: 'id' | 'owner' | 'requestId', value?: unknown, most = Infinity): CloseRecord[] {
+    const found: number[] = []
     const { length } = this.#records
     for (let i = 0; i < length; i++) {
       const at = (this.#next + i) % length
-      const record = this.#records[at]!
-      const labels = this.#labels[at] ?? NONE
-      if (key === undefined || (key === 'owner' ? labels.owner : record[key]) === value) found.push(labels === NONE ? record : { ...record, ...labels })
+      if (key === undefined || (key === 'owner' ? this.#labels[at]?.owner : this.#records[at]![key]) === value) found.push(at)
     }
-    return found
+    return newest(found, most, (at) => this.#records[at]!.id).map((at) => {
+      const labels = this.#labels[at]
+      return labels === undefined ? this.#records[at]! : { ...this.#records[at]!, ...labels }
+    })
   }
+}
+
+/** Returns the entries with the highest ids, at most `most`, in their order. */
+export function newest<T> (entries: T[], most: number, idOf: (entry: T) => number): T[] {
+  if (entries.length <= most) return entries
+  const ids = new Float64Array(entries.length)
+  for (let i = 0; i < ids.length; i++) ids[i] = idOf(entries[i]!)
+  // Numbers in a typed array are sorted without calls of a function.
+  const least = ids.sort()[ids.length - most]!
+  return entries.filter((entry) => idOf(entry) >= least)
 }
 
 /** Returns what is kept of a connection besides its record. */
