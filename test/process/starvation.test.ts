@@ -10,7 +10,7 @@ import { starve } from '../helpers/starve.ts'
 import type { Spec } from './fixtures/server.ts'
 
 const skip = process.platform === 'win32' && 'no signals'
-const CLIENTS = 300
+const CLIENTS = 60
 
 test('a process that is stopped for nine tenths of the time drains, reports, closes the database and exits by itself', { skip }, async (t) => {
   const spec: Spec = { apps: [{ options: { signals: true, drain: { timeout: 90_000, reserve: 90_000 } }, cleanup: 0 }] }
