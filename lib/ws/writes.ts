@@ -77,8 +77,8 @@ export function countSent ({ settings: { counters } }: ManagedConnection, args: 
 function sizeOf (data: unknown): number {
   if (typeof data === 'string') return Buffer.byteLength(data)
   if (typeof data === 'number') return String(data).length
-  const { byteLength, size, length } = (data ?? NOTHING) as { byteLength?: number, size?: number, length?: number }
-  return byteLength ?? size ?? length ?? 0
+  const bytes = (data ?? NOTHING) as { byteLength?: number, size?: number, length?: number }
+  return bytes.byteLength ?? bytes.size ?? bytes.length ?? 0
 }
 
 /** Refuses a `send` as ws does on a socket that is closing: its callback, if there is one, gets an error. */
