@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import test from 'node:test'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { gzipSync } from 'node:zlib'
 import { assets } from '../../../lib/show/page/assets.ts'
 import type { PageOptions } from '../../../lib/show/page/index.ts'
@@ -341,41 +342,42 @@ test('numbers are pushed while they change, and the stream ends with the drain',
   assert.match(await view(app, '?view=drain'), /<h3>Report<\/h3>/)
 })
 
-test('requests for the numbers whose browsers leave while a hook runs take no stream', async (t) => {
+/** A hook that holds requests until `release()`, and counts those whose browsers have left. */
+function holdRequests () {
   let release!: () => void
   const held = new Promise<void>((resolve) => { release = resolve })
-  let left = 0
-  const app = await startWithPage(t, {
-    onRequest: async (_request, reply) => {
-      reply.raw.on('close', () => { left++ })
+  const waiting = {
+    left: 0,
+    release,
+    onRequest: async (_request: FastifyRequest, reply: FastifyReply) => {
+      reply.raw.on('close', () => { waiting.left++ })
       await held
     }
-  })
+  }
+  return waiting
+}
+
+test('requests for the numbers whose browsers leave while a hook runs take no stream', async (t) => {
+  const waiting = holdRequests()
+  const app = await startWithPage(t, { onRequest: waiting.onRequest })
   const requests = Array.from({ length: 64 }, () => http.get({ port: portOf(app), path: '/ops?part=live' }).on('error', () => {}))
   await until(() => app.logs.filter(({ msg }) => msg === 'incoming request').length === 64)
   for (const request of requests) request.destroy()
-  await until(() => left === 64)
-  release()
+  await until(() => waiting.left === 64)
+  waiting.release()
   assert.equal((await openStream(app)).response.statusCode, 200)
 })
 
 test('neither do those of HTTP/2', async (t) => {
-  let release!: () => void
-  const held = new Promise<void>((resolve) => { release = resolve })
-  let left = 0
-  const app = await startWithPage(t, {
-    onRequest: async (_request, reply) => {
-      reply.raw.on('close', () => { left++ })
-      await held
-    }
-  }, undefined, { http2: true })
+  const waiting = holdRequests()
+  const app = await startWithPage(t, { onRequest: waiting.onRequest }, undefined, { http2: true })
   const session = http2.connect(`http://127.0.0.1:${portOf(app)}`)
   const ask = () => session.request({ ':path': '/ops?part=live' })
   const requests = Array.from({ length: 64 }, ask)
   await until(() => app.logs.filter(({ msg }) => msg === 'incoming request').length === 64)
   for (const request of requests) request.close(http2.constants.NGHTTP2_CANCEL)
-  await until(() => left === 64)
-  release()
+  await until(() => waiting.left === 64)
+  waiting.release()
   const [headers] = await once(ask(), 'response') as [http2.IncomingHttpHeaders & { ':status': number }]
   session.destroy()
   assert.equal(headers[':status'], 200)
