@@ -148,13 +148,16 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     if (ready) return
     ready = true
     turn.take()
+    checkListeners()
+    closeGates.ready()
+  }
+  const checkListeners = () => {
     // The listener that ws adds for an adopted server is expected.
     let known = adoptedHere
     warnAboutListeners(log, handshakes.foreign(upgradeServer).filter((name) => name !== 'upgrade' || known-- <= 0))
-    closeGates.ready()
   }
-  /** There is a WebSocket route, or an adopted ws server. An application without either gets no onReady hook: Fastify names the
-   *  last one in the error for a hook that never ends. */
+  /** There is a WebSocket route, an adopted ws server, or an older listener of 'upgrade'. An application without these gets no onReady
+   *  hook: Fastify names the last one in the error for a hook that never ends. */
   function serve (): void {
     if (servesWebSockets) return
     servesWebSockets = true
@@ -165,7 +168,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       getReady()
     }
   }
-  if (adopted) serve()
+  if (adopted || listeners.length > 0) serve()
   app.addHook('onClose', async () => {
     ready = true
     turn.leave()
@@ -209,7 +212,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       const { arithmetic, clients } = tracker.plan()
       log.info(`drain: ${[arithmetic, ...clients.map(({ what }) => what)].join('; ')}`)
       if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
-    }
+    } else checkListeners()
     if (options.signals !== false) arm(target)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)

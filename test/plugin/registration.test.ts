@@ -367,15 +367,16 @@ test('adopted: a route that asks for waitForHandler gets it, or is refused', asy
 
 const CHILD = /another @fastify\/websocket was registered in a child context/
 
-test('@fastify/websocket in a child context is warned about', async (t) => {
-  const app = await start(t, {}, plain, {
-    before: async (app) => {
-      await app.register(async (child) => { await child.register(fastifyWebsocket) })
-    }
-  })
-  const warnings = logged(app, CHILD)
-  assert.equal(warnings.length, 1)
-  assert.equal(warnings[0]!.level, 40)
+test('@fastify/websocket in a child context is warned about, with WebSocket routes of ours and without', async (t) => {
+  for (const routes of [plain, undefined]) {
+    const app = await start(t, {}, routes, {
+      before: async (app) => {
+        await app.register(async (child) => { await child.register(fastifyWebsocket) })
+      }
+    })
+    const warnings = logged(app, CHILD)
+    assert.deepEqual(warnings.map(({ level }) => level), [40])
+  }
 })
 
 test('@fastify/websocket in a child context is adopted at its first handshake: tracked, and closed with our code', async (t) => {
@@ -434,15 +435,17 @@ test('with @fastify/websocket in a child context as well, each of our sockets is
   assert.equal(raw.body, 'The server is restarting.\n')
 })
 
-test("a foreign 'upgrade' listener is warned about by name", async (t) => {
+test("a foreign 'upgrade' listener is warned about by name, with WebSocket routes of ours and without", async (t) => {
   const onForeignUpgrade = () => {}
-  const app = await start(t, {}, (app) => {
-    plain(app)
-    app.server.on('upgrade', onForeignUpgrade)
-    app.server.on('upgrade', () => {})
-  })
-  const warnings = logged(app, /another listener of 'upgrade' is on this server/)
-  assert.deepEqual(warnings.map(({ listener, level }) => [listener, level]), [['onForeignUpgrade', 40], ['anonymous', 40]])
+  for (const routes of [plain, () => {}]) {
+    const app = await start(t, {}, (app) => {
+      routes(app)
+      app.server.on('upgrade', onForeignUpgrade)
+      app.server.on('upgrade', () => {})
+    })
+    const warnings = logged(app, /another listener of 'upgrade' is on this server/)
+    assert.deepEqual(warnings.map(({ listener, level }) => [listener, level]), [['onForeignUpgrade', 40], ['anonymous', 40]])
+  }
 })
 
 test('a ws server on our own HTTP server that was given to adopt() is not warned about', async (t) => {

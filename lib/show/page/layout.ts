@@ -4,7 +4,7 @@
 import { hostname } from 'node:os'
 import { href, html } from './html.ts'
 import type { Markup } from './html.ts'
-import { numbersOf } from './numbers.ts'
+import { changesOf, numbersOf } from './numbers.ts'
 import type { PageAction } from './options.ts'
 import type { ManagedTracker } from '../../track/managed-tracker.ts'
 
@@ -24,7 +24,7 @@ const VIEWS = [['', 'Connections'], ['history', 'History'], ['routes', 'Routes']
 
 /** Writes the whole document. */
 export function document ({ tracker, actions }: Site, current: string, { title, body }: View): string {
-  const numbers = numbersOf(tracker.stats())
+  const stats = tracker.stats()
   return `<!doctype html>${html`
 <html lang="en">
 <head>
@@ -40,7 +40,7 @@ export function document ({ tracker, actions }: Site, current: string, { title, 
 <h1>WebSockets <small>${hostname()} · ${process.pid}</small></h1>
 <nav>${VIEWS.map(([view, name]) => html`<a href="${view === '' ? '?' : href({ view })}"${view === current && html` aria-current="page"`}>${name}</a>`)}</nav>
 </header>
-<dl id="numbers">${numbers.map(({ key, name, text }) => html`<div><dt>${name}</dt><dd data-live="${key}">${text}</dd></div>`)}</dl>
+<dl id="numbers" data-changes="${changesOf(stats)}">${numbersOf(stats).map(({ key, name, text }) => html`<div><dt>${name}</dt><dd data-live="${key}">${text}</dd></div>`)}</dl>
 <output id="stale"></output>
 <output id="said"></output>
 <main>

@@ -62,11 +62,16 @@ export function messageOf (tracker: ManagedTracker, progress: DrainProgress | nu
   const numbers = [...numbersOf(stats), ...progress === null ? [] : progressOf(progress)]
   return {
     texts: Object.fromEntries(numbers.map(({ key, text }) => [key, text])),
-    changes: stats.opened + sum(Object.values(stats.closed)) + sum(Object.values(stats.routes).map(({ messages }) => messages.received + messages.sent)),
+    changes: changesOf(stats),
     share: progress === null ? 0 : Math.min(1, progress.elapsed / progress.timeout),
     held: tracker.holding.map(({ connection, route, name, duration: taken }) => [`#${connection} ${route}`, name, duration(taken)]),
     end: stats.state === 'drained'
   }
+}
+
+/** Returns how many connections were opened and closed and messages received and sent. */
+export function changesOf ({ opened, closed, routes }: TrackerStats): number {
+  return opened + sum(Object.values(closed)) + sum(Object.values(routes).map(({ messages }) => messages.received + messages.sent))
 }
 
 /** Adds up. */

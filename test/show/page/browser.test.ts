@@ -88,11 +88,19 @@ test('an operator signs in with a name and a password, and every view shows host
 
 test('an operator signs in with a session cookie; numbers and rows change by themselves, and the drain is shown to its end', { skip }, async (t) => {
   let release!: () => void
+  let connected!: () => void
+  /** The first stream opens later than the connection: the rows that the page came with are old then. */
+  const firstConnection = new Promise<void>((resolve) => { connected = resolve })
   const app = await startApp(t, async (app) => {
     await app.register(cookie)
     app.get('/login', (_request, reply) => reply.setCookie('session', 'of ops', { httpOnly: true, sameSite: 'lax', path: '/' }).type('text/html').send('<!doctype html><title>-</title>signed in'))
     app.get('/work', { websocket: true }, (socket) => { void app.sockets.of(socket).track(new Promise<void>((resolve) => { release = resolve }), HOSTILE) })
-    return { onRequest: async (request, reply) => { if (request.cookies.session !== 'of ops') return reply.redirect('/login') } }
+    return {
+      onRequest: async (request, reply) => {
+        if (request.cookies.session !== 'of ops') return reply.redirect('/login')
+        if (request.url.endsWith('part=live')) await firstConnection
+      }
+    }
   })
   const chromium = await watch(t)
   const address = `http://127.0.0.1:${portOf(app)}/ops`
@@ -102,6 +110,7 @@ test('an operator signs in with a session cookie; numbers and rows change by the
   assert.equal(await chromium.evaluate(textOf('h2')), 'Connections')
 
   await connect(t, app, `/work?user=${encodeURIComponent(HOSTILE)}`)
+  connected()
   await chromium.evaluate(ask(`${textOf('[data-live=connections]')} === '1'`))
   await chromium.evaluate(ask(`${textOf('tbody')}.includes('<img')`))
 

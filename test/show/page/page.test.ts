@@ -317,7 +317,7 @@ test('what is no act does nothing', async (t) => {
 /** An open stream of numbers. */
 async function openStream (app: TestApp) {
   const response = await new Promise<http.IncomingMessage>((resolve) => { http.get({ port: portOf(app), path: '/ops?part=live' }, resolve) })
-  const messages: Array<{ texts: Record<string, string>, held: string[][], end: boolean }> = []
+  const messages: Array<{ texts: Record<string, string>, changes: number, held: string[][], end: boolean }> = []
   let ended = false
   response.setEncoding('utf8')
   response.on('data', (chunk: string) => { for (const [, data] of chunk.matchAll(/^data: (.*)\n\n/gm)) messages.push(JSON.parse(data!) as typeof messages[0]) })
@@ -356,6 +356,17 @@ function holdRequests () {
   }
   return waiting
 }
+
+test('a page tells what has changed between its rows and its first numbers', async (t) => {
+  const app = await startWithPage(t)
+  const changesIn = async () => Number(/data-changes="(\d+)"/.exec(await view(app))![1])
+  const before = await changesIn()
+  await connect(t, app, '/chat/a')
+  const { messages } = await openStream(app)
+  await until(() => messages.length === 1)
+  assert.equal(messages[0]!.changes, before + 1)
+  assert.equal(await changesIn(), before + 1)
+})
 
 test('requests for the numbers whose browsers leave while a hook runs take no stream', async (t) => {
   const waiting = holdRequests()

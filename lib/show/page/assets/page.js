@@ -6,7 +6,8 @@ const REFRESH = 3_000
 
 const byId = (id) => document.getElementById(id)
 let live
-let changes
+/** Connections opened and closed and messages: those of the rows, then those of the last numbers. */
+let changes = Number(byId('numbers').dataset.changes)
 let refreshedAt = performance.now()
 let timer
 /** Errors of the stream in a row: one is its end, after which the browser opens another. */
@@ -45,7 +46,7 @@ function show (message) {
   if (message.end) {
     live.close()
     void refresh()
-  } else if (changes !== undefined && changes !== message.changes) {
+  } else if (changes !== message.changes) {
     refreshSoon()
   }
   changes = message.changes
