@@ -11,7 +11,7 @@ import { readImports, type Import } from './imports.ts'
 export type Tree = Map<string, string>
 
 /** Folders that hold an entry point of their own, which the main one never imports. */
-const ENTRIES = ['show/metrics', 'show/page', 'show/tracing']
+const ENTRIES = ['fleet/redis', 'show/metrics', 'show/page', 'show/tracing']
 
 /** Lowest first; an import goes down, or stays in its room. A name with `.ts` is a file, any other a folder. */
 const LAYERS = [
@@ -19,6 +19,7 @@ const LAYERS = [
   ['connection', 'http'],
   ['track'],
   ['watch', 'limit', 'drain', 'move', 'ws', 'show'],
+  ['fleet'],
   ['options'],
   ['wiring.ts'],
   ['handshake'],

@@ -1,0 +1,142 @@
+/**
+ * The engine of a fleet: what the nodes share, and how they reach each other. For authors of engines; the plugin has one for Redis and
+ * one in memory, and test/fleet/contract.ts holds what each engine must do.
+ *
+ * An engine holds little: leases of nodes, inboxes of orders, counts of owners and tags and places by node, and the calendar of
+ * arrivals. What a node writes is absolute and its own: a value is written again as often as one likes, and what is lost is
+ * written anew when the node next joins. Records of connections never leave their node.
+ *
+ * Every method may reject, hang, or answer late; the plugin sets the deadlines. Each is atomic: no call sees half of another.
+ * Time is the engine's own, in milliseconds; clocks of nodes are never compared. Texts (info, messages, orders) mean nothing to it.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { HandoverStore } from '../move/handover-store.ts'
+
+/** One node, as the engine knows it. */
+export interface NodeRecord {
+  readonly id: string
+  /** What the node says about itself. */
+  readonly info: string
+  /** Clients a second that it can take; 0: it is leaving. */
+  readonly capacity: number
+  /** Time since its last beat, milliseconds. */
+  readonly silent: number
+}
+
+/** What a node writes at each beat. */
+export interface Beat {
+  readonly info: string
+  readonly capacity: number
+  /** Length of its lease from now, milliseconds. */
+  readonly lease: number
+  /** Ids of orders that it has carried out: they leave its inbox. */
+  readonly settled: readonly string[]
+  /** Time for which owners of a node whose lease has ended are expected back, milliseconds. */
+  readonly away: number
+}
+
+/** What a node reads at each beat. */
+export interface Pulse {
+  /** Time of the engine, milliseconds. */
+  readonly now: number
+  /** The node was no member before this beat: what it had written is gone, and is to be written again. */
+  readonly joined: boolean
+  /** All nodes that have a lease, this one included. */
+  readonly nodes: readonly NodeRecord[]
+  /** Nodes whose lease had ended, and which this call has removed: each is told to one node only, once. */
+  readonly lost: readonly NodeRecord[]
+  /** The inbox of this node: order id → order. */
+  readonly orders: ReadonlyArray<readonly [id: string, order: string]>
+  /** Owners whose time away has ended, and which this call has removed (1,000 at most): each is told to one node only, once. */
+  readonly offline: readonly string[]
+}
+
+/** How many connections a node has of an owner or with a tag. */
+export interface LabelCount {
+  readonly kind: 'owner' | 'tag'
+  readonly label: string
+  /** Absolute; 0 removes it. */
+  readonly count: number
+  /** The owner is expected back within this time, milliseconds: it stays online when its last connection is gone. 0: it does not. */
+  readonly away: number
+}
+
+/** Owners that have come online or gone offline by a call; each change is told to one node only, once. */
+export interface PresenceChange {
+  readonly online: readonly string[]
+  readonly offline: readonly string[]
+}
+
+/** Where connections of an owner or with a tag are. */
+export interface Whereabouts {
+  /** Nodes with a lease that have some, and how many. */
+  readonly nodes: ReadonlyArray<readonly [node: string, count: number]>
+  /** Time within which an owner without connections is expected back, milliseconds; null: it is not. */
+  readonly expectedBack: number | null
+}
+
+/** Places under a limit that a node asks for. */
+export interface PlacesAsked {
+  /** What is limited: `total`, or an owner with a prefix. */
+  readonly key: string
+  /** Places that the node has now: absolute. */
+  readonly have: number
+  /** Places that it wants in addition. 0: it only says what it has. */
+  readonly want: number
+  /** Most places of all nodes together. */
+  readonly max: number
+  /** When its oldest connection under this key was opened, engine time; null: it has none that may be evicted. */
+  readonly oldest: number | null
+}
+
+/** Places that a node has got. */
+export interface PlacesGiven {
+  /** 0 to `want`. It has `have` + `given` now. */
+  readonly given: number
+  /** If fewer than wanted: the node with the oldest connection under this key; null: there is none. */
+  readonly oldestAt: string | null
+}
+
+/** Turns that a node books for its clients. */
+export interface Booking {
+  /** Clients that come back. Replaces what the node had booked from `from` on; 0 gives all back. */
+  readonly clients: number
+  /** First second, counted from now; a fraction is allowed. */
+  readonly from: number
+  /** Part of the capacity of the nodes that stay that may be booked, 0 to 1. */
+  readonly share: number
+  /** Clients a second for all nodes that stay together, at most: what the application has set. */
+  readonly ceiling: number
+}
+
+/** The engine of a fleet, for one node. */
+export interface FleetEngine {
+  /** Connects, if it is not connected, and calls `hear` for each message to this node from now on. Called again, it listens anew. */
+  listen (node: string, hear: (message: string) => void): Promise<void>
+  /** Renews the lease of a node, removes nodes whose lease has ended, and reads what is new. */
+  beat (node: string, beat: Beat): Promise<Pulse>
+  /** Removes a node that has left, and all that it has written but the time its owners are away. */
+  leave (node: string): Promise<void>
+  /** Sends a message to nodes: at most once, in order for one sender and one receiver while both stay connected. */
+  send (nodes: readonly string[], message: string): Promise<void>
+  /** Puts an order into the inbox of a node, once however often it is put, and sends it the message `bell`. */
+  order (node: string, id: string, order: string, bell: string): Promise<void>
+  /** Writes counts of a node. */
+  label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange>
+  /** Finds the connections of an owner or with a tag. */
+  find (kind: LabelCount['kind'], label: string): Promise<Whereabouts>
+  /** Says what places a node has, and takes more: exactly, however many nodes ask at once. One answer for each that is asked. */
+  take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]>
+  /**
+   * Books turns. Returns how many clients come in each second, counted from now: index 0 is the second that begins at `from`. All are
+   * placed, if need be late; a second without room has none.
+   */
+  book (node: string, booking: Booking): Promise<number[]>
+  /** Where handed-over states wait. */
+  readonly handovers: HandoverStore
+  /** Ends the engine's connections; pending calls reject. Never throws. */
+  close (): Promise<void>
+}
+
+/** Makes the engine of an application: the value of the option `fleet`. Called once, when the plugin is registered. */
+export type FleetProvider = (app: FastifyInstance) => FleetEngine
