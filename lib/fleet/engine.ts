@@ -99,14 +99,26 @@ export interface PlacesGiven {
 
 /** Turns that a node books for its clients. */
 export interface Booking {
-  /** Clients that come back. Replaces what the node had booked from `from` on; 0 gives all back. */
+  /** Clients that come back. Replaces what the node had booked from `from` on; 0 gives that back. */
   readonly clients: number
-  /** First second, counted from now; a fraction is allowed. */
+  /** Time until the first turn, milliseconds. */
   readonly from: number
-  /** Part of the capacity of the nodes that stay that may be booked, 0 to 1. */
+  /** Part of the capacity of all nodes together that may be booked, 0 to 1. */
   readonly share: number
-  /** Clients a second for all nodes that stay together, at most: what the application has set. */
+  /** Clients a second for all nodes together, at most. */
   readonly ceiling: number
+  /** The node takes no more clients: from this call on its capacity is 0. */
+  readonly leaves: boolean
+}
+
+/** Turns that a node has got: how many in each second of engine time, in which they are spread evenly. Numbers may be fractions. */
+export interface Turns {
+  /** Time from `from` to the end of the second in which it lies, above 0 and up to 1,000 milliseconds. */
+  readonly first: number
+  /** Index 0: turns in that time; then those of whole seconds. Turns that have no room within an hour are missing. */
+  readonly seconds: readonly number[]
+  /** Clients a second that all nodes may book together. 0: no node has capacity, and no turns are booked. */
+  readonly rate: number
 }
 
 /** The engine of a fleet, for one node. */
@@ -115,7 +127,7 @@ export interface FleetEngine {
   listen (node: string, hear: (message: string) => void): Promise<void>
   /** Renews the lease of a node, removes nodes whose lease has ended, and reads what is new. */
   beat (node: string, beat: Beat): Promise<Pulse>
-  /** Removes a node that has left, and all that it has written but the time its owners are away. */
+  /** Removes a node that has left, and all that it has written but its turns and the time its owners are away. */
   leave (node: string): Promise<void>
   /** Sends a message to nodes: at most once, in order for one sender and one receiver while both stay connected. */
   send (nodes: readonly string[], message: string): Promise<void>
@@ -128,10 +140,10 @@ export interface FleetEngine {
   /** Says what places a node has, and takes more: exactly, however many nodes ask at once. One answer for each that is asked. */
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]>
   /**
-   * Books turns. Returns how many clients come in each second, counted from now: index 0 is the second that begins at `from`. All are
-   * placed, if need be late; a second without room has none.
+   * Books turns, as `Calendar` of calendar.ts does. They stay booked when their node leaves or its lease ends: its clients may know
+   * them. Rejects if the node has no lease.
    */
-  book (node: string, booking: Booking): Promise<number[]>
+  book (node: string, booking: Booking): Promise<Turns>
   /** Where handed-over states wait. */
   readonly handovers: HandoverStore
   /** Ends the engine's connections; pending calls reject. Never throws. */
