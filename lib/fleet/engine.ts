@@ -6,6 +6,10 @@
  * arrivals. What a node writes is absolute and its own: a value is written again as often as one likes, and what is lost is
  * written anew when the node next joins. Records of connections never leave their node.
  *
+ * A node is a member from its first beat until it leaves, or until a beat of another node finds its lease ended and removes it.
+ * What is no member holds nothing: `label`, `take` and `book` of such a node reject, for the engine has lost it or was emptied. It
+ * beats, learns that it has joined, and writes anew. A fleet in which no node has beaten for an hour may be forgotten.
+ *
  * Every method may reject, hang, or answer late; the plugin sets the deadlines. Each is atomic: no call sees half of another.
  * Time is the engine's own, in milliseconds; clocks of nodes are never compared. Texts (info, messages, orders) mean nothing to it.
  */
@@ -41,9 +45,9 @@ export interface Pulse {
   readonly now: number
   /** The node was no member before this beat: what it had written is gone, and is to be written again. */
   readonly joined: boolean
-  /** All nodes that have a lease, this one included. */
+  /** All members, this node included. */
   readonly nodes: readonly NodeRecord[]
-  /** Nodes whose lease had ended, and which this call has removed: each is told to one node only, once. */
+  /** Other members whose lease had ended, and which this call has removed: each is told to one node only, once. */
   readonly lost: readonly NodeRecord[]
   /** The inbox of this node: order id → order. */
   readonly orders: ReadonlyArray<readonly [id: string, order: string]>
@@ -57,7 +61,10 @@ export interface LabelCount {
   readonly label: string
   /** Absolute; 0 removes it. */
   readonly count: number
-  /** The owner is expected back within this time, milliseconds: it stays online when its last connection is gone. 0: it does not. */
+  /**
+   * The owner is expected back within this time, milliseconds, and stays online for so long when its last connection is gone. It
+   * lengthens the time that is left, and never shortens it; a count that rises ends it: the owner is back. 0: nothing new.
+   */
   readonly away: number
 }
 
@@ -69,9 +76,9 @@ export interface PresenceChange {
 
 /** Where connections of an owner or with a tag are. */
 export interface Whereabouts {
-  /** Nodes with a lease that have some, and how many. */
+  /** Members that have some, and how many. */
   readonly nodes: ReadonlyArray<readonly [node: string, count: number]>
-  /** Time within which an owner without connections is expected back, milliseconds; null: it is not. */
+  /** Time within which an owner without connections is expected back, milliseconds; null: it is not expected, or has connections. */
   readonly expectedBack: number | null
 }
 
@@ -79,13 +86,13 @@ export interface Whereabouts {
 export interface PlacesAsked {
   /** What is limited: `total`, or an owner with a prefix. */
   readonly key: string
-  /** Places that the node has now: absolute. */
+  /** Places that the node has now, those included that calls in flight may get: absolute. */
   readonly have: number
   /** Places that it wants in addition. 0: it only says what it has. */
   readonly want: number
   /** Most places of all nodes together. */
   readonly max: number
-  /** When its oldest connection under this key was opened, engine time; null: it has none that may be evicted. */
+  /** When its oldest connection under this key was opened, those included that it asks for, engine time; null: none may be evicted. */
   readonly oldest: number | null
 }
 
@@ -103,9 +110,9 @@ export interface Booking {
   readonly clients: number
   /** Time until the first turn, milliseconds. */
   readonly from: number
-  /** Part of the capacity of all nodes together that may be booked, 0 to 1. */
+  /** Part of the capacity of all members together that may be booked, 0 to 1. */
   readonly share: number
-  /** Clients a second for all nodes together, at most. */
+  /** Clients a second of all nodes together, at most. */
   readonly ceiling: number
   /** The node takes no more clients: from this call on its capacity is 0. */
   readonly leaves: boolean
@@ -127,11 +134,14 @@ export interface FleetEngine {
   listen (node: string, hear: (message: string) => void): Promise<void>
   /** Renews the lease of a node, removes nodes whose lease has ended, and reads what is new. */
   beat (node: string, beat: Beat): Promise<Pulse>
-  /** Removes a node that has left, and all that it has written but its turns and the time its owners are away. */
+  /**
+   * Removes a node that has left, and all that it has written but its turns and the time its owners are away. Its owners without
+   * connections elsewhere or such a time go offline with the next beat.
+   */
   leave (node: string): Promise<void>
   /** Sends a message to nodes: at most once, in order for one sender and one receiver while both stay connected. */
   send (nodes: readonly string[], message: string): Promise<void>
-  /** Puts an order into the inbox of a node, once however often it is put, and sends it the message `bell`. */
+  /** Puts an order into the inbox of a member, once until it is settled however often it is put, and sends the message `bell`. */
   order (node: string, id: string, order: string, bell: string): Promise<void>
   /** Writes counts of a node. */
   label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange>
@@ -139,10 +149,7 @@ export interface FleetEngine {
   find (kind: LabelCount['kind'], label: string): Promise<Whereabouts>
   /** Says what places a node has, and takes more: exactly, however many nodes ask at once. One answer for each that is asked. */
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]>
-  /**
-   * Books turns, as `Calendar` of calendar.ts does. They stay booked when their node leaves or its lease ends: its clients may know
-   * them. Rejects if the node has no lease.
-   */
+  /** Books turns, as `Calendar` of calendar.ts does. They stay when their node leaves or is lost: its clients may know them. */
   book (node: string, booking: Booking): Promise<Turns>
   /** Where handed-over states wait. */
   readonly handovers: HandoverStore
