@@ -32,6 +32,13 @@ export type {
   BackpressureOptions, DrainOptions, HeartbeatOptions, HistoryOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
+export type {
+  Answer, Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, MissingNode, RemoteConnection
+} from './track/fleet.ts'
+export type {
+  Beat, Booking, FleetEngine, FleetProvider, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
+} from './fleet/engine.ts'
+export type { HandoverStore } from './move/handover-store.ts'
 export type { StopSignal } from './drain/signals.ts'
 export type { CloseOptions, Tracker } from './track/tracker.ts'
 export type { BroadcastCounts, RouteStats, TrackerState, TrackerStats, Traffic } from './track/stats.ts'

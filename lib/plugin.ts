@@ -13,8 +13,10 @@ import type { Tracker } from './track/tracker.ts'
 import { CloseGates } from './drain/close-gates.ts'
 import type { DrainTrigger } from './track/drain-report.ts'
 import { LineBudget } from './base/line-budget.ts'
-import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_OPTION_CONFLICT } from './base/errors.ts'
-import { attempt, guardLog } from './base/guard.ts'
+import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_OPTION_CONFLICT } from './base/errors.ts'
+import { atOnce, attempt, guardLog } from './base/guard.ts'
+import { show } from './base/check.ts'
+import type { FleetEngine, FleetProvider } from './fleet/engine.ts'
 import { secondaryServers } from './base/internals.ts'
 import { AdmissionChecks } from './handshake/admission-checks.ts'
 import { Acceptor } from './handshake/acceptor.ts'
@@ -59,11 +61,15 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   const lines = new LineBudget()
   const limiter = new LogLimiter(clock, log, lines)
 
+  const engine = engineOf(app, options.fleet)
+
   const wiring = wire(options, {
     clock,
     transport: wsTransport,
     log,
     lines,
+    limiter,
+    engine,
     adopt: (server) => {
       if (!trackServer(server, acceptor, handshakes)) return
       serve()
@@ -74,12 +80,12 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
     isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { limiter.warn('isUnderPressure failed', { err }, 'error') }) === true,
-    store: sharedStore(),
+    store: engine?.handovers ?? sharedStore(),
     storeFailed: () => { limiter.warn('the store of handed-over states has failed; its error is not logged, because it may contain one', {}, 'error') },
     pressureChanged: (under, evicted) => { logPressure(log, under, evicted) }
   })
 
-  const { tracker } = wiring
+  const { tracker, fleet } = wiring
 
   const acceptor = new Acceptor(wiring, options, limiter)
   const admissionChecks = new AdmissionChecks(wiring, acceptor, options, log, limiter, (raw) => { closeGates.upgraded(raw as Socket) })
@@ -144,6 +150,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       throw new SOCKETS_ERR_OPTION_CONFLICT('limits.pressure needs @fastify/under-pressure: register it on the same instance')
     })
   }
+  if (engine !== null) app.addHook('onReady', () => fleet.fleet.start())
   const getReady = () => {
     if (ready) return
     ready = true
@@ -175,6 +182,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     closeGates.closed()
     // An adopted one is closed by the preClose hook of its own registration.
     if (!adopted) app.websocketServer.close()
+    await fleet.close()
     limiter.close()
     tracker.close()
     disarm(target)
@@ -220,6 +228,15 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   closeGates.registered()
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
+}
+
+/** Makes the engine of the fleet; null without the option `fleet`. */
+function engineOf (app: FastifyInstance, provider: FleetProvider | undefined): FleetEngine | null {
+  if (provider === undefined) return null
+  const engine: unknown = atOnce('fleet', provider(app))
+  const { beat, listen } = (engine ?? {}) as Partial<FleetEngine>
+  if (typeof beat !== 'function' || typeof listen !== 'function') throw new SOCKETS_ERR_INVALID_ARGUMENT('the result of fleet', 'an engine, as redisFleet() makes one', show(engine))
+  return engine as FleetEngine
 }
 
 /** Throws for options of @fastify/websocket that have no effect, because it is registered already. */

@@ -9,6 +9,7 @@ import type { Clock } from './base/clock.ts'
 import { Deadlines } from './base/deadlines.ts'
 import { attempt } from './base/guard.ts'
 import type { LineBudget } from './base/line-budget.ts'
+import type { LogLimiter } from './base/log-limiter.ts'
 import { RunningClock } from './base/running-clock.ts'
 import type { Connection } from './connection/connection.ts'
 import { Hooks } from './connection/hooks.ts'
@@ -18,6 +19,10 @@ import { NO_SUPPRESSION } from './connection/suppression.ts'
 import type { Transport } from './connection/transport.ts'
 import { Drain } from './drain/drain.ts'
 import type { DrainHost } from './drain/host.ts'
+import type { FleetEngine } from './fleet/engine.ts'
+import type { FleetHost } from './fleet/host.ts'
+import { LazyFleet } from './fleet/lazy-fleet.ts'
+import { FleetReporter } from './fleet/reporter.ts'
 import { Admission } from './limit/admission.ts'
 import { Backpressure } from './limit/backpressure.ts'
 import { MessageRate } from './limit/message-rate.ts'
@@ -45,6 +50,10 @@ export interface Surroundings {
   readonly log: FastifyBaseLogger
   /** Limits the log lines about connections and hooks during a drain. */
   readonly lines: LineBudget
+  /** Limits the log lines of each kind. */
+  readonly limiter: LogLimiter
+  /** The engine of the fleet; null without the option `fleet`. */
+  readonly engine: FleetEngine | null
   /** Tracks a foreign ws server. */
   adopt (server: WebSocketServer): void
   /** Refuses the handshakes that wait in a hook. */
@@ -67,6 +76,7 @@ export interface Wiring {
   /** Limits of connections; null if there are none. */
   readonly admission: Admission | null
   readonly enforcement: Enforcement
+  readonly fleet: LazyFleet
   readonly broadcasts: Broadcasts
   readonly handovers: StoredHandovers
   readonly moves: Moves
@@ -76,7 +86,7 @@ export interface Wiring {
 }
 
 /** Makes the parts and connects them. */
-export function wire (options: ResolvedOptions, { clock, log, lines, adopt, report, store, storeFailed, ...surroundings }: Surroundings): Wiring {
+export function wire (options: ResolvedOptions, { clock, log, lines, limiter, engine, adopt, report, store, storeFailed, ...surroundings }: Surroundings): Wiring {
   const { limits, plan, retryDelay: minDelay } = options
   const hookFailed = (err: unknown, hook: string) => {
     const message = `${hook} failed`
@@ -151,11 +161,28 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
     admit: admission === null ? null : (connection) => admission.opened(connection, moves.takePrevious(connection)),
     // Without the deadlines that belong to no connection: they may be set while there is none.
     leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
+    fleet: () => fleet.fleet,
     close: () => {
       pressure?.close()
       enforcement.close()
     }
   })
+
+  const fleetHost: FleetHost = {
+    clock,
+    registry,
+    hooks,
+    mover: moves,
+    reporter: new FleetReporter(log, limiter, engine === null ? 'debug' : 'info'),
+    reconnectRate: options.drain.reconnect.rate,
+    draining: () => !tracker.accepting,
+    broadcast: (data, filter) => tracker.broadcast(data, filter),
+    explain: (query) => tracker.explain(query),
+    audited: (act) => { tracker.audited(act) },
+    listenerFailed: (error, event) => { hookFailed(error, `listener of "${event}"`) }
+  }
+  const fleet = new LazyFleet(fleetHost, engine)
+  events.on('progress', ({ phase }) => { if (phase === 'notify') fleet.draining() })
 
   // The events that each part hears. Parts are called in this order; the drain adds itself when it starts, idle and rate hear of
   // messages when the first connection needs it.
@@ -175,5 +202,5 @@ export function wire (options: ResolvedOptions, { clock, log, lines, adopt, repo
   hooks.add(handovers, 'ending', 'closing')
   if (pressure !== null) hooks.add(pressure, 'opened', 'closing')
   if (admission !== null) hooks.add(admission, 'ownerSet', 'moved', 'moveFailed', 'gone')
-  return { tracker, admission, broadcasts, enforcement, handovers, moves, statistics, running }
+  return { tracker, admission, fleet, broadcasts, enforcement, handovers, moves, statistics, running }
 }

@@ -109,3 +109,15 @@ export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) =
 export function afterInput (clock: Clock, callback: () => void): void {
   clock.setImmediate(() => { clock.setImmediate(callback) })
 }
+
+/** Resolves when a promise has settled, or after `delay` milliseconds. */
+export function atMost (clock: Ticker, promise: PromiseLike<unknown>, delay: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimeout(resolve, delay)
+    const settled = () => {
+      clock.clearTimeout(timer)
+      resolve()
+    }
+    promise.then(settled, settled)
+  })
+}

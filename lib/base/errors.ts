@@ -61,6 +61,10 @@ export const SOCKETS_ERR_INVALID_HANDOVER = createError<[string]>(
 export const SOCKETS_ERR_PAGE_UNPROTECTED = createError(
   'SOCKETS_ERR_PAGE_UNPROTECTED', 'the page shows every connection: give it hooks that authenticate, as `onRequest` or `preHandler`, or set `unprotected: true` if another layer does')
 
+/** The engine of the fleet does not answer, or has refused a call. */
+export const SOCKETS_ERR_FLEET_UNAVAILABLE = createError<[string]>(
+  'SOCKETS_ERR_FLEET_UNAVAILABLE', 'the engine of the fleet is not available: %s', 503)
+
 /** The reason of `connection.signal`. */
 export interface ClosedError extends Error {
   /** The code of the error. */

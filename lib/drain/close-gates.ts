@@ -10,7 +10,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
-import { afterInput } from '../base/clock.ts'
+import { afterInput, atMost } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { isThenable } from '../base/guard.ts'
 import { beforePreClose } from '../base/internals.ts'
@@ -113,7 +113,7 @@ export class CloseGates implements Gate {
     if (this.#begun !== null) return this.#begun
     const late = this.givePreClose()
     const drained = this.#tracker.startDrain('close')
-    this.#begun = isThenable(late) ? Promise.all([drained, this.#atMost(late)]) : drained
+    this.#begun = isThenable(late) ? Promise.all([drained, atMost(this.#clock, late, this.#reserve)]) : drained
     return this.#begun
   }
 
@@ -123,17 +123,6 @@ export class CloseGates implements Gate {
     if (hook === null) return undefined
     this.#preClose = null
     return this.#tracker.preClose(() => call(hook, this.#app))
-  }
-
-  #atMost (promise: PromiseLike<unknown>): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#clock.setTimeout(resolve, this.#reserve)
-      const settled = () => {
-        this.#clock.clearTimeout(timer)
-        resolve()
-      }
-      promise.then(settled, settled)
-    })
   }
 }
 

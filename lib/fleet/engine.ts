@@ -18,6 +18,7 @@ import type { HandoverStore } from '../move/handover-store.ts'
 
 /** One node, as the engine knows it. */
 export interface NodeRecord {
+  /** Its id. */
   readonly id: string
   /** What the node says about itself. */
   readonly info: string
@@ -29,7 +30,9 @@ export interface NodeRecord {
 
 /** What a node writes at each beat. */
 export interface Beat {
+  /** What the node says about itself. */
   readonly info: string
+  /** Clients a second that it can take; 0: it is leaving. */
   readonly capacity: number
   /** Length of its lease from now, milliseconds. */
   readonly lease: number
@@ -57,7 +60,9 @@ export interface Pulse {
 
 /** How many connections a node has of an owner or with a tag. */
 export interface LabelCount {
+  /** What the label is. */
   readonly kind: 'owner' | 'tag'
+  /** The owner or the tag. */
   readonly label: string
   /** Absolute; 0 removes it. */
   readonly count: number
@@ -70,7 +75,9 @@ export interface LabelCount {
 
 /** Owners that have come online or gone offline by a call; each change is told to one node only, once. */
 export interface PresenceChange {
+  /** Owners that have come online. */
   readonly online: readonly string[]
+  /** Owners that have gone offline. */
   readonly offline: readonly string[]
 }
 

@@ -45,5 +45,6 @@ export const defaults = Object.freeze({
   allowedOrigins: 'report' as AllowedOrigins<FastifyRequest>,
   refusal: 'http' as 'http' | 'close',
   mode: 'enforce' as Mode,
+  onOutage: 'local' as 'local' | 'refuse',
   route: Object.freeze({ holdMessages: false, keepRequest: false, waitForHandler: false })
 })

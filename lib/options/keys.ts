@@ -10,7 +10,7 @@ import { defaults } from './defaults.ts'
 const FASTIFY_KEYS = ['prefix', 'logLevel', 'logSerializers', 'encapsulate']
 const WEBSOCKET_KEYS = ['options', 'errorHandler', 'preClose']
 const OWN_KEYS = [
-  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'allowedOrigins', 'refusal', 'mode', 'clock'
+  'owner', 'data', 'onOpen', 'onDrain', 'drain', 'closeTimeout', 'cleanupTimeout', 'signals', 'readiness', 'history', 'isolation', 'errorCode', 'limits', 'allowedOrigins', 'refusal', 'mode', 'fleet', 'onOutage', 'clock'
 ]
 /** Options of a ws server (8.x), without those that have no use here, such as `port`. */
 const WS_KEYS = [

@@ -7,6 +7,7 @@ import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { Connection, ConnectionData } from '../connection/connection.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
 import type { Clock } from '../base/clock.ts'
+import type { FleetProvider } from '../fleet/engine.ts'
 import type { LimitPolicy } from '../limit/admission-decision.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
 import type { StopSignal } from '../drain/signals.ts'
@@ -181,6 +182,13 @@ export interface LifecycleOptions extends WebsocketPluginOptions, TermsOptions, 
   refusal?: 'http' | 'close'
   /** `'observe'`: policies only report what they would have done. For all policies, or for single ones by name. @default 'enforce' */
   mode?: Mode | Partial<Record<PolicyName, Mode>>
+  /**
+   * Makes the engine that the nodes of a fleet share, such as `redisFleet()` of `fastify-websocket-lifecycle/redis`.
+   * @default a fleet of this node alone
+   */
+  fleet?: FleetProvider
+  /** What limits with `scope: 'fleet'` do while the engine does not answer: apply to this node alone, or refuse handshakes. @default 'local' */
+  onOutage?: 'local' | 'refuse'
   /** The source of time; tests pass the clock of `createClock()`. @default the real clock */
   clock?: Clock
 }

@@ -8,15 +8,15 @@ import { check, secondsHint, show } from '../base/check.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { isSendable } from '../base/close-codes.ts'
+import type { FleetProvider } from '../fleet/engine.ts'
 import type { HistorySettings } from '../track/history.ts'
 import { POLICIES } from '../track/observation.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
 import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } from '../connection/settings.ts'
 import { CONNECTION_KEYS, DRAIN_KEYS, HISTORY_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
-import { STOP_SIGNALS } from '../drain/signals.ts'
-import type { StopSignal } from '../drain/signals.ts'
 import { defaults } from './defaults.ts'
-import type { LifecycleOptions, LimitOptions, LimitsOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
+import type { LifecycleOptions, LimitOptions, LimitsOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
+import { resolveReadiness, resolveSignals } from './resolve-process.ts'
 import { LIMIT_POLICIES } from '../limit/admission-decision.ts'
 import type { Limit, LimitPolicy, Limits } from '../limit/admission-decision.ts'
 import { LEAST_STALL_TIME } from '../limit/backpressure.ts'
@@ -54,6 +54,8 @@ export interface ResolvedOptions {
   readonly refusal: 'http' | 'close'
   readonly modes: Readonly<Record<PolicyName, Mode>>
   readonly clock: Clock
+  readonly fleet: FleetProvider | undefined
+  readonly onOutage: 'local' | 'refuse'
 }
 
 /** Options of a route, checked, filled and frozen. */
@@ -87,7 +89,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
   })
   // These options are about a server that another one replaces; a server alone must start again before its clients come back.
-  const takeover = plan.terminationGracePeriod !== undefined || plan.preStop > 0 || plan.settleDelay > 0
+  const takeover = given.fleet !== undefined || plan.terminationGracePeriod !== undefined || plan.preStop > 0 || plan.settleDelay > 0
   const reconnect = resolveReconnect(drain.reconnect, takeover ? 0 : defaults.drain.reconnect.minDelay)
   return Object.freeze({
     websocket: Object.freeze({ options: given.options, errorHandler: given.errorHandler, preClose: given.preClose }) as WebsocketPluginOptions,
@@ -110,7 +112,9 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     allowedOrigins: resolveOrigins(given.allowedOrigins),
     refusal: oneOf('refusal', given.refusal, defaults.refusal, ['http', 'close']),
     modes: resolveModes(given.mode),
-    clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one')
+    clock: check.where('clock', given.clock, systemClock, isClock, 'a clock, as createClock() makes one'),
+    fleet: check.fn('fleet', given.fleet),
+    onOutage: oneOf('onOutage', given.onOutage, defaults.onOutage, ['local', 'refuse'])
   })
 }
 
@@ -273,28 +277,4 @@ function resolveReconnect (given: Partial<ReconnectOptions> = {}, minDelay: numb
     check.conflict(`drain.reconnect: maxDelay ${resolved.maxDelay} ms is less than minDelay ${resolved.minDelay} ms`)
   }
   return Object.freeze(resolved)
-}
-
-function resolveSignals (given: LifecycleOptions['signals']): ResolvedOptions['signals'] {
-  if (typeof given !== 'object' || given === null) {
-    return check.flag('signals', given, defaults.signals, 'true, false, a list of signals or an object') && resolveSignals({})
-  }
-  if (Array.isArray(given)) return Object.freeze({ only: signalList('signals', given), errors: false })
-  const { only, errors } = given as SignalOptions
-  knownKeys('signals', given, ['only', 'errors'])
-  return Object.freeze({ only: only === false ? false : signalList('signals.only', only), errors: check.flag('signals.errors', errors, false) })
-}
-
-function signalList (path: string, given: unknown): readonly StopSignal[] | false {
-  const isList = (value: unknown) => Array.isArray(value) && value.every((signal) => STOP_SIGNALS.includes(signal as StopSignal))
-  const list = check.where<readonly StopSignal[] | false>(path, given, false, isList, `false or a list of ${STOP_SIGNALS.join(', ')}`)
-  return list && Object.freeze([...list])
-}
-
-function resolveReadiness (given: LifecycleOptions['readiness']): ResolvedOptions['readiness'] {
-  if (given === undefined || given === false) return false
-  const route = typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : { url: given }
-  const isPath = typeof route.url === 'string' && route.url.startsWith('/')
-  check.where('readiness', isPath ? route.url : given, '', () => isPath, 'false, a path that starts with /, or route options with such a url')
-  return Object.freeze(route as Exclude<ReadinessOptions, string>)
 }

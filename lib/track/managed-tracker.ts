@@ -28,6 +28,7 @@ import type { Enforcement } from './enforcement.ts'
 import type { Events, LifecycleEvents, Listener, Refusal } from './events.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
+import type { Fleet } from './fleet.ts'
 import type { PolicyName } from './observation.ts'
 import type { Registry } from './registry.ts'
 import type { Expected } from './expected.ts'
@@ -87,6 +88,8 @@ export interface TrackerParts {
   adopt (server: WebSocketServer): void
   /** Entries of policies, less their deadlines that belong to no connection. */
   leftovers (): number
+  /** Returns the fleet; the first call may make it. */
+  fleet (): Fleet
   /** Cancels the deadlines of policies that belong to no connection. */
   close (): void
 }
@@ -110,6 +113,7 @@ export class ManagedTracker implements Tracker {
 
   get size (): number { return this.#registry.size }
   get accepting (): boolean { return this.#drain.phase === null || this.#drain.phase === 'settle' }
+  get fleet (): Fleet { return this.#parts.fleet() }
   get history (): CloseRecord[] { return this.#registry.history.find() }
 
   get state (): TrackerState {

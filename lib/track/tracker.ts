@@ -7,6 +7,7 @@ import type { DrainPlan, DrainReport } from './drain-report.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
 import type { StoryQuery } from './explain.ts'
 import type { Filter } from './filter.ts'
+import type { Fleet } from './fleet.ts'
 import type { BroadcastResult } from './broadcast.ts'
 import type { TrackerState, TrackerStats } from './stats.ts'
 import type { Story } from './story.ts'
@@ -29,6 +30,8 @@ export interface Tracker {
   readonly state: TrackerState
   /** Records of recently closed connections, oldest first. */
   readonly history: CloseRecord[]
+  /** All nodes of the fleet; without the option `fleet` it is this node alone. */
+  readonly fleet: Fleet
   /** Returns the connection of a socket. Throws SOCKETS_ERR_UNKNOWN_SOCKET. */
   of (socket: WebSocket): Connection
   /** Returns the connection with an id, unless it is closed. */

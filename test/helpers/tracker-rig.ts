@@ -4,6 +4,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { ConnectionFacts } from '../../lib/connection/facts.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
+import { LogLimiter } from '../../lib/base/log-limiter.ts'
 import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { LocalHandoverStore } from '../../lib/move/handover-store.ts'
@@ -79,6 +80,8 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     transport,
     log: fakeLog.log,
     lines: budget,
+    limiter: new LogLimiter(clock, fakeLog.log, budget),
+    engine: null,
     adopt: (server) => { asked.push(['adopt', server]) },
     refuseHandshakes: () => { asked.push(['refuseHandshakes']) },
     report: (...args) => { reports.push(args) },

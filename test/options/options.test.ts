@@ -45,7 +45,9 @@ test('without options everything has its default', () => {
     limits: { total: false, perOwner: false, perAddress: false, pressure: false, handshakes: false, handshakeTimeout: 10_000 },
     allowedOrigins: 'report',
     refusal: 'http',
-    modes: Object.fromEntries(POLICIES.map((policy) => [policy, 'enforce']))
+    modes: Object.fromEntries(POLICIES.map((policy) => [policy, 'enforce'])),
+    fleet: undefined,
+    onOutage: 'local'
   })
   assert.equal(plan.timeout, 8_000)
   assert.equal(plan.reserve, 5_000)
@@ -83,6 +85,8 @@ test('undefined means the default, for every option', () => {
     limits: { total: undefined, perOwner: undefined, perAddress: undefined, pressure: undefined, handshakes: { max: undefined, timeout: undefined } },
     allowedOrigins: undefined,
     refusal: undefined,
+    fleet: undefined,
+    onOutage: undefined,
     mode: undefined,
     clock: undefined,
     options: undefined,
@@ -148,6 +152,7 @@ test('clients come back at once where another server takes over, and are refused
     const { drain, retryDelay } = resolve({ drain: given })
     assert.deepEqual([drain.takeover, drain.reconnect.minDelay, retryDelay], [true, 0, 1_000], JSON.stringify(given))
   }
+  assert.equal(resolve({ fleet: () => { throw new Error('options call nothing') } }).drain.reconnect.minDelay, 0)
   for (const given of [{}, { preStop: 0 }, { settleDelay: 0, timeout: 60_000 }]) {
     const { drain, retryDelay } = resolve({ drain: given })
     assert.deepEqual([drain.takeover, drain.reconnect.minDelay, retryDelay], [false, 1_000, 1_000], JSON.stringify(given))
@@ -301,6 +306,8 @@ const WRONG: Array<[option: string, allowed: string, ...given: unknown[]]> = [
   ['allowedOrigins', "'report', 'same-origin', false, a function, or a list of origins", true, null, 1, 'https://example.com', 'same-site', {}, [1], [null], ['example.com'],
     ['https://example.com/'], ['https://example.com/path'], ['https://example.com?'], ['https://example.com#'], ['https://'], ['*'], [''], ['https://a b'], ['https://a@b'], ['https://a:65536'], ['://a'], ['file:///'], ['null '], [' https://a']],
   ['refusal', "'http' or 'close'", 'tcp', null, false, 1],
+  ['fleet', 'a function', 'redis://localhost', null, {}, true],
+  ['onOutage', "'local' or 'refuse'", 'ignore', null, false, 1],
   ['mode', "'enforce', 'observe', or an object with either for single policies", 'off', null, false, true, 1],
   ['mode.origin', "'enforce' or 'observe'", 'off', null, false, true, 'report'],
   ['mode.messageRate', "'enforce' or 'observe'", 'off', null, false, true],
@@ -348,7 +355,7 @@ for (const given of [null, 1, 'fast', [], true]) {
 }
 
 const UNKNOWN: Array<[given: object, message: string]> = [
-  [{ fairness: 1 }, 'unknown option "fairness"; the known ones are options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, allowedOrigins, refusal, mode, clock, heartbeat, idleTimeout, maxLifetime, messageRate, backpressure, prefix, logLevel, logSerializers, encapsulate'],
+  [{ fairness: 1 }, 'unknown option "fairness"; the known ones are options, errorHandler, preClose, owner, data, onOpen, onDrain, drain, closeTimeout, cleanupTimeout, signals, readiness, history, isolation, errorCode, limits, allowedOrigins, refusal, mode, fleet, onOutage, clock, heartbeat, idleTimeout, maxLifetime, messageRate, backpressure, prefix, logLevel, logSerializers, encapsulate'],
   [{ drain: { timeOut: 1 } }, 'unknown option "timeOut" in drain; did you mean "timeout"?'],
   [{ drain: { grace: 1 } }, 'unknown option "grace" in drain; the known ones are timeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, code, reason, reconnect, move, farewells'],
   [{ drain: { reconnect: { min: 1 } } }, 'unknown option "min" in drain.reconnect; the known ones are rate, minDelay, maxDelay'],

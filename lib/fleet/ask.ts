@@ -1,0 +1,135 @@
+/**
+ * Questions to nodes: a message `ask`, and a message `answer` of each node that it asks. What has not arrived at the deadline is missing.
+ */
+import { afterInput } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { deferred } from '../base/deferred.ts'
+import { attempt } from '../base/guard.ts'
+import type { Answers, MissingNode, NodeView } from './core.ts'
+import { CALL_DEADLINE } from './guarded-engine.ts'
+import type { Messages } from './messages.ts'
+
+/** Answers a question. */
+export type AnswerTo = (body: unknown) => unknown
+
+/** What questions need. */
+export interface AskHost {
+  readonly node: string
+  readonly clock: Clock
+  readonly messages: Messages
+  readonly nodes: ReadonlyMap<string, NodeView>
+}
+
+/** A question under way. */
+interface Question {
+  /** Nodes whose answer has not arrived. */
+  readonly waiting: Set<string>
+  readonly answers: Map<string, unknown>
+  readonly missing: MissingNode[]
+  done (error?: Error): void
+}
+
+export class Ask {
+  readonly #host: AskHost
+  readonly #answers = new Map<string, AnswerTo>()
+  readonly #underWay = new Map<number, Question>()
+  #lastId = 0
+
+  constructor (host: AskHost) {
+    this.#host = host
+    host.messages.handle({
+      ask: (body, from) => { void this.#asked(body, from) },
+      answer: (body, from) => { this.#answered(body, from) }
+    })
+  }
+
+  /** Says how questions of some types are answered. */
+  handle (answers: Readonly<Record<string, AnswerTo>>): void {
+    for (const [type, answer] of Object.entries(answers)) this.#answers.set(type, answer)
+  }
+
+  /** Asks nodes, this one too if it is among them. Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. */
+  async ask<T> (type: string, body: object, to: readonly string[]): Promise<Answers<T>> {
+    const { node, clock, messages } = this.#host
+    const id = ++this.#lastId
+    const { promise, resolve } = deferred<Error | undefined>()
+    const question: Question = { waiting: new Set(to), answers: new Map(), missing: [], done: resolve }
+    this.#underWay.set(id, question)
+    // After a stall of this process the answers may have arrived, but not been read.
+    const timer = clock.setTimeout(() => { afterInput(clock, resolve as () => void) }, CALL_DEADLINE)
+    timer.unref()
+    messages.send(to.filter((each) => each !== node), 'ask', { id, type, body }).catch((error: Error) => { question.done(error) })
+    if (question.waiting.has(node)) void this.#answer(type, body).then(({ value }) => { this.#settle(question, node, value) })
+    else this.#finish(question)
+    const error = await promise
+    this.#underWay.delete(id)
+    clock.clearTimeout(timer)
+    if (error !== undefined) throw error
+    for (const each of question.waiting) this.#miss(question, each)
+    return { answers: question.answers as Map<string, T>, missing: question.missing }
+  }
+
+  /** A node is gone: no question waits for it. What has left has closed its connections, and is not missing. */
+  gone (id: string, how: 'left' | 'lost', lastSeen: number): void {
+    for (const question of this.#underWay.values()) {
+      if (!question.waiting.delete(id)) continue
+      if (how === 'lost') question.missing.push({ node: id, state: 'lost', lastSeen })
+      this.#finish(question)
+    }
+  }
+
+  /** Another node has asked. */
+  async #asked (given: unknown, from: string): Promise<void> {
+    const { id, type, body } = given as Record<string, unknown>
+    const value = await this.#answer(type as string, body)
+    this.#host.messages.send([from], 'answer', { id, ...value }).catch(() => {})
+  }
+
+  /** Returns the answer of this node; without a value if it has none. */
+  async #answer (type: string, body: unknown): Promise<{ value?: unknown }> {
+    const answer = this.#answers.get(type)
+    if (answer === undefined) {
+      this.#host.messages.ignore()
+      return {}
+    }
+    try {
+      return { value: await answer(body) }
+    } catch {
+      // The question of a newer version, or of another program.
+      this.#host.messages.ignore()
+      return {}
+    }
+  }
+
+  #answered (given: unknown, from: string): void {
+    const { id, value } = given as Record<string, unknown>
+    const question = this.#underWay.get(id as number)
+    // An answer may come late.
+    if (question?.waiting.has(from) === true) this.#settle(question, from, value)
+  }
+
+  #settle (question: Question, node: string, value: unknown): void {
+    question.waiting.delete(node)
+    if (value === undefined) this.#miss(question, node)
+    else question.answers.set(node, value)
+    this.#finish(question)
+  }
+
+  #miss (question: Question, id: string): void {
+    const node = this.#host.nodes.get(id)
+    question.missing.push(node === undefined ? { node: id, state: 'lost', lastSeen: Infinity } : { node: id, state: 'silent', lastSeen: node.lastSeen })
+  }
+
+  #finish (question: Question): void { if (question.waiting.size === 0) question.done() }
+}
+
+/** Reads the answers of other nodes, which are unchecked. A node whose answer `read` throws for is missing. */
+export function readAnswers<T> (core: { readonly nodes: ReadonlyMap<string, NodeView> }, { answers, missing }: Answers<unknown>, read: (value: unknown, node: string) => T): Answers<T> {
+  const result = new Map<string, T>()
+  const wrong: MissingNode[] = []
+  for (const [node, value] of answers) {
+    const answer = attempt(() => ({ read: read(value, node) }), () => { wrong.push({ node, state: 'silent', lastSeen: core.nodes.get(node)?.lastSeen ?? Infinity }) })
+    if (answer !== undefined) result.set(node, answer.read)
+  }
+  return { answers: result, missing: [...missing, ...wrong] }
+}

@@ -1,0 +1,34 @@
+/**
+ * What the fleet needs of the plugin; wiring.ts fills it.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Hooks } from '../connection/hooks.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Mover } from '../connection/mover.ts'
+import type { Act } from '../track/audit.ts'
+import type { BroadcastResult } from '../track/broadcast.ts'
+import type { StoryQuery } from '../track/explain.ts'
+import type { FleetFilter } from '../track/fleet.ts'
+import type { Registry } from '../track/registry.ts'
+import type { Story } from '../track/story.ts'
+import type { FleetReporter } from './reporter.ts'
+
+export interface FleetHost {
+  readonly clock: Clock
+  readonly registry: Registry
+  readonly hooks: Hooks<ManagedConnection>
+  readonly mover: Mover<ManagedConnection>
+  readonly reporter: FleetReporter
+  /** Clients a second that this node can take, by the option `drain.reconnect.rate`. */
+  readonly reconnectRate: number
+  /** Whether this node drains: it has stopped to admit connections. */
+  draining (): boolean
+  /** Sends a message to connections of this node. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT. */
+  broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<BroadcastResult>
+  /** Returns stories of this node. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  explain (query: StoryQuery): Story[]
+  /** Emits an act of administration. */
+  audited (act: Act): void
+  /** A listener of an event of the fleet threw or rejected. */
+  listenerFailed (error: unknown, event: string): void
+}

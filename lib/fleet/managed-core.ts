@@ -1,0 +1,164 @@
+/**
+ * The core of the fleet: the guarded engine, the membership, messages and questions, put together for the parts.
+ */
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { outside } from '../base/async-context.ts'
+import { atMost } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { Emitter } from '../base/emitter.ts'
+import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
+import { VERSION } from '../base/version.ts'
+import type { Hooks } from '../connection/hooks.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { Mover } from '../connection/mover.ts'
+import type { Act } from '../track/audit.ts'
+import type { FleetEvents } from '../track/fleet.ts'
+import type { Registry } from '../track/registry.ts'
+import { Ask } from './ask.ts'
+import type { Answers, FleetCore, FleetPart, NodeView } from './core.ts'
+import type { Beat, FleetEngine, Pulse } from './engine.ts'
+import { BEAT_DEADLINE, CALL_DEADLINE, GuardedEngine } from './guarded-engine.ts'
+import type { FleetHost } from './host.ts'
+import { Membership } from './membership.ts'
+import { Messages } from './messages.ts'
+import { toPlain } from './remote-node.ts'
+
+/** Longest part of the name of the host in the id of a node, characters. */
+const MAX_HOST = 64
+/** Time for which the owners of a lost node are expected back, milliseconds. */
+const AWAY = 15_000
+
+type EmittedEvents = { [K in keyof FleetEvents]: [value: FleetEvents[K]] }
+
+export class ManagedCore implements FleetCore {
+  readonly node = `${hostname().slice(0, MAX_HOST)}-${process.pid}-${randomBytes(4).toString('hex')}`
+  readonly clock: Clock
+  readonly registry: Registry
+  readonly hooks: Hooks<ManagedConnection>
+  readonly mover: Mover<ManagedConnection>
+  readonly reconnectRate: number
+  readonly engine: GuardedEngine
+  readonly events: Emitter<EmittedEvents>
+  readonly #host: FleetHost
+  readonly #startedAt: number
+  readonly #messages: Messages
+  readonly #membership: Membership
+  readonly #ask: Ask
+  #parts: readonly FleetPart[] = []
+  /** Resolves after the first beat; null before the start. */
+  #firstBeat: Promise<void> | null = null
+  #closed = false
+
+  constructor (host: FleetHost, engine: FleetEngine) {
+    const { clock, registry, hooks, mover, reconnectRate, reporter } = host
+    this.#host = host
+    this.clock = clock
+    this.registry = registry
+    this.hooks = hooks
+    this.mover = mover
+    this.reconnectRate = reconnectRate
+    this.#startedAt = clock.wallNow()
+    this.events = new Emitter<EmittedEvents>({ joined: 0, left: 0, lost: 0, online: 0, offline: 0 }, (error, event) => { host.listenerFailed(error, event) })
+    this.engine = new GuardedEngine(engine, clock, {
+      changed: (up, error) => { reporter.engine(up, error) },
+      refused: () => { this.beat() }
+    })
+    this.#messages = new Messages(this.node, this.engine)
+    this.#membership = new Membership({
+      node: this.node,
+      clock,
+      engine: this.engine,
+      messages: this.#messages,
+      beat: () => this.#say(),
+      beaten: (pulse) => { this.#beaten(pulse) },
+      changed: (...change) => { this.#changed(...change) }
+    })
+    this.#ask = new Ask({ node: this.node, clock, messages: this.#messages, nodes: this.nodes })
+  }
+
+  get up (): boolean { return this.engine.up }
+  get nodes (): ReadonlyMap<string, NodeView> { return this.#membership.nodes }
+  get ignored (): number { return this.#messages.ignored }
+
+  /** Takes the parts, before the start. */
+  take (parts: readonly FleetPart[]): void {
+    this.#parts = parts
+    for (const { hears, answers } of parts) {
+      if (hears !== undefined) this.#messages.handle(hears)
+      if (answers !== undefined) this.#ask.handle(answers)
+    }
+  }
+
+  /** Joins the fleet. Resolves when the node has joined, or could not in time; it then goes on trying. */
+  async start (): Promise<void> {
+    this.#firstBeat ??= outside(() => this.#membership.start())
+    await atMost(this.clock, this.#firstBeat, BEAT_DEADLINE)
+    if (!this.up && !this.#closed) this.#host.reporter.startedAlone()
+  }
+
+  /** Leaves the fleet and ends the engine. Never rejects. */
+  async close (): Promise<void> {
+    this.#closed = true
+    if (this.#firstBeat !== null) await atMost(this.clock, this.#leave(), BEAT_DEADLINE)
+    this.#membership.close()
+    for (const part of this.#parts) part.close?.()
+    await this.engine.close()
+  }
+
+  async #leave (): Promise<void> {
+    // If a part cannot write its last, the lease is left to end.
+    await Promise.all(this.#parts.map(async (part) => { await part.leaving?.() }))
+    await this.#membership.leave()
+  }
+
+  now (): number { return this.#membership.now() }
+  beat (): void { this.#membership.beat() }
+  send (to: readonly string[], type: string, body: object): Promise<void> { return this.#messages.send(to, type, body) }
+
+  async ready (): Promise<void> {
+    if (!this.up && this.#firstBeat !== null) await atMost(this.clock, this.#firstBeat, CALL_DEADLINE)
+    if (!this.up) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(this.#firstBeat === null ? 'this node has not joined yet' : 'it does not answer')
+  }
+
+  async ask<T> (type: string, body: object, to?: readonly string[]): Promise<Answers<T>> {
+    await this.ready()
+    return await this.#ask.ask(type, body, to ?? [...this.nodes.keys()])
+  }
+
+  emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void { outside(() => { this.events.emit(event, ...[value] as EmittedEvents[K]) }) }
+  listens (event: keyof FleetEvents): boolean { return this.events.hears(event) }
+  audit (act: Act): void { this.#host.audited(act) }
+
+  /** What this node says at a beat. */
+  #say (): Omit<Beat, 'lease'> {
+    const draining = this.#host.draining()
+    const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, started: this.#startedAt }
+    const settled: string[] = []
+    let capacity = this.reconnectRate
+    for (const part of this.#parts) {
+      Object.assign(info, part.info?.())
+      settled.push(...part.settled?.() ?? [])
+      capacity = part.capacity?.() ?? capacity
+    }
+    return { info: JSON.stringify(info), capacity: draining ? 0 : capacity, settled, away: AWAY }
+  }
+
+  #beaten (pulse: Pulse): void {
+    if (pulse.joined) {
+      this.#host.reporter.joined(this.node, pulse.nodes.length)
+      for (const part of this.#parts) part.joined?.()
+    }
+    for (const part of this.#parts) part.beaten?.(pulse)
+  }
+
+  #changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost'): void {
+    this.#host.reporter.changed(joined, gone, how, this.nodes.size)
+    for (const node of gone) {
+      this.#ask.gone(node.id, how, node.lastSeen)
+      for (const part of this.#parts) part.gone?.(node, how)
+    }
+    for (const node of joined) this.emit('joined', toPlain(node))
+    for (const node of gone) this.emit(how, toPlain(node))
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The fleet: implements `app.sockets.fleet` (track/fleet.ts) by its parts.
+ */
+import type { BroadcastResult } from '../track/broadcast.ts'
+import type { Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery } from '../track/fleet.ts'
+import type { Answer, FleetPart } from './core.ts'
+import type { FleetEngine } from './engine.ts'
+import type { FleetHost } from './host.ts'
+import { ManagedCore } from './managed-core.ts'
+import { makeParts } from './parts.ts'
+import { toPlain } from './remote-node.ts'
+
+export class ManagedFleet implements Fleet {
+  readonly #core: ManagedCore
+  readonly #parts: ReturnType<typeof makeParts>
+
+  constructor (host: FleetHost, engine: FleetEngine) {
+    this.#core = new ManagedCore(host, engine)
+    this.#parts = makeParts(this.#core, host)
+    this.#core.take(Object.values<FleetPart>(this.#parts))
+  }
+
+  get node (): string { return this.#core.node }
+  get nodes (): readonly FleetNode[] { return [...this.#core.nodes.values()].map(toPlain).sort((a, b) => a.id < b.id ? -1 : 1) }
+  get state (): 'up' | 'down' { return this.#core.up ? 'up' : 'down' }
+  get ignored (): number { return this.#core.ignored }
+
+  count (filter?: FleetFilter): Promise<Answer<number>> { return this.#parts.questions.count(filter) }
+  list (filter?: FleetFilter, page?: FleetPageOptions): Promise<FleetPage> { return this.#parts.questions.list(filter, page) }
+  explain (query: FleetStoryQuery): Promise<Answer<readonly FleetStory[]>> { return this.#parts.questions.explain(query) }
+  broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<Answer<BroadcastResult>> { return this.#parts.broadcast.send(data, filter) }
+
+  on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this {
+    this.#core.events.on(event, listener as never)
+    return this
+  }
+
+  off<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this {
+    this.#core.events.off(event, listener as never)
+    return this
+  }
+
+  // ——— what the plugin does
+
+  /** Joins. Resolves when the node has joined, or could not in time; it then goes on trying. Never rejects. */
+  start (): Promise<void> { return this.#core.start() }
+
+  /** The node begins to drain: it tells the others at once. */
+  draining (): void { this.#core.beat() }
+
+  /** Leaves, and ends the engine. Never rejects. */
+  close (): Promise<void> { return this.#core.close() }
+}

@@ -1,0 +1,178 @@
+/**
+ * The membership of this node: its beats, and the view of the others that each of them gives.
+ *
+ * Every beat renews the lease. A beat that finds the node gone joins it anew: it was frozen for longer than its lease, or the engine
+ * has lost what it had. A node that no longer hears the message that it sends to itself with each beat listens anew.
+ */
+import type { Clock, Timer } from '../base/clock.ts'
+import type { NodeView } from './core.ts'
+import type { Beat, Pulse } from './engine.ts'
+import { CALL_DEADLINE } from './guarded-engine.ts'
+import type { GuardedEngine } from './guarded-engine.ts'
+import type { Messages } from './messages.ts'
+import { RemoteNode } from './remote-node.ts'
+
+/** Time between two beats, milliseconds. */
+export const BEAT_INTERVAL = 2_000
+/** Length of a lease, milliseconds. */
+export const LEASE = 6_000
+/** Least time between two beats, milliseconds. */
+const LEAST_INTERVAL = CALL_DEADLINE
+/** After the engine was away, or has lost what it had, the other nodes join anew in their next beat: until then none is taken for lost. */
+const PATIENCE = 1.5 * BEAT_INTERVAL
+
+/** What the membership needs. */
+export interface MembershipHost {
+  readonly node: string
+  readonly clock: Clock
+  readonly engine: GuardedEngine
+  readonly messages: Messages
+  /** What the node says at a beat. */
+  beat (): Omit<Beat, 'lease'>
+  /** A beat was answered. */
+  beaten (pulse: Pulse): void
+  /** The nodes are others than before. */
+  changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost'): void
+}
+
+export class Membership {
+  readonly #host: MembershipHost
+  readonly #nodes = new Map<string, RemoteNode>()
+  /** Nodes that have said that they leave, until a beat no longer shows them. */
+  readonly #left = new Set<string>()
+  #timer: Timer | null = null
+  #state: 'new' | 'running' | 'closed' = 'new'
+  #beating = false
+  /** A beat was asked for during another one. */
+  #again = false
+  #begunAt = -Infinity
+  #answeredAt = -Infinity
+  #patientUntil = -Infinity
+  /** Time of the engine less that of the clock. */
+  #offset = 0
+  /** When the last message to itself was sent; null: it was heard. */
+  #probedAt: number | null = -Infinity
+
+  constructor (host: MembershipHost) {
+    this.#host = host
+    host.messages.handle({
+      probe: (_body, from) => { if (from === host.node) this.#probedAt = null },
+      left: (_body, from) => { this.#leaves(from) }
+    })
+    const { info, capacity } = host.beat()
+    this.#nodes.set(host.node, new RemoteNode({ id: host.node, info, capacity, silent: 0 }, host.clock, true))
+  }
+
+  get nodes (): ReadonlyMap<string, NodeView> { return this.#nodes }
+
+  /** Time of the engine. */
+  now (): number { return this.#host.clock.now() + this.#offset }
+
+  /** Listens, and beats from now on. Resolves when the first beat has been answered or has failed. */
+  async start (): Promise<void> {
+    if (this.#state !== 'new') return
+    this.#state = 'running'
+    await this.#beat()
+  }
+
+  /** Beats at once, or as soon as the last beat is LEAST_INTERVAL old. */
+  beat (): void {
+    if (this.#state !== 'running') return
+    if (this.#beating) this.#again = true
+    else this.#arm(LEAST_INTERVAL)
+  }
+
+  /** Ends the beats. */
+  close (): void {
+    this.#state = 'closed'
+    if (this.#timer !== null) this.#host.clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** Ends the beats, and leaves. */
+  async leave (): Promise<void> {
+    const { node, engine, messages } = this.#host
+    this.close()
+    // The message first: to the others, a node that is gone without it is lost.
+    await messages.send([...this.#nodes.keys()].filter((id) => id !== node), 'left', {}).catch(() => {})
+    await engine.leave(node).catch(() => {})
+  }
+
+  /** Sets the timer of the next beat, `interval` after the last one began. */
+  #arm (interval: number): void {
+    const { clock } = this.#host
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = clock.setTimeout(() => {
+      this.#timer = null
+      void this.#beat()
+    }, Math.max(0, this.#begunAt + interval - clock.now()))
+    this.#timer.unref()
+  }
+
+  async #beat (): Promise<void> {
+    const { node, clock, engine } = this.#host
+    this.#beating = true
+    this.#again = false
+    this.#begunAt = clock.now()
+    if (this.#isDeaf) await this.#listen()
+    const sentAt = clock.now()
+    const pulse = await engine.beat(node, { ...this.#host.beat(), lease: LEASE }).catch(() => null)
+    this.#beating = false
+    if (this.#state !== 'running') return
+    if (pulse !== null) this.#answered(pulse, sentAt)
+    this.#arm(this.#again ? LEAST_INTERVAL : BEAT_INTERVAL)
+  }
+
+  /** Whether the last message to itself should have been heard. */
+  get #isDeaf (): boolean { return this.#probedAt !== null && this.#host.clock.now() - this.#probedAt >= CALL_DEADLINE }
+
+  async #listen (): Promise<void> {
+    const { node, engine, messages } = this.#host
+    await engine.listen(node, (text) => { if (this.#state === 'running') messages.hear(text) }).catch(() => {})
+  }
+
+  #answered (pulse: Pulse, sentAt: number): void {
+    const { node, clock, messages } = this.#host
+    const now = clock.now()
+    const first = this.#answeredAt === -Infinity
+    if (pulse.joined || now - this.#answeredAt > LEASE) this.#patientUntil = now + PATIENCE
+    this.#answeredAt = now
+    this.#offset = pulse.now - (sentAt + now) / 2
+    this.#probedAt = now
+    messages.send([node], 'probe', {}).catch(() => {})
+    this.#look(pulse, first)
+  }
+
+  /** Takes over the nodes of a pulse. */
+  #look (pulse: Pulse, first: boolean): void {
+    const { node, clock } = this.#host
+    const joined: RemoteNode[] = []
+    const present = new Set<string>()
+    for (const record of pulse.nodes) {
+      present.add(record.id)
+      if (this.#left.has(record.id)) continue
+      const known = this.#nodes.get(record.id)
+      const next = new RemoteNode(record, clock, record.id === node)
+      this.#nodes.set(record.id, next)
+      if (known === undefined && !first) joined.push(next)
+    }
+    for (const id of this.#left) if (!present.has(id)) this.#left.delete(id)
+    const lost: RemoteNode[] = []
+    if (clock.now() >= this.#patientUntil) {
+      for (const [id, each] of this.#nodes) if (!present.has(id) && id !== node) lost.push(each)
+      for (const { id } of lost) this.#nodes.delete(id)
+    }
+    this.#host.beaten(pulse)
+    if (joined.length + lost.length > 0) this.#host.changed(joined, lost, 'lost')
+  }
+
+  /** A node has said that it leaves. */
+  #leaves (id: string): void {
+    const node = this.#nodes.get(id)
+    if (node === undefined || node.self) return
+    this.#nodes.delete(id)
+    // A beat that is under way may still show it.
+    this.#left.add(id)
+    this.#host.changed([], [node], 'left')
+  }
+}

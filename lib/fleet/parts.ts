@@ -1,0 +1,15 @@
+/**
+ * The parts of a fleet, in the order in which they are called. A part takes one line here, and knows no other.
+ */
+import type { FleetCore } from './core.ts'
+import { FleetBroadcast } from './fleet-broadcast.ts'
+import type { FleetHost } from './host.ts'
+import { Questions } from './questions.ts'
+
+/** Makes the parts. */
+export function makeParts (core: FleetCore, host: FleetHost) {
+  return {
+    questions: new Questions(core, host),
+    broadcast: new FleetBroadcast(core, host)
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * What the fleet is asked: `count`, `list` and `explain`. Records of connections never leave their node but in an answer, which is
+ * bounded; what other nodes answer is checked before it is used.
+ */
+import { show } from '../base/check.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { STATES } from '../connection/connection.ts'
+import type { ConnectionState } from '../connection/connection.ts'
+import { recordedRequestId, recordedRoute } from '../connection/facts.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { StoryQuery } from '../track/explain.ts'
+import type { FleetFilter, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, RemoteConnection } from '../track/fleet.ts'
+import type { Story } from '../track/story.ts'
+import { readAnswers } from './ask.ts'
+import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
+import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
+import type { FleetHost } from './host.ts'
+
+/** Connections of a page. */
+const PAGE = 50
+/** Most connections of a page. */
+const MAX_PAGE = 500
+/** Most that a node answers with, characters of JSON. */
+const MAX_ANSWER = 262_144
+/** Most stories of an answer. */
+const MAX_STORIES = 100
+const MAX_OWNER = 1_024
+const MAX_TAGS = 100
+const MAX_TAG = 256
+
+/** A part of what a node has, and whether there is more. */
+interface Part<T> { readonly items: readonly T[], readonly more: boolean }
+
+export class Questions implements FleetPart {
+  readonly #core: FleetCore
+  readonly #host: FleetHost
+
+  readonly answers = {
+    count: (body: unknown) => this.#count(checkRemoteFilter((body as { filter: unknown }).filter)),
+    list: (body: unknown) => this.#list(body as { filter: unknown, after: unknown, limit: unknown }),
+    explain: (body: unknown) => this.#explain((body as { query: unknown }).query as StoryQuery)
+  }
+
+  constructor (core: FleetCore, host: FleetHost) {
+    this.#core = core
+    this.#host = host
+  }
+
+  async count (given: FleetFilter = 'all'): Promise<Answer<number>> {
+    const filter = checkRemoteFilter(given)
+    const label = labelOf(filter)
+    if (label?.alone === true) return await this.#find(filter, label)
+    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('count', { filter }), readCount)
+    return answer([...answers.values()].reduce((sum, count) => sum + count, 0), missing)
+  }
+
+  async list (given: FleetFilter = 'all', { limit = PAGE, after }: FleetPageOptions = {}): Promise<FleetPage> {
+    const filter = checkRemoteFilter(given)
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new SOCKETS_ERR_INVALID_ARGUMENT('limit', `an integer from 1 to ${MAX_PAGE}`, show(limit))
+    const { node: from, id } = after === undefined ? { node: '', id: 0 } : readCursor(after)
+    const nodes = [...this.#core.nodes.keys()].filter((node) => node >= from).sort()
+    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('list', { filter, from, after: id, limit }, nodes), readRows)
+    const rows: RemoteConnection[] = []
+    for (const node of nodes) {
+      const part = answers.get(node)
+      if (part === undefined) continue
+      const room = limit - rows.length
+      rows.push(...part.items.slice(0, room))
+      // The page ends where a node has more than it has answered with.
+      if (part.items.length > room || part.more) return { ...answer(rows, missing), next: cursorOf(rows) }
+    }
+    return { ...answer(rows, missing), next: null }
+  }
+
+  async explain (query: FleetStoryQuery): Promise<Answer<readonly FleetStory[]>> {
+    const { node, ...rest } = readQuery(query)
+    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('explain', { query: rest }, node === undefined ? undefined : [node]), readStories)
+    const stories = [...answers].flatMap(([each, { items }]) => items.map((story) => ({ node: each, story })))
+    return answer(stories.sort((a, b) => b.story.openedAt - a.story.openedAt).slice(0, MAX_STORIES), missing)
+  }
+
+  /** Counts by what the nodes have written in the engine, and this node by what it has. */
+  async #find (filter: FleetFilter, { kind, label }: { kind: 'owner' | 'tag', label: string }): Promise<Answer<number>> {
+    await this.#core.ready()
+    const { nodes } = await this.#core.engine.find(kind, label)
+    return answer(nodes.reduce((sum, [node, count]) => node === this.#core.node ? sum : sum + count, this.#count(filter)), [])
+  }
+
+  // ——— answers of this node
+
+  #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : this.#core.registry.select(filter).length }
+
+  #list ({ filter, from, after, limit }: { filter: unknown, from?: unknown, after: unknown, limit: unknown }): Part<Row> {
+    const { node, registry } = this.#core
+    const found = registry.select(checkRemoteFilter(filter))
+    // The page before has ended on this node.
+    const least = from === node ? after as number : 0
+    const next = found.filter(({ id }) => id > least).sort((a, b) => a.id - b.id)
+    const wanted = next.slice(0, Math.min(MAX_PAGE, limit as number))
+    const { items } = bounded(wanted, rowOf)
+    return { items, more: items.length < next.length }
+  }
+
+  #explain (query: StoryQuery): Part<Story> { return bounded(this.#host.explain(query), (story) => story) }
+}
+
+/** A connection as a node answers with it. */
+type Row = Omit<RemoteConnection, 'node' | 'owner'> & { owner?: string }
+
+function answer<T> (value: T, missing: readonly MissingNode[]): Answer<T> { return { value, complete: missing.length === 0, missing } }
+
+/** Returns as many items as the longest answer has room for, one at least. */
+function bounded<T, R> (items: readonly T[], map: (item: T) => R): Part<R> {
+  const taken: R[] = []
+  let length = 0
+  for (const item of items) {
+    const next = map(item)
+    length += JSON.stringify(next).length
+    if (taken.length > 0 && length > MAX_ANSWER) return { items: taken, more: true }
+    taken.push(next)
+  }
+  return { items: taken, more: false }
+}
+
+function rowOf ({ id, state, owner, tags, route, ip, requestId, openedAt }: ManagedConnection): Row {
+  return {
+    id,
+    state,
+    ...(owner === undefined ? {} : { owner: owner.slice(0, MAX_OWNER) }),
+    tags: [...tags].slice(0, MAX_TAGS).map((tag) => tag.slice(0, MAX_TAG)),
+    route: recordedRoute(route),
+    ip,
+    requestId: recordedRequestId(requestId),
+    openedAt
+  }
+}
+
+// ——— reading of what the application and other nodes have given
+
+/** A cursor: the id of the last connection, and its node. */
+function cursorOf (rows: readonly RemoteConnection[]): string {
+  const { id, node } = rows.at(-1)!
+  return `${id} ${node}`
+}
+
+function readCursor (after: unknown): { node: string, id: number } {
+  const [, id, node] = (typeof after === 'string' ? /^(\d{1,15}) (.+)$/s.exec(after) : null) ?? []
+  if (node === undefined) throw new SOCKETS_ERR_INVALID_ARGUMENT('after', 'the `next` of a page', show(after))
+  return { node, id: Number(id) }
+}
+
+function readQuery (query: unknown): { node?: string } & Record<string, unknown> {
+  const { node, ...rest } = (typeof query === 'object' && query !== null ? query : {}) as Record<string, unknown>
+  const [[key, value] = ['', undefined], ...more] = Object.entries(rest)
+  const isOne = more.length === 0 && (key === 'id' ? Number.isInteger(value) && typeof node === 'string' : (key === 'owner' || key === 'requestId') && typeof value === 'string' && value !== '' && node === undefined)
+  if (!isOne) throw new SOCKETS_ERR_INVALID_ARGUMENT('query', 'one of { node, id }, { owner } and { requestId }', show(query))
+  return key === 'id' ? { node: node as string, id: value } : rest
+}
+
+/** Throws if what a node has answered is not what it should be. */
+function must (isRight: boolean): void { if (!isRight) throw new TypeError('an answer has an unknown form') }
+
+function readCount (value: unknown): number {
+  must(Number.isSafeInteger(value) && (value as number) >= 0)
+  return value as number
+}
+
+function readPart (value: unknown): Part<Record<string, unknown>> {
+  const { items, more } = value as Part<Record<string, unknown>>
+  must(Array.isArray(items) && items.length <= MAX_PAGE && items.every((item) => typeof item === 'object' && item !== null) && (items.length > 0 || !more))
+  return { items, more: Boolean(more) }
+}
+
+function readRows (value: unknown, node: string): Part<RemoteConnection> {
+  const { items, more } = readPart(value)
+  return {
+    more,
+    items: items.map(({ id, state, owner, tags, route, ip, requestId, openedAt }) => {
+      must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && (owner === undefined || typeof owner === 'string') && Number.isFinite(openedAt))
+      must(Array.isArray(tags) && [route, ip, requestId, ...tags].every((text) => typeof text === 'string'))
+      return { node, id, state, owner, tags, route, ip, requestId, openedAt } as RemoteConnection
+    })
+  }
+}
+
+function readStories (value: unknown): Part<Story> {
+  const { items, more } = readPart(value)
+  for (const { id, state, openedAt, events, summary } of items) must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && Number.isFinite(openedAt) && Array.isArray(events) && typeof summary === 'string')
+  return { items: items as unknown as Story[], more }
+}
