@@ -556,7 +556,8 @@ promise('a booking leaves room for those of other nodes, and comes after them', 
   await a!.book(200)
   const { seconds } = await b!.book(200, { from: LONG + 1 })
   close(sum(seconds), 200)
-  assert.ok(sum(seconds.slice(0, 9)) < 1e-3, `${seconds}`)
+  // The second of the first turn has room before it, which the engine spreads over all of that second.
+  assert.ok(sum(seconds.slice(1, 9)) < 1e-3, `${seconds}`)
 })
 
 promise('a booking is absolute: repeated it takes no more, replaced it is another, 0 gives it back', async (ground) => {
@@ -597,7 +598,7 @@ promise('turns stay when their node leaves or is lost, and its capacity does not
   assert.deepEqual(ids((await c!.beat({ capacity: 10 })).lost), ['b'])
   const { seconds, rate } = await c!.book(15)
   close(rate, 10)
-  assert.ok(sum(seconds.slice(0, 9)) < 1e-3, `${seconds}`)
+  assert.ok(sum(seconds.slice(1, 9)) < 1e-3, `${seconds}`)
 })
 
 promise('clients without room within an hour are not placed', async (ground) => {
@@ -669,10 +670,10 @@ promise('a state is gone when its time is over', async (ground) => {
 
 promise('an engine that is closed carries nothing out, and the others go on', async (ground) => {
   const [a, b] = await join(ground, ['a', 'b'])
-  const pending = [a!.beat(), a!.find('x')]
+  const pending = Promise.allSettled([a!.beat(), a!.find('x')])
   await a!.engine.close()
   await a!.engine.close()
-  await Promise.allSettled(pending)
+  await pending
   const calls = [
     () => a!.listen(), () => a!.beat(), () => a!.leave(), () => a!.engine.send(['b'], 'x'), () => a!.engine.order('b', '1', '', ''),
     () => a!.owner('x', 1), () => a!.find('x'), () => a!.take(0, 1, 1), () => a!.book(1)

@@ -1,0 +1,72 @@
+/**
+ * One connection of the engine to Redis. It reconnects by itself; while it is down, commands reject at once and say why.
+ *
+ * ioredis reports that a connection cannot be made or has ended by an event `error`, which must have a listener, and rejects
+ * commands with other words: the error of a command here carries both.
+ */
+import { duplicateOf } from './client.ts'
+import type { Duplicate, RedisClient, Timeouts } from './client.ts'
+import type { Script } from './scripts.ts'
+
+/** What ioredis says of a command when there is no connection. */
+const NOT_CONNECTED = /enableOfflineQueue|Connection is closed|max retries per request|None of startup nodes/
+const TIMED_OUT = 'Command timed out'
+
+export class Connection {
+  readonly #client: Duplicate
+  /** Why there is no connection. */
+  #failure: Error | undefined
+
+  constructor (client: RedisClient, timeouts: Timeouts) {
+    this.#client = duplicateOf(client, timeouts)
+    this.#client.on('error', (error: Error) => { this.#failure = error })
+  }
+
+  get ready (): boolean { return this.#client.status === 'ready' }
+
+  /** Connects. Once only. */
+  async open (): Promise<void> {
+    await this.#tried(this.#client.connect())
+  }
+
+  async call (command: string, args: ReadonlyArray<string | number>): Promise<unknown> {
+    return await this.#tried(this.#client.call(command, args))
+  }
+
+  async run (script: Script, key: string, args: ReadonlyArray<string | number>): Promise<unknown> {
+    try {
+      return await this.call('EVALSHA', [script.sha, 1, key, ...args])
+    } catch (error) {
+      // Redis has restarted, or never had it.
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
+      return await this.call('EVAL', [script.text, 1, key, ...args])
+    }
+  }
+
+  /** Calls `hear` for each message on a channel, also after a reconnection. */
+  async subscribe (channel: string, hear: (message: string) => void): Promise<void> {
+    this.#client.on('message', (_channel: string, message: string) => { hear(message) })
+    await this.#tried(this.#client.subscribe(channel))
+    // If that fails, the connection has ended once more, or the node does not hear its own probe.
+    this.#client.on('ready', () => { this.#client.subscribe(channel).catch((error: Error) => { this.#failure = error }) })
+  }
+
+  /** Ends the connection for good; commands in flight reject. */
+  async close (): Promise<void> {
+    const ended = this.ready ? new Promise<void>((resolve) => { this.#client.once('end', resolve) }) : undefined
+    this.#client.disconnect()
+    await ended
+  }
+
+  async #tried<T> (answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      const { message } = error as Error
+      // A frozen Redis carries out all that it has been sent when it thaws: it is sent no more.
+      if (message === TIMED_OUT) this.#client.disconnect(true)
+      if (message === TIMED_OUT || !NOT_CONNECTED.test(message)) throw error
+      throw new Error(`Redis is not connected${this.#failure === undefined ? '' : `: ${this.#failure.message}`}`, { cause: this.#failure ?? error })
+    }
+  }
+}

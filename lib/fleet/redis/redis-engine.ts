@@ -1,0 +1,133 @@
+/**
+ * The engine of a fleet on Redis 7: one script for each method, and one channel for each node.
+ *
+ * Commands and messages have a connection each, made by `listen`. The next beat, and the next call of `label`, carry the id of the
+ * last answer that this engine has heard: what an answer tells once is told again if it has been lost.
+ */
+import type {
+  Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
+} from '../engine.ts'
+import { prefixOf, TIMEOUTS } from './client.ts'
+import type { RedisClient, Timeouts } from './client.ts'
+import { Connection } from './connection.ts'
+import { RedisHandovers } from './redis-handovers.ts'
+import { BEAT, BOOK, FIND, HELLO, LABEL, LEAVE, ORDER, SEND, TAKE } from './scripts.ts'
+import type { Script } from './scripts.ts'
+
+/** Digits that an order in an inbox begins with: when it was put, microseconds. */
+const STAMP = 16
+
+type Row = [id: string, info: string, capacity: string, at: string]
+
+export class RedisEngine implements FleetEngine {
+  readonly handovers: RedisHandovers
+  readonly #client: RedisClient
+  readonly #timeouts: Timeouts
+  readonly #prefix: string
+  #commands: Connection | undefined
+  #subscriber: Connection | undefined
+  /** Call that must be told what its last answer was → id of that answer. */
+  readonly #heard = new Map<string, Promise<string>>()
+  #closed = false
+
+  constructor (client: RedisClient, name: string, timeouts = TIMEOUTS) {
+    this.#client = client
+    this.#timeouts = timeouts
+    this.#prefix = `${prefixOf(client)}{${name}}:`
+    this.handovers = new RedisHandovers(this.#prefix, async (command, args) => await this.#connection().call(command, args))
+  }
+
+  async listen (node: string, hear: (message: string) => void): Promise<void> {
+    this.#checkOpen()
+    if (this.#commands?.ready !== true) {
+      const commands = await this.#connect(this.#commands, async (connection) => { await connection.run(HELLO, this.#prefix, [node]) })
+      this.#commands = commands
+    }
+    this.#subscriber = await this.#connect(this.#subscriber, async (connection) => { await connection.subscribe(`${this.#prefix}to:${node}`, hear) })
+  }
+
+  async beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
+    type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
+    const [, now, joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, ...settled])
+    const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: now - Number(at) })
+    return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
+  }
+
+  async leave (node: string): Promise<void> { await this.#run(LEAVE, [node]) }
+
+  async send (nodes: readonly string[], message: string): Promise<void> { await this.#run(SEND, [message, ...nodes]) }
+
+  async order (node: string, id: string, order: string, bell: string): Promise<void> { await this.#run(ORDER, [node, id, order, bell]) }
+
+  async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> {
+    const items = counts.flatMap(({ kind, label, count, away }) => [kind, label, count, away])
+    const [, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, ...items])
+    return { online, offline }
+  }
+
+  async find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> {
+    const [nodes, expectedBack] = await this.#run(FIND, [kind, label]) as [Whereabouts['nodes'], number | null]
+    return { nodes, expectedBack }
+  }
+
+  async take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> {
+    const items = asked.flatMap(({ key, have, want, max, oldest }) => [key, have, want, max, oldest ?? ''])
+    const answers = await this.#run(TAKE, [node, ...items]) as Array<[given: number, oldestAt: string | null]>
+    return answers.map(([given, oldestAt]) => ({ given, oldestAt }))
+  }
+
+  async book (node: string, { clients, from, share, ceiling, leaves }: Booking): Promise<Turns> {
+    const [first, rate, seconds] = await this.#run(BOOK, [node, clients, from, share, ceiling, leaves ? 1 : 0]) as [string, string, string[]]
+    return { first: Number(first), seconds: seconds.map(Number), rate: Number(rate) }
+  }
+
+  async close (): Promise<void> {
+    this.#closed = true
+    await Promise.all([this.#commands?.close(), this.#subscriber?.close()])
+  }
+
+  /** Makes a connection in the place of one that is no good. One that cannot be prepared is closed, and `listen` rejects. */
+  async #connect (old: Connection | undefined, prepare: (connection: Connection) => Promise<void>): Promise<Connection> {
+    void old?.close()
+    const connection = new Connection(this.#client, this.#timeouts)
+    try {
+      await connection.open()
+      await prepare(connection)
+      this.#checkOpen()
+      return connection
+    } catch (error) {
+      void connection.close()
+      throw error
+    }
+  }
+
+  #checkOpen (): void {
+    if (this.#closed) throw new Error('the engine of the fleet is closed')
+  }
+
+  #connection (): Connection {
+    this.#checkOpen()
+    if (this.#commands === undefined) throw new Error('Redis is not connected: the engine does not listen yet')
+    return this.#commands
+  }
+
+  async #run (script: Script, args: ReadonlyArray<string | number>): Promise<unknown> {
+    return await this.#connection().run(script, this.#prefix, args)
+  }
+
+  /** Runs a script whose answers begin with an id: after the call before it, for it must know what that one was answered. */
+  async #next<T extends [id: string, ...unknown[]]> (script: Script, node: string, args: (heard: string) => Array<string | number>): Promise<T> {
+    const key = `${script.sha} ${node}`
+    const before = this.#heard.get(key) ?? Promise.resolve('')
+    const answer = before.then(async (heard) => await this.#run(script, [node, ...args(heard)]) as T)
+    this.#heard.set(key, answer.then(([id]) => id, async () => await before))
+    return await answer
+  }
+}
+
+/** Id → order, oldest first. */
+function ordersOf (inbox: readonly string[]): Array<[id: string, order: string]> {
+  const stamped = Array.from({ length: inbox.length / 2 }, (_, i) => [inbox[2 * i]!, inbox[2 * i + 1]!] as const)
+  const stampOf = ([, text]: readonly [string, string]): string => text.slice(0, STAMP)
+  return stamped.sort((a, b) => stampOf(a) < stampOf(b) ? -1 : 1).map(([id, text]) => [id, text.slice(STAMP)])
+}

@@ -1,0 +1,264 @@
+/**
+ * The Lua scripts of the Redis engine: each is one method of MemoryFleet (../memory-engine.ts) in one step of Redis.
+ *
+ * KEYS[1] is the prefix of all keys, with the hash tag that puts them into one slot of a Cluster; ARGV[1] is the node, if it matters.
+ * docs/reference/fleet-redis.md lists the keys. Every script that writes a key also sets its time to live.
+ */
+import { createHash } from 'node:crypto'
+
+/** Leases after which a key that is not written again is gone: an hour, with leases of 6 seconds. */
+const LEASES = 600
+/** Owners told to be offline by one beat, at most. */
+const MAX_OFFLINE = 1000
+/** Seconds of the calendar that one booking looks at. */
+const MAX_SECONDS = 3600
+
+/** What all scripts begin with. The first line makes Redis 7 refuse a script as a whole where it has no memory left for it. */
+const PRELUDE = `#!lua
+local prefix, node = KEYS[1], ARGV[1]
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Names this call, and sorts by its time.
+local stamp = string.format('%s%06d', time[1], time[2])
+
+local function key (name, id)
+  return prefix .. name .. (id and ':' .. id or '')
+end
+
+local function keep (lease, ...)
+  for _, name in ipairs({ ... }) do call('PEXPIRE', name, lease * ${LEASES}) end
+end
+
+-- The lease of a member, milliseconds.
+local function member (id)
+  return tonumber(call('HGET', key('node', id), 'lease'))
+end
+
+local function no_member (id)
+  return redis.error_reply('ERR node ' .. id .. ' is no member of the fleet: it must beat first')
+end
+
+-- A field that holds node → value; one without nodes is deleted.
+local function read (hash, field)
+  local text = call('HGET', hash, field)
+  return text and cjson.decode(text) or {}
+end
+
+local function write (hash, field, nodes)
+  if next(nodes) == nil then call('HDEL', hash, field) else call('HSET', hash, field, cjson.encode(nodes)) end
+end
+
+-- Owners that are away stay online until then.
+local function expect (owner, ends)
+  call('ZADD', key('away'), 'GT', ends, owner)
+end
+
+local function remove (id, awayUntil)
+  for _, kind in ipairs({ 'owner', 'tag', 'places' }) do
+    for _, label in ipairs(call('SMEMBERS', key(kind, id))) do
+      local nodes = read(key(kind), label)
+      nodes[id] = nil
+      write(key(kind), label, nodes)
+      if kind == 'owner' then expect(label, awayUntil) end
+    end
+    call('DEL', key(kind, id))
+  end
+  call('DEL', key('node', id), key('inbox', id))
+  call('ZREM', key('leases'), id)
+end
+`
+
+/** A script, and the name that Redis has for it. */
+export class Script {
+  readonly text: string
+  readonly sha: string
+
+  constructor (body: string) {
+    this.text = PRELUDE + body
+    this.sha = createHash('sha1').update(this.text).digest('hex')
+  }
+}
+
+/** Checks that Redis is new enough and lets us in. */
+export const HELLO = new Script('return now')
+
+// An answer that has been lost is given again: the caller says which one it heard last.
+export const BEAT = new Script(`
+local info, capacity, lease, away, heard = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
+
+local last = call('HMGET', own, 'beat', 'told')
+local told = { joined = not last[1], lost = {}, offline = {} }
+if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
+
+for i = 7, #ARGV do call('HDEL', inbox, ARGV[i]) end
+call('ZADD', leases, now + lease, node)
+
+local function record (id)
+  local fields = call('HMGET', key('node', id), 'info', 'capacity', 'at')
+  return { id, fields[1] or '', fields[2] or '0', fields[3] or '0' }
+end
+for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now)) do
+  table.insert(told.lost, record(id))
+  remove(id, now + away)
+end
+
+local room = ${MAX_OFFLINE} - #told.offline
+for _, owner in ipairs(room > 0 and call('ZRANGEBYSCORE', key('away'), '-inf', now, 'LIMIT', 0, room) or {}) do
+  call('ZREM', key('away'), owner)
+  if next(read(key('owner'), owner)) == nil then table.insert(told.offline, owner) end
+end
+
+call('HSET', own, 'info', info, 'capacity', capacity, 'lease', lease, 'at', string.format('%.0f', now), 'beat', stamp, 'told', cjson.encode(told))
+keep(lease, leases, own, inbox, key('owner'), key('tag'), key('places'), key('away'),
+  key('owner', node), key('tag', node), key('places', node))
+
+local nodes = {}
+for _, id in ipairs(call('ZRANGE', leases, 0, -1)) do table.insert(nodes, record(id)) end
+return { stamp, now, told.joined and 1 or 0, nodes, told.lost, call('HGETALL', inbox), told.offline }
+`)
+
+export const LEAVE = new Script(`
+local lease = member(node)
+if lease then
+  remove(node, now)
+  keep(lease, key('away'))
+end
+`)
+
+export const SEND = new Script(`
+local message = ARGV[1]
+for i = 2, #ARGV do call('PUBLISH', key('to', ARGV[i]), message) end
+`)
+
+export const ORDER = new Script(`
+local lease = member(node)
+if lease then
+  call('HSETNX', key('inbox', node), ARGV[2], stamp .. ARGV[3])
+  keep(lease, key('inbox', node))
+  call('PUBLISH', key('to', node), ARGV[4])
+end
+`)
+
+// As BEAT: changes whose answer has been lost are told again.
+export const LABEL = new Script(`
+local lease, heard = member(node), ARGV[2]
+if not lease then return no_member(node) end
+
+local last = call('HMGET', key('node', node), 'labelled', 'changes')
+local changes = { online = {}, offline = {} }
+if last[1] and last[1] ~= heard then changes = cjson.decode(last[2]) end
+
+local function online (owner, nodes)
+  return next(nodes) ~= nil or call('ZSCORE', key('away'), owner) and true
+end
+for i = 3, #ARGV, 4 do
+  local kind, label, count, away = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local nodes = read(key(kind), label)
+  local before = nodes[node] or 0
+  local was = kind == 'owner' and online(label, nodes)
+  if count ~= before then
+    nodes[node] = count > 0 and count or nil
+    write(key(kind), label, nodes)
+    call(count > 0 and 'SADD' or 'SREM', key(kind, node), label)
+  end
+  if kind == 'owner' then
+    if count > before then call('ZREM', key('away'), label) end
+    if away > 0 then expect(label, now + away) end
+    local is = online(label, nodes)
+    if is and not was then table.insert(changes.online, label) end
+    if was and not is then table.insert(changes.offline, label) end
+  end
+end
+call('HSET', key('node', node), 'labelled', stamp, 'changes', cjson.encode(changes))
+keep(lease, key('owner'), key('tag'), key('away'), key('owner', node), key('tag', node))
+return { stamp, changes.online, changes.offline }
+`)
+
+export const FIND = new Script(`
+local kind, label = ARGV[1], ARGV[2]
+local nodes = {}
+for id, count in pairs(read(key(kind), label)) do
+  if call('ZSCORE', key('leases'), id) then table.insert(nodes, { id, count }) end
+end
+local ends = kind == 'owner' and #nodes == 0 and call('ZSCORE', key('away'), label)
+return { nodes, ends and math.max(0, ends - now) }
+`)
+
+export const TAKE = new Script(`
+local lease = member(node)
+if not lease then return no_member(node) end
+local answers = {}
+for i = 2, #ARGV, 5 do
+  local name, have, want, max, oldest = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
+  local nodes = read(key('places'), name)
+  nodes[node] = nil
+  local others = 0
+  for _, places in pairs(nodes) do others = others + places.count end
+  local given = math.max(0, math.min(want, max - others - have))
+  if have + given > 0 then nodes[node] = { count = have + given, oldest = oldest } end
+  write(key('places'), name, nodes)
+  call(nodes[node] and 'SADD' or 'SREM', key('places', node), name)
+  local oldestAt, oldestOf = false, math.huge
+  for id, places in pairs(given < want and nodes or {}) do
+    if places.oldest and places.oldest < oldestOf then oldestAt, oldestOf = id, places.oldest end
+  end
+  table.insert(answers, { given, oldestAt })
+end
+keep(lease, key('places'), key('places', node))
+return answers
+`)
+
+// As Calendar (../calendar.ts): seconds hold rates, clients a second.
+export const BOOK = new Script(`
+local calendar = key('calendar')
+if not member(node) then return no_member(node) end
+local clients, from, share, ceiling, leaves = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+
+if leaves == '1' then call('HSET', key('node', node), 'capacity', 0) end
+local capacity = 0
+for _, id in ipairs(call('ZRANGE', key('leases'), 0, -1)) do
+  capacity = capacity + (tonumber(call('HGET', key('node', id), 'capacity')) or 0)
+end
+local rate = capacity > 0 and math.max(1, math.min(ceiling, share * capacity)) or 0
+
+-- The part of a second that has passed at a time, milliseconds.
+local function start_of (second, at)
+  return math.min(1000, math.max(0, at - second * 1000))
+end
+
+local begins = now + from
+local begun = math.floor(begins / 1000)
+local kept = 0
+for _, field in ipairs(call('HKEYS', calendar)) do
+  local second = tonumber(field)
+  if (second + 1) * 1000 <= now then
+    call('HDEL', calendar, field)
+  elseif (second + 1) * 1000 > begins then
+    local rates = read(calendar, field)
+    if second == begun then kept = (rates[node] or 0) * (start_of(second, begins) - start_of(second, now)) / 1000 end
+    rates[node] = nil
+    write(calendar, field, rates)
+  end
+end
+
+local seconds, left, second = {}, rate > 0 and clients or 0, begun
+repeat
+  local field = string.format('%.0f', second)
+  local rates, others = read(calendar, field), 0
+  for _, other in pairs(rates) do others = others + other end
+  local turns = math.min(left, math.max(0, (rate - others) * (1000 - start_of(second, begins)) / 1000))
+  if left > 0 then table.insert(seconds, string.format('%.17g', turns)) end
+  left = left - turns
+  if turns + kept > 0 then
+    rates[node] = (turns + kept) * 1000 / (1000 - start_of(second, now))
+    write(calendar, field, rates)
+  end
+  kept, second = 0, second + 1
+until left <= 0 or second >= begun + ${MAX_SECONDS}
+
+-- Turns stay when the fleet is gone, until they are past. To GT, a key without a time to live has an endless one.
+for _, condition in ipairs({ 'NX', 'GT' }) do call('PEXPIREAT', calendar, second * 1000, condition) end
+return { string.format('%.17g', 1000 - start_of(begun, begins)), string.format('%.17g', rate), seconds }
+`)
