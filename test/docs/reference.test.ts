@@ -51,7 +51,8 @@ const lifecycle = readDocument('docs/explanation/lifecycle.md')
 
 for (const [variable, name, page] of [
   ['connection', 'Connection', 'docs/reference/connection.md'],
-  ['app.sockets', 'Tracker', 'docs/reference/tracker.md']
+  ['app.sockets', 'Tracker', 'docs/reference/tracker.md'],
+  ['engine', 'FleetEngine', 'docs/reference/fleet-engine.md']
 ] as const) {
   test(`${page} has every member of ${name}`, () => {
     const text = readFileSync(join(ROOT, page), 'utf8')

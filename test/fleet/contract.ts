@@ -664,6 +664,7 @@ promise('a state is gone when its time is over', async (ground) => {
   await a!.engine.handovers.put('x', 'one', SHORT)
   await a!.engine.handovers.put('y', 'two', LONG)
   await ground.advance(2 * SHORT)
+  await a!.engine.handovers.replace('x', 'three', LONG)
   assert.equal((await b!.engine.handovers.take('x')) ?? null, null)
   assert.equal(await b!.engine.handovers.take('y'), 'two')
 })
