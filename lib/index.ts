@@ -33,7 +33,7 @@ export type {
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type {
-  Answer, Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, MissingNode, RemoteConnection
+  Answer, Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, MissingNode, OwnerPresence, RemoteConnection
 } from './track/fleet.ts'
 export type {
   Beat, Booking, FleetEngine, FleetProvider, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts

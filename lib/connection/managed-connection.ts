@@ -232,6 +232,8 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   /** The record as it would be now; null before the close. */
   get closeSoFar (): CloseRecord | null { return this.#closing?.soFar ?? null }
+  /** What ends it; null before the close. */
+  get ending (): Pick<Closing<ManagedConnection>, 'cause' | 'reason' | 'drained'> | null { return this.#closing }
   get gone (): boolean { return this.#gone }
 
   /** The peer's close frame has arrived (RFC 6455 §5.5.1). */

@@ -2,7 +2,7 @@
  * The fleet: implements `app.sockets.fleet` (track/fleet.ts) by its parts.
  */
 import type { BroadcastResult } from '../track/broadcast.ts'
-import type { Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery } from '../track/fleet.ts'
+import type { Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, OwnerPresence } from '../track/fleet.ts'
 import type { Answer, FleetPart } from './core.ts'
 import type { FleetEngine } from './engine.ts'
 import type { FleetHost } from './host.ts'
@@ -29,6 +29,7 @@ export class ManagedFleet implements Fleet {
   list (filter?: FleetFilter, page?: FleetPageOptions): Promise<FleetPage> { return this.#parts.questions.list(filter, page) }
   explain (query: FleetStoryQuery): Promise<Answer<readonly FleetStory[]>> { return this.#parts.questions.explain(query) }
   broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<Answer<BroadcastResult>> { return this.#parts.broadcast.send(data, filter) }
+  presence (owner: string): Promise<OwnerPresence> { return this.#parts.presence.of(owner) }
 
   on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this {
     this.#core.events.on(event, listener as never)

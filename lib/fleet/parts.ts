@@ -4,11 +4,16 @@
 import type { FleetCore } from './core.ts'
 import { FleetBroadcast } from './fleet-broadcast.ts'
 import type { FleetHost } from './host.ts'
+import { FleetLabels } from './labels.ts'
+import { Presences } from './presence.ts'
 import { Questions } from './questions.ts'
 
 /** Makes the parts. */
 export function makeParts (core: FleetCore, host: FleetHost) {
+  const presence = new Presences(core)
   return {
+    labels: new FleetLabels(core, (change) => { presence.changed(change) }),
+    presence,
     questions: new Questions(core, host),
     broadcast: new FleetBroadcast(core, host)
   }

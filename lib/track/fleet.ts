@@ -137,6 +137,20 @@ export interface FleetPresence {
   readonly here: boolean
 }
 
+/** Whether an owner is connected, and where. */
+export interface OwnerPresence {
+  /** Whether it has a connection, or is expected back. `unknown`: the engine does not answer, and this node has no connection of it. */
+  readonly online: boolean | 'unknown'
+  /** Its connections. */
+  readonly connections: number
+  /** The nodes that have them. */
+  readonly nodes: ReadonlyArray<{ readonly node: string, readonly connections: number }>
+  /** Time within which an owner without connections is expected back, milliseconds. */
+  readonly expectedBack?: number
+  /** Whether the engine has answered: without it only the connections of this node are known. */
+  readonly complete: boolean
+}
+
 /** A listener for one event of the fleet; it may be async. */
 export type FleetListener<K extends keyof FleetEvents> = (value: FleetEvents[K]) => unknown
 
@@ -176,6 +190,11 @@ export interface Fleet {
    * SOCKETS_ERR_INVALID_ARGUMENT.
    */
   broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<Answer<BroadcastResult>>
+  /**
+   * Returns whether an owner is connected, and where. Never rejects but for a wrong argument: if the engine does not answer, the answer
+   * is that of this node, and not complete. Rejects with SOCKETS_ERR_INVALID_ARGUMENT.
+   */
+  presence (owner: string): Promise<OwnerPresence>
   /** Adds a listener; a listener that was added is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this
   /** Removes a listener. Throws SOCKETS_ERR_INVALID_ARGUMENT. */

@@ -1,0 +1,241 @@
+/**
+ * Tells the engine how many connections this node has of each owner and with each tag.
+ *
+ * A connection counts until it closes, or until its client has moved to a new one. Counts are absolute, and go out in batches: one
+ * call is under way at a time, and what changes meanwhile goes out with the next. A call that has failed is made again after the next
+ * beat; a node that joins anew writes all its counts again. No connection waits for any of this.
+ */
+import type { CloseCause } from '../base/close-codes.ts'
+import { retryIn } from '../base/close-codes.ts'
+import { isClosing } from '../connection/connection.ts'
+import type { ConnectionHooks } from '../connection/hooks.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
+import type { FleetCore, FleetPart } from './core.ts'
+import type { LabelCount, PresenceChange, Pulse } from './engine.ts'
+
+/** Time for which an owner is expected back after the delay that its client was told, and after its node was lost, milliseconds. */
+export const RETURN = 15_000
+
+/** Most counts of one call. */
+const BATCH = 1_000
+
+/** Closes after which the client connects again. */
+const RETURNING: ReadonlySet<CloseCause> = new Set(['drain', 'leave', 'lifetime', 'rebalance'])
+/** Closes by the client: it connects again if it was told that the server drains. */
+const BY_CLIENT: ReadonlySet<CloseCause> = new Set(['client', 'network'])
+
+/** Counts of one kind. */
+interface Kind {
+  readonly kind: LabelCount['kind']
+  readonly counts: Map<string, number>
+  /** Labels whose count was not written since it has changed. */
+  readonly changed: Set<string>
+}
+
+/** Counts of one call. */
+interface Batch {
+  readonly counts: LabelCount[]
+  /** Index of the first one that is written only because the node has joined anew. */
+  readonly again: number
+}
+
+export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedConnection>> {
+  readonly #core: FleetCore
+  readonly #told: (change: PresenceChange) => void
+  readonly #unhook: () => void
+  readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Set() }
+  readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Set() }
+  /** Owners whose clients are expected back, and until when. */
+  readonly #away = new Map<string, number>()
+  /** Connections that do not count, because their client has moved. */
+  readonly #moved = new Set<ManagedConnection>()
+  /** Counts that are written again; null if there are none. */
+  #rewrite: Iterator<readonly [Kind, string], undefined> | null = null
+  /** Whether nodes and the application know the owners that are written again to be online. */
+  #known = false
+  /** When the engine has last answered a beat while the node was a member. */
+  #beatenAt = -Infinity
+  /** Whether a call waits for the next beat: the node is no member yet, or the last call has failed. */
+  #waits = true
+  /** Resolves when nothing is left to write, or a call has failed. */
+  #writing: Promise<void> | null = null
+
+  /** `told` gets what the engine says about owners. Reads the connections that there are. */
+  constructor (core: FleetCore, told: (change: PresenceChange) => void) {
+    this.#core = core
+    this.#told = told
+    this.#unhook = core.hooks.add(this, 'ownerSet', 'tagged', 'untagged', 'moved', 'closing')
+    core.registry.visit((connection) => {
+      if (isClosing(connection.state)) return true
+      if (connection.host.mover.moved(connection)) this.#moved.add(connection)
+      else this.#add(connection)
+      return true
+    })
+  }
+
+  /** Number of labels and connections that are kept, for tests that none is left. */
+  get size (): number { return this.#owners.counts.size + this.#tags.counts.size + this.#moved.size + this.#away.size }
+
+  // ——— hooks of connections
+
+  ownerSet (connection: ManagedConnection, owner: string | undefined, previous: string | undefined): boolean {
+    if (owner === previous || !this.#counts(connection)) return true
+    if (previous !== undefined) this.#count(this.#owners, previous, -1)
+    if (owner !== undefined) this.#count(this.#owners, owner, 1)
+    return true
+  }
+
+  tagged (connection: ManagedConnection, tag: string): void {
+    if (this.#counts(connection)) this.#count(this.#tags, tag, 1)
+  }
+
+  untagged (connection: ManagedConnection, tag: string): void {
+    if (this.#counts(connection)) this.#count(this.#tags, tag, -1)
+  }
+
+  moved (connection: ManagedConnection): void {
+    this.#moved.add(connection)
+    // The node of the new connection may write later than this one.
+    this.#remove(connection, RETURN)
+  }
+
+  closing (connection: ManagedConnection): void {
+    if (!this.#moved.delete(connection)) this.#remove(connection, timeAway(connection))
+  }
+
+  // ——— events of the fleet
+
+  joined (): void {
+    const now = this.#core.clock.now()
+    // If the node was a member a moment ago, the engine has lost its data: no node has told that these owners are offline.
+    this.#known = now - this.#beatenAt < RETURN
+    this.#beatenAt = now
+    for (const owner of this.#away.keys()) this.#owners.changed.add(owner)
+    // The engine does not know that these were online, and could not tell that they are not: they are away for a while.
+    if (this.#known) for (const owner of this.#owners.changed) if (!this.#owners.counts.has(owner)) this.#expect(owner, RETURN)
+    this.#rewrite = this.#all()
+    this.#resume()
+  }
+
+  beaten ({ joined }: Pulse): void {
+    const now = this.#core.clock.now()
+    if (!joined) this.#beatenAt = now
+    for (const [owner, until] of this.#away) if (until <= now) this.#away.delete(owner)
+    if (this.#beatenAt !== -Infinity) this.#resume()
+  }
+
+  /** Resolves when all counts are written; rejects if they cannot be. */
+  async leaving (): Promise<void> {
+    await this.#writing
+    if (this.#waits) this.#resume()
+    await this.#writing
+    if (this.#waits) throw new Error('the counts of this node were not written')
+  }
+
+  close (): void {
+    this.#unhook()
+    this.#waits = true
+  }
+
+  // ——— counting
+
+  #counts (connection: ManagedConnection): boolean { return !isClosing(connection.state) && !this.#moved.has(connection) }
+
+  #add ({ owner, tags }: ManagedConnection): void {
+    if (owner !== undefined) this.#count(this.#owners, owner, 1)
+    for (const tag of tags) this.#count(this.#tags, tag, 1)
+  }
+
+  #remove ({ owner, tags }: ManagedConnection, away: number): void {
+    if (owner !== undefined) {
+      this.#count(this.#owners, owner, -1)
+      if (away > 0) this.#expect(owner, away)
+    }
+    for (const tag of tags) this.#count(this.#tags, tag, -1)
+  }
+
+  #count (kind: Kind, label: string, by: 1 | -1): void {
+    const count = (kind.counts.get(label) ?? 0) + by
+    if (count === 0) kind.counts.delete(label)
+    else kind.counts.set(label, count)
+    // The owner is back.
+    if (by === 1 && kind === this.#owners && this.#away.size > 0) this.#away.delete(label)
+    kind.changed.add(label)
+    if (!this.#waits) this.#writing ??= this.#write()
+  }
+
+  #expect (owner: string, away: number): void {
+    this.#away.set(owner, Math.max(this.#away.get(owner) ?? 0, this.#core.clock.now() + away))
+  }
+
+  // ——— writing
+
+  #resume (): void {
+    this.#waits = false
+    this.#writing ??= this.#write()
+  }
+
+  async #write (): Promise<void> {
+    const { clock, engine, node } = this.#core
+    while (true) {
+      // What changes in this turn goes out together; and other work has a turn between two calls.
+      await new Promise<void>((resolve) => { clock.setImmediate(resolve) })
+      const batch = this.#waits ? null : this.#take()
+      if (batch === null) break
+      try {
+        this.#tell(batch, await engine.label(node, batch.counts))
+      } catch {
+        this.#waits = true
+        this.#putBack(batch)
+      }
+    }
+    this.#writing = null
+  }
+
+  /** Takes the counts of the next call; null if there are none. */
+  #take (): Batch | null {
+    const counts: LabelCount[] = []
+    for (const kind of [this.#owners, this.#tags]) {
+      for (const label of kind.changed) {
+        if (counts.length === BATCH) break
+        kind.changed.delete(label)
+        counts.push(this.#toCount(kind, label))
+      }
+    }
+    const again = counts.length
+    while (this.#rewrite !== null && counts.length < BATCH) {
+      const { value } = this.#rewrite.next()
+      if (value === undefined) this.#rewrite = null
+      else counts.push(this.#toCount(...value))
+    }
+    return counts.length === 0 ? null : { counts, again }
+  }
+
+  #toCount ({ kind, counts }: Kind, label: string): LabelCount {
+    const until = kind === 'owner' && this.#away.size > 0 ? this.#away.get(label) : undefined
+    return { kind, label, count: counts.get(label) ?? 0, away: until === undefined ? 0 : Math.max(0, until - this.#core.clock.now()) }
+  }
+
+  * #all (): Generator<readonly [Kind, string], undefined> {
+    for (const kind of [this.#owners, this.#tags]) for (const label of kind.counts.keys()) yield [kind, label]
+  }
+
+  #putBack ({ counts, again }: Batch): void {
+    for (const { kind, label } of counts.slice(0, again)) (kind === 'owner' ? this.#owners : this.#tags).changed.add(label)
+    if (again < counts.length) this.#rewrite = this.#all()
+  }
+
+  #tell ({ counts, again }: Batch, { online, offline }: PresenceChange): void {
+    if (online.length + offline.length === 0) return
+    // Owners who are only away, or were known to be online before the engine has lost its data, are no news.
+    const news = new Set(counts.slice(0, this.#known ? again : undefined).filter(({ kind, count }) => kind === 'owner' && count > 0).map(({ label }) => label))
+    this.#told({ online: online.filter((owner) => news.has(owner)), offline })
+  }
+}
+
+/** Returns for how long the owner of a connection that closes is expected back, milliseconds; 0: it is not. */
+function timeAway ({ ending }: ManagedConnection): number {
+  const { cause, reason, drained } = ending!
+  if (RETURNING.has(cause)) return retryIn(reason) + RETURN
+  return drained && BY_CLIENT.has(cause) ? RETURN : 0
+}

@@ -1,0 +1,86 @@
+/**
+ * Presence: whether an owner has a connection on any node, and events when that changes.
+ *
+ * The engine tells each change to one node, which tells the nodes that have listeners: at most once. An owner whose clients were told
+ * to come back, or whose node was lost, stays online for that time.
+ */
+import { show } from '../base/check.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { isClosing } from '../connection/connection.ts'
+import type { FleetCore, FleetPart } from './core.ts'
+import type { PresenceChange, Pulse, Whereabouts } from './engine.ts'
+import type { OwnerPresence } from '../track/fleet.ts'
+
+/** Most owners of one message. */
+const BATCH = 250
+
+export class Presences implements FleetPart {
+  readonly #core: FleetCore
+  readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
+
+  constructor (core: FleetCore) {
+    this.#core = core
+  }
+
+  async of (owner: string): Promise<OwnerPresence> {
+    if (typeof owner !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('owner', 'a string', show(owner))
+    const { node, engine } = this.#core
+    const found = await this.#core.ready().then(() => engine.find('owner', owner)).catch(() => null)
+    // The engine may not know yet what this node knows.
+    const here = this.#countHere(owner)
+    const others = (found?.nodes ?? []).filter(([id]) => id !== node).map(([id, connections]) => ({ node: id, connections }))
+    const nodes = here === 0 ? others : [{ node, connections: here }, ...others]
+    const connections = nodes.reduce((sum, each) => sum + each.connections, 0)
+    return { online: connections > 0 || onlineByTime(found), connections, nodes, ...expectedBack(found, connections), complete: found !== null }
+  }
+
+  // ——— events of the fleet
+
+  /** A node that has no listener is told nothing. */
+  info (): Record<string, unknown> { return this.#listens ? { presence: true } : {} }
+
+  beaten ({ offline }: Pulse): void {
+    if (offline.length > 0) this.changed({ online: [], offline })
+  }
+
+  /** The engine has told a change to this node. */
+  changed ({ online, offline }: PresenceChange): void {
+    const { node, nodes } = this.#core
+    const to = [...nodes.values()].filter(({ id, info }) => id !== node && info['presence'] === true).map(({ id }) => id)
+    for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
+      this.#core.send(to, 'presence', { online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
+    }
+    this.#emit({ online, offline }, true)
+  }
+
+  get #listens (): boolean { return this.#core.listens('online') || this.#core.listens('offline') }
+
+  #hear (body: unknown): void {
+    const { online, offline } = body as Record<string, unknown>
+    this.#emit({ online: owners(online), offline: owners(offline) }, false)
+  }
+
+  #emit ({ online, offline }: PresenceChange, here: boolean): void {
+    if (!this.#listens) return
+    for (const owner of online) this.#core.emit('online', { owner, here })
+    for (const owner of offline) this.#core.emit('offline', { owner, here })
+  }
+
+  #countHere (owner: string): number {
+    return this.#core.registry.select({ owner }).filter((connection) => !isClosing(connection.state) && !connection.host.mover.moved(connection)).length
+  }
+}
+
+/** Returns whether an owner without connections is online; null: the engine has not answered. */
+function onlineByTime (found: Whereabouts | null): boolean | 'unknown' {
+  return found === null ? 'unknown' : found.expectedBack !== null
+}
+
+function expectedBack (found: Whereabouts | null, connections: number): { expectedBack?: number } {
+  return found === null || found.expectedBack === null || connections > 0 ? {} : { expectedBack: found.expectedBack }
+}
+
+/** Returns the owners of a message of another node; its other entries are left out. */
+function owners (list: unknown): string[] {
+  return Array.isArray(list) ? list.slice(0, BATCH).filter((owner) => typeof owner === 'string') : []
+}
