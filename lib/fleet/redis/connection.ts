@@ -8,8 +8,10 @@ import { duplicateOf } from './client.ts'
 import type { Duplicate, RedisClient, Timeouts } from './client.ts'
 import type { Script } from './scripts.ts'
 
-/** What ioredis says of a command when there is no connection. */
-const NOT_CONNECTED = /enableOfflineQueue|Connection is closed|max retries per request|None of startup nodes/
+/** What ioredis says of a command when there is no connection, and Redis of one that comes with a wrong password. */
+const NOT_CONNECTED = /enableOfflineQueue|Connection is closed|max retries per request|None of startup nodes|^NOAUTH/
+/** What Redis says of the first line of a script before version 7. */
+const NO_SHEBANG = /unexpected symbol near '#'/
 const TIMED_OUT = 'Command timed out'
 
 export class Connection {
@@ -65,8 +67,10 @@ export class Connection {
       const { message } = error as Error
       // A frozen Redis carries out all that it has been sent when it thaws: it is sent no more.
       if (message === TIMED_OUT) this.#client.disconnect(true)
-      if (message === TIMED_OUT || !NOT_CONNECTED.test(message)) throw error
-      throw new Error(`Redis is not connected${this.#failure === undefined ? '' : `: ${this.#failure.message}`}`, { cause: this.#failure ?? error })
+      if (NO_SHEBANG.test(message)) throw new Error('a fleet needs Redis 7 or newer', { cause: error })
+      if (!NOT_CONNECTED.test(message)) throw error
+      const why = this.#failure?.message ?? (message.startsWith('NOAUTH') ? message : 'the connection has ended')
+      throw new Error(`Redis is not connected: ${why}`, { cause: this.#failure ?? error })
     }
   }
 }

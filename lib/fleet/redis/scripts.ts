@@ -84,6 +84,7 @@ export class Script {
 export const HELLO = new Script('return now')
 
 // An answer that has been lost is given again: the caller says which one it heard last.
+// Leases and times away do not end while Redis is frozen or out of reach for all: no node could renew its own, or say who is back.
 export const BEAT = new Script(`
 local info, capacity, lease, away, heard = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
@@ -93,29 +94,43 @@ local told = { joined = not last[1], lost = {}, offline = {} }
 if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
 
 for i = 7, #ARGV do call('HDEL', inbox, ARGV[i]) end
+
+local others, newest = {}, 0
+for _, id in ipairs(call('ZRANGE', leases, 0, -1)) do
+  local fields = call('HMGET', key('node', id), 'info', 'capacity', 'at', 'lease')
+  newest = math.max(newest, tonumber(fields[3]) or 0)
+  if id ~= node then table.insert(others, { id, fields[1] or '', fields[2] or '0', fields[3] or '0', fields[4] or 0 }) end
+end
+local unreachable = now - newest >= lease
+
+local nodes = { { node, info, capacity, string.format('%.0f', now) } }
+for _, other in ipairs(others) do
+  local id, its_lease = other[1], table.remove(other)
+  local ended = tonumber(call('ZSCORE', leases, id)) <= now
+  if ended and unreachable then call('ZADD', leases, now + its_lease, id) end
+  if ended and not unreachable then
+    table.insert(told.lost, other)
+    remove(id, now + away)
+  else
+    table.insert(nodes, other)
+  end
+end
+
+local room = math.max(0, ${MAX_OFFLINE} - #told.offline)
+for _, owner in ipairs(call('ZRANGEBYSCORE', key('away'), '-inf', now, 'LIMIT', 0, unreachable and -1 or room)) do
+  if unreachable then
+    call('ZADD', key('away'), now + lease, owner)
+  else
+    call('ZREM', key('away'), owner)
+    if next(read(key('owner'), owner)) == nil then table.insert(told.offline, owner) end
+  end
+end
+
 call('ZADD', leases, now + lease, node)
-
-local function record (id)
-  local fields = call('HMGET', key('node', id), 'info', 'capacity', 'at')
-  return { id, fields[1] or '', fields[2] or '0', fields[3] or '0' }
-end
-for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now)) do
-  table.insert(told.lost, record(id))
-  remove(id, now + away)
-end
-
-local room = ${MAX_OFFLINE} - #told.offline
-for _, owner in ipairs(room > 0 and call('ZRANGEBYSCORE', key('away'), '-inf', now, 'LIMIT', 0, room) or {}) do
-  call('ZREM', key('away'), owner)
-  if next(read(key('owner'), owner)) == nil then table.insert(told.offline, owner) end
-end
-
 call('HSET', own, 'info', info, 'capacity', capacity, 'lease', lease, 'at', string.format('%.0f', now), 'beat', stamp, 'told', cjson.encode(told))
 keep(lease, leases, own, inbox, key('owner'), key('tag'), key('places'), key('away'),
   key('owner', node), key('tag', node), key('places', node))
 
-local nodes = {}
-for _, id in ipairs(call('ZRANGE', leases, 0, -1)) do table.insert(nodes, record(id)) end
 return { stamp, now, told.joined and 1 or 0, nodes, told.lost, call('HGETALL', inbox), told.offline }
 `)
 

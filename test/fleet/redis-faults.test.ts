@@ -1,0 +1,301 @@
+/**
+ * What the engine on Redis does when Redis, or the way to it, fails.
+ *
+ * Deadlines of the engine are short here, and those of the tests long: a busy machine makes a call fail that would not have, so that
+ * calls which must succeed are tried until they do.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import test from 'node:test'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { Redis as Redis5 } from 'ioredis-5'
+import type { Beat, FleetEngine, Pulse } from '../../lib/fleet/engine.ts'
+import type { RedisClient, Timeouts } from '../../lib/fleet/redis/client.ts'
+import { RedisEngine } from '../../lib/fleet/redis/redis-engine.ts'
+import { missing } from '../helpers/optional.ts'
+import { freePort, launchRedis, PATIENT, startRedis } from '../helpers/redis.ts'
+import type { RedisServer } from '../helpers/redis.ts'
+import { within } from '../helpers/server.ts'
+import { startProxy } from '../helpers/tcp-proxy.ts'
+
+const skip = missing('redis')
+/** Both versions of ioredis end connections and reject commands in their own ways. */
+const VERSIONS = { 5: Redis5, 6: Redis } as unknown as Record<string, new (options: object) => Redis>
+const HASTY: Timeouts = { ...PATIENT, commandTimeout: 500 }
+const LEASE = 60_000
+
+/** One node, with what it hears. */
+class Node {
+  readonly id: string
+  readonly engine: FleetEngine
+  readonly heard: string[] = []
+
+  constructor (id: string, engine: FleetEngine) {
+    this.id = id
+    this.engine = engine
+  }
+
+  async listen (): Promise<void> { await this.engine.listen(this.id, (message) => { this.heard.push(message) }) }
+
+  async beat (beat: Partial<Beat> = {}): Promise<Pulse> {
+    return await this.engine.beat(this.id, { info: '', capacity: 1, lease: LEASE, settled: [], away: LEASE, ...beat })
+  }
+
+  /** Sends itself messages until it hears one. */
+  async hearsItself (): Promise<void> {
+    const before = this.heard.length
+    await persist(async () => {
+      await this.engine.send([this.id], 'probe')
+      await sleep(20)
+      assert.ok(this.heard.length > before)
+    })
+  }
+}
+
+/** Tries until it does not throw. */
+async function persist<T> (attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (tries === 1000) throw error
+      await sleep(20)
+    }
+  }
+}
+
+const ids = ({ nodes }: Pulse): string[] => nodes.map(({ id }) => id).sort()
+
+/** Nodes of a fleet of their own on a Redis, which have joined. Fails if ioredis has no listener for an error. */
+async function join (t: TestContext, client: RedisClient, names: string[], timeouts = PATIENT): Promise<Node[]> {
+  const complained = t.mock.method(console, 'error', () => {})
+  const nodes = names.map((id) => {
+    const engine = new RedisEngine(client, 'chat', timeouts)
+    t.after(async () => { await engine.close() })
+    return new Node(id, engine)
+  })
+  t.after(() => { assert.deepEqual(complained.mock.calls.map((call) => call.arguments), []) })
+  for (const node of nodes) {
+    await persist(async () => { await node.listen() })
+    await persist(async () => await node.beat())
+  }
+  return nodes
+}
+
+for (const [version, Client] of Object.entries(VERSIONS)) {
+  const title = (text: string): string => `ioredis ${version}: ${text}`
+  const connect = (t: TestContext, { options }: Pick<RedisServer, 'options'>, more = {}): RedisClient => {
+    const client = new Client({ ...options, ...more, lazyConnect: true })
+    t.after(() => { client.disconnect() })
+    return client
+  }
+
+  test(title('Redis is killed and restarted empty: nodes join anew, and hear without listening again'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a, b] = await join(t, connect(t, server), ['a', 'b'])
+    await a!.engine.label('a', [{ kind: 'owner', label: 'x', count: 1, away: 0 }])
+    const pending = assert.rejects(a!.beat())
+    await server.kill()
+    await pending.catch(() => {}) // It may have been answered before.
+    await assert.rejects(a!.beat(), /^Error: Redis is not connected: (connect ECONNREFUSED|read ECONNRESET|the connection has ended)/)
+    await assert.rejects(a!.engine.handovers.take('x') as Promise<unknown>, /^Error: Redis is not connected/)
+    await server.start()
+    assert.equal((await persist(async () => await a!.beat())).joined, true)
+    assert.deepEqual((await a!.engine.find('owner', 'x')).nodes, [])
+    await persist(async () => { await assert.rejects(b!.engine.label('b', [{ kind: 'owner', label: 'x', count: 1, away: 0 }]), /node b is no member of the fleet/) })
+    const pulse = await persist(async () => await b!.beat())
+    assert.deepEqual([pulse.joined, ids(pulse), pulse.lost], [true, ['a', 'b'], []])
+    await a!.hearsItself()
+    await b!.hearsItself()
+  })
+
+  test(title('Redis is frozen: calls end, then fail at once; thawed, no node is lost'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const lease = 1_000
+    const [a, b] = await join(t, connect(t, server), ['a', 'b'], HASTY)
+    await persist(async () => await a!.beat({ lease }))
+    await persist(async () => await b!.beat({ lease }))
+    server.freeze()
+    await assert.rejects(a!.beat({ lease }), /^Error: Command timed out$/)
+    await assert.rejects(a!.beat({ lease }), /^Error: Redis is not connected/)
+    // The first connection still has a beat that Redis will carry out: its answer reaches no node.
+    await sleep(2 * lease)
+    server.thaw()
+    for (const node of [a!, b!]) {
+      const { joined, lost } = await persist(async () => await node.beat({ lease: LEASE }))
+      assert.deepEqual({ joined, lost }, { joined: false, lost: [] })
+    }
+    assert.deepEqual(ids(await persist(async () => await a!.beat())), ['a', 'b'])
+    await persist(async () => { await b!.listen() })
+    await b!.hearsItself()
+  })
+
+  test(title('CLIENT KILL: both connections come back by themselves'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a] = await join(t, connect(t, server), ['a'])
+    for (const type of ['normal', 'pubsub']) {
+      await server.command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+      await a!.hearsItself()
+      assert.equal((await persist(async () => await a!.beat())).joined, false)
+    }
+  })
+
+  test(title('FLUSHALL and SCRIPT FLUSH: the next beat joins anew'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a] = await join(t, connect(t, server), ['a'])
+    await server.command('FLUSHALL')
+    await server.command('SCRIPT', 'FLUSH')
+    assert.equal((await a!.beat()).joined, true)
+    assert.equal((await a!.beat()).joined, false)
+    await a!.hearsItself()
+  })
+
+  test(title('without memory, Redis refuses a script as a whole, and takes it when it has some'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a] = await join(t, connect(t, server), ['a'])
+    await a!.engine.label('a', [{ kind: 'owner', label: 'x', count: 1, away: 0 }])
+    await server.command('CONFIG', 'SET', 'maxmemory', 1)
+    await assert.rejects(a!.beat(), /maxmemory/)
+    await assert.rejects(a!.engine.label('a', [{ kind: 'owner', label: 'x', count: 2, away: 0 }]), /maxmemory/)
+    await assert.rejects(a!.engine.handovers.put('id', 'state', LEASE) as Promise<void>, /maxmemory/)
+    await server.command('CONFIG', 'SET', 'maxmemory', 0)
+    assert.equal((await a!.beat()).joined, false)
+    assert.deepEqual((await a!.engine.find('owner', 'x')).nodes, [['a', 1]])
+  })
+
+  test(title('each answer half a second later: all calls are answered'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const proxy = await startProxy(t, server.options.port)
+    const [a, b] = await join(t, connect(t, server, { port: proxy.port }), ['a', 'b'])
+    proxy.delay = 500
+    const begun = performance.now()
+    const [pulse] = await Promise.all([a!.beat(), b!.engine.label('b', [{ kind: 'owner', label: 'x', count: 1, away: 0 }])])
+    assert.deepEqual(ids(pulse), ['a', 'b'])
+    await b!.listen()
+    await b!.hearsItself()
+    assert.ok(performance.now() - begun > 1_000)
+  })
+
+  test(title('an answer that is lost with its connection is given again, once'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const proxy = await startProxy(t, server.options.port)
+    const direct = connect(t, server)
+    const [a] = await join(t, connect(t, server, { port: proxy.port }), ['a'])
+    const [b] = await join(t, direct, ['b'])
+    const owner = { kind: 'owner', label: 'x', count: 1, away: 0 } as const
+
+    await server.command('FLUSHALL')
+    await b!.beat({ lease: 1 })
+    await sleep(50)
+    proxy.dropNext = true
+    await assert.rejects(a!.beat())
+    const { joined, lost } = await persist(async () => await a!.beat())
+    assert.deepEqual([joined, lost.map(({ id }) => id)], [true, ['b']])
+    const next = await a!.beat()
+    assert.deepEqual([next.joined, next.lost], [false, []])
+
+    proxy.dropNext = true
+    await assert.rejects(a!.engine.label('a', [owner]))
+    assert.deepEqual(await persist(async () => await a!.engine.label('a', [owner])), { online: ['x'], offline: [] })
+    assert.deepEqual(await a!.engine.label('a', [owner]), { online: [], offline: [] })
+  })
+
+  test(title('calls that wait for their turn fail with the one before them, and later ones do not'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const proxy = await startProxy(t, server.options.port)
+    const [a] = await join(t, connect(t, server, { port: proxy.port }), ['a'])
+    proxy.dropNext = true
+    const results = await Promise.allSettled([a!.beat(), a!.beat(), a!.beat()])
+    assert.equal(results[0]!.status, 'rejected')
+    assert.equal((await persist(async () => await a!.beat())).joined, false)
+  })
+
+  test(title('a wrong password, a missing permission, no server: listen says so at once, and nothing else does'), { skip }, async (t) => {
+    const server = await startRedis(t, { password: 'secret', userOf: 'app:{' })
+    const listen = async (options: object): Promise<void> => {
+      const engine = new RedisEngine(connect(t, server, options), 'chat', PATIENT)
+      t.after(async () => { await engine.close() })
+      await engine.listen('a', () => {})
+    }
+    const complained = t.mock.method(console, 'error', () => {})
+    await assert.rejects(listen({ password: 'wrong' }), /WRONGPASS/)
+    await assert.rejects(listen({ password: undefined }), /NOAUTH/)
+    await assert.rejects(listen({ username: 'fleet', password: 'pass' }), /NOPERM/)
+    await listen({ username: 'fleet', password: 'pass', keyPrefix: 'app:' })
+    await assert.rejects(listen({ port: await freePort() }), /^Error: Redis is not connected: connect ECONNREFUSED/)
+    assert.deepEqual(complained.mock.calls.map((call) => call.arguments), [])
+  })
+
+  test(title('close ends both connections and the calls in flight, frozen or not, and leaves the client alone'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const client = new Client({ ...server.options, retryStrategy: null })
+    t.after(() => { client.disconnect() })
+    const count = async (): Promise<number> => (await server.command('CLIENT', 'LIST') as string).trim().split('\n').length
+    await client.ping()
+    const before = await count()
+    for (const frozen of [false, true]) {
+      const engine = new RedisEngine(client, 'chat', PATIENT)
+      const [a] = [new Node('a', engine)]
+      await a.listen()
+      await a.beat()
+      assert.equal(await count(), before + 2)
+      if (frozen) server.freeze()
+      const pending = assert.rejects(a.beat())
+      await within(30_000, engine.close(), 'close hangs')
+      await within(30_000, pending, 'a call hangs')
+      if (frozen) server.thaw()
+      await persist(async () => { assert.equal(await count(), before) })
+      assert.equal(await client.ping(), 'PONG')
+    }
+  })
+}
+
+for (const [version, Client] of Object.entries(VERSIONS)) {
+  test(`ioredis ${version}: a server that is older than Redis 7 is refused`, async (t) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', (data) => {
+        const text = data.toString().toLowerCase()
+        if (text.includes('hello')) socket.write("-ERR unknown command 'hello'\r\n")
+        else if (text.includes('evalsha')) socket.write('-NOSCRIPT No matching script. Please use EVAL.\r\n')
+        else socket.write("-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n")
+      })
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => { server.close() })
+    const engine = new RedisEngine(new Client({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', lazyConnect: true }), 'chat', PATIENT)
+    await assert.rejects(engine.listen('a', () => {}), /^Error: a fleet needs Redis 7 or newer$/)
+    await engine.close()
+  })
+}
+
+test('every key has a time to live, and nothing is left when it is over', { skip }, async (t) => {
+  const server = await launchRedis()
+  t.after(async () => { await server.close() })
+  const client = new Redis({ ...server.options, lazyConnect: true, keyPrefix: 'app:' })
+  const [a, b] = await join(t, client, ['a', 'b'])
+  for (const node of [a!, b!]) {
+    await node.beat({ capacity: 10 })
+    await node.engine.label(node.id, [
+      { kind: 'owner', label: 'x', count: 1, away: 0 }, { kind: 'tag', label: 't', count: 1, away: 0 }, { kind: 'owner', label: 'y', count: 0, away: LEASE }
+    ])
+    await node.engine.take(node.id, [{ key: 'total', have: 1, want: 1, max: 10, oldest: 1 }])
+    await node.engine.book(node.id, { clients: 10, from: 0, share: 1, ceiling: 5, leaves: false })
+    await node.engine.order(node.id, 'id', 'order', 'bell')
+    await node.engine.handovers.put(node.id, 'state', LEASE)
+  }
+  const names = ['away', 'calendar', 'handover:a', 'handover:b', 'inbox:a', 'inbox:b', 'leases', 'node:a', 'node:b', 'owner', 'owner:a', 'owner:b', 'places', 'places:a', 'places:b', 'tag', 'tag:a', 'tag:b']
+  const keys = await server.keys()
+  assert.deepEqual([...keys.keys()].sort(), names.map((name) => `app:{chat}:${name}`))
+  for (const [key, ttl] of keys) assert.ok(ttl > 0 && ttl <= 600 * LEASE, `${key}: ${ttl}`)
+
+  // Both end without a word, after a last beat with a short lease.
+  await b!.engine.handovers.replace('a', 'state', 500)
+  await b!.engine.handovers.replace('b', 'state', 500)
+  for (const node of [a!, b!]) await node.beat({ lease: 5 })
+  while (await server.command('DBSIZE') !== 0) await sleep(100)
+})

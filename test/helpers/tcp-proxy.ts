@@ -1,0 +1,69 @@
+/**
+ * A TCP proxy in front of a server: delays what the server answers, or ends a connection in the place of the next answer.
+ */
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import type { TestContext } from 'node:test'
+
+export class TcpProxy {
+  /** Milliseconds by which each answer comes later. */
+  delay = 0
+  /** Whether the connection of the next answer ends instead of it. */
+  dropNext = false
+  readonly #server: Server
+  readonly #target: number
+  readonly #sockets = new Set<Socket>()
+
+  constructor (target: number) {
+    this.#target = target
+    this.#server = createServer((client) => { this.#accept(client) })
+  }
+
+  get port (): number { return (this.#server.address() as AddressInfo).port }
+
+  async start (): Promise<void> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+  }
+
+  async close (): Promise<void> {
+    this.#server.close()
+    this.cut()
+    await once(this.#server, 'close')
+  }
+
+  /** Ends all connections. */
+  cut (): void { for (const socket of this.#sockets) socket.destroy() }
+
+  #accept (client: Socket): void {
+    const server = connect(this.#target, '127.0.0.1')
+    for (const [socket, other] of [[client, server], [server, client]] as const) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        other.destroy()
+      })
+    }
+    client.on('data', (data) => { server.write(data) })
+    server.on('data', (data) => {
+      if (this.dropNext) {
+        this.dropNext = false
+        client.destroy()
+      } else if (this.delay === 0) {
+        client.write(data)
+      } else {
+        setTimeout(() => { client.write(data) }, this.delay)
+      }
+    })
+  }
+}
+
+/** Starts a proxy that ends with the test. */
+export async function startProxy (t: TestContext, target: number): Promise<TcpProxy> {
+  const proxy = new TcpProxy(target)
+  await proxy.start()
+  t.after(() => proxy.close())
+  return proxy
+}
