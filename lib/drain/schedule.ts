@@ -6,7 +6,11 @@
  * client's turn. If not all turns come before the last frame must have left, the frames that are left go out as late as closing
  * them allows, and their clients wait for the rest of their turns. Without turns, or if all turns come within 100 ms, frames are
  * due at once or at even intervals.
+ *
+ * In a fleet turns are booked, and booked again while frames go out: booked-turns.ts says when each of them comes.
  */
+import { BookedTurns, endOf } from './booked-turns.ts'
+import type { Booked } from './booked-turns.ts'
 import type { ReconnectOptions } from './reconnect.ts'
 
 /** When close frames go out: in turns, evenly over so many milliseconds, or as fast as they can be sent. */
@@ -41,6 +45,11 @@ export class Schedule {
   #gap = 0
   #evenly = 0
   #until = Infinity
+  /** Turns that were booked, in place of those at the rate: as they were given, and as they are taken. */
+  #given: Booked | null = null
+  #booked: BookedTurns | null = null
+  /** The last turn that a client has had, or has been told. */
+  #last = -Infinity
 
   constructor (reconnect: ReconnectOptions) {
     this.#reconnect = reconnect
@@ -51,14 +60,35 @@ export class Schedule {
   /** Frames begin to go out: `count` of them, the last one by `until`. */
   begin (spread: Spread, count: number, now: number, until: number): void {
     const { rate, minDelay, maxDelay } = this.#reconnect
-    this.#inTurns = hasTurns(spread, rate, count)
+    this.#inTurns = this.#given === null ? hasTurns(spread, rate, count) : spread === 'auto'
     const longestWait = maxDelay - minDelay + (this.#inTurns ? Math.max(0, until - now) : 0)
     this.#interval = Math.min(SECOND / rate, longestWait / Math.max(1, count))
     this.#empty()
     this.#gap = typeof spread === 'number' ? spread / Math.max(1, count) : this.#inTurns ? Infinity : 0
     this.#turn = this.#evenly = now
     this.#until = until
+    // The last frame has a moment now.
+    if (this.#given !== null) this.book(this.#given, 0, now)
   }
+
+  /**
+   * Turns of the clients that are left were booked. They come closer together if the last delay would be over `maxDelay`. `share`: the
+   * part of a turn that passes before the first of them; at random, for many nodes may begin at the same moment.
+   */
+  book (booked: Booked, share: number, now: number): void {
+    this.#given = booked
+    const { minDelay, maxDelay } = this.#reconnect
+    const { begins } = booked
+    const longest = Math.max(begins, this.#inTurns ? this.#until : this.#evenly) + maxDelay - minDelay - begins
+    const shrink = Math.min(1, longest / (endOf(booked) - begins))
+    const turns = new BookedTurns({ ...booked, first: booked.first * shrink, length: booked.length * shrink }, this.#booked?.shareAfter(begins) ?? share)
+    // Clients have had turns, or were told some, since these were asked for.
+    turns.skip(Math.max(now, this.#last))
+    this.#booked = turns
+  }
+
+  /** Returns the time until the turn of the last client that was told to wait: turns are booked from then on. */
+  told (now: number): number { return Math.max(0, this.#last - now) }
 
   /** Frames wait again, after a pause: those that follow do not make up for it. */
   resume (now: number): void {
@@ -76,7 +106,8 @@ export class Schedule {
 
   /** The next client has had its turn, or has been told when it comes. `left` clients were waiting, this one included. */
   next (now: number, left: number): void {
-    const turn = this.#next
+    const turn = this.#last = this.#next
+    this.#booked?.take(now)
     this.#back[this.#count++ % this.#places] = Math.max(now, turn)
     this.#turn = Math.max(turn, now - MAX_LATENESS) + this.#interval
     // If late, the gaps shrink, so that the frames that are left still go out evenly.
@@ -85,6 +116,7 @@ export class Schedule {
 
   /** The turn of the next client. */
   get #next (): number {
+    if (this.#booked !== null) return this.#booked.next
     const earlier = this.#back[this.#count % this.#places]
     return earlier === undefined ? this.#turn : Math.max(this.#turn, earlier + SECOND)
   }

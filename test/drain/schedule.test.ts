@@ -160,3 +160,45 @@ test('before frames have begun the next client gets the next turn', () => {
   schedule.next(1_000, 1)
   assert.equal(schedule.wait(1_000), 0)
 })
+
+test('turns that were booked take the place of those at the rate, however few clients there are', () => {
+  const schedule = new Schedule(RECONNECT)
+  schedule.book({ begins: 300, first: 500, length: 1_000, turns: [5, 10] }, 0, 0)
+  schedule.begin('auto', 4, 0, 52_000)
+  const dues = [4, 3, 2, 1].map((left) => {
+    const due = schedule.due(0)
+    schedule.next(due, left)
+    return due
+  })
+  assert.deepEqual(dues, [300, 400, 500, 600])
+})
+
+test('turns that are booked again go on from there, and not before those that clients were told', () => {
+  const schedule = new Schedule(RECONNECT)
+  schedule.book({ begins: 0, first: 1_000, length: 1_000, turns: [10] }, 0, 0)
+  schedule.begin('auto', 10, 0, 52_000)
+  schedule.next(0, 10)
+  // Half of the turn has passed; half of it is left at half of the rate.
+  schedule.book({ begins: 50, first: 1_000, length: 1_000, turns: [5] }, 0, 50)
+  assert.equal(Math.round(schedule.due(0)), 150)
+  assert.equal(schedule.told(50), 0)
+  schedule.next(50, 9)
+  assert.equal(Math.round(schedule.told(50)), 100)
+  schedule.book({ begins: 100, first: 1_000, length: 1_000, turns: [100] }, 0, 100)
+  assert.ok(schedule.due(0) >= 150 && schedule.due(0) < 160)
+})
+
+test('booked turns come closer together if the last delay would be over maxDelay', () => {
+  const schedule = new Schedule({ ...RECONNECT, maxDelay: 10_000 })
+  schedule.book({ begins: 0, first: 1_000, length: 1_000, turns: Array.from({ length: 40 }, () => 10) }, 0, 0)
+  schedule.begin('auto', 400, 0, 10_000)
+  const sent: Frame[] = []
+  for (let left = 400; left > 0; left--) {
+    const at = schedule.due(left * 0.4)
+    sent.push({ at, wait: schedule.wait(at) })
+    schedule.next(at, left)
+  }
+  const last = back(sent).at(-1)!
+  assert.ok(last > 19_900 && last <= 20_000, `${last}`)
+  assert.ok(sent.every(({ wait }) => wait <= 10_000))
+})
