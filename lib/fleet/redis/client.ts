@@ -9,9 +9,13 @@ import { isThenable } from '../../base/guard.ts'
 
 /** A client of ioredis, version 5 or 6: `Redis` or `Cluster`. */
 export interface RedisClient {
+  /** Whether it is a `Cluster`. */
   readonly isCluster: boolean
+  /** Options of the client; the engine reads `keyPrefix`. */
   readonly options: object
+  /** Makes the clients that the engine works on. */
   duplicate (...args: never[]): object
+  /** Not called on this client: other clients of Redis do not have it by this name. */
   evalsha (...args: never[]): unknown
 }
 
