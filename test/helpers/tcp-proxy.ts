@@ -1,5 +1,5 @@
 /**
- * A TCP proxy in front of a server: delays what the server answers, or ends a connection in the place of the next answer.
+ * A TCP proxy in front of a server: delays what the server answers, is silent, or ends a connection in the place of the next answer.
  */
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
@@ -11,6 +11,8 @@ export class TcpProxy {
   delay = 0
   /** Whether the connection of the next answer ends instead of it. */
   dropNext = false
+  /** Whether nothing gets through, as if packets were lost. What was sent meanwhile is gone: end it with cut(). */
+  silent = false
   readonly #server: Server
   readonly #target: number
   readonly #sockets = new Set<Socket>()
@@ -46,8 +48,9 @@ export class TcpProxy {
         other.destroy()
       })
     }
-    client.on('data', (data) => { server.write(data) })
+    client.on('data', (data) => { if (!this.silent) server.write(data) })
     server.on('data', (data) => {
+      if (this.silent) return
       if (this.dropNext) {
         this.dropNext = false
         client.destroy()
@@ -61,7 +64,7 @@ export class TcpProxy {
 }
 
 /** Starts a proxy that ends with the test. */
-export async function startProxy (t: TestContext, target: number): Promise<TcpProxy> {
+export async function startProxy (t: Pick<TestContext, 'after'>, target: number): Promise<TcpProxy> {
   const proxy = new TcpProxy(target)
   await proxy.start()
   t.after(() => proxy.close())
