@@ -7,6 +7,8 @@
 export const MOVE_TIME = 5_000
 
 export interface Mover<C> {
+  /** Whether the client can be asked to move. */
+  canAsk (connection: C): boolean
   /**
    * Asks the client to move in `delay` milliseconds; until it has begun, the last of several delays counts. Returns false if the
    * client cannot be asked. The caller closes the connection if the client has not moved MOVE_TIME after its turn.

@@ -80,6 +80,8 @@ export interface FleetCore {
   emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void
   /** Whether an event has a listener on this node. */
   listens (event: keyof FleetEvents): boolean
+  /** Counts a text of the engine that could not be read. */
+  ignore (): void
   /** Emits an act of administration on this node. */
   audit (act: Act): void
 }

@@ -128,6 +128,7 @@ export class ManagedCore implements FleetCore {
 
   emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void { outside(() => { this.events.emit(event, ...[value] as EmittedEvents[K]) }) }
   listens (event: keyof FleetEvents): boolean { return this.events.hears(event) }
+  ignore (): void { this.#messages.ignore() }
   audit (act: Act): void { this.#host.audited(act) }
 
   /** What this node says at a beat. */

@@ -1,8 +1,10 @@
 /**
  * The fleet: implements `app.sockets.fleet` (track/fleet.ts) by its parts.
  */
+import type { ActOptions } from '../connection/connection.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
-import type { Fleet, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, OwnerPresence } from '../track/fleet.ts'
+import type { CloseOptions } from '../track/close-options.ts'
+import type { Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, OwnerPresence } from '../track/fleet.ts'
 import type { Answer, FleetPart } from './core.ts'
 import type { FleetEngine } from './engine.ts'
 import type { FleetHost } from './host.ts'
@@ -30,6 +32,9 @@ export class ManagedFleet implements Fleet {
   explain (query: FleetStoryQuery): Promise<Answer<readonly FleetStory[]>> { return this.#parts.questions.explain(query) }
   broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<Answer<BroadcastResult>> { return this.#parts.broadcast.send(data, filter) }
   presence (owner: string): Promise<OwnerPresence> { return this.#parts.presence.of(owner) }
+  disconnect (filter: FleetFilter, close?: CloseOptions): Promise<Answer<number>> { return this.#parts.orders.disconnect(filter, close) }
+  move (filter: FleetFilter, asked?: ActOptions): Promise<Answer<number>> { return this.#parts.orders.move(filter, asked) }
+  drain (options: FleetDrainOptions): Promise<Answer<number>> { return this.#parts.orders.drain(options) }
 
   on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this {
     this.#core.events.on(event, listener as never)

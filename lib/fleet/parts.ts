@@ -5,6 +5,7 @@ import type { FleetCore } from './core.ts'
 import { FleetBroadcast } from './fleet-broadcast.ts'
 import type { FleetHost } from './host.ts'
 import { FleetLabels } from './labels.ts'
+import { FleetOrders } from './orders.ts'
 import { Presences } from './presence.ts'
 import { Questions } from './questions.ts'
 
@@ -14,6 +15,7 @@ export function makeParts (core: FleetCore, host: FleetHost) {
   return {
     labels: new FleetLabels(core, (change) => { presence.changed(change) }),
     presence,
+    orders: new FleetOrders(core),
     questions: new Questions(core, host),
     broadcast: new FleetBroadcast(core, host)
   }

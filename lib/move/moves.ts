@@ -90,6 +90,8 @@ export class Moves implements Mover<ManagedConnection> {
 
   // ——— asking
 
+  canAsk (connection: ManagedConnection): boolean { return this.#host.move && this.#clients.has(connection) }
+
   ask (connection: ManagedConnection, delay: number): boolean {
     const client = this.#clients.get(connection)
     if (client === undefined || !this.#host.move) return false

@@ -32,7 +32,7 @@ const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
   replaced: 'a socket was closed to make room for a newer one',
   rate: 'a socket was closed: its client sends too much',
   slow: 'a socket was closed: its client reads too slowly',
-  rebalance: 'a socket was closed: the server is under pressure'
+  rebalance: 'a socket was closed so that its client connects to another server'
 }
 
 /** Logs the events of a tracker. `limiter` and `lines` bound the lines about single connections and handshakes. */

@@ -1,8 +1,9 @@
 /**
- * The audit: each act of administration (`disconnect()`, `drain()`), with who has asked for it, why, and its result. What policies
- * do is not in it.
+ * The audit: each act of administration (`disconnect()`, `drain()`, and orders to a fleet), with who has asked for it, why, and its
+ * result. What policies do is not in it.
  *
  * An act is told once: a disconnect when it has ended, a drain before it starts, so that it is known even if the process ends first.
+ * That of a fleet is told where it was asked for, and by each node that it concerns.
  */
 import { show } from '../base/check.ts'
 import { escapeReason } from '../base/close-codes.ts'
@@ -22,17 +23,24 @@ const MAX_VALUE = 128
 /** An act of administration. */
 export interface AuditRecord {
   /** What was asked for. */
-  action: 'disconnect' | 'drain'
+  action: 'disconnect' | 'move' | 'drain'
   /** Who has asked for it, if that was given; escaped and cut to 160 characters. */
   by?: string
   /** Why, if that was given; escaped and cut to 160 characters. */
   why?: string
-  /** The filter that was given, a function as text, values escaped and cut to 128 characters; `'all'` for a drain. */
+  /**
+   * The filter that was given, a function as text, values escaped and cut to 128 characters; `'all'` for a drain, the fraction for
+   * that of a fleet.
+   */
   target: string | Record<string, string | number>
   /** `started` and `joined` are those of drains; `refused`: it was not allowed; `failed`: it threw. */
   outcome: 'done' | 'started' | 'joined' | 'refused' | 'failed'
-  /** Connections closed by a disconnect, or open when a drain started. */
+  /** Connections closed by a disconnect, asked to move, open when a drain started, or leaving in that of a fleet. */
   connections: number
+  /** The node that has ordered it, where that is another one of the fleet. */
+  from?: string
+  /** Nodes of the fleet that had not answered, if there are any: `connections` does not have theirs. */
+  missing?: number
   /** Code of the error of a failed act; `unknown` if it has none. */
   error?: string
   /** Time of the act, epoch milliseconds. */

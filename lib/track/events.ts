@@ -39,7 +39,7 @@ export interface LifecycleEvents {
   progress: [progress: DrainProgress]
   /** The drain has ended. */
   drained: [report: DrainReport]
-  /** The application or an operator has called `disconnect()` or `drain()`, or was refused it. */
+  /** The application or an operator has called `disconnect()` or `drain()`, has given an order to the fleet, or was refused it. */
   audit: [act: AuditRecord]
 }
 

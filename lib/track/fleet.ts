@@ -3,8 +3,9 @@
  *
  * A fleet is the nodes (processes) that share an engine; without the option `fleet` it is this node alone.
  */
-import type { ConnectionState } from '../connection/connection.ts'
+import type { ActOptions, ConnectionState } from '../connection/connection.ts'
 import type { BroadcastResult } from './broadcast.ts'
+import type { CloseOptions } from './close-options.ts'
 import type { Story } from './story.ts'
 
 /** A node, by the last beat of this one. */
@@ -151,6 +152,12 @@ export interface OwnerPresence {
   readonly complete: boolean
 }
 
+/** Which part of the connections leaves, and for the audit who has asked for it, and why. */
+export interface FleetDrainOptions extends ActOptions {
+  /** The part, above 0, at most 1. */
+  fraction: number
+}
+
 /** A listener for one event of the fleet; it may be async. */
 export type FleetListener<K extends keyof FleetEvents> = (value: FleetEvents[K]) => unknown
 
@@ -195,6 +202,25 @@ export interface Fleet {
    * is that of this node, and not complete. Rejects with SOCKETS_ERR_INVALID_ARGUMENT.
    */
   presence (owner: string): Promise<OwnerPresence>
+  /**
+   * Closes the connections that match on all nodes, as `app.sockets.disconnect()` does. Returns how many are closed. A missing node
+   * carries the order out once, within a beat (2 s) of its return, for 10 minutes. Rejects with SOCKETS_ERR_INVALID_FILTER,
+   * SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_FLEET_UNAVAILABLE.
+   */
+  disconnect (filter: FleetFilter, close?: CloseOptions): Promise<Answer<number>>
+  /**
+   * Asks the clients of the connections that match to move, as `connection.move()` does: `drain.reconnect.rate` of them a second on
+   * all nodes together. Returns how many can. Missing nodes as with `disconnect()`. Rejects with SOCKETS_ERR_INVALID_FILTER,
+   * SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_FLEET_UNAVAILABLE.
+   */
+  move (filter: FleetFilter, asked?: ActOptions): Promise<Answer<number>>
+  /**
+   * Lets a part of the connections of every node leave, chosen at random: `drain.reconnect.rate` of them a second on all nodes
+   * together. Clients that can are asked to move; the others, and those that have not moved within 5 seconds, are closed with 1012,
+   * cause `rebalance`. Returns how many leave. Missing nodes as with `disconnect()`. Rejects with SOCKETS_ERR_INVALID_ARGUMENT,
+   * SOCKETS_ERR_FLEET_UNAVAILABLE.
+   */
+  drain (options: FleetDrainOptions): Promise<Answer<number>>
   /** Adds a listener; a listener that was added is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this
   /** Removes a listener. Throws SOCKETS_ERR_INVALID_ARGUMENT. */

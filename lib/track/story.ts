@@ -67,7 +67,7 @@ const CLOSES: Record<CloseCause, string> = {
   leave: 'closed by the drain',
   moved: 'closed because its client has moved to a new connection',
   lifetime: 'closed at the end of its lifetime',
-  rebalance: 'closed because the server is under pressure',
+  rebalance: 'closed so that its client connects to another server',
   refused: 'closed because it was refused',
   rate: 'closed because its client sends too much',
   error: 'closed because code of the application has failed',

@@ -3,6 +3,7 @@
  */
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { ActOptions, CloseRecord, Connection } from '../connection/connection.ts'
+import type { CloseOptions } from './close-options.ts'
 import type { DrainPlan, DrainReport } from './drain-report.ts'
 import type { LifecycleEvents, Listener } from './events.ts'
 import type { StoryQuery } from './explain.ts'
@@ -11,14 +12,6 @@ import type { Fleet } from './fleet.ts'
 import type { BroadcastResult } from './broadcast.ts'
 import type { TrackerState, TrackerStats } from './stats.ts'
 import type { Story } from './story.ts'
-
-/** Code and reason of a close, and for the audit who has asked for it, and why. */
-export interface CloseOptions extends ActOptions {
-  /** Close code. @default 3003 (forbidden, IANA) */
-  code?: number
-  /** Close reason; more than 123 bytes of UTF-8 are cut (RFC 6455 §5.5). @default '' */
-  reason?: string
-}
 
 /** The tracker: `app.sockets`. */
 export interface Tracker {

@@ -229,6 +229,7 @@ function moving (options: RigOptions = {}, can: (connection: ManagedConnection) 
     ...POD,
     ...options,
     mover: {
+      canAsk: can,
       ask: (connection, delay) => {
         if (!can(connection)) return false
         asked.push({ at: rig.elapsed, connection, delay })

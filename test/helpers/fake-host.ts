@@ -94,7 +94,7 @@ export class FakeHost implements ConnectionHost<ManagedConnection> {
   suppression: Suppression = NO_SUPPRESSION
   tracing: Tracing<ManagedConnection> | null = null
   /** No client can move. */
-  mover: Mover<ManagedConnection> = { ask: () => false, moved: () => false, end: () => {}, move: () => Promise.resolve(false) }
+  mover: Mover<ManagedConnection> = { canAsk: () => false, ask: () => false, moved: () => false, end: () => {}, move: () => Promise.resolve(false) }
   /** Nothing is handed over. */
   handovers: Handovers<ManagedConnection> = { keep: () => {}, handed: () => undefined }
   /** What loggers were told. */
