@@ -86,6 +86,11 @@ export class Child<T extends Methods<T>> {
     if (code !== 0) throw new Error(`${this.#name} ended with ${code ?? signal}`)
   }
 
+  /** Sends a signal: SIGSTOP freezes it, SIGCONT thaws it. */
+  signal (name: NodeJS.Signals): void {
+    this.#process.kill(name)
+  }
+
   /** Ends it, and waits until it is gone. */
   async stop (): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return

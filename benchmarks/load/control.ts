@@ -13,6 +13,10 @@ export interface OpenOptions {
   dialect: Dialect
   /** Number of them that never answer a close frame. */
   silent: number
+  /** Beginning of the owner that the query of each names; its number follows. None by default. */
+  owner?: string
+  /** The tag that the query of each names. None by default. */
+  tag?: string
 }
 
 export interface EchoOptions {
@@ -47,6 +51,10 @@ export interface LoadControl {
   expect (frames: number): void
   /** Resolves when all have arrived. */
   reached (): Promise<{ lastAt: number }>
+  /** Waits for the end of `count` connections from now on. */
+  expectEnds (count: number): void
+  /** Resolves when they have ended. */
+  endsReached (): Promise<{ lastAt: number }>
   /** Makes every connection send a short message at this interval in milliseconds, evenly spread; 0 ends it. */
   talk (period: number): void
   echo (options: EchoOptions): Promise<{ startedAt: number, endedAt: number }>

@@ -21,15 +21,21 @@ export class Crowd implements PeerHost, LoadControl {
   #expected = Infinity
   #arrival = defer<{ lastAt: number }>()
   #exodus: Deferred<Ends> | null = null
+  #left = 0
+  #expectedEnds = Infinity
+  #ended = defer<{ lastAt: number }>()
   #echo: { message: Buffer, toSend: number } | null = null
   #talking: NodeJS.Timeout | null = null
 
-  async open ({ port, count, parallel, dialect, silent }: OpenOptions): Promise<{ startedAt: number, endedAt: number }> {
+  async open ({ port, count, parallel, dialect, silent, owner, tag }: OpenOptions): Promise<{ startedAt: number, endedAt: number }> {
     const startedAt = monotonicMicros()
     const all = this.#counts.open + count
     let started = 0
     const done = defer<void>()
-    const next = () => { this.#peers.add(new Peer(this, port, dialect, started++ < silent)) }
+    const next = () => {
+      const query = [...owner === undefined ? [] : [`owner=${owner}${started}`], ...tag === undefined ? [] : [`tag=${tag}`]].join('&')
+      this.#peers.add(new Peer(this, port, dialect, started++ < silent, query))
+    }
     this.#opening = () => {
       if (started < count) next()
       else if (this.#counts.open === all) done.resolve()
@@ -48,6 +54,13 @@ export class Crowd implements PeerHost, LoadControl {
   }
 
   reached (): Promise<{ lastAt: number }> { return this.#arrival.promise }
+
+  expectEnds (count: number): void {
+    this.#expectedEnds = this.#left + count
+    this.#ended = defer()
+  }
+
+  endsReached (): Promise<{ lastAt: number }> { return this.#ended.promise }
 
   talk (period: number): void {
     if (this.#talking !== null) clearInterval(this.#talking)
@@ -115,6 +128,7 @@ export class Crowd implements PeerHost, LoadControl {
 
   left (peer: Peer, code: number): void {
     this.#peers.delete(peer)
+    if (++this.#left === this.#expectedEnds) this.#ended.resolve({ lastAt: monotonicMicros() })
     if (peer.isOpen) this.#counts.open--
     else if (this.#opening !== null) throw new Error('a connection ended before it was open')
     this.#ends.codes[code] = (this.#ends.codes[code] ?? 0) + 1

@@ -27,10 +27,11 @@ export function handshakeHeaders (port: number): string[] {
   ]
 }
 
-/** The whole request. */
-export function handshakeRequest (port: number, dialect: Dialect): string {
+/** The whole request; the query is added to the path. */
+export function handshakeRequest (port: number, dialect: Dialect, query = ''): string {
   const headers = handshakeHeaders(port)
-  let request = `GET ${PATHS[dialect]} HTTP/1.1\r\n`
+  const path = PATHS[dialect]
+  let request = `GET ${path}${query === '' ? '' : `${path.includes('?') ? '&' : '?'}${query}`} HTTP/1.1\r\n`
   for (let i = 0; i < headers.length; i += 2) request += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${request}\r\n`
 }

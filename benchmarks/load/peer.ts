@@ -39,7 +39,7 @@ export class Peer {
   #rest: Buffer | null = null
   #code = 1006
 
-  constructor (host: PeerHost, port: number, dialect: Dialect, silent: boolean) {
+  constructor (host: PeerHost, port: number, dialect: Dialect, silent: boolean, query = '') {
     this.#host = host
     this.#dialect = dialect
     this.#silent = silent
@@ -51,7 +51,7 @@ export class Peer {
     })
     this.#socket.on('error', () => {})
     this.#socket.on('close', () => { host.left(this, this.#code) })
-    this.#socket.write(handshakeRequest(port, dialect))
+    this.#socket.write(handshakeRequest(port, dialect, query))
   }
 
   get isOpen (): boolean { return this.#open }
