@@ -1,7 +1,7 @@
 /**
  * Describes the machine, so that figures can be compared with those of another.
  */
-import { cpus, release, totalmem, type } from 'node:os'
+import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import type { Machine } from './results.ts'
 
 export function thisMachine (): Machine {
@@ -11,6 +11,7 @@ export function thisMachine (): Machine {
     memory: totalmem(),
     kernel: `${type()} ${release().split('.', 2).join('.')}`,
     node: process.version,
+    load: Math.round(loadavg()[0]! * 10) / 10,
     date: new Date().toISOString()
   }
 }

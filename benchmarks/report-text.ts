@@ -85,6 +85,37 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       'time of all restarts': 'from each SIGTERM until the next process listens, added up'
     }
   },
+  fleet: {
+    text: 'Ten nodes on one Redis, all in processes of their own on this machine; each has a tenth of the connections. One node asks, and medians are given. Socket.IO has no counts and no pages: it is asked ' +
+      'for the sockets of a room, and for all. Of this plugin also: orders to 500 owners for each 1,000 connections, while Redis is killed and comes back empty after 3 s, and clients come back as soon as they are closed; and the ' +
+      'costs of a connection, in-process, with the option `fleet` and without it in turn.',
+    metrics: {
+      'connections of an owner': '`fleet.count({ owner })`; for Socket.IO `io.in(owner).fetchSockets()`',
+      'where an owner is': '`fleet.presence(owner)`',
+      'page of connections': '`fleet.list(\'all\', { limit: 50 })`; for Socket.IO `io.fetchSockets()`, which is all of them',
+      'number of nodes': '`fleet.nodes.length`, which is what the last beat said; for Socket.IO `serverCount()`, which asks Redis',
+      'broadcast to a tag': 'of 64 KiB, from the call until the last of 100 clients on two nodes has it',
+      'nodes that a broadcast reaches': 'nodes to which Redis has sent the message',
+      'disconnect of an owner': 'from the call until its client, on another node, is gone',
+      'answer with a frozen node': 'the longest time until an answer or an error, while one of the nodes is stopped by SIGSTOP',
+      'answers that name it': 'answers that name the frozen node as missing',
+      'answers that name another': 'answers that name a node that is not frozen: it was too busy to answer within 250 ms',
+      'killed node out of the view': 'from SIGKILL until no other node knows it. The adapters ask Redis how many connections listen, so they see it at once where the kernel ends the connection; of a machine that is gone they see nothing',
+      'its owners told offline': 'owners of the killed node for which one of the others got `offline` with `here`, once; *twice*: more than once',
+      'orders rejected': 'calls that were rejected while Redis was away; each was given again',
+      'added to a connection': 'CPU of the node from the handshake until its owner is counted in Redis; *in Redis*: CPU of Redis for it'
+    }
+  },
+  'fleet-leave': {
+    text: 'Eight servers behind HAProxy, as in [the guide](../guides/deploy.md#proxies); three get SIGTERM at the same moment. Half of the clients have the client class of this plugin below partysocket, ' +
+      'the others partysocket alone. `drain.reconnect.rate` is a fifteenth of the clients that leave. Without a fleet each server keeps this rate by itself.',
+    metrics: {
+      'arrivals in the busiest second': 'connections opened on the servers that stay, in the second with the most; *of the rate*: divided by `drain.reconnect.rate`. Clients of partysocket alone come back at random, 1 to 5 s after their close frame',
+      arrivals: 'connections opened on the servers that stay, from the first SIGTERM on',
+      'without a connection': 'as in the scenario deploy',
+      'close events': '`close` events in the application'
+    }
+  },
   handshakes: {
     text: 'Connections are opened, 64 at a time, and kept.',
     metrics: { CPU: 'of the server, per handshake', wall: 'per handshake, with 64 under way; the client is included' }

@@ -208,8 +208,8 @@ function section (name: string, scenario: ScenarioResult, charts: Map<string, st
   ]
 }
 
-function describeMachine ({ node, kernel, cpu, cores, memory }: Machine): string {
-  return `Node ${node.slice(1)}, ${kernel}, ${cpu}, ${cores} cores, ${Math.round(memory / 2 ** 30)} GiB`
+function describeMachine ({ node, kernel, cpu, cores, memory, load }: Machine): string {
+  return `Node ${node.slice(1)}, ${kernel}, ${cpu}, ${cores} cores, ${Math.round(memory / 2 ** 30)} GiB${load === undefined ? '' : `, load ${load} before the run`}`
 }
 
 /** The common part of the names of metrics with the same meaning. */

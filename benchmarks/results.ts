@@ -32,6 +32,8 @@ export interface Machine {
   memory: number
   kernel: string
   node: string
+  /** Load average of the minute before the run; unknown for earlier results. */
+  load?: number
   /** ISO 8601. */
   date: string
 }

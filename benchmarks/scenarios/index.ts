@@ -6,6 +6,8 @@ import { broadcast } from './broadcast.ts'
 import { close } from './close.ts'
 import { deploy } from './deploy.ts'
 import { echo } from './echo.ts'
+import { fleet } from './fleet.ts'
+import { fleetLeave } from './fleet-leave.ts'
 import { handshakes } from './handshakes.ts'
 import { heartbeat } from './heartbeat.ts'
 import { inProcess } from './in-process.ts'
@@ -22,6 +24,8 @@ export const scenarios: Record<string, Scenario> = {
   broadcast,
   close,
   deploy,
+  fleet,
+  'fleet-leave': fleetLeave,
   handshakes,
   'in-process': inProcess,
   'open-close': openClose,

@@ -1,0 +1,93 @@
+/**
+ * The cost that a fleet adds to a connection, over handshakes without a kernel, in pairs: with the fleet and without it. Both apps run
+ * in this process and take turns, so that every disturbance, and every beat, affects both.
+ *
+ * Its program's first argument is the folder of the built library.
+ */
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
+import type { LifecycleOptions } from '../../lib/index.ts'
+import { handshake, upgrade } from '../in-process/memory-socket.ts'
+import { compare } from '../in-process/pairs.ts'
+import type { Pair } from '../in-process/pairs.ts'
+import { answer } from '../rpc.ts'
+import { loadPlugin, loadRedisFleet } from '../servers/plugin.ts'
+import { cpuMicros } from '../servers/stall-probe.ts'
+import type { RedisAddress } from './control.ts'
+
+export interface FleetCostsControl {
+  /** CPU of the node per connection that opens, microseconds; `redis`: what Redis takes for it in addition. */
+  connects (redis: RedisAddress): Promise<Pair & { redis: number }>
+}
+
+/** Connections of a turn, and turns: those that count, and those before. */
+const CONNECTIONS = 1_000
+const TURNS = 20
+const WARM_UP = 5
+/** Until the counts of a turn have reached Redis, and until the ends of one have, milliseconds. */
+const COUNTED = 700
+
+const plugin = await loadPlugin(process.argv[2]!)
+const redisFleet = await loadRedisFleet(process.argv[2]!)
+let owners = 0
+
+answer<FleetCostsControl>({
+  async connects (address) {
+    const redis = new Redis({ ...address })
+    const [alone, fleet] = [await makeApp({}), await makeApp(fleetOn(address, 'connects'))]
+    const redisCosts = new Map<FastifyInstance, number>([[alone, 0], [fleet, 0]])
+    let counts = false
+    const work = (app: FastifyInstance) => async () => {
+      const before = await redisCpu(redis)
+      const cost = await open(app)
+      if (counts) redisCosts.set(app, redisCosts.get(app)! + await redisCpu(redis) - before)
+      await leave(app)
+      return cost
+    }
+    await compare(WARM_UP, 0, work(alone), work(fleet))
+    counts = true
+    const pair = await compare(TURNS, 0, work(alone), work(fleet))
+    redis.disconnect()
+    const scale = 1 / CONNECTIONS
+    return { first: pair.first * scale, second: pair.second * scale, added: pair.added * scale, redis: (redisCosts.get(fleet)! - redisCosts.get(alone)!) / TURNS * scale }
+  }
+})
+
+function fleetOn (address: RedisAddress, name: string): LifecycleOptions {
+  return { fleet: redisFleet({ redis: new Redis({ ...address, lazyConnect: true }), name }) }
+}
+
+async function makeApp (options: LifecycleOptions): Promise<FastifyInstance> {
+  const app = Fastify()
+  await app.register(plugin, { owner: ({ query }) => (query as { owner: string }).owner, ...options })
+  app.get('/', { websocket: true }, () => {})
+  await app.ready()
+  while (options.fleet !== undefined && app.sockets.fleet.state === 'down') await sleep(10)
+  return app
+}
+
+/** CPU microseconds of this process until the connections are open and counted. */
+async function open (app: FastifyInstance): Promise<number> {
+  const openings = Array.from({ length: CONNECTIONS }, () => handshake(`/?owner=${owners++}`))
+  const before = cpuMicros()
+  for (const opening of openings) upgrade(app.server, opening)
+  await sleep(COUNTED)
+  const cost = cpuMicros() - before
+  if (app.sockets.size !== CONNECTIONS) throw new Error(`${app.sockets.size} of ${CONNECTIONS} are open`)
+  return cost
+}
+
+async function leave (app: FastifyInstance): Promise<void> {
+  for (const connection of app.sockets.list()) void connection.terminate()
+  while (app.sockets.size > 0) await turn()
+  await sleep(COUNTED)
+}
+
+/** User and system time of Redis, microseconds. */
+async function redisCpu (redis: Redis): Promise<number> {
+  const text = await redis.info('cpu')
+  const seconds = (name: string) => Number(new RegExp(`^${name}:(.+)`, 'm').exec(text)![1])
+  return (seconds('used_cpu_user') + seconds('used_cpu_sys')) * 1e6
+}
