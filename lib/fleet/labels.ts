@@ -227,9 +227,13 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
 
   #tell ({ counts, again }: Batch, { online, offline }: PresenceChange): void {
     if (online.length + offline.length === 0) return
-    // Owners who are only away, or were known to be online before the engine has lost its data, are no news.
-    const news = new Set(counts.slice(0, this.#known ? again : undefined).filter(({ kind, count }) => kind === 'owner' && count > 0).map(({ label }) => label))
-    this.#told({ online: online.filter((owner) => news.has(owner)), offline })
+    // Owners who are only away, or were known to be online before the engine has lost its data, are no news. Others may be in the
+    // answer, too: an engine tells again what was in an answer that has been lost.
+    const [news, known] = [new Set<string>(), new Set<string>()]
+    counts.forEach(({ kind, label, count }, i) => {
+      if (kind === 'owner') (count > 0 && (i < again || !this.#known) ? news : known).add(label)
+    })
+    this.#told({ online: online.filter((owner) => news.has(owner) || !known.has(owner)), offline })
   }
 }
 

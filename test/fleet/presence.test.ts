@@ -140,6 +140,20 @@ test('an engine that has lost its data makes no owner online again, and owners t
   assert.deepEqual(heard, [[0, 'offline ann here'], [1, 'offline ann']])
 })
 
+test('what an engine tells again, because its answer was lost, is told', async () => {
+  const fleet = await setup()
+  const { node, memory, clock } = fleet
+  const heard = listen(fleet)
+  const { label } = memory
+  memory.label = (id, counts) => {
+    const { online, offline } = label.call(memory, id, counts)
+    return { online: ['before', ...online], offline }
+  }
+  node.open({ owner: 'ann' })
+  await clock.flush()
+  assert.deepEqual(heard, [[0, 'online before here'], [0, 'online ann here']])
+})
+
 test('owners of a node that was frozen for long are offline once, and online when it is back', async () => {
   const fleet = await setup()
   const { node, clock } = fleet
