@@ -18,6 +18,8 @@ import { Steps } from './connection/steps.ts'
 import { NO_SUPPRESSION } from './connection/suppression.ts'
 import type { Transport } from './connection/transport.ts'
 import { Drain } from './drain/drain.ts'
+import { TOO_SMALL } from './drain/forecast.ts'
+import type { DrainFleet } from './drain/bookings.ts'
 import type { DrainHost } from './drain/host.ts'
 import type { FleetEngine } from './fleet/engine.ts'
 import type { FleetHost } from './fleet/host.ts'
@@ -101,6 +103,11 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
   const enforcement = new Enforcement(options.modes, events, running, (recent) => { log.info({ observed: recent }, 'policies that only observe would have acted') })
   const handovers: StoredHandovers = new StoredHandovers({ clock, transport: surroundings.transport, store, moved: (connection) => moves.moved(connection), keyOf: (connection) => moves.keyOf(connection), storeFailed })
   const moves = new Moves({ asked: (...args) => { handovers.asked(...args) }, clock, hooks, transport: surroundings.transport, running, steps, move: options.drain.move, grace: plan.grace })
+  const drainFleet: DrainFleet | null = engine && {
+    get rate () { return fleet.fleet.leaving.rate },
+    get leavers () { return fleet.fleet.leaving.leavers },
+    book: (...args) => fleet.fleet.leaving.book(...args)
+  }
   const host: DrainHost = {
     clock,
     lines,
@@ -111,6 +118,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     hookFailed,
     plan,
     ...options.drain,
+    fleet: drainFleet,
     maxConnections: limits.total && limits.total.max,
     epoch: clock.wallNow(),
     transport: surroundings.transport,
@@ -175,14 +183,22 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     mover: moves,
     reporter: new FleetReporter(log, limiter, engine === null ? 'debug' : 'info'),
     reconnectRate: options.drain.reconnect.rate,
+    reconnectCeiling: options.reconnectCeiling,
     draining: () => !tracker.accepting,
     broadcast: (data, filter) => tracker.broadcast(data, filter),
     explain: (query) => tracker.explain(query),
     audited: (act) => { tracker.audited(act) },
     listenerFailed: (error, event) => { hookFailed(error, `listener of "${event}"`) }
   }
-  const fleet = new LazyFleet(fleetHost, engine)
+  const fleet: LazyFleet = new LazyFleet(fleetHost, engine)
   events.on('progress', ({ phase }) => { if (phase === 'notify') fleet.draining() })
+  // Without a fleet the plan says it, too; to forecast takes time for each connection.
+  if (engine !== null) {
+    events.on('drain', ({ connections }) => {
+      const what = connections === 0 ? '' : drain.plan.clients[0]!.what
+      if (what.includes(TOO_SMALL)) log.warn({ clients: what }, 'draining sockets: the fleet is too small')
+    })
+  }
 
   // The events that each part hears. Parts are called in this order; the drain adds itself when it starts, idle and rate hear of
   // messages when the first connection needs it.

@@ -23,9 +23,16 @@ export interface DrainFleet {
   /** Clients a second that the other nodes take, by their last beats. 0: there is no other node. */
   readonly rate: number
   /** Nodes that leave, by their last beats, this one included. */
-  readonly leaving: number
+  readonly leavers: number
   /** Books turns, the first of them in `from` milliseconds. Never rejects, and has a deadline; null: there are none. */
   book (clients: number, from: number): PromiseLike<Booked | null>
+}
+
+/** What bookings need of the drain. */
+export interface BookingsHost {
+  readonly clock: Pick<Clock, 'now' | 'setTimeout' | 'clearTimeout'>
+  readonly fleet: DrainFleet | null
+  readonly random: () => number
 }
 
 export class Bookings {
@@ -34,6 +41,7 @@ export class Bookings {
   readonly #schedule: Schedule
   readonly #random: () => number
   readonly #left: () => number
+  readonly #changed: () => void
   #firstAt = 0
   #timer: Timer | null = null
   /** Calls back when the first booking is answered; null: it is, or there is none. */
@@ -41,13 +49,14 @@ export class Bookings {
   #answered = true
   #ended = false
 
-  /** `left` returns how many clients have had no turn yet. */
-  constructor (clock: Pick<Clock, 'now' | 'setTimeout' | 'clearTimeout'>, fleet: DrainFleet | null, schedule: Schedule, random: () => number, left: () => number) {
+  /** `left` returns how many clients have had no turn yet; `changed` is called when turns are others than before. */
+  constructor ({ clock, fleet, random }: BookingsHost, schedule: Schedule, left: () => number, changed: () => void) {
     this.#clock = clock
     this.#fleet = fleet
     this.#schedule = schedule
     this.#random = random
     this.#left = left
+    this.#changed = changed
   }
 
   /** The node leaves. The first turns come after `settles` milliseconds, or a little later. */
@@ -71,7 +80,10 @@ export class Bookings {
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
   }
 
-  #has (booked: Booked): void { this.#schedule.book(booked, this.#random(), this.#clock.now()) }
+  #has (booked: Booked): void {
+    this.#schedule.book(booked, this.#random(), this.#clock.now())
+    this.#changed()
+  }
 
   get #interval (): number {
     const now = this.#clock.now()
@@ -86,7 +98,7 @@ export class Bookings {
     void fleet.book(this.#left(), from).then((booked) => {
       if (this.#ended) return
       if (booked !== null) this.#has(booked)
-      else if (!this.#answered && fleet.rate > 0) this.#has({ begins: this.#firstAt, first: SECOND, length: SECOND, turns: [fleet.rate / fleet.leaving] })
+      else if (!this.#answered && fleet.rate > 0) this.#has({ begins: this.#firstAt, first: SECOND, length: SECOND, turns: [fleet.rate / fleet.leavers] })
       this.#answered = true
       this.#waits?.()
       this.#waits = null

@@ -25,7 +25,7 @@ export class CloseFrames {
     const { reconnect, code, reason, mover } = this.#host
     if (mover.moved(connection)) return mover.end(connection)
     const delay = reconnectDelay(reconnect, wait)
-    const text = attempt(() => drainReason(reason, connection, delay), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
+    const text = attempt(() => drainReason(reason, connection, delay, this.#schedule.isBooked), (error) => this.#host.hookFailed(error, 'drain.reason')) ?? ''
     if (text !== '' && delay > 0) this.#builder.delayGiven(delay)
     connection.end(code === CloseCode.GoingAway ? 'leave' : 'drain', code, text, this.#builder.asked)
   }

@@ -11,16 +11,15 @@ import type { ActOptions, CloseRecord } from '../connection/connection.ts'
 import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
-import type { ClientForecast, DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
+import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
 import { nameOf } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { CutOff } from './cut-off.ts'
 import type { DrainHost } from './host.ts'
 import { CloseFrames } from './close-frame.ts'
-import { forecastOfLimit, withForecasts } from './forecast.ts'
+import { Forecasts } from './forecast.ts'
 import { Holders } from './holders.ts'
 import { notifyAll } from './notify.ts'
-import type { Pace } from './pace.ts'
 import { momentsOf } from './plan.ts'
 import type { DrainMoments } from './plan.ts'
 import { PreClose } from './pre-close.ts'
@@ -36,7 +35,6 @@ const PROGRESS_INTERVAL = 250
 export class Drain {
   readonly #host: DrainHost
   readonly #report = deferred<DrainReport>()
-  readonly #pace: Pace
   readonly #preClose: PreClose
   readonly #holders = new Holders()
   readonly #work: DrainWork
@@ -44,7 +42,7 @@ export class Drain {
   readonly #builder: ReportBuilder
   readonly #closeFrames: CloseFrames
   readonly #cutOff: CutOff
-  #ofLimit: readonly ClientForecast[] | null = null
+  readonly #forecasts: Forecasts
   #suppression: DrainSuppression | null = null
   #moments: DrainMoments | null = null
   #phase: DrainPhase | null = null
@@ -61,9 +59,9 @@ export class Drain {
     this.#builder = new ReportBuilder(host)
     const schedule = new Schedule(host.reconnect)
     this.#closeFrames = new CloseFrames(host, this.#builder, schedule)
-    this.#turns = new Turns(host, this.#work, this.#closeFrames, schedule, () => this.#graceEnd)
-    this.#pace = this.#turns.pace
-    this.#cutOff = new CutOff(host, this.#pace, this.#closeFrames)
+    this.#turns = new Turns(host, this.#work, this.#closeFrames, schedule, { graceEnd: () => this.#graceEnd, changed: () => this.#wake() })
+    this.#forecasts = new Forecasts(host)
+    this.#cutOff = new CutOff(host, this.#turns.pace, this.#closeFrames)
     this.#preClose = new PreClose(host, () => { if (this.#phase !== 'notify' && !this.#cutOff.begun) this.#release() })
   }
 
@@ -71,7 +69,7 @@ export class Drain {
   get remaining (): number { return this.#phase === null || this.#phase === 'done' ? 0 : Math.max(0, this.#startedAt + this.#host.plan.timeout - this.#host.clock.now()) }
   get finished (): Promise<DrainReport> { return this.#report.promise }
   get holding (): Holder[] { return this.#phase === null || this.#phase === 'done' ? [] : this.#work.holding(this.#host.registry) }
-  get plan (): DrainPlan { return withForecasts(this.#host, this.#host.registry.size, (this.#ofLimit ??= forecastOfLimit(this.#host, this.#host.maxConnections))) }
+  get plan (): DrainPlan { return this.#forecasts.plan }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
   start (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport> {
@@ -107,7 +105,7 @@ export class Drain {
     if (this.#phase === 'done' || this.#cutOff.begun) return this.#closeFrames.sendNow(connection)
     connection.startDraining()
     // While close frames are held back, #release adds it.
-    if (this.#phase !== 'notify' && !this.#preClose.holding) this.#pace.add([connection])
+    if (this.#phase !== 'notify' && !this.#preClose.holding) this.#turns.pace.add([connection])
     this.#wake()
   }
 
@@ -125,7 +123,7 @@ export class Drain {
   left (connection: ManagedConnection): void { this.#work.abandon(connection) }
 
   answered (connection: ManagedConnection): void {
-    this.#pace.answered(connection)
+    this.#turns.pace.answered(connection)
     this.#wake()
   }
 
@@ -158,6 +156,7 @@ export class Drain {
     if (!this.#host.farewells) this.#host.suppression = this.#suppression = new DrainSuppression()
     this.#enter('settle')
     events.emit('drain', { trigger, connections: registry.size, timeout: plan.timeout })
+    this.#turns.bookings.begin(trigger === 'close' ? 0 : plan.settleDelay)
     if (trigger === 'close') this.#stop()
     else this.#settle()
   }
@@ -192,7 +191,7 @@ export class Drain {
     this.#preClose.run()
     // Before connections are notified: work that ends on its drainSignal was in flight, too.
     this.#work.waitForAll(this.#host.registry)
-    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#grace())
+    notifyAll(this.#host, this.#moments!.graceEnd, () => { this.#turns.bookings.whenAnswered(() => this.#grace()) })
   }
 
   #grace (): void {
@@ -218,7 +217,7 @@ export class Drain {
     const { graceEnd, lastFrameAt } = this.#moments!
     if (typeof spread === 'number') return graceEnd
     const left = this.#preClose.holding ? registry.size : this.#turns.waiting
-    return Math.min(graceEnd, lastFrameAt - Math.min(this.#pace.toClose(left), (plan.grace + plan.spread) / 2))
+    return Math.min(graceEnd, lastFrameAt - Math.min(this.#turns.pace.toClose(left), (plan.grace + plan.spread) / 2))
   }
 
   #wake (): void {
@@ -277,7 +276,7 @@ export class Drain {
     this.#enter('done')
     this.#unhook!()
     this.#host.suppression = NO_SUPPRESSION
-    this.#pace.clear()
+    this.#turns.end()
     const report = this.#builder.toReport({ work: this.#work.counts, held: this.#holders.all, suppressed: this.#suppression?.end() ?? 0 })
     events.emit('drained', report)
     this.#report.resolve(report)
@@ -293,7 +292,7 @@ export class Drain {
       timeout: plan.timeout,
       connections: registry.size,
       working: this.#work.size,
-      queued: this.#pace.queued + this.#turns.waiting,
+      queued: this.#turns.pace.queued + this.#turns.waiting,
       closed: this.#builder.closedCount
     })
   }

@@ -2,6 +2,7 @@
  * When the clients of a drain are back, and what to change if that is too long. Pure: it asks a schedule, frame by frame.
  */
 import type { ClientForecast, DrainPlan } from '../track/drain-report.ts'
+import type { DrainFleet } from './bookings.ts'
 import { CLEANUP_RESERVE, CLOSE_TIMEOUT, seconds } from './plan.ts'
 import { reconnectDelay } from './reconnect.ts'
 import type { ReconnectOptions } from './reconnect.ts'
@@ -12,14 +13,50 @@ import { EXPECTED_CLOSE } from './throughput.ts'
 /** Most connections of a forecast, which takes time for each of them; a limit above it is no number of connections to plan for. */
 const MAX_CONNECTIONS = 1_000_000
 
+/** What a plan and the log say when not all turns come before the node must end. */
+export const TOO_SMALL = 'the fleet is too small'
+
 /** What a forecast follows from. */
 export interface ForecastInput {
   readonly plan: DrainPlan
   readonly spread: Spread
   readonly reconnect: ReconnectOptions
+  /** Whether the rate is what the other nodes of the fleet take. @default false */
+  readonly inFleet?: boolean
 }
 
-/** Returns the forecast for the most connections that are allowed, if a process can have so many. It follows from options alone. */
+/** What a plan with forecasts is made of. */
+export interface ForecastsHost extends ForecastInput {
+  readonly registry: { readonly size: number }
+  readonly maxConnections: number | false
+  readonly fleet: DrainFleet | null
+}
+
+/** Makes forecasts by what the other nodes take; without them, by the options. */
+export class Forecasts {
+  readonly #host: ForecastsHost
+  /** The forecast for the limit, and the rate that it was made for. */
+  #ofLimit: readonly ClientForecast[] = []
+  #rate = -1
+
+  constructor (host: ForecastsHost) {
+    this.#host = host
+  }
+
+  /** The plan with forecasts for the connections there are, and for the most that are allowed. */
+  get plan (): DrainPlan {
+    const { plan, spread, reconnect, fleet, registry, maxConnections } = this.#host
+    const inFleet = fleet !== null && fleet.rate > 0
+    const input = { plan, spread, reconnect: inFleet ? { ...reconnect, rate: fleet.rate } : reconnect, inFleet }
+    if (this.#rate !== input.reconnect.rate) {
+      this.#rate = input.reconnect.rate
+      this.#ofLimit = forecastOfLimit(input, maxConnections)
+    }
+    return withForecasts(input, registry.size, this.#ofLimit)
+  }
+}
+
+/** Returns the forecast for the most connections that are allowed, if a process can have so many. */
 export function forecastOfLimit (input: ForecastInput, limit: number | false): readonly ClientForecast[] {
   return limit === false || limit > MAX_CONNECTIONS ? [] : [forecast(input, limit, 'limits.total')]
 }
@@ -68,7 +105,7 @@ function capacityOf ({ plan, spread, reconnect: { rate } }: ForecastInput): numb
 }
 
 /** What to change so that no client is told to wait for its turn. */
-function advice ({ plan, spread, reconnect: { rate, minDelay } }: ForecastInput, connections: number, longestDelay: number): string {
+function advice ({ plan, spread, reconnect: { rate, minDelay }, inFleet = false }: ForecastInput, connections: number, longestDelay: number): string {
   if (spread !== 'auto' || longestDelay - minDelay < LEAST_WAIT) return ''
   const { timeout, settleDelay, closeTimeout, preStop, reserve, terminationGracePeriod } = plan
   const turns = (connections - 1) / rate * 1000
@@ -77,5 +114,7 @@ function advice ({ plan, spread, reconnect: { rate, minDelay } }: ForecastInput,
   const time = terminationGracePeriod === preStop + timeout + reserve
     ? `terminationGracePeriod to ${needed + preStop + reserve}`
     : `timeout to ${needed}`
-  return `; to close all in their turns, raise drain.${time} or drain.reconnect.rate to ${least}`
+  return inFleet
+    ? `; ${TOO_SMALL}: the other nodes take ${Math.floor(rate)} clients a second; to close all in their turns, raise drain.${time}, or let them take ${least}`
+    : `; to close all in their turns, raise drain.${time} or drain.reconnect.rate to ${least}`
 }

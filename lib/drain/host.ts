@@ -8,6 +8,7 @@ import type { Suppression } from '../connection/suppression.ts'
 import type { DrainPlan } from '../track/drain-report.ts'
 import type { Events } from '../track/events.ts'
 import type { Registry } from '../track/registry.ts'
+import type { DrainFleet } from './bookings.ts'
 import type { DrainReason, ReconnectOptions } from './reconnect.ts'
 import type { Spread } from './schedule.ts'
 
@@ -22,6 +23,8 @@ export interface DrainHost extends ConnectionHost<ManagedConnection> {
   readonly maxConnections: number | false
   /** Whether another server takes over: clients are then asked to move. */
   readonly takeover: boolean
+  /** The fleet that the node leaves; null: it is in none. */
+  readonly fleet: DrainFleet | null
   readonly code: number
   readonly reason: DrainReason
   readonly reconnect: ReconnectOptions

@@ -23,9 +23,12 @@ export function reconnectDelay ({ minDelay, maxDelay }: ReconnectOptions, wait: 
   return Math.min(maxDelay, minDelay + Math.ceil(wait))
 }
 
-/** Returns the reason of one close frame: the text with the delay, if there is one, or the result of the application's function. */
-export function drainReason (reason: DrainReason, connection: Connection, delay: number): string {
-  if (typeof reason === 'string') return delay > 0 ? withRetry(reason, delay) : reason
+/**
+ * Returns the reason of one close frame: the text with the delay, if there is one or it is `named`, or the result of the application's
+ * function.
+ */
+export function drainReason (reason: DrainReason, connection: Connection, delay: number, named = false): string {
+  if (typeof reason === 'string') return delay > 0 || named ? withRetry(reason, delay) : reason
   const text = atOnce('drain.reason()', reason(connection, delay))
   return typeof text === 'string' ? text : ''
 }

@@ -87,6 +87,9 @@ export class Schedule {
     this.#booked = turns
   }
 
+  /** Whether turns were booked. */
+  get isBooked (): boolean { return this.#booked !== null }
+
   /** Returns the time until the turn of the last client that was told to wait: turns are booked from then on. */
   told (now: number): number { return Math.max(0, this.#last - now) }
 

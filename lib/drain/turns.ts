@@ -8,14 +8,25 @@ import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MOVE_TIME } from '../connection/mover.ts'
 import type { DrainHost } from './host.ts'
+import { Bookings } from './bookings.ts'
 import { Pace } from './pace.ts'
 import type { Turn, Wake } from './pace.ts'
 import type { CloseFrames } from './close-frame.ts'
 import type { Schedule } from './schedule.ts'
 import type { DrainWork } from './work.ts'
 
+/** What turns need of the drain. */
+export interface TurnsOwner {
+  /** Moves and work must end before. */
+  graceEnd (): number
+  /** Turns come at other moments than before. */
+  changed (): void
+}
+
 export class Turns {
   readonly pace: Pace
+  /** Turns in the calendar of the fleet. */
+  readonly bookings: Bookings
   readonly #host: DrainHost
   readonly #work: DrainWork
   readonly #graceEnd: () => number
@@ -25,12 +36,14 @@ export class Turns {
   readonly #asked = new Set<number>()
   /** Connections that wait for their work, or for the work of a connection that has moved. */
   readonly #working = new Set<ManagedConnection>()
+  /** Whether all connections wait for their turns, or have had them. */
+  #added = false
 
-  /** Moves and work must end before `graceEnd`. */
-  constructor (host: DrainHost, work: DrainWork, closeFrames: CloseFrames, schedule: Schedule, graceEnd: () => number) {
+  constructor (host: DrainHost, work: DrainWork, closeFrames: CloseFrames, schedule: Schedule, { graceEnd, changed }: TurnsOwner) {
     this.#host = host
     this.#work = work
     this.#graceEnd = graceEnd
+    this.bookings = new Bookings(host, schedule, () => this.#left, changed)
     this.pace = new Pace(host.clock, host.random, schedule, {
       turn: (connection, wait) => this.#come(connection, wait),
       send: (connection, wait) => { closeFrames.send(connection, wait) }
@@ -57,6 +70,7 @@ export class Turns {
   /** Gives all connections their turns: those without work first. One that is closing when its turn comes is skipped. */
   addAll (): void {
     const { registry } = this.#host
+    this.#added = true
     const all = registry.snapshot()
     if (registry.working === 0) return this.pace.add(all)
     for (const works of [false, true]) this.pace.add(all.filter(({ working }) => working === works))
@@ -72,12 +86,21 @@ export class Turns {
     this.#working.delete(connection)
   }
 
+  /** No turn follows. */
+  end (): void {
+    this.pace.clear()
+    this.bookings.end()
+  }
+
   /** Closes the connections that are due. Returns when to call again. */
   pump (): Wake | null {
     const now = this.#host.clock.now()
     this.pace.addFirst(this.#take(now, now >= this.#graceEnd()))
     return this.pace.pump(this.waiting)
   }
+
+  /** Number of clients that have had no turn yet. */
+  get #left (): number { return this.#added ? this.pace.queued + this.#working.size : this.#host.registry.size }
 
   /** Takes the connections whose clients have had their time to move, or all that wait. */
   #take (now: number, all: boolean): ManagedConnection[] {

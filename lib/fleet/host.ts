@@ -21,6 +21,8 @@ export interface FleetHost {
   readonly reporter: FleetReporter
   /** Clients a second that this node can take, by the option `drain.reconnect.rate`. */
   readonly reconnectRate: number
+  /** Clients a second for all nodes that stay, at most: `drain.reconnect.rate` if the application has set it. */
+  readonly reconnectCeiling: number
   /** Whether this node drains: it has stopped to admit connections. */
   draining (): boolean
   /** Sends a message to connections of this node. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT. */

@@ -2,6 +2,7 @@
  * The fleet: implements `app.sockets.fleet` (track/fleet.ts) by its parts.
  */
 import type { ActOptions } from '../connection/connection.ts'
+import type { DrainFleet } from '../drain/bookings.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { CloseOptions } from '../track/close-options.ts'
 import type { Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, OwnerPresence } from '../track/fleet.ts'
@@ -50,6 +51,9 @@ export class ManagedFleet implements Fleet {
 
   /** Joins. Resolves when the node has joined, or could not in time; it then goes on trying. Never rejects. */
   start (): Promise<void> { return this.#core.start() }
+
+  /** What a drain of this node needs of the fleet. */
+  get leaving (): DrainFleet { return this.#parts.leaving }
 
   /** The node begins to drain: it tells the others at once. */
   draining (): void { this.#core.beat() }

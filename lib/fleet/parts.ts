@@ -5,6 +5,7 @@ import type { FleetCore } from './core.ts'
 import { FleetBroadcast } from './fleet-broadcast.ts'
 import type { FleetHost } from './host.ts'
 import { FleetLabels } from './labels.ts'
+import { Leaving } from './leaving.ts'
 import { FleetOrders } from './orders.ts'
 import { Presences } from './presence.ts'
 import { Questions } from './questions.ts'
@@ -16,6 +17,7 @@ export function makeParts (core: FleetCore, host: FleetHost) {
     labels: new FleetLabels(core, (change) => { presence.changed(change) }),
     presence,
     orders: new FleetOrders(core),
+    leaving: new Leaving(core, host),
     questions: new Questions(core, host),
     broadcast: new FleetBroadcast(core, host)
   }

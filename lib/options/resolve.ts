@@ -39,6 +39,8 @@ export interface ResolvedOptions {
   readonly onDrain: LifecycleOptions['onDrain']
   readonly drain: { readonly code: number, readonly reason: DrainReason, readonly reconnect: ReconnectOptions, readonly spread: Spread, readonly takeover: boolean, readonly move: boolean, readonly farewells: boolean }
   readonly plan: DrainPlan
+  /** `drain.reconnect.rate` if it is set, else Infinity: in a fleet the nodes measure what they take. */
+  readonly reconnectCeiling: number
   /** Shortest delay of clients that are refused, or closed while the server goes on, milliseconds. */
   readonly retryDelay: number
   readonly closeTimeout: number
@@ -99,6 +101,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     onDrain: check.fn('onDrain', given.onDrain),
     drain: Object.freeze({ code, reason, reconnect, spread, takeover, move: check.flag('drain.move', drain.move, defaults.drain.move), farewells: check.flag('drain.farewells', drain.farewells, defaults.drain.farewells) }),
     plan,
+    reconnectCeiling: drain.reconnect?.rate ?? Infinity,
     retryDelay: drain.reconnect?.minDelay ?? defaults.drain.reconnect.minDelay,
     closeTimeout: plan.closeTimeout,
     cleanupTimeout: check.positive('cleanupTimeout', given.cleanupTimeout, defaults.cleanupTimeout),

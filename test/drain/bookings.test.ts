@@ -17,14 +17,14 @@ function rig ({ rate = 100, left = 1_000 } = {}) {
   const startedAt = clock.now()
   const fleet: DrainFleet = {
     rate,
-    leaving: 2,
+    leavers: 2,
     book (clients, from) {
       calls.push({ at: clock.now() - startedAt, clients, from })
       return answer(from)
     }
   }
-  const counts = { left }
-  const bookings = new Bookings(clock, fleet, schedule, () => 0, () => counts.left)
+  const counts = { left, changes: 0 }
+  const bookings = new Bookings({ clock, fleet, random: () => 0 }, schedule, () => counts.left, () => { counts.changes++ })
   return { clock, schedule, calls, bookings, counts, startedAt, answersWith: (how: typeof answer) => { answer = how } }
 }
 
@@ -73,6 +73,8 @@ test('turns are booked again, the sooner the nearer the next one is', async () =
   const { length } = calls
   await clock.run(2_000)
   assert.equal(calls.length, length)
+  // Each of them has told the drain.
+  assert.equal(counts.changes, length)
 })
 
 test('turns that clients were told are not booked again', async () => {
@@ -117,9 +119,9 @@ test('if the first booking fails, the node takes its part of what the others tak
 
 test('nothing is booked without a fleet, without another node, or without clients', async () => {
   const calls: unknown[] = []
-  const fleet = (rate: number): DrainFleet => ({ rate, leaving: 1, book: (...args) => { calls.push(args); return Promise.resolve(null) } })
+  const fleet = (rate: number): DrainFleet => ({ rate, leavers: 1, book: (...args) => { calls.push(args); return Promise.resolve(null) } })
   for (const [given, left] of [[null, 10], [fleet(0), 10], [fleet(100), 0]] as const) {
-    const bookings = new Bookings(new FakeClock(), given, new Schedule(RECONNECT), () => 0, () => left)
+    const bookings = new Bookings({ clock: new FakeClock(), fleet: given, random: () => 0 }, new Schedule(RECONNECT), () => left, () => {})
     bookings.begin(0)
     let goesOn = false
     bookings.whenAnswered(() => { goesOn = true })
@@ -127,7 +129,7 @@ test('nothing is booked without a fleet, without another node, or without client
     bookings.end()
   }
   // While the node settles clients may come.
-  const bookings = new Bookings(new FakeClock(), fleet(100), new Schedule(RECONNECT), () => 0, () => 0)
+  const bookings = new Bookings({ clock: new FakeClock(), fleet: fleet(100), random: () => 0 }, new Schedule(RECONNECT), () => 0, () => {})
   bookings.begin(1_000)
   assert.deepEqual(calls, [[0, 1_000]])
   bookings.end()

@@ -27,6 +27,8 @@ export interface RigOptions extends Partial<PlanInput>, Omit<FakeHostOptions, 'c
   onDrain?: (connection: Connection) => unknown
   /** @default none of the clients can move */
   mover?: DrainHost['mover']
+  /** @default none */
+  fleet?: DrainHost['fleet']
   /** @default false */
   takeover?: boolean
   /** @default false */
@@ -83,7 +85,7 @@ export interface Rig {
 
 export function createRig ({
   timeout, defaultTimeout = 8_000, terminationGracePeriod, preStop = 0, reserve = 5_000, settleDelay = 0, spread = false, closeTimeout,
-  code = 1012, reason = 'service restart', reconnect, onDrain, mover, takeover = false, maxConnections = false, random = seeded(1), frameCost = 0, cutCost = 0, ...core
+  code = 1012, reason = 'service restart', reconnect, onDrain, mover, fleet = null, takeover = false, maxConnections = false, random = seeded(1), frameCost = 0, cutCost = 0, ...core
 }: RigOptions = {}): Rig {
   const plan = makePlan({ timeout, defaultTimeout, terminationGracePeriod, preStop, reserve, settleDelay, spread, closeTimeout })
   let startedAt = 0
@@ -92,6 +94,7 @@ export function createRig ({
   const host: RigHost = Object.assign(new FakeHost({ ...core, closeTimeout: plan.closeTimeout }), {
     plan,
     spread,
+    fleet,
     takeover,
     maxConnections,
     code,

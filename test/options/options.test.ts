@@ -33,6 +33,7 @@ test('without options everything has its default', () => {
     onOpen: undefined,
     onDrain: undefined,
     drain: { code: 1012, reason: 'service restart', reconnect: { rate: 200, minDelay: 1_000, maxDelay: 60_000 }, spread: 'auto', takeover: false, move: true, farewells: false },
+    reconnectCeiling: Infinity,
     retryDelay: 1_000,
     closeTimeout: 1_600,
     cleanupTimeout: 5_000,

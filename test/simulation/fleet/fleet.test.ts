@@ -39,8 +39,6 @@ test('25 nodes of 50 leave at once, or one by one: the busiest second has 0.85 o
 })
 
 test('the simulation finds what is too much', () => {
-  const { busiest, refused } = run({ seed: 1, way: allAtOnce, leaving: 5, gap: 0 })
+  const { busiest } = run({ seed: 1, way: allAtOnce, leaving: 5, gap: 0 })
   assert.ok(busiest > 2, `${busiest}`)
-  assert.equal(refused, 0)
-  assert.ok(run({ seed: 1, way: ours(), leaving: 25, gap: 0, manners: 'do not obey' }).refused > 0)
 })

@@ -47,7 +47,7 @@ export function ours (rate?: number): Way {
     let dead = false
     const fleet = {
       get rate () { return SHARE * (world.capacity - (node.counts ? node.capacity : 0)) },
-      leaving: 1 + world.leaving,
+      leavers: 1 + world.leaving,
       book: (clients: number, from: number) => ({
         then: (answer: (booked: ReturnType<typeof toBooked>) => void) => {
           const sent = events.now
@@ -61,7 +61,7 @@ export function ours (rate?: number): Way {
         }
       })
     }
-    const bookings = new Bookings(events.clock, rate === undefined ? fleet as DrainFleet : null, schedule, world.random.next, () => node.connections)
+    const bookings = new Bookings({ clock: events.clock, fleet: rate === undefined ? fleet as DrainFleet : null, random: world.random.next }, schedule, () => node.connections, () => {})
     // Without connections it is gone at once.
     if (node.connections === 0 && settleDelay === 0) node.counts = false
     bookings.begin(settleDelay)
