@@ -20,6 +20,7 @@ import { resolveReadiness, resolveSignals } from './resolve-process.ts'
 import { LIMIT_POLICIES } from '../limit/admission-decision.ts'
 import type { Limit, LimitPolicy, Limits } from '../limit/admission-decision.ts'
 import { LEAST_STALL_TIME } from '../limit/backpressure.ts'
+import { LEAD } from '../drain/bookings.ts'
 import { makePlan } from '../drain/plan.ts'
 import type { DrainPlan } from '../track/drain-report.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
@@ -86,7 +87,8 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     terminationGracePeriod: check.positive('drain.terminationGracePeriod', drain.terminationGracePeriod, undefined),
     preStop: check.duration('drain.preStop', drain.preStop, defaults.drain.preStop),
     reserve: check.duration('drain.reserve', drain.reserve, defaults.drain.reserve),
-    settleDelay: check.duration('drain.settleDelay', drain.settleDelay, defaults.drain.settleDelay),
+    // A node of a fleet books turns first, and serves on until the others have counted that.
+    settleDelay: check.duration('drain.settleDelay', drain.settleDelay, given.fleet === undefined ? defaults.drain.settleDelay : Math.min(LEAD, Math.floor((drain.timeout ?? Infinity) / 10))),
     spread,
     closeTimeout: check.positive('closeTimeout', given.closeTimeout, undefined)
   })

@@ -162,6 +162,13 @@ test('clients come back at once where another server takes over, and are refused
   assert.deepEqual([drain.reconnect.minDelay, retryDelay], [300, 300])
 })
 
+test('a node of a fleet settles for 300 ms, so that the others notice', () => {
+  const fleet = () => { throw new Error('not called') }
+  assert.equal(resolveOptions({ fleet }).plan.settleDelay, 300)
+  assert.equal(resolveOptions({ fleet, drain: { timeout: 1_000 } }).plan.settleDelay, 100)
+  assert.equal(resolveOptions({ fleet, drain: { settleDelay: 0 } }).plan.settleDelay, 0)
+})
+
 test('the grace period of the pod decides the timeout, and the timeout the closeTimeout', () => {
   const { plan, closeTimeout } = resolve({ drain: { terminationGracePeriod: 30_000, preStop: 5_000 } })
   assert.equal(plan.timeout, 20_000)

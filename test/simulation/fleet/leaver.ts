@@ -62,12 +62,12 @@ export function ours (rate?: number): Way {
       })
     }
     const bookings = new Bookings({ clock: events.clock, fleet: rate === undefined ? fleet as DrainFleet : null, random: world.random.next }, schedule, () => node.connections, () => {})
-    // Without connections it is gone at once.
-    if (node.connections === 0 && settleDelay === 0) node.counts = false
     bookings.begin(settleDelay)
     events.at(events.now + settleDelay, () => {
       node.accepts = false
       world.capacityChanged()
+      // Its beat says so, too.
+      events.at(events.now + latency() / 2, () => { node.counts = false })
       bookings.whenAnswered(() => {
         schedule.begin('auto', node.connections, events.now, lastFrameAt)
         pump()

@@ -74,10 +74,12 @@ function cell (options: Omit<RunOptions, 'seed'>): string {
 function schedules (seed: number, runs: number): void {
   console.log(`fleet: seed ${seed}, ${runs} runs`)
   let most = { busiest: 0 } as ReturnType<typeof randomRun>
+  let above = 0
   for (let i = seed; i < seed + runs; i++) {
     const result = randomRun(i)
     if (result.busiest > most.busiest) most = result
+    if (result.busiest > 1) above++
   }
-  console.log(`fleet: ${runs} runs; the busiest second had ${most.busiest.toFixed(3)} of what the nodes that stay can take (seed ${most.seed}: ${most.what})`)
-  if (most.busiest > 1) process.exitCode = 1
+  console.log(`fleet: ${runs} runs, ${above} above 1; the busiest second had ${most.busiest.toFixed(3)} of what the nodes that stay can take (seed ${most.seed}: ${most.what})`)
+  if (above > 0) process.exitCode = 1
 }

@@ -2,6 +2,7 @@
  * A random fleet of which random nodes leave: clients that come back when they are told never exceed what the nodes that stay can
  * take.
  */
+import { LEAD } from '../../../lib/drain/bookings.ts'
 import { Random } from '../random.ts'
 import { ours } from './leaver.ts'
 import type { Leaver } from './leaver.ts'
@@ -33,7 +34,7 @@ export function randomRun (seed: number): RandomResult {
     const circumstances = {
       manners: random.pick(['obey', 'move'] as const),
       gracePeriod: random.between(8_000, 40_000),
-      settleDelay: random.chance(0.3) ? random.upTo(1_000) : 0,
+      settleDelay: random.chance(0.3) ? random.between(LEAD, 2_000) : LEAD,
       latency: () => world.between(1, slowest),
       fails: () => random.chance(0.02),
       lateness: () => random.chance(0.001) ? world.between(1, 300) : world.between(1, 3)

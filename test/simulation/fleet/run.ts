@@ -1,6 +1,7 @@
 /**
  * One run: some nodes of a fleet leave.
  */
+import { LEAD } from '../../../lib/drain/bookings.ts'
 import { Random } from '../random.ts'
 import type { Way } from './leaver.ts'
 import { Node, World } from './world.ts'
@@ -46,7 +47,7 @@ export function run ({ seed, way, leaving, gap, balancer = 'round robin', manner
   const circumstances = {
     manners,
     gracePeriod,
-    settleDelay: 0,
+    settleDelay: LEAD,
     latency: () => world.between(1, 20),
     fails: () => random.chance(0.01),
     lateness: () => world.between(1, 3)
