@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import Fastify from 'fastify'
 import sockets, * as imported from 'fastify-websocket-lifecycle'
+import { redisFleet } from 'fastify-websocket-lifecycle/redis'
 import * as importedTesting from 'fastify-websocket-lifecycle/testing'
 import required from './required.cjs'
 
@@ -19,6 +20,9 @@ export async function checkOneInstance () {
     assert.ok(name in importedTesting, name)
     assert.equal(required.testing[name], importedTesting[name], name)
   }
+  // Without ioredis, which only the application has.
+  assert.equal(required.redis.redisFleet, redisFleet)
+  assert.throws(() => redisFleet({ redis: {}, name: 'chat' }), { code: 'SOCKETS_ERR_INVALID_OPTION' })
 
   // Diagnostics: subscribed to by one way, published by a server of the other.
   const published = []

@@ -2,3 +2,4 @@
 'use strict'
 exports.sockets = require('fastify-websocket-lifecycle')
 exports.testing = require('fastify-websocket-lifecycle/testing')
+exports.redis = require('fastify-websocket-lifecycle/redis')

@@ -1,6 +1,7 @@
 // A TypeScript project that compiles to CommonJS. Compiled, never run.
 import Fastify = require('fastify')
 import sockets = require('fastify-websocket-lifecycle')
+import redis = require('fastify-websocket-lifecycle/redis')
 import testing = require('fastify-websocket-lifecycle/testing')
 
 const app = Fastify()
@@ -8,6 +9,8 @@ const app = Fastify()
 const data = () => ({ userId: '', rooms: new Set<string>() })
 const options: sockets.LifecycleOptions = { data, closeTimeout: 1_000 }
 app.register(sockets, options)
+const client: redis.RedisClient = { isCluster: false, options: {}, duplicate: () => ({}), evalsha: () => {} }
+app.register(sockets, { data, fleet: redis.redisFleet({ redis: client, name: 'chat' }) })
 // As TypeScript compiles `import sockets from` without esModuleInterop.
 app.register(sockets.default, options)
 // @ts-expect-error: misspelt

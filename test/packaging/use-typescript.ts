@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import sockets, { CloseCode, type CloseRecord, type Connection, type DrainReport, type LifecycleOptions, type RouteSocketOptions } from 'fastify-websocket-lifecycle'
 import * as everything from 'fastify-websocket-lifecycle'
+import { redisFleet, type RedisClient } from 'fastify-websocket-lifecycle/redis'
 import { assertClean, connect, createClock, type Closed, type TestClient, type TestClock } from 'fastify-websocket-lifecycle/testing'
 
 declare module 'fastify-websocket-lifecycle' {
@@ -21,6 +22,12 @@ const options: LifecycleOptions = {
   data: (request) => ({ userId: request.id, rooms: new Set() }),
   drain: { terminationGracePeriod: 30_000, preStop: 5_000 }
 }
+
+// ioredis is not installed here.
+declare const redis: RedisClient
+options.fleet = redisFleet({ redis, name: 'chat' })
+// @ts-expect-error: no client
+redisFleet({ redis: 'redis://127.0.0.1', name: 'chat' })
 
 // @ts-expect-error: nothing fills the required fields of ConnectionData
 const incomplete: LifecycleOptions = { heartbeat: false }
