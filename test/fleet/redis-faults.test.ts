@@ -273,6 +273,16 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
   })
 }
 
+test('a label with half of a pair of surrogates is that of U+FFFD', { skip }, async (t) => {
+  const server = await startRedis(t)
+  const client = new Redis({ ...server.options, lazyConnect: true })
+  t.after(() => { client.disconnect() })
+  const [a] = await join(t, client, ['a'])
+  assert.deepEqual(await a!.engine.label('a', [{ kind: 'owner', label: 'x\ud800', count: 1, away: 0 }]), { online: ['x\ufffd'], offline: [] })
+  assert.deepEqual((await a!.engine.find('owner', 'x\ud800')).nodes, [['a', 1]])
+  assert.deepEqual((await a!.engine.find('owner', 'x\ufffd')).nodes, [['a', 1]])
+})
+
 test('every key has a time to live, and nothing is left when it is over', { skip }, async (t) => {
   const server = await launchRedis()
   t.after(async () => { await server.close() })

@@ -40,6 +40,10 @@ export interface RedisSettings {
   cluster?: boolean
 }
 
+/** What runs: it ends with this process at the latest. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL') })
+
 export class RedisServer {
   readonly options: RedisAddress
   readonly #folder: string
@@ -68,6 +72,8 @@ export class RedisServer {
   async start (): Promise<void> {
     const child = spawn(locate('redis')!, this.#args, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#process = child
+    running.add(child)
+    child.once('close', () => { running.delete(child) })
     let output = ''
     const ready = new Promise<void>((resolve) => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => {

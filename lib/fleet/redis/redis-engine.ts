@@ -4,6 +4,7 @@
  * Commands and messages have a connection each, made by `listen`. The next beat, and the next call of `label`, carry the id of the
  * last answer that this engine has heard: what an answer tells once is told again if it has been lost.
  */
+import { Buffer } from 'node:buffer'
 import type {
   Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
 } from '../engine.ts'
@@ -16,6 +17,8 @@ import type { Script } from './scripts.ts'
 
 /** Digits that an order in an inbox begins with: when it was put, microseconds. */
 const STAMP = 16
+
+const LONE_SURROGATE = /\p{Surrogate}/u
 
 type Row = [id: string, info: string, capacity: string, at: string]
 
@@ -60,8 +63,10 @@ export class RedisEngine implements FleetEngine {
   async order (node: string, id: string, order: string, bell: string): Promise<void> { await this.#run(ORDER, [node, id, order, bell]) }
 
   async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> {
-    const items = counts.flatMap(({ kind, label, count, away }) => [kind, label, count, away])
-    const [, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, ...items])
+    // One argument for all: ioredis takes more time for four of each than Redis does for the whole call. cjson reads no half of a pair
+    // of surrogates; as an argument of its own it would become U+FFFD, too.
+    const items = JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, wellFormed(label), count, away]))
+    const [, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, items])
     return { online, offline }
   }
 
@@ -124,6 +129,8 @@ export class RedisEngine implements FleetEngine {
     return await answer
   }
 }
+
+function wellFormed (text: string): string { return LONE_SURROGATE.test(text) ? Buffer.from(text).toString() : text }
 
 /** Id → order, oldest first. */
 function ordersOf (inbox: readonly string[]): Array<[id: string, order: string]> {

@@ -168,8 +168,8 @@ if last[1] and last[1] ~= heard then changes = cjson.decode(last[2]) end
 local function online (owner, nodes)
   return next(nodes) ~= nil or call('ZSCORE', key('away'), owner) and true
 end
-for i = 3, #ARGV, 4 do
-  local kind, label, count, away = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+for _, item in ipairs(cjson.decode(ARGV[3])) do
+  local kind, label, count, away = item[1], item[2], item[3], item[4]
   local nodes = read(key(kind), label)
   local before = nodes[node] or 0
   local was = kind == 'owner' and online(label, nodes)
