@@ -21,6 +21,7 @@ class Member {
   info = ''
   capacity = 0
   beatAt = 0
+  lease = 0
   leaseEnd = 0
   readonly owner = new Map<string, number>()
   readonly tag = new Map<string, number>()
@@ -68,11 +69,13 @@ export class MemoryFleet {
 
   beat (node: string, { info, capacity, lease, settled, away }: Beat): Pulse {
     const now = this.#clock.now()
+    const unreachable = now - Math.max(0, ...Array.from(this.#members.values(), ({ beatAt }) => beatAt)) >= lease
     const joined = !this.#members.has(node)
     if (joined) this.#members.set(node, new Member())
     const member = this.#members.get(node)!
-    Object.assign(member, { info, capacity, beatAt: now, leaseEnd: now + lease })
+    Object.assign(member, { info, capacity, beatAt: now, lease, leaseEnd: now + lease })
     for (const id of settled) member.inbox.delete(id)
+    if (unreachable) this.#beginAnew(now, lease)
     const lost = [...this.#members].filter(([, { leaseEnd }]) => leaseEnd <= now)
     for (const [id, gone] of lost) this.#remove(id, gone, now + away)
     return {
@@ -158,6 +161,12 @@ export class MemoryFleet {
   #remove (node: string, { owner }: Member, awayUntil: number): void {
     this.#members.delete(node)
     for (const label of owner.keys()) this.#expect(label, awayUntil)
+  }
+
+  /** No node could beat: leases and times away that have ended begin once more. */
+  #beginAnew (now: number, lease: number): void {
+    for (const member of this.#members.values()) if (member.leaseEnd <= now) member.leaseEnd = now + member.lease
+    for (const [owner, until] of this.#away) if (until <= now) this.#away.set(owner, now + lease)
   }
 
   #isOnline (owner: string): boolean { return this.#away.has(owner) || this.#isConnected(owner) }

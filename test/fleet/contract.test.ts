@@ -102,6 +102,14 @@ const BROKEN: Record<string, typeof MemoryFleet> = {
       return super.beat(node, beat)
     }
   },
+  'leases end while no node can beat': class extends MemoryFleet {
+    override beat (node: string, beat: Beat): Pulse {
+      // There is always one that has beaten.
+      super.beat('probe', { ...beat, capacity: 0, lease: 1e9, settled: [] })
+      const pulse = super.beat(node, beat)
+      return { ...pulse, nodes: pulse.nodes.filter(({ id }) => id !== 'probe') }
+    }
+  },
   'nodes that are no members write nothing, and are not told so': Welcoming,
   'a node joins by listening': class extends MemoryFleet {
     override listen (node: string, hear: (message: string) => void): () => void {

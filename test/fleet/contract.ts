@@ -153,8 +153,8 @@ promise('a node whose lease has ended is removed by a beat of another, and told 
 })
 
 promise('a lease counts from the last beat, and is as long as that one says', async (ground) => {
-  const [a, b] = await join(ground, ['a', 'b'], { lease: SHORT })
-  await b!.beat({ lease: LONG })
+  const [a] = await join(ground, ['a'], { lease: SHORT })
+  const [b] = await join(ground, ['b'])
   await a!.beat({ lease: LONG })
   await ground.advance(2 * SHORT)
   assert.deepEqual((await b!.beat()).lost, [])
@@ -169,6 +169,20 @@ promise('a node that beats after the end of its lease goes on if no other node h
   assert.deepEqual({ joined, lost }, { joined: false, lost: [] })
   assert.deepEqual(await b!.find('x'), { nodes: [['a', 1]], expectedBack: null })
   assert.deepEqual((await b!.beat()).lost, [])
+})
+
+promise('leases and times away begin once more if no node could beat for as long as a lease', async (ground) => {
+  const [a, b] = await join(ground, ['a', 'b'], { lease: SHORT })
+  await a!.beat({ lease: SHORT })
+  await a!.owner('x', 1)
+  await a!.owner('x', 0, SHORT)
+  await ground.advance(2 * SHORT)
+  const { lost, offline, nodes, joined } = await b!.beat({ lease: SHORT })
+  assert.deepEqual({ lost, offline, nodes: ids(nodes), joined }, { lost: [], offline: [], nodes: ['a', 'b'], joined: false })
+  assert.ok((await b!.find('x')).expectedBack !== null)
+  await ground.advance(2 * SHORT)
+  const next = await b!.beat({ lease: LONG })
+  assert.deepEqual({ lost: ids(next.lost), offline: next.offline }, { lost: ['a'], offline: ['x'] })
 })
 
 promise('a node that was removed can write nothing until it joins anew, and has nothing then', async (ground) => {
