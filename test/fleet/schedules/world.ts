@@ -1,0 +1,185 @@
+/**
+ * The world of one run: an engine, the nodes of a fleet, and their clients; all on one fake clock.
+ */
+import type { LifecycleOptions } from '../../../lib/options/options.ts'
+import type { Fleet } from '../../../lib/track/fleet.ts'
+import { isClosing } from '../../../lib/connection/connection.ts'
+import { retryIn } from '../../../lib/base/close-codes.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+import type { Pair } from '../../helpers/fake-host.ts'
+import { createTracker } from '../../helpers/tracker-rig.ts'
+import type { TrackerRig } from '../../helpers/tracker-rig.ts'
+import type { Random } from '../../simulation/random.ts'
+import { EngineLink, SharedEngine } from './engine-link.ts'
+import { NodeClock } from './node-clock.ts'
+
+/** Lines that a report shows. */
+const TRACE = 60
+
+/** Time after which the engine has heard of a connection, if nothing fails, milliseconds. */
+const BATCH = 50
+
+/** What a node is doing. */
+type State = 'running' | 'leaving' | 'left' | 'killed'
+
+/** A process with the plugin. */
+export class Node {
+  readonly name: string
+  readonly clock: NodeClock
+  readonly link: EngineLink
+  readonly rig: TrackerRig
+  readonly fleet: Fleet
+  state: State = 'running'
+
+  constructor (world: World, name: string, options: LifecycleOptions) {
+    this.name = name
+    this.clock = new NodeClock(world.clock)
+    this.link = new EngineLink(world.engine, this.clock, world.random.between(1, 8))
+    this.rig = createTracker(options, 'info', { clock: this.clock, engine: this.link.engine })
+    this.fleet = this.rig.fleet.fleet
+    void this.rig.fleet.fleet.start()
+  }
+
+  get id (): string { return this.fleet.node }
+  get alive (): boolean { return this.state === 'running' || this.state === 'leaving' }
+  /** Whether it takes clients. */
+  get serves (): boolean { return this.state === 'running' && !this.clock.frozen }
+}
+
+/** A client, connected or on its way back. */
+export interface Client {
+  readonly name: string
+  readonly owner: string
+  readonly tag: string
+  node: Node | null
+  pair: Pair | null
+}
+
+export class World {
+  readonly clock = new FakeClock()
+  readonly random: Random
+  readonly engine: SharedEngine
+  readonly nodes: Node[] = []
+  readonly clients = new Set<Client>()
+  readonly trace: string[] = []
+  readonly options: LifecycleOptions
+  /** Owner → what the fleet has told of it, by the node that has found it. */
+  readonly told = new Map<string, Array<'online' | 'offline'>>()
+  /** Owners of a connection that was closed before the engine has heard of it. */
+  readonly brief = new Set<string>()
+  breach: { invariant: string, message: string } | null = null
+  /** Number of clients so far. */
+  made = 0
+  /** Whether nothing has failed that may lose an event. */
+  strict = true
+
+  constructor (random: Random, options: LifecycleOptions) {
+    this.random = random
+    this.options = options
+    this.engine = new SharedEngine(this.clock)
+  }
+
+  note (what: string): void {
+    this.trace.push(`${Math.round(this.clock.now())} ${what}`)
+    if (this.trace.length > TRACE) this.trace.shift()
+  }
+
+  violate (invariant: string, message: string): void {
+    this.breach ??= { invariant, message }
+  }
+
+  async advance (ms: number): Promise<void> { await this.clock.run(ms) }
+
+  get running (): Node[] { return this.nodes.filter(({ state }) => state === 'running') }
+
+  start (): Node {
+    const node = new Node(this, `node ${this.nodes.length}`, this.options)
+    this.nodes.push(node)
+    this.note(`${node.name} starts`)
+    for (const event of ['online', 'offline'] as const) {
+      node.fleet.on(event, ({ owner, here }) => {
+        if (!here) return
+        this.note(`${node.name} tells that ${owner} is ${event}`)
+        this.told.set(owner, [...this.told.get(owner) ?? [], event])
+      })
+    }
+    return node
+  }
+
+  /** Connects a client to a node. It comes back when the server says so, or its node is gone. */
+  connect (node: Node, client: Client): void {
+    this.note(`${client.name} (${client.owner}, ${client.tag}) connects to ${node.name}`)
+    const pair = node.rig.accept({ peer: 'answers', owner: client.owner })
+    node.rig.tracker.opened(pair.connection)
+    pair.connection.tag(client.tag)
+    Object.assign(client, { node, pair })
+    this.clients.add(client)
+    const openedAt = this.clock.now()
+    void pair.connection.closed.then(({ cause, reason }) => {
+      if (this.clock.now() - openedAt < BATCH) this.brief.add(client.owner)
+      if (client.pair !== pair) return
+      this.note(`${client.name} is closed by ${node.name}: ${cause} ${reason}`)
+      Object.assign(client, { node: null, pair: null })
+      if (cause === 'drain' || cause === 'rebalance') this.comeBack(client, retryIn(reason) + this.random.upTo(2_000))
+      else this.clients.delete(client)
+    })
+  }
+
+  /** A client connects to another node after a delay, or never again. */
+  comeBack (client: Client, delay: number): void {
+    if (this.random.chance(0.3)) {
+      this.clients.delete(client)
+      return
+    }
+    this.clock.setTimeout(() => {
+      if (!this.clients.has(client)) return
+      const nodes = this.nodes.filter(({ serves }) => serves)
+      if (nodes.length > 0) this.connect(this.random.pick(nodes), client)
+      else this.clients.delete(client)
+    }, delay)
+  }
+
+  leave (node: Node): void {
+    this.note(`${node.name} leaves`)
+    node.state = 'leaving'
+    void node.rig.tracker.startDrain('close').then(async () => {
+      await node.rig.fleet.close()
+      node.rig.tracker.close()
+      if (node.alive) node.state = 'left'
+      this.note(`${node.name} has left`)
+    })
+  }
+
+  kill (node: Node): void {
+    this.note(`${node.name} is killed`)
+    node.state = 'killed'
+    // What the engine has told this node alone is lost with it.
+    if (node.link.pending > 0) this.strict = false
+    node.clock.kill()
+    for (const client of [...this.clients]) {
+      if (client.node !== node) continue
+      Object.assign(client, { node: null, pair: null })
+      this.comeBack(client, this.random.upTo(8_000))
+    }
+  }
+
+  /** Ends all faults. */
+  heal (): void {
+    this.note('all faults end')
+    if (this.engine.state !== 'up') this.engine.resume(this.random.chance(0.5))
+    for (const { clock, link } of this.nodes) {
+      Object.assign(link, { cut: false, deaf: false, latency: Math.min(link.latency, 8) })
+      clock.thaw()
+    }
+  }
+
+  /** Node → number of its open connections: all, those of an owner, or those with a tag. */
+  where (filter: { owner: string } | { tag: string } | 'all' = 'all'): Map<Node, number> {
+    const counts = new Map<Node, number>()
+    for (const node of this.nodes) {
+      const count = node.alive ? node.rig.tracker.list(filter).filter(({ state }) => !isClosing(state)).length : 0
+      if (count > 0) counts.set(node, count)
+    }
+    return counts
+  }
+}
