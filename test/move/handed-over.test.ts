@@ -264,7 +264,8 @@ test('the class brings the state back by itself: after a restart, after a move, 
     const socket = new Socket(`ws://127.0.0.1:${port}/${user}`) as unknown as StandardSocket
     sockets.set(user, socket)
     socket.onmessage = ({ data }: { data: string }) => { told.push(data) }
-    socket.onclose = ({ code }: { code: number }) => { if (code === 1012) visit(user) }
+    // 1006: on a busy machine the new server may not listen yet when the delay of the close frame is over.
+    socket.onclose = ({ code }: { code: number }) => { if (code === 1012 || code === 1006) visit(user) }
   }
   const expected: string[] = []
   const all = async (visits: number): Promise<void> => {
