@@ -161,6 +161,8 @@ export class Handshakes implements HandshakeGuard, Verification {
   /** Handles a handshake that is next on its raw socket. */
   #arrived (request: IncomingMessage, raw: Duplex, head: Buffer): void {
     const server = this.#server!
+    // One of an adopted server waits.
+    if (this.#inProgress.has(raw)) return
     if (isTaken(raw, server.listenerCount('upgrade') === 1)) {
       // The listener has ended its half; the client may not end the other.
       if (raw.writableEnded) raw.end(() => { raw.destroy() })

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import net from 'node:net'
 import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import { rawSocketOf } from '../../lib/base/internals.ts'
 import { connectBusy } from '../helpers/busy.ts'
 import { tcpEnded } from '../helpers/ends.ts'
@@ -279,4 +279,19 @@ test('a WebSocket opens on a socket whose bytes the application counts with a li
   const client = await connect(t, app, '/')
   assert.equal(client.socket.readyState, WebSocket.OPEN)
   assert.ok(bytes > 0)
+})
+
+test('a handshake that an adopted server lets wait for verifyClient is not handed to Fastify meanwhile', async (t) => {
+  const app = await start(t, {}, plain)
+  const lock = gate()
+  const server = new WebSocketServer({ noServer: true, verifyClient: (_info: unknown, admit: (ok: boolean) => void) => { void lock.wait().then(() => { admit(true) }) } })
+  app.sockets.adopt(server)
+  app.server.prependListener('upgrade', (request, socket, head) => {
+    if (request.url === '/adopted') server.handleUpgrade(request, socket, head, (webSocket) => { server.emit('connection', webSocket, request) })
+  })
+  const raw = await rawHandshake(t, app, '/adopted')
+  await lock.arrived
+  await turn()
+  lock.open()
+  assert.equal((await raw.answer).status, 101)
 })
