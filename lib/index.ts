@@ -29,7 +29,7 @@ export type { TraceContext } from './connection/tracing.ts'
 export type { WritableOptions } from './connection/writable.ts'
 export type { ChannelMessages } from './show/diagnostics.ts'
 export type {
-  BackpressureOptions, DrainOptions, HeartbeatOptions, HistoryOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SignalOptions, TermsOptions
+  BackpressureOptions, DrainOptions, HeartbeatOptions, HistoryOptions, LifecycleOptions, LimitOptions, LimitsOptions, MessageRateOptions, ReadinessOptions, RouteSocketOptions, SharedLimitOptions, SignalOptions, TermsOptions
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type {

@@ -153,7 +153,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
   const pongs = new PongBacklog(shared)
   const pressure = limits.pressure ? new Pressure(shared) : null
   const limited = limits.pressure || [limits.total, limits.perOwner, limits.perAddress, limits.handshakes].some((limit) => limit !== false)
-  const admission = limited ? new Admission(shared, limits, () => pressure?.under ?? false) : null
+  const admission = limited ? new Admission({ ...shared, moving: (...args) => moves.take(...args) }, limits, () => pressure?.under ?? false) : null
   const sized = [heartbeats, idle, expiry, rate, pongs, backpressure, broadcasts, moves, handovers, steps, ...(admission === null ? [] : [admission])]
 
   const tracker = new ManagedTracker({
@@ -184,6 +184,9 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     reporter: new FleetReporter(log, limiter, engine === null ? 'debug' : 'info'),
     reconnectRate: options.drain.reconnect.rate,
     reconnectCeiling: options.reconnectCeiling,
+    places: admission === null || ![limits.total, limits.perOwner].some((limit) => limit !== false && limit.scope === 'fleet')
+      ? null
+      : { limits, onOutage: options.onOutage, running, local: admission, share: (places) => { admission.share(places) } },
     draining: () => !tracker.accepting,
     broadcast: (data, filter) => tracker.broadcast(data, filter),
     explain: (query) => tracker.explain(query),

@@ -11,6 +11,7 @@ import type { StoryQuery } from '../track/explain.ts'
 import type { FleetFilter } from '../track/fleet.ts'
 import type { Registry } from '../track/registry.ts'
 import type { Story } from '../track/story.ts'
+import type { PlacesHost } from './places.ts'
 import type { FleetReporter } from './reporter.ts'
 
 export interface FleetHost {
@@ -23,6 +24,8 @@ export interface FleetHost {
   readonly reconnectRate: number
   /** Clients a second for all nodes that stay, at most: `drain.reconnect.rate` if the application has set it. */
   readonly reconnectCeiling: number
+  /** What limits that nodes share need; null: there are none. */
+  readonly places: PlacesHost | null
   /** Whether this node drains: it has stopped to admit connections. */
   draining (): boolean
   /** Sends a message to connections of this node. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT. */

@@ -7,6 +7,7 @@ import type { FleetHost } from './host.ts'
 import { FleetLabels } from './labels.ts'
 import { Leaving } from './leaving.ts'
 import { FleetOrders } from './orders.ts'
+import { FleetPlaces } from './places.ts'
 import { Presences } from './presence.ts'
 import { Questions } from './questions.ts'
 
@@ -19,6 +20,7 @@ export function makeParts (core: FleetCore, host: FleetHost) {
     orders: new FleetOrders(core),
     leaving: new Leaving(core, host),
     questions: new Questions(core, host),
-    broadcast: new FleetBroadcast(core, host)
+    broadcast: new FleetBroadcast(core, host),
+    ...(host.places === null ? {} : { places: new FleetPlaces(core, host.places) })
   }
 }

@@ -78,7 +78,7 @@ export class AdmissionChecks implements HandshakeChecks {
     return this.#refusal(policy)
   }
 
-  opening (request: IncomingMessage, raw: Duplex): Refused | null {
+  opening (request: IncomingMessage, raw: Duplex, again = false): Refused | null {
     if (!this.#tracker.accepting) return refuse('draining')
     const admission = this.#admission
     if (admission === null) return null
@@ -87,7 +87,22 @@ export class AdmissionChecks implements HandshakeChecks {
     // Those of adopted servers have not claimed it before.
     const claimed = links.claim(request, offerOf(request)?.id)
     if (links.serves(request, owner)) return null
-    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http' && !claimed, pathOf(request)))
+    return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http' && !claimed, pathOf(request), again))
+  }
+
+  claim (request: IncomingMessage, raw: Duplex, when: 'arrived' | 'opening'): PromiseLike<Refused | null> | null {
+    if (!this.#admission?.shares) return null
+    const { links } = this.#moves
+    const path = pathOf(request)
+    const move = offerOf(request)?.id
+    let decided: PromiseLike<Refusal['reason'] | null> | null
+    if (when === 'arrived') {
+      decided = links.hasClaimed(request) ? null : this.#admission.claimOnArrival(request, path, move)
+    } else {
+      const { owner } = this.#acceptor.whoIs(request, raw)
+      decided = links.serves(request, owner) ? null : this.#admission.claim(request, owner, path, move)
+    }
+    return decided === null ? null : decided.then((reason) => this.#refusal(reason))
   }
 
   takeState (request: IncomingMessage): PromiseLike<void> | null {
@@ -102,6 +117,7 @@ export class AdmissionChecks implements HandshakeChecks {
   left (request: IncomingMessage, counted: boolean): void {
     // One that takes the place of a connection was not counted.
     if (!this.#moves.links.release(request) && counted) this.#admission?.left()
+    this.#admission?.release(request)
   }
 
   refused (request: IncomingMessage, raw: Duplex, reason: Refusal['reason']): void {
@@ -145,10 +161,10 @@ export class AdmissionChecks implements HandshakeChecks {
     return this.#enforcement.allows('origin', 'refuse', undefined, pathOf(request.raw)) ? 'origin' : null
   }
 
-  #refusal (policy: PolicyName | null): Refused | null {
-    if (policy === null) return null
+  #refusal (reason: Refusal['reason'] | null): Refused | null {
+    if (reason === null) return null
     // Sockets that are opened to be refused take memory, too: beyond a limit handshakes are refused over HTTP.
     const way = this.#options.refusal === 'close' && this.#tracker.mayRefuseOpen ? 'close' : 'http'
-    return refuse(policy, way)
+    return refuse(reason, way)
   }
 }

@@ -22,8 +22,10 @@ export interface HandshakeChecks {
   trace (request: IncomingMessage): Trace | null
   /** A handshake has arrived. Returns null to admit it. */
   arrived (request: IncomingMessage, raw: Duplex): Refused | null
-  /** A handshake is about to open. Returns null to admit it. */
-  opening (request: IncomingMessage, raw: Duplex): Refused | null
+  /** A handshake is about to open; `again`: it has waited since it was asked about. Returns null to admit it. */
+  opening (request: IncomingMessage, raw: Duplex, again?: boolean): Refused | null
+  /** Claims places that nodes share: on arrival, or about to open. Resolves with null to admit; null: there is nothing to wait for. */
+  claim (request: IncomingMessage, raw: Duplex, when: 'arrived' | 'opening'): PromiseLike<Refused | null> | null
   /** Takes the state that was handed over to the client's next connection. A promise of it never rejects, and may never resolve. */
   takeState (request: IncomingMessage): PromiseLike<void> | null
   /** A handshake that was not refused has opened, `duration` milliseconds after it has begun. */

@@ -25,6 +25,8 @@ export interface Handshake {
   /** Null without tracing, and once the socket has opened: the application may keep the request. */
   trace: Trace | null
   deadline?: Deadline
+  /** Whether the end of an HTTP answer ends it. */
+  endsWithAnswer?: boolean
   storeWait?: StoreWait
 }
 

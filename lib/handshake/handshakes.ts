@@ -116,14 +116,37 @@ export class Handshakes implements HandshakeGuard, Verification {
       const handshake = this.#inProgress.get(raw) ?? this.#begin(request, raw, { counted: false })
       const refused = this.#checks.opening(request, raw)
       if (refused !== null) return this.#refuse(handshake, refused, head, upgrade)
-      const open = (): void => { this.#step(handshake, () => { upgrade(request, raw, head, opened) }) }
-      const taken = this.#checks.takeState(request)
-      if (taken === null) return open()
-      guardErrors(raw)
-      this.#await(handshake)
-      handshake.storeWait = new StoreWait(this.#checks.deadlines, taken, handshake.deadline!)
-      void handshake.storeWait.over.then(() => { if (this.isInProgress(request)) open() })
+      const open = (): void => { this.#openWithState(handshake, () => { upgrade(request, raw, head, opened) }) }
+      const claimed = this.#checks.claim(request, raw, 'opening')
+      if (claimed === null) return open()
+      this.#afterClaim(handshake, claimed, head, () => {
+        const full = this.#checks.opening(request, raw, true)
+        if (full !== null) this.#refuse(handshake, full, head, upgrade)
+        else open()
+      }, upgrade)
     }
+  }
+
+  /** Opens a handshake when the state that was handed over to it is there. */
+  #openWithState (handshake: Handshake, upgrade: () => void): void {
+    const open = (): void => { this.#step(handshake, upgrade) }
+    const taken = this.#checks.takeState(handshake.request)
+    if (taken === null) return open()
+    guardErrors(handshake.raw)
+    this.#await(handshake)
+    handshake.storeWait = new StoreWait(this.#checks.deadlines, taken, handshake.deadline!)
+    void handshake.storeWait.over.then(() => { if (this.isInProgress(handshake.request)) open() })
+  }
+
+  /** Goes on with a handshake when it has the places that it has claimed, or refuses it. */
+  #afterClaim (handshake: Handshake, claimed: PromiseLike<Refused | null>, head: Buffer, go: () => void, upgrade = this.#upgrade!): void {
+    guardErrors(handshake.raw)
+    this.#await(handshake)
+    void claimed.then((refused) => {
+      if (!this.isInProgress(handshake.request)) return
+      if (refused !== null) this.#refuse(handshake, refused, head, upgrade)
+      else go()
+    })
   }
 
   opened (socket: WebSocket): void {
@@ -175,8 +198,11 @@ export class Handshakes implements HandshakeGuard, Verification {
     takeOffer(request)
     const refused = this.#checks.arrived(request, raw)
     const handshake = this.#begin(request, raw, { counted: refused === null })
-    if (refused === null) this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) })
-    else this.#refuse(handshake, refused, head, this.#upgrade!)
+    if (refused !== null) return this.#refuse(handshake, refused, head, this.#upgrade!)
+    const dispatch = (): void => { this.#step(handshake, () => { this.#dispatch!.call(server, request, raw, head) }) }
+    const claimed = this.#checks.claim(request, raw, 'arrived')
+    if (claimed === null) dispatch()
+    else this.#afterClaim(handshake, claimed, head, dispatch)
   }
 
   #begin (request: IncomingMessage, raw: Duplex, { counted = false, refused = false }): Handshake {
@@ -200,18 +226,21 @@ export class Handshakes implements HandshakeGuard, Verification {
     if (this.isInProgress(request)) this.#await(handshake)
   }
 
-  /** Watches a handshake that waits for a hook or for `verifyClient`. */
+  /** Watches a handshake that waits for a hook, for `verifyClient`, or for places that nodes share. */
   #await (handshake: Handshake): void {
-    if (handshake.deadline !== undefined) return
     const { raw } = handshake
     const { deadlines, timeout } = this.#checks
-    handshake.deadline = new Deadline(() => { this.#cutOff(handshake, refuse('handshake timeout')) })
-    if (timeout !== false) deadlines.set(handshake.deadline, timeout)
-    raw.on('close', this.#onClose)
+    if (handshake.deadline === undefined) {
+      handshake.deadline = new Deadline(() => { this.#cutOff(handshake, refuse('handshake timeout')) })
+      if (timeout !== false) deadlines.set(handshake.deadline, timeout)
+      raw.on('close', this.#onClose)
+    }
     // An HTTP answer ends the connection, which the client could keep open otherwise. Hooks do not see every answer: Fastify refuses a
     // malformed URL before them.
     const response = responseOn(raw)
-    response?.once('finish', () => {
+    if (response === undefined || handshake.endsWithAnswer) return
+    handshake.endsWithAnswer = true
+    response.once('finish', () => {
       if (!this.#end(handshake)) return
       handshake.trace?.ended(response.statusCode)
       raw.destroy()

@@ -9,11 +9,19 @@ export const LIMIT_POLICIES = ['refuse', 'evict-oldest', 'evict-idlest'] as cons
 /** One of LIMIT_POLICIES. */
 export type LimitPolicy = typeof LIMIT_POLICIES[number]
 
+/** Whose connections a limit counts. */
+export const LIMIT_SCOPES = ['node', 'fleet'] as const
+
+/** One of LIMIT_SCOPES. */
+export type LimitScope = typeof LIMIT_SCOPES[number]
+
 /** A limit on connections. */
 export interface Limit {
   /** Maximum number of connections. */
   readonly max: number
   readonly policy: LimitPolicy
+  /** Whose connections it counts: those of this node, or of all nodes of the fleet. */
+  readonly scope: LimitScope
 }
 
 /** The limits of a server; false: no limit. */

@@ -27,11 +27,15 @@ interface Place {
   next: ManagedConnection | null
   /** The connection from which its client moves. */
   previous: ManagedConnection | null
+  /** Whether its client moves to another node, where it counts. */
+  movesAway: boolean
 }
 
 export class Places {
   readonly addresses: Slots
   readonly owners: Slots
+  /** Called when the number of connections that count has changed: all, or those of an owner. */
+  changed: ((owner: string | undefined) => void) | null = null
   readonly #byOwner: boolean
   readonly #places = new Map<ManagedConnection, Place>()
   /** Number of connections that count. */
@@ -76,24 +80,44 @@ export class Places {
     if (this.part(connection) !== null) this.#uncount(connection, this.#places.get(connection)!)
   }
 
+  /** The client of a connection moves to another node: it counts there. */
+  movesAway (connection: ManagedConnection): void {
+    const place = this.#places.get(connection)!
+    this.#uncount(connection, place)
+    place.movesAway = true
+  }
+
+  /** It has not moved: it counts here, if it was counted there. */
+  stays (connection: ManagedConnection): void {
+    const place = this.#places.get(connection)
+    if (place?.movesAway !== true) return
+    place.movesAway = false
+    this.#count(connection, place)
+  }
+
   /** The owner of an open connection was set. */
   setOwner (connection: ManagedConnection, owner: string | undefined): void {
     const place = this.#places.get(connection)!
     const counts = place.counts === 'connection'
-    if (counts && place.owner !== undefined) this.owners.remove(place.owner, connection, false)
+    const { owner: before } = place
+    if (counts && before !== undefined) this.owners.remove(before, connection, false)
     place.owner = owner
     if (counts && owner !== undefined) this.owners.add(owner, connection)
+    if (!counts || this.changed === null) return
+    if (before !== undefined) this.changed(before)
+    if (owner !== undefined) this.changed(owner)
   }
 
   /** The connection was evicted: only its raw socket counts, until it is gone. */
   evict (connection: ManagedConnection): void {
     const place = this.#places.get(connection)
-    // A listener of 'closing' may have destroyed the raw socket.
-    if (place === undefined || place.counts === 'socket') return
+    // A listener of 'closing' may have destroyed the raw socket; one whose client moves to another node counts there.
+    if (place?.counts !== 'connection') return
     place.counts = 'socket'
     this.#counted--
     if (place.address !== undefined) this.addresses.evict(place.address, connection)
     if (place.owner !== undefined) this.owners.evict(place.owner, connection)
+    this.#tell(place)
   }
 
   /** Parts the two connections of a move: the new one counts, too. Returns it; null if there is none. */
@@ -108,7 +132,7 @@ export class Places {
   }
 
   #add (connection: ManagedConnection, { address, owner }: Keys): Place {
-    const place: Place = { address, owner: this.#byOwner ? owner : undefined, counts: 'nothing', next: null, previous: null }
+    const place: Place = { address, owner: this.#byOwner ? owner : undefined, counts: 'nothing', next: null, previous: null, movesAway: false }
     this.#places.set(connection, place)
     this.#uncounted++
     return place
@@ -120,6 +144,7 @@ export class Places {
     this.#counted++
     if (place.address !== undefined) this.addresses.add(place.address, connection)
     if (place.owner !== undefined) this.owners.add(place.owner, connection)
+    this.#tell(place)
   }
 
   #uncount (connection: ManagedConnection, place: Place): void {
@@ -129,6 +154,13 @@ export class Places {
     if (counts === 'connection') this.#counted--
     if (address !== undefined) this.addresses.remove(address, connection, counts === 'socket')
     if (owner !== undefined) this.owners.remove(owner, connection, counts === 'socket')
+    if (counts === 'connection') this.#tell(place)
+  }
+
+  #tell ({ owner }: Place): void {
+    if (this.changed === null) return
+    this.changed(undefined)
+    if (owner !== undefined) this.changed(owner)
   }
 }
 

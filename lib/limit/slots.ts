@@ -22,10 +22,15 @@ export class Slots {
   /** Number of keys with connections. */
   get size (): number { return this.#physical.size }
 
+  /** Keys with connections. */
+  keys (): Iterable<string> { return this.#physical.keys() }
+
+  /** Number of connections under a key, without those that were evicted. */
+  counted (key: string): number { return (this.#physical.get(key) ?? 0) - (this.#evicted.get(key) ?? 0) }
+
   /** The count under a key with one more connection. */
   withOneMore (key: string): Count {
-    const physical = (this.#physical.get(key) ?? 0) + 1
-    return { counted: physical - (this.#evicted.get(key) ?? 0), physical }
+    return { counted: this.counted(key) + 1, physical: (this.#physical.get(key) ?? 0) + 1 }
   }
 
   members (key: string): Iterable<ManagedConnection> { return this.#members?.get(key) ?? [] }

@@ -81,8 +81,14 @@ export class Moves implements Mover<ManagedConnection> {
   takePrevious (connection: ManagedConnection): ManagedConnection | null {
     const client = this.#clients.get(connection)
     if (client?.offered === undefined) return null
-    const previous = this.#links.take(client.offered, connection.owner)
+    const { offered } = client
     client.offered = undefined
+    return this.take(offered, connection.owner)
+  }
+
+  /** Returns the connection whose client was asked to move under an id, once; null if there is none. */
+  take (id: string, owner: string | undefined): ManagedConnection | null {
+    const previous = this.#links.take(id, owner)
     // Asked again, that client gets another id.
     if (previous !== null) this.#clients.get(previous)!.id = null
     return previous

@@ -8,7 +8,7 @@ import type { Connection, ConnectionData } from '../connection/connection.ts'
 import type { Mode, PolicyName } from '../track/observation.ts'
 import type { Clock } from '../base/clock.ts'
 import type { FleetProvider } from '../fleet/engine.ts'
-import type { LimitPolicy } from '../limit/admission-decision.ts'
+import type { LimitPolicy, LimitScope } from '../limit/admission-decision.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
 import type { StopSignal } from '../drain/signals.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
@@ -108,12 +108,18 @@ export interface LimitOptions {
   policy?: LimitPolicy
 }
 
+/** A limit on connections that the nodes of a fleet can share. */
+export interface SharedLimitOptions extends LimitOptions {
+  /** Count the connections of this node, or those of all nodes; that needs the option `fleet`. @default 'node' */
+  scope?: LimitScope
+}
+
 /** Limits on connections and handshakes. */
 export interface LimitsOptions {
   /** Of the server, handshakes under way included. @default false */
-  total?: LimitOptions | false
+  total?: SharedLimitOptions | false
   /** Of one owner. @default false */
-  perOwner?: LimitOptions | false
+  perOwner?: SharedLimitOptions | false
   /** Of one `request.ip` (`trustProxy` applies). @default false */
   perAddress?: LimitOptions | false
   /** While `@fastify/under-pressure` reports pressure, refuse handshakes and close the idlest connections. @default false */

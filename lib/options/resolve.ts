@@ -15,16 +15,17 @@ import type { Mode, PolicyName } from '../track/observation.ts'
 import type { BackpressureSettings, HeartbeatSettings, RateSettings, Settings } from '../connection/settings.ts'
 import { CONNECTION_KEYS, DRAIN_KEYS, HISTORY_KEYS, PLUGIN_KEYS, ROUTE_KEYS, knownKeys } from './keys.ts'
 import { defaults } from './defaults.ts'
-import type { LifecycleOptions, LimitOptions, LimitsOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
+import { resolveLimits } from './limits.ts'
+import type { ResolvedLimits } from './limits.ts'
+import type { LifecycleOptions, RouteSocketOptions, SignalOptions, TermsOptions } from './options.ts'
 import { resolveReadiness, resolveSignals } from './resolve-process.ts'
-import { LIMIT_POLICIES } from '../limit/admission-decision.ts'
-import type { Limit, LimitPolicy, Limits } from '../limit/admission-decision.ts'
 import { LEAST_STALL_TIME } from '../limit/backpressure.ts'
 import { LEAD } from '../drain/bookings.ts'
 import { makePlan } from '../drain/plan.ts'
 import type { DrainPlan } from '../track/drain-report.ts'
 import type { DrainReason, ReconnectOptions } from '../drain/reconnect.ts'
 import type { Spread } from '../drain/schedule.ts'
+import { integerOrFalse, oneOf, required } from './values.ts'
 import { LEAST_INTERVAL } from '../watch/heartbeat.ts'
 import { canonicalOrigin, mistakeInPlaceOfAList, mistakesIn } from '../limit/origin.ts'
 import type { AllowedOrigins } from '../limit/origin.ts'
@@ -52,7 +53,7 @@ export interface ResolvedOptions {
   readonly isolation: boolean
   readonly errorCode: number
   readonly settings: Settings
-  readonly limits: Limits & { readonly pressure: boolean, readonly handshakeTimeout: number | false }
+  readonly limits: ResolvedLimits
   readonly allowedOrigins: AllowedOrigins<FastifyRequest>
   readonly refusal: 'http' | 'close'
   readonly modes: Readonly<Record<PolicyName, Mode>>
@@ -113,7 +114,7 @@ export function resolveOptions (given: LifecycleOptions = {}): ResolvedOptions {
     isolation: check.flag('isolation', given.isolation, defaults.isolation),
     errorCode: closeCode('errorCode', given.errorCode, defaults.errorCode),
     settings: resolveSettings('', given, defaults),
-    limits: resolveLimits(given.limits),
+    limits: resolveLimits(given.limits, given.fleet !== undefined),
     allowedOrigins: resolveOrigins(given.allowedOrigins),
     refusal: oneOf('refusal', given.refusal, defaults.refusal, ['http', 'close']),
     modes: resolveModes(given.mode),
@@ -195,42 +196,6 @@ function resolveHistory (given: LifecycleOptions['history']): HistorySettings {
   return Object.freeze({ size: check.duration('history.size', size, defaults.history, 'a non-negative integer'), owner: keep.includes('owner'), ip: keep.includes('ip') })
 }
 
-function resolveLimits (given: LimitsOptions = {}): ResolvedOptions['limits'] {
-  knownKeys('limits', given, Object.keys(defaults.limits), 'total.max')
-  const { handshakes = {} } = given
-  knownKeys('limits.handshakes', handshakes, Object.keys(defaults.limits.handshakes), 'max')
-  const limits = {
-    total: resolveLimit('limits.total', given.total),
-    perOwner: resolveLimit('limits.perOwner', given.perOwner),
-    perAddress: resolveLimit('limits.perAddress', given.perAddress),
-    pressure: check.flag('limits.pressure', given.pressure, defaults.limits.pressure),
-    handshakes: integerOrFalse('limits.handshakes.max', handshakes.max, defaults.limits.handshakes.max, 'a positive integer'),
-    handshakeTimeout: integerOrFalse('limits.handshakes.timeout', handshakes.timeout, defaults.limits.handshakes.timeout, 'a positive integer (ms)')
-  }
-  for (const part of ['perOwner', 'perAddress'] as const) {
-    const { total, [part]: limit } = limits
-    if (total !== false && limit !== false && limit.max > total.max) {
-      check.conflict(`limits.${part}.max ${limit.max} is above limits.total.max ${total.max}: it could never be reached`)
-    }
-  }
-  return Object.freeze(limits)
-}
-
-function resolveLimit (path: string, given: LimitOptions | false | undefined): Limit | false {
-  if (given === undefined || given === false) return false
-  knownKeys(path, given, ['max', 'policy'], 'max', 'false or ')
-  return Object.freeze({
-    max: required(`${path}.max`, given.max),
-    policy: oneOf<LimitPolicy>(`${path}.policy`, given.policy, 'refuse', LIMIT_POLICIES)
-  })
-}
-
-/** Checks a number that has no default. */
-function required (path: string, given: number | undefined): number {
-  if (given === undefined) check.fail(`${path} is missing: it must be a positive integer`)
-  return check.where(path, given, given as number, (value) => Number.isInteger(value) && (value as number) > 0, 'a positive integer')
-}
-
 function resolveOrigins (given: LifecycleOptions['allowedOrigins']): ResolvedOptions['allowedOrigins'] {
   if (given === undefined) return defaults.allowedOrigins
   if (given === 'report' || given === 'same-origin' || given === false || typeof given === 'function') return given
@@ -247,14 +212,6 @@ function resolveModes (given: LifecycleOptions['mode']): ResolvedOptions['modes'
   knownKeys('mode', given, POLICIES)
   return Object.freeze(Object.fromEntries(POLICIES.map((policy) =>
     [policy, oneOf(`mode.${policy}`, given[policy], defaults.mode, MODES)]))) as ResolvedOptions['modes']
-}
-
-function oneOf<T extends string> (path: string, given: T | undefined, fallback: T, allowed: readonly T[], expected = allowed.map((value) => `'${value}'`).join(' or ')): T {
-  return check.where(path, given, fallback, (value) => allowed.includes(value as T), expected)
-}
-
-function integerOrFalse (path: string, given: number | false | undefined, fallback: number | false, expected: string, least = 1): number | false {
-  return given === false ? false : check.duration(path, given, fallback, `false or ${expected}`, least)
 }
 
 function resolveSpread (given: Spread | undefined): Spread {

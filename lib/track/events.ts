@@ -10,7 +10,7 @@ import type { Observation, PolicyName } from './observation.ts'
 /** A refused handshake. */
 export interface Refusal {
   /** Why it was refused; these words do not change. */
-  reason: 'draining' | 'handshake timeout' | 'not a websocket route' | PolicyName
+  reason: 'draining' | 'handshake timeout' | 'not a websocket route' | 'fleet' | PolicyName
   /** Path of the request, without its query string. */
   path: string
   /** Address of the peer as the raw socket knows it. */

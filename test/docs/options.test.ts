@@ -64,7 +64,7 @@ test('docs/reference/options.md calls a default what is one, and no more', () =>
     else if (name.startsWith('signals.')) assert.equal(valueOf(cell), (signals as never as Record<string, unknown>)[name.slice(8)], name)
     else if (name === 'heartbeat') assert.deepEqual(resolveOptions({ heartbeat: valueOf(cell) as boolean }).settings, settings)
     else if (name === 'backpressure') assert.equal(cell, 'the next three')
-    else if (/^limits\.\w+\.policy$/.test(name)) assert.equal(valueOf(cell), (limits as never as Record<string, { policy: string }>)[name.split('.')[1]!]!.policy, name)
+    else if (/^limits\.\w+\.(policy|scope)$/.test(name)) assert.equal(valueOf(cell), (limits as never as Record<string, Record<string, string>>)[name.split('.')[1]!]![name.split('.')[2]!], name)
     else if (name === 'messageRate.burst') assert.deepEqual([cell, messageRate && messageRate.burst], ['`max`', 7])
     else if (name === 'messageRate.timeWindow' || name === 'messageRate.policy') assert.equal(valueOf(cell), (messageRate as never as Record<string, unknown>)[name.split('.')[1]!], name)
     else if (name === 'history.size') assert.equal(valueOf(cell), resolveOptions({ history: {} }).history.size)

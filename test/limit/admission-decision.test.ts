@@ -20,7 +20,7 @@ test('under pressure none is', () => {
 })
 
 test('a limit holds as many as it says, and no more', () => {
-  const limits: Limits = { ...NONE, total: { max: 3, policy: 'refuse' }, handshakes: 2 }
+  const limits: Limits = { ...NONE, total: { max: 3, policy: 'refuse', scope: 'node' }, handshakes: 2 }
   for (const n of [1, 2, 3]) assert.equal(decide(limits, { ...QUIET, total: count(n) }, never).admit, true)
   assert.deepEqual(decide(limits, { ...QUIET, total: count(4) }, never), { admit: false, policy: 'total' })
   assert.equal(decide(limits, { ...QUIET, handshakes: 2 }, never).admit, true)
@@ -29,7 +29,7 @@ test('a limit holds as many as it says, and no more', () => {
 
 for (const policy of ['refuse', 'evict-oldest'] as const) {
   test(`while sockets of connections evicted by another limit are open, ${policy} counts the connections that keep a place, up to the ceiling`, () => {
-    const limits: Limits = { ...NONE, total: { max: 20, policy } }
+    const limits: Limits = { ...NONE, total: { max: 20, policy, scope: 'node' } }
     assert.deepEqual(decide(limits, { ...QUIET, total: count(20, 22) }, never), { admit: true, evict: [] })
     assert.deepEqual(decide(limits, { ...QUIET, total: count(2, 23) }, never), { admit: false, policy: 'total' })
   })
@@ -37,7 +37,7 @@ for (const policy of ['refuse', 'evict-oldest'] as const) {
 
 for (const policy of ['evict-oldest', 'evict-idlest'] as const) {
   test(`${policy} admits a connection and names the limits that need an eviction, up to the ceiling`, () => {
-    const limits: Limits = { ...NONE, total: { max: 20, policy } }
+    const limits: Limits = { ...NONE, total: { max: 20, policy, scope: 'node' } }
     assert.deepEqual(decide(limits, { ...QUIET, total: count(20) }, never), { admit: true, evict: [] })
     assert.deepEqual(decide(limits, { ...QUIET, total: count(21, 22) }, never), { admit: true, evict: ['total'] })
     assert.deepEqual(decide(limits, { ...QUIET, total: count(21, 23) }, never), { admit: false, policy: 'total' })
@@ -49,17 +49,17 @@ test('the ceiling is a tenth more, rounded down, and one at least', () => {
 })
 
 test('each limit that is exceeded has to make room', () => {
-  const limits: Limits = { ...NONE, total: { max: 5, policy: 'evict-oldest' }, perOwner: { max: 2, policy: 'evict-idlest' }, perAddress: { max: 3, policy: 'evict-oldest' } }
+  const limits: Limits = { ...NONE, total: { max: 5, policy: 'evict-oldest', scope: 'node' }, perOwner: { max: 2, policy: 'evict-idlest', scope: 'node' }, perAddress: { max: 3, policy: 'evict-oldest', scope: 'node' } }
   assert.deepEqual(decide(limits, { ...QUIET, total: count(6), perOwner: count(3), perAddress: count(4) }, never), { admit: true, evict: ['total', 'perAddress', 'perOwner'] })
 })
 
 test('what is not known yet is not asked', () => {
-  const limits: Limits = { ...NONE, perOwner: { max: 1, policy: 'refuse' }, perAddress: { max: 1, policy: 'refuse' } }
+  const limits: Limits = { ...NONE, perOwner: { max: 1, policy: 'refuse', scope: 'node' }, perAddress: { max: 1, policy: 'refuse', scope: 'node' } }
   assert.equal(decide(limits, QUIET, never).admit, true)
 })
 
 test('cheap questions come first: pressure, handshakes, total, address, owner', () => {
-  const refuse = { max: 1, policy: 'refuse' } as const
+  const refuse = { max: 1, policy: 'refuse', scope: 'node' } as const
   const limits: Limits = { total: refuse, perOwner: refuse, perAddress: refuse, handshakes: 1 }
   const facts: AdmissionFacts = { pressure: true, handshakes: 2, total: count(2), perAddress: count(2), perOwner: count(2) }
   const asked: string[] = []
@@ -72,7 +72,7 @@ test('cheap questions come first: pressure, handshakes, total, address, owner', 
 })
 
 test('one that only observes is asked what it would have done, and passed over', () => {
-  const limits: Limits = { ...NONE, total: { max: 1, policy: 'evict-oldest' }, perOwner: { max: 1, policy: 'refuse' } }
+  const limits: Limits = { ...NONE, total: { max: 1, policy: 'evict-oldest', scope: 'node' }, perOwner: { max: 1, policy: 'refuse', scope: 'node' } }
   const asked: string[] = []
   const ignored = (policy: string, action: string) => {
     asked.push(`${policy} ${action}`)

@@ -371,7 +371,8 @@ const UNKNOWN: Array<[given: object, message: string]> = [
   [{ heartbeat: { every: 1 } }, 'unknown option "every" in heartbeat; the known ones are interval, maxMissed'],
   [{ limits: { handshake: {} } }, 'unknown option "handshake" in limits; did you mean "handshakes"?'],
   [{ limits: { handshakes: { maximum: 1 } } }, 'unknown option "maximum" in limits.handshakes; the known ones are max, timeout'],
-  [{ limits: { total: { maximum: 1 } } }, 'unknown option "maximum" in limits.total; the known ones are max, policy'],
+  [{ limits: { total: { maximum: 1 } } }, 'unknown option "maximum" in limits.total; the known ones are max, policy, scope'],
+  [{ limits: { perAddress: { max: 1, scope: 'fleet' } } }, 'unknown option "scope" in limits.perAddress; the known ones are max, policy'],
   [{ messageRate: { max: 1, window: 1 } }, 'unknown option "window" in messageRate; the known ones are max, timeWindow, burst, policy'],
   [{ backpressure: { maxBytes: 1 } }, 'unknown option "maxBytes" in backpressure; the known ones are maxStallTime, maxBufferedBytes, policy'],
   [{ mode: { messagerate: 'observe' } }, 'unknown option "messagerate" in mode; did you mean "messageRate"?']

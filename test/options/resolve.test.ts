@@ -93,9 +93,9 @@ test('a limit has a policy, which is to refuse', () => {
     limits: { total: { max: 100 }, perOwner: { max: 100, policy: 'evict-oldest' }, perAddress: { max: 1, policy: 'evict-idlest' }, pressure: true, handshakes: { max: 5, timeout: false } }
   })
   assert.deepEqual(limits, {
-    total: { max: 100, policy: 'refuse' },
-    perOwner: { max: 100, policy: 'evict-oldest' },
-    perAddress: { max: 1, policy: 'evict-idlest' },
+    total: { max: 100, policy: 'refuse', scope: 'node' },
+    perOwner: { max: 100, policy: 'evict-oldest', scope: 'node' },
+    perAddress: { max: 1, policy: 'evict-idlest', scope: 'node' },
     pressure: true,
     handshakes: 5,
     handshakeTimeout: false
@@ -108,6 +108,7 @@ test('what a bound cannot be is refused by its name', () => {
     [{ limits: { total: { max: 1, policy: 'evict' } } }, /^limits\.total\.policy must be 'refuse' or 'evict-oldest' or 'evict-idlest', got "evict"/],
     [{ limits: { perOwner: { max: 1, policy: null } } }, /^limits\.perOwner\.policy must be .*, got null/],
     [{ limits: { perAddress: { max: 1, policy: false } } }, /^limits\.perAddress\.policy must be .*, got false/],
+    [{ limits: { total: { max: 1, scope: 'cluster' } } }, /^limits\.total\.scope must be 'node' or 'fleet', got "cluster"/],
     [{ limits: { total: { policy: 'refuse' } } }, /^limits\.total\.max is missing: it must be a positive integer$/],
     [{ messageRate: {} }, /^messageRate\.max is missing: it must be a positive integer$/],
     [{ messageRate: { max: 0 } }, /^messageRate\.max must be a positive integer, got 0/],
@@ -117,6 +118,20 @@ test('what a bound cannot be is refused by its name', () => {
     [{ messageRate: { max: 1, policy: 'drop' } }, /^messageRate\.policy must be 'close' or 'pause', got "drop"/]
   ] as Array<[object, RegExp]>) {
     assert.throws(() => resolveOptions(given as LifecycleOptions), { code: 'SOCKETS_ERR_INVALID_OPTION', message })
+  }
+})
+
+test('a limit that all nodes share needs a fleet, and a policy that nodes can follow', () => {
+  const fleet = () => ({}) as never
+  for (const limit of ['total', 'perOwner'] as const) {
+    for (const policy of ['refuse', 'evict-oldest'] as const) {
+      const limits = { [limit]: { max: 1, policy, scope: 'fleet' } } as const
+      assert.equal((resolveOptions({ limits, fleet }).limits[limit] as { scope: string }).scope, 'fleet')
+      assert.throws(() => resolveOptions({ limits }), { code: 'SOCKETS_ERR_OPTION_CONFLICT', message: `limits.${limit}: scope 'fleet' needs the option fleet, which says how nodes find each other: give it, or leave out the scope` })
+    }
+    assert.throws(() => resolveOptions({ fleet, limits: { [limit]: { max: 1, policy: 'evict-idlest', scope: 'fleet' } } }), {
+      code: 'SOCKETS_ERR_OPTION_CONFLICT', message: new RegExp(`^limits\\.${limit}: policy 'evict-idlest' does not go with scope 'fleet', .*: take 'evict-oldest'$`)
+    })
   }
 })
 
