@@ -38,7 +38,11 @@ export class Ask {
   constructor (host: AskHost) {
     this.#host = host
     host.messages.handle({
-      ask: (body, from) => { void this.#asked(body, from) },
+      ask: (body, from) => {
+        // Read here: what throws in a handler is ignored, and what rejects would end the process.
+        const { id, type, body: question } = body as Record<string, unknown>
+        void this.#asked({ id, type, body: question }, from)
+      },
       answer: (body, from) => { this.#answered(body, from) }
     })
   }
@@ -79,8 +83,7 @@ export class Ask {
   }
 
   /** Another node has asked. */
-  async #asked (given: unknown, from: string): Promise<void> {
-    const { id, type, body } = given as Record<string, unknown>
+  async #asked ({ id, type, body }: Record<'id' | 'type' | 'body', unknown>, from: string): Promise<void> {
     const value = await this.#answer(type as string, body)
     this.#host.messages.send([from], 'answer', { id, ...value }).catch(() => {})
   }
