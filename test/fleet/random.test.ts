@@ -58,6 +58,7 @@ const SABOTAGES: Array<[what: string, sabotage: (world: World) => void]> = [
   ['an answer that was lost is not told again', ({ engine }) => {
     engine.tell = async (_call, _heard, carryOut) => ({ number: 0, told: await carryOut() })
   }],
+  ['orders are lost', ({ engine: { memory } }) => { memory.order = () => {} }],
   ['messages are lost', ({ engine: { memory } }) => { memory.send = () => {} }],
   ['a node that leaves keeps a timer', (world) => {
     const { leave } = world

@@ -2,6 +2,7 @@
  * One run from its seed: nodes start, leave, freeze, are killed and are cut off, the engine fails and comes back, clients come and go.
  * Then all faults end, and the fleet must know itself again; then all nodes leave, and nothing may remain.
  */
+import { isClosing } from '../../../lib/connection/connection.ts'
 import { Random } from '../../simulation/random.ts'
 import { World } from './world.ts'
 import type { Client, Node } from './world.ts'
@@ -31,7 +32,7 @@ export async function run (seed: number, sabotage?: (world: World) => void): Pro
   const world = new World(random, { heartbeat: false, backpressure: false, drain: { timeout: 4_000 }, closeTimeout: 500 })
   sabotage?.(world)
   try {
-    for (const phase of [live, checkView, checkKnowledge, end]) {
+    for (const phase of [live, checkView, checkKnowledge, checkOrders, end]) {
       if (world.breach === null) await phase(world)
     }
   } catch (error) {
@@ -52,6 +53,7 @@ interface Action {
 const ACTIONS: Action[] = [
   { weight: 12, act: (world, node) => { if (node.serves) world.connect(node, newClient(world)) } },
   { weight: 5, act: closeOne },
+  { weight: 2, act: (world, node) => { if (node.serves) world.order(node, world.random.pick(OWNERS)) } },
   { weight: 2, act: (world) => { if (world.nodes.filter(({ alive }) => alive).length < 6) world.start() } },
   { weight: 2, act: (world, node) => { if (node.serves && world.running.length > 1) world.leave(node) } },
   { weight: 1, act: (world, node) => { if (world.running.length > 1) world.kill(node) } },
@@ -163,12 +165,24 @@ async function checkKnowledge (world: World): Promise<void> {
   }
 }
 
-/** Each change of an owner is told once. */
+/** What the fleet has taken is carried out by every node that is still there, and nothing twice. */
+async function checkOrders (world: World): Promise<void> {
+  for (const [order, times] of world.carriedOut) if (times > 1) world.violate('an order is carried out once', `${order}: ${times} times`)
+  for (const { by, issuer, state, pairs } of world.orders) {
+    const taken = state === 'done' || (state === 'kept' && issuer.state === 'running')
+    if (state === 'open' && issuer.state === 'running') world.violate('an order is answered', by)
+    for (const { node, pair } of pairs) {
+      if (taken && node.state === 'running' && !isClosing(pair.connection.state)) world.violate('an order is carried out', `${by} on ${node.name}`)
+    }
+  }
+}
+
+/** Each change of an owner is told once. Two nodes tell two changes within milliseconds in any order. */
 function checkTold (world: World, owner: string, online: boolean): void {
   if (!world.strict || world.brief.has(owner)) return
   const told = world.told.get(owner) ?? []
-  const wrong = told.some((event, index) => event !== (index % 2 === 0 ? 'online' : 'offline'))
-  if (wrong || told.at(-1) !== (online ? 'online' : told.length === 0 ? undefined : 'offline')) world.violate('each change of an owner is told once', `${owner}, ${online ? 'online' : 'offline'}: ${told.join(', ')}`)
+  const open = told.reduce((sum, event) => sum + (event === 'online' ? 1 : -1), 0)
+  if (open !== Number(online)) world.violate('each change of an owner is told once', `${owner}, ${online ? 'online' : 'offline'}: ${told.join(', ')}`)
 }
 
 /** All nodes leave, and nothing remains. */

@@ -55,6 +55,15 @@ export interface Client {
   pair: Pair | null
 }
 
+/** A disconnect that was ordered and not refused: which connections it is about. */
+export interface Order {
+  readonly by: string
+  readonly pairs: ReadonlyArray<{ node: Node, pair: Pair }>
+  readonly issuer: Node
+  /** Whether the fleet has taken it, and whether the issuer still has to deliver it. */
+  state: 'open' | 'refused' | 'kept' | 'done'
+}
+
 export class World {
   readonly clock = new FakeClock()
   readonly random: Random
@@ -68,6 +77,9 @@ export class World {
   /** Owners of a connection that was closed before the engine has heard of it. */
   readonly brief = new Set<string>()
   breach: { invariant: string, message: string } | null = null
+  readonly orders: Order[] = []
+  /** Name of an order and a node → how often the node has carried it out. */
+  readonly carriedOut = new Map<string, number>()
   /** Number of clients so far. */
   made = 0
   /** Whether nothing has failed that may lose an event. */
@@ -96,6 +108,13 @@ export class World {
     const node = new Node(this, `node ${this.nodes.length}`, this.options)
     this.nodes.push(node)
     this.note(`${node.name} starts`)
+    node.rig.tracker.on('audit', ({ action, from, by, connections }) => {
+      // That of the node that orders tells of all.
+      if (action !== 'disconnect' || from === undefined) return
+      this.note(`${node.name} carries out ${by}: ${connections}`)
+      const key = `${by} on ${node.name}`
+      this.carriedOut.set(key, (this.carriedOut.get(key) ?? 0) + 1)
+    })
     for (const event of ['online', 'offline'] as const) {
       node.fleet.on(event, ({ owner, here }) => {
         if (!here) return
@@ -137,6 +156,23 @@ export class World {
       if (nodes.length > 0) this.connect(this.random.pick(nodes), client)
       else this.clients.delete(client)
     }, delay)
+  }
+
+  /** Orders that the connections of an owner be closed, on the nodes that the node knows. */
+  order (node: Node, owner: string): void {
+    const by = `order ${this.orders.length}`
+    const known = new Set(node.fleet.nodes.map(({ id }) => id))
+    const pairs = [...this.clients].flatMap(({ owner: of, node, pair }) => of === owner && node !== null && known.has(node.id) ? [{ node, pair: pair! }] : [])
+    this.note(`${node.name} gives ${by}: disconnect ${owner}`)
+    const order: Order = { by, pairs, issuer: node, state: 'open' }
+    this.orders.push(order)
+    node.fleet.disconnect({ owner }, { by }).then(({ value, missing }) => {
+      this.note(`${by}: ${value} closed, ${missing.length} nodes are missing`)
+      order.state = missing.length > 0 ? 'kept' : 'done'
+    }, () => {
+      this.note(`${by} is refused`)
+      order.state = 'refused'
+    })
   }
 
   leave (node: Node): void {
