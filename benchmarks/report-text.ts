@@ -102,6 +102,8 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       'answers that name another': 'answers that name a node that is not frozen: it was too busy to answer within 250 ms',
       'killed node out of the view': 'from SIGKILL until no other node knows it. The adapters ask Redis how many connections listen, so they see it at once where the kernel ends the connection; of a machine that is gone they see nothing',
       'its owners told offline': 'owners of the killed node for which one of the others got `offline` with `here`, once; *twice*: more than once',
+      'orders until all are carried out': 'from the moment at which Redis listens again; 120 s at most',
+      'orders given before the outage': 'calls that were answered before Redis was killed, if only in part: their order is kept for nodes that have not answered',
       'orders rejected': 'calls that were rejected while Redis was away; each was given again',
       'added to a connection': 'CPU of the node from the handshake until its owner is counted in Redis; *in Redis*: CPU of Redis for it'
     }
