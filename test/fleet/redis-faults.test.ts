@@ -134,6 +134,27 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await b!.hearsItself()
   })
 
+  test(title('a call of listen that is made again before it has ended leaves no connection, and no message is heard twice'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const engine = new RedisEngine(connect(t, server), 'chat', PATIENT)
+    const node = new Node('a', engine)
+    t.after(async () => { await engine.close() })
+    const givenUp = assert.rejects(node.listen(), /^Error: listen\(\) was called again$/)
+    await node.listen()
+    await givenUp
+    await node.beat()
+    await engine.send(['a'], 'hello')
+    // Messages come in order: all of the first one have arrived when the second has.
+    await persist(async () => {
+      await engine.send(['a'], 'end')
+      await sleep(20)
+      assert.ok(node.heard.includes('end'))
+    })
+    assert.equal(node.heard.filter((message) => message === 'hello').length, 1)
+    await engine.close()
+    await persist(async () => { assert.equal((await server.command('CLIENT', 'LIST') as string).trim().split('\n').length, 1) })
+  })
+
   test(title('CLIENT KILL: both connections come back by themselves'), { skip }, async (t) => {
     const server = await startRedis(t)
     const [a] = await join(t, connect(t, server), ['a'])

@@ -18,6 +18,7 @@ export class Connection {
   readonly #client: Duplicate
   /** Why there is no connection. */
   #failure: Error | undefined
+  #closed = false
 
   constructor (client: RedisClient, timeouts: Timeouts) {
     this.#client = duplicateOf(client, timeouts)
@@ -47,7 +48,7 @@ export class Connection {
 
   /** Calls `hear` for each message on a channel, also after a reconnection. */
   async subscribe (channel: string, hear: (message: string) => void): Promise<void> {
-    this.#client.on('message', (_channel: string, message: string) => { hear(message) })
+    this.#client.on('message', (_channel: string, message: string) => { if (!this.#closed) hear(message) })
     await this.#tried(this.#client.subscribe(channel))
     // If that fails, the connection has ended once more, or the node does not hear its own probe.
     this.#client.on('ready', () => { this.#client.subscribe(channel).catch((error: Error) => { this.#failure = error }) })
@@ -55,6 +56,8 @@ export class Connection {
 
   /** Ends the connection for good; commands in flight reject. */
   async close (): Promise<void> {
+    // What has arrived is still read, and another connection may hear it, too.
+    this.#closed = true
     const ended = this.ready ? new Promise<void>((resolve) => { this.#client.once('end', resolve) }) : undefined
     this.#client.disconnect()
     await ended

@@ -31,6 +31,8 @@ export class RedisEngine implements FleetEngine {
   #subscriber: Connection | undefined
   /** Call that must be told what its last answer was → id of that answer. */
   readonly #heard = new Map<string, Promise<string>>()
+  /** Number of the last call of `listen`. */
+  #lastListen = 0
   #closed = false
 
   constructor (client: RedisClient, name: string, timeouts = TIMEOUTS) {
@@ -42,11 +44,12 @@ export class RedisEngine implements FleetEngine {
 
   async listen (node: string, hear: (message: string) => void): Promise<void> {
     this.#checkOpen()
+    const call = ++this.#lastListen
     if (this.#commands?.ready !== true) {
-      const commands = await this.#connect(this.#commands, async (connection) => { await connection.run(HELLO, this.#prefix, [node]) })
+      const commands = await this.#connect(this.#commands, call, async (connection) => { await connection.run(HELLO, this.#prefix, [node]) })
       this.#commands = commands
     }
-    this.#subscriber = await this.#connect(this.#subscriber, async (connection) => { await connection.subscribe(`${this.#prefix}to:${node}`, hear) })
+    this.#subscriber = await this.#connect(this.#subscriber, call, async (connection) => { await connection.subscribe(`${this.#prefix}to:${node}`, hear) })
   }
 
   async beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
@@ -91,14 +94,18 @@ export class RedisEngine implements FleetEngine {
     await Promise.all([this.#commands?.close(), this.#subscriber?.close()])
   }
 
-  /** Makes a connection in the place of one that is no good. One that cannot be prepared is closed, and `listen` rejects. */
-  async #connect (old: Connection | undefined, prepare: (connection: Connection) => Promise<void>): Promise<Connection> {
+  /**
+   * Makes a connection in the place of one that is no good. One that cannot be prepared is closed, and `listen` rejects; so is one of
+   * a call that was given up, and made again: two connections would hear each message twice.
+   */
+  async #connect (old: Connection | undefined, call: number, prepare: (connection: Connection) => Promise<void>): Promise<Connection> {
     void old?.close()
     const connection = new Connection(this.#client, this.#timeouts)
     try {
       await connection.open()
       await prepare(connection)
       this.#checkOpen()
+      if (call !== this.#lastListen) throw new Error('listen() was called again')
       return connection
     } catch (error) {
       void connection.close()
