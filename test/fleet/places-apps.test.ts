@@ -158,7 +158,7 @@ test('a handshake that has waited on arrival and is answered by a hook ends, and
 })
 
 test('a handshake that waits for a place when the drain begins is refused as all others', async (t) => {
-  const { apps: [one], hold } = await startNodes(t, { limits: total(1) })
+  const { apps: [one], hold } = await startNodes(t, { limits: total(1), drain: { settleDelay: 0 } })
   const { taken, release } = hold()
   const raw = await rawHandshake(t, one!, '/')
   await taken
