@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 
 const ROOT = join(import.meta.dirname, '..')
+/** Milliseconds for the installation, for a program, and for a project that is compiled. */
 const TIME_LIMIT = 240_000
 /** What is shown of a failure, characters: Node prints the line that has thrown, which may be a whole bundle. */
 const OUTPUT = 2_000
@@ -111,6 +112,7 @@ function compilations () {
   return COMPILERS.map((version) => ({
     title: `TypeScript ${version}  ${names.join(', ')}`,
     node: process.execPath,
+    timeout: names.length * TIME_LIMIT,
     args: [`node_modules/typescript-${version}/bin/tsc`, '--build', ...names.map((name) => configOf(version, name))],
     // Declarations of Fastify itself need TypeScript 5.4 (NoInfer).
     known: /^node_modules\/fastify\/.+ error TS2304: Cannot find name 'NoInfer'\.\n/gm
@@ -135,10 +137,10 @@ async function runAll (jobs) {
   return failures
 }
 
-function run ({ node, args, known }) {
+function run ({ node, args, known, timeout = TIME_LIMIT }) {
   const started = performance.now()
   return new Promise((resolve) => {
-    execFile(node, args, { cwd: folder, timeout: TIME_LIMIT }, (error, stdout, stderr) => {
+    execFile(node, args, { cwd: folder, timeout }, (error, stdout, stderr) => {
       const output = `${stdout}${stderr}`
       resolve({ error, output: known ? output.replaceAll(known, '') : output, seconds: (performance.now() - started) / 1000 })
     })
