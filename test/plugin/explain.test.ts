@@ -46,8 +46,10 @@ for (const [what, act, summary, clean, receivedCode] of [
   ['is cut off by the application', ({ app }) => { void app.sockets.list()[0]!.terminate() }, 'closed by the application after … without a close frame', false, null]
 ] as Array<[string, (setup: { app: TestApp, raw: RawClient }) => unknown, string, boolean, number | null]>) {
   test(`a client that ${what}`, async (t) => {
-    const { app, raw, story } = await setup(t)
+    // A client that answers has the time that a busy machine needs.
+    const { app, raw, story } = await setup(t, clean ? { closeTimeout: 100_000, drain: { timeout: 200_000 } } : {})
     await act({ app, raw })
+    if (clean) raw.end()
     assert.deepEqual(plain(await story()), { summary, closed: { at: 0, what: 'closed', clean, receivedCode } })
   })
 }
