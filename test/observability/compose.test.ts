@@ -52,7 +52,9 @@ test('the server of the compose file starts, and ends on SIGTERM', { skip: proce
   t.after(() => { child.kill('SIGKILL') })
   let log = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { log += text })
-  await until(() => log.includes('Server listening') || child.exitCode !== null, 'the server')
+  // The plugin listens for signals in the hook onListen, after this line, and before a request is answered.
+  await until(() => log.includes('"msg":"drain: ') || child.exitCode !== null, 'the server')
+  await fetch(/Server listening at (http:[^"]+)/.exec(log)![1]!)
   child.kill('SIGTERM')
   assert.deepEqual(await exited, [0, null], log)
 })
