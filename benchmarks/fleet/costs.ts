@@ -20,6 +20,8 @@ import type { RedisAddress } from './control.ts'
 export interface FleetCostsControl {
   /** CPU of the node per connection that opens, microseconds; `redis`: what Redis takes for it in addition. */
   connects (redis: RedisAddress): Promise<Pair & { redis: number }>
+  /** Milliseconds from the handshake to its answer: limits of this node come first, those of all nodes second. */
+  places (redis: RedisAddress): Promise<Pair>
 }
 
 /** Connections of a turn, and turns: those that count, and those before. */
@@ -28,6 +30,11 @@ const TURNS = 20
 const WARM_UP = 5
 /** Until the counts of a turn have reached Redis, and until the ends of one have, milliseconds. */
 const COUNTED = 700
+/** Single handshakes. */
+const HANDSHAKES = 1_000
+const HANDSHAKES_BEFORE = 200
+/** A limit that no owner reaches. */
+const MANY = 1_000_000
 
 const plugin = await loadPlugin(process.argv[2]!)
 const redisFleet = await loadRedisFleet(process.argv[2]!)
@@ -52,6 +59,11 @@ answer<FleetCostsControl>({
     redis.disconnect()
     const scale = 1 / CONNECTIONS
     return { first: pair.first * scale, second: pair.second * scale, added: pair.added * scale, redis: (redisCosts.get(fleet)! - redisCosts.get(alone)!) / TURNS * scale }
+  },
+  async places (address) {
+    const limit = (scope: 'node' | 'fleet'): LifecycleOptions => ({ ...fleetOn(address, `places-${scope}`), limits: { perOwner: { max: MANY, scope } } })
+    const [node, fleet] = [await makeApp(limit('node')), await makeApp(limit('fleet'))]
+    return await compare(HANDSHAKES, HANDSHAKES_BEFORE, () => one(node), () => one(fleet))
   }
 })
 
@@ -83,6 +95,18 @@ async function leave (app: FastifyInstance): Promise<void> {
   for (const connection of app.sockets.list()) void connection.terminate()
   while (app.sockets.size > 0) await turn()
   await sleep(COUNTED)
+}
+
+/** Milliseconds from one handshake to its answer. */
+async function one (app: FastifyInstance): Promise<number> {
+  const opening = handshake(`/?owner=${owners++}`)
+  const startedAt = performance.now()
+  upgrade(app.server, opening)
+  while (opening.socket.writes === 0) await turn()
+  const duration = performance.now() - startedAt
+  opening.socket.destroy()
+  while (app.sockets.size > 0) await turn()
+  return duration
 }
 
 /** User and system time of Redis, microseconds. */

@@ -72,16 +72,18 @@ export function measureFleet (candidate: Candidate, connections: number, nodes: 
   })
 }
 
-/** What a fleet adds to a connection. */
+/** What a fleet adds to a connection, and what its limits add to a handshake. */
 async function measureCosts (library: string): Promise<Measurement[]> {
   const redis = await launchRedis()
   const child = new Child<FleetCostsControl>(join(import.meta.dirname, '../fleet/costs.ts'), [library])
   try {
     const { host, port } = redis.options
     const connects = await child.remote.connects({ host, port })
+    const places = await child.remote.places({ host, port })
     return [
       { metric: 'added to a connection', unit: 'µs', value: connects.added },
-      { metric: 'added to a connection, in Redis', unit: 'µs', value: connects.redis }
+      { metric: 'added to a connection, in Redis', unit: 'µs', value: connects.redis },
+      { metric: 'added to a handshake by a limit of all nodes', unit: 'ms', value: places.added }
     ]
   } finally {
     await child.stop()
