@@ -1,6 +1,8 @@
 /**
  * The benchmarks: `npm run bench` for all, `npm run bench -- NAME …` for some.
  *
+ * `npm run bench -- capacity` compares what a node says that it can take with what it takes.
+ *
  *   --sizes 1000,10000        numbers of connections
  *   --rounds 5                rounds of each scenario
  *   --candidates ours,bare    only these
@@ -33,6 +35,12 @@ const { values: options, positionals } = parseArgs({
 
 // So that exit handlers run on a signal too; the children end with their parent.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
+
+// Needs no packages of other servers.
+if (positionals[0] === 'capacity') {
+  await (await import('./capacity/main.ts')).main()
+  process.exit()
+}
 
 install()
 // Imported here, because they need the packages.

@@ -12,6 +12,7 @@ import fp from 'fastify-plugin'
 import type { Tracker } from './track/tracker.ts'
 import { CloseGates } from './drain/close-gates.ts'
 import type { DrainTrigger } from './track/drain-report.ts'
+import { busyTime } from './base/clock.ts'
 import { LineBudget } from './base/line-budget.ts'
 import { SOCKETS_ERR_ALREADY_REGISTERED, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_OPTION_CONFLICT } from './base/errors.ts'
 import { atOnce, attempt, guardLog } from './base/guard.ts'
@@ -79,6 +80,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     },
     refuseHandshakes: () => { handshakes.refusePending() },
     report: (error, connection) => acceptor.report(error, connection),
+    busy: busyTime,
     isUnderPressure: () => attempt(() => (app as PressedInstance).isUnderPressure!(), (err) => { limiter.warn('isUnderPressure failed', { err }, 'error') }) === true,
     store: engine?.handovers ?? sharedStore(),
     storeFailed: () => { limiter.warn('the store of handed-over states has failed; its error is not logged, because it may contain one', {}, 'error') },

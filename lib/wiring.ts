@@ -62,6 +62,8 @@ export interface Surroundings {
   refuseHandshakes (): void
   /** Reports an error of the application's code on a connection. */
   report (error: unknown, connection: Connection): unknown
+  /** Milliseconds for which the event loop has been busy so far. */
+  busy (): number
   /** Asks @fastify/under-pressure. */
   isUnderPressure (): boolean
   /** Where handed-over states wait for their clients. */
@@ -187,6 +189,10 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     places: admission === null || ![limits.total, limits.perOwner].some((limit) => limit !== false && limit.scope === 'fleet')
       ? null
       : { limits, onOutage: options.onOutage, running, local: admission, share: (places) => { admission.share(places) } },
+    counters: () => {
+      const { count, sum } = statistics.handshakes.toHistogram()
+      return { now: clock.now(), busy: surroundings.busy(), handshakes: count, time: sum }
+    },
     draining: () => !tracker.accepting,
     broadcast: (data, filter) => tracker.broadcast(data, filter),
     explain: (query) => tracker.explain(query),

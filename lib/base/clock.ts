@@ -35,6 +35,9 @@ export interface Clock {
   firesTimers(): boolean
 }
 
+/** Returns the milliseconds for which the event loop has been busy so far. */
+export function busyTime (): number { return performance.eventLoopUtilization().active }
+
 const { setTimeout, clearTimeout, process } = globalThis
 const wallNow = Date.now
 

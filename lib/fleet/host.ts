@@ -12,6 +12,7 @@ import type { FleetFilter } from '../track/fleet.ts'
 import type { Registry } from '../track/registry.ts'
 import type { Story } from '../track/story.ts'
 import type { PlacesHost } from './places.ts'
+import type { LoadCounters } from './capacity.ts'
 import type { FleetReporter } from './reporter.ts'
 
 export interface FleetHost {
@@ -22,6 +23,8 @@ export interface FleetHost {
   readonly reporter: FleetReporter
   /** Clients a second that this node can take, by the option `drain.reconnect.rate`. */
   readonly reconnectRate: number
+  /** What has happened so far, to measure what this node can take. */
+  counters (): LoadCounters
   /** Clients a second for all nodes that stay, at most: `drain.reconnect.rate` if the application has set it. */
   readonly reconnectCeiling: number
   /** What limits that nodes share need; null: there are none. */

@@ -3,6 +3,7 @@
  */
 import type { Booked } from '../drain/booked-turns.ts'
 import type { DrainFleet } from '../drain/bookings.ts'
+import { Capacity } from './capacity.ts'
 import type { FleetCore, FleetPart, NodeView } from './core.ts'
 import type { Turns } from './engine.ts'
 import type { FleetHost } from './host.ts'
@@ -18,18 +19,20 @@ const MOST_SECONDS = 3_601
 export class Leaving implements FleetPart, DrainFleet {
   readonly #core: FleetCore
   readonly #ceiling: number
+  readonly #capacity: Capacity
   #leaves = false
 
-  constructor (core: FleetCore, { reconnectCeiling }: Pick<FleetHost, 'reconnectCeiling'>) {
+  constructor (core: FleetCore, { reconnectCeiling, counters }: Pick<FleetHost, 'reconnectCeiling' | 'counters'>) {
     this.#core = core
     this.#ceiling = reconnectCeiling
+    this.#capacity = new Capacity(core.reconnectRate, counters)
   }
 
   get rate (): number { return Math.min(this.#ceiling, SHARE * this.#others.reduce((sum, { state, capacity }) => sum + (state === 'running' ? capacity : 0), 0)) }
   get leavers (): number { return 1 + this.#others.filter(({ state }) => state === 'draining').length }
 
   /** From the first booking on the engine does not count the node; its beats must not change that. */
-  capacity (): number { return this.#leaves ? 0 : this.#core.reconnectRate }
+  capacity (): number { return this.#leaves ? 0 : this.#capacity.measure() }
 
   async book (clients: number, from: number): Promise<Booked | null> {
     const { clock, node, engine } = this.#core
