@@ -1,6 +1,6 @@
 // One node of a fleet; several of them share a Redis (REDIS_URL). /chat?user=… joins the room; what a client says goes to the room on
 // all nodes. /where?user=… tells where a user is, DELETE /users/:user disconnects one everywhere. SIGTERM drains it: its clients move
-// to the other nodes, which nobody overruns.
+// to the other nodes, no faster than these can take them.
 
 import Fastify from 'fastify'
 import { Redis } from 'ioredis'
@@ -18,7 +18,7 @@ await app.register(sockets, {
   drain: { terminationGracePeriod: 20_000 },
   owner: (request) => (request.query as { user?: string }).user,
   // A user has at most three connections, wherever they are; a fourth ends the oldest.
-  limits: { perOwner: { max: 3, policy: 'evict-oldest', scope: 'fleet' } }
+  limits: { perOwner: { max: 3, policy: 'evict-oldest' } }
 })
 
 app.get('/chat', { websocket: true }, (socket) => {
