@@ -18,7 +18,7 @@ await app.register(sockets, {
   drain: { terminationGracePeriod: 20_000 },
   owner: (request) => (request.query as { user?: string }).user,
   // A user has at most three connections, wherever they are; a fourth ends the oldest.
-  limits: { perOwner: { max: 3, policy: 'evict-oldest' } }
+  limits: { perOwner: { max: 3, policy: 'evict-oldest', scope: 'fleet' } }
 })
 
 app.get('/chat', { websocket: true }, (socket) => {
