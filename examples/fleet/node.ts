@@ -2,6 +2,7 @@
 // all nodes. /where?user=… tells where a user is, DELETE /users/:user disconnects one everywhere. SIGTERM drains it: its clients move
 // to the other nodes, no faster than these can take them.
 
+import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { Redis } from 'ioredis'
 import sockets from '../../lib/index.ts'
@@ -42,5 +43,4 @@ app.delete('/users/:user', (request) => {
 app.sockets.fleet.on('offline', ({ owner, here }) => { if (here) console.log(`${owner} has gone offline`) })
 
 await app.listen({ port: Number(process.env.PORT ?? 0), host: process.env.HOST ?? '127.0.0.1' })
-const [address] = app.addresses()
-console.log(`listening on ${address!.port}`)
+console.log(`listening on ${(app.server.address() as AddressInfo).port}`)
