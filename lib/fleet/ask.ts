@@ -4,9 +4,9 @@
 import { afterInput } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { deferred } from '../base/deferred.ts'
+import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
 import type { Answers, MissingNode, NodeView } from './core.ts'
-import { CALL_DEADLINE } from './guarded-engine.ts'
 import type { Messages } from './messages.ts'
 
 /** Answers a question. */
@@ -26,7 +26,7 @@ interface Question {
   readonly waiting: Set<string>
   readonly answers: Map<string, unknown>
   readonly missing: MissingNode[]
-  done (error?: Error): void
+  done (): void
 }
 
 export class Ask {
@@ -52,17 +52,20 @@ export class Ask {
     for (const [type, answer] of Object.entries(answers)) this.#answers.set(type, answer)
   }
 
-  /** Asks nodes, this one too if it is among them. Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. */
-  async ask<T> (type: string, body: object, to: readonly string[]): Promise<Answers<T>> {
+  /** Asks nodes, this one too if it is among them, and waits so many milliseconds. Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. */
+  async ask<T> (type: string, body: object, to: readonly string[], wait: number): Promise<Answers<T>> {
     const { node, clock, messages } = this.#host
     const id = ++this.#lastId
     const { promise, resolve } = deferred<Error | undefined>()
-    const question: Question = { waiting: new Set(to), answers: new Map(), missing: [], done: resolve }
+    const question: Question = { waiting: new Set(to), answers: new Map(), missing: [], done: () => { resolve(undefined) } }
     this.#underWay.set(id, question)
+    const others = to.filter((each) => each !== node)
+    let sent = others.length === 0
+    messages.send(others, 'ask', { id, type, body }).then(() => { sent = true }, resolve)
+    const expired = () => { resolve(sent ? undefined : new SOCKETS_ERR_FLEET_UNAVAILABLE(`a question was not sent within ${wait} ms`)) }
     // After a stall of this process the answers may have arrived, but not been read.
-    const timer = clock.setTimeout(() => { afterInput(clock, resolve as () => void) }, CALL_DEADLINE)
+    const timer = clock.setTimeout(() => { afterInput(clock, expired) }, wait)
     timer.unref()
-    messages.send(to.filter((each) => each !== node), 'ask', { id, type, body }).catch((error: Error) => { question.done(error) })
     if (question.waiting.has(node)) void this.#answer(type, body).then(({ value }) => { this.#settle(question, node, value) })
     else this.#finish(question)
     const error = await promise

@@ -74,8 +74,11 @@ export interface FleetCore {
   ready (): Promise<void>
   /** Sends a message to nodes, at most once. Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. */
   send (to: readonly string[], type: string, body: object): Promise<void>
-  /** Asks nodes, all if none are named, and waits for their answers until the deadline. Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. */
-  ask<T> (type: string, body: object, to?: readonly string[]): Promise<Answers<T>>
+  /**
+   * Asks nodes, all if none are named, and waits for their answers until 250 ms after `since`, the time at which the caller began.
+   * Rejects with SOCKETS_ERR_FLEET_UNAVAILABLE. @default since now
+   */
+  ask<T> (type: string, body: object, to?: readonly string[], since?: number): Promise<Answers<T>>
   /** Calls the listeners of an event. */
   emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void
   /** Whether an event has a listener on this node. */

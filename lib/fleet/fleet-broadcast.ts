@@ -44,11 +44,12 @@ export class FleetBroadcast implements FleetPart {
   async #sendToOthers (body: object, filter: FleetFilter): Promise<{ results: BroadcastResult[], missing: readonly MissingNode[], known: boolean }> {
     const { node, nodes } = this.#core
     const others = () => [...nodes.keys()].filter((id) => id !== node)
+    const since = this.#core.clock.now()
     try {
       await this.#core.ready()
       const label = labelOf(filter)
       const to = label === null ? others() : (await this.#core.engine.find(label.kind, label.label)).nodes.map(([id]) => id).filter((id) => id !== node)
-      const { answers, missing } = readAnswers(this.#core, await this.#core.ask('broadcast', body, to), readResult)
+      const { answers, missing } = readAnswers(this.#core, await this.#core.ask('broadcast', body, to, since), readResult)
       return { results: [...answers.values()], missing, known: true }
     } catch {
       return { results: [], missing: others().map((id) => ({ node: id, state: 'silent', lastSeen: nodes.get(id)!.lastSeen })), known: false }

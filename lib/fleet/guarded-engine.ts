@@ -10,7 +10,7 @@ import type { Clock } from '../base/clock.ts'
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
 import type { HandoverStore } from '../move/handover-store.ts'
-import type { Beat, Booking, FleetEngine, LabelCount, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts } from './engine.ts'
+import type { Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts } from './engine.ts'
 
 /** How long a call may take, milliseconds. */
 export const CALL_DEADLINE = 250
@@ -63,10 +63,10 @@ export class GuardedEngine implements FleetEngine {
   leave (node: string): Promise<void> { return this.#call('leave', LAST, () => this.#engine.leave(node), isAnything) }
   send (nodes: readonly string[], message: string): Promise<void> { return this.#call('send', CALL, () => this.#engine.send(nodes, message), isAnything) }
   order (node: string, id: string, order: string, bell: string): Promise<void> { return this.#call('order', CALL, () => this.#engine.order(node, id, order, bell), isAnything) }
-  label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#call('label', CALL, () => this.#engine.label(node, counts), hasLists('online', 'offline')) }
-  find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> { return this.#call('find', CALL, () => this.#engine.find(kind, label), hasLists('nodes')) }
+  label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#call('label', CALL, () => this.#engine.label(node, counts), (value) => hasLists(value, { online: isText, offline: isText })) }
+  find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> { return this.#call('find', CALL, () => this.#engine.find(kind, label), (value) => hasLists(value, { nodes: isCount })) }
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> { return this.#call('take', CALL, () => this.#engine.take(node, asked), (value) => Array.isArray(value) && value.length === asked.length) }
-  book (node: string, booking: Booking): Promise<Turns> { return this.#call('book', CALL, () => this.#engine.book(node, booking), hasLists('seconds')) }
+  book (node: string, booking: Booking): Promise<Turns> { return this.#call('book', CALL, () => this.#engine.book(node, booking), (value) => hasLists(value, { seconds: Number.isFinite })) }
 
   /** Never rejects. */
   async close (): Promise<void> {
@@ -130,10 +130,25 @@ function unavailable (name: string, cause: unknown): Error {
 
 function isAnything (): boolean { return true }
 
-function hasLists (...names: string[]): (value: unknown) => boolean {
-  return (value) => typeof value === 'object' && value !== null && names.every((name) => Array.isArray((value as Record<string, unknown>)[name]))
+/** Whether a value is an object whose lists have only right entries. */
+function hasLists (value: unknown, lists: Readonly<Record<string, (entry: unknown) => boolean>>): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries(lists).every(([name, isRight]) => {
+    const list = (value as Record<string, unknown>)[name]
+    return Array.isArray(list) && list.every(isRight)
+  })
 }
 
 function isPulse (value: unknown): boolean {
-  return hasLists('nodes', 'lost', 'orders', 'offline')(value) && Number.isFinite((value as Pulse).now)
+  return hasLists(value, { nodes: isRecord, lost: isRecord, orders: isOrder, offline: isText }) && Number.isFinite((value as Pulse).now)
 }
+
+function isText (value: unknown): boolean { return typeof value === 'string' }
+
+function isRecord (value: unknown): boolean {
+  const { id, info, capacity, silent } = (value ?? {}) as Partial<NodeRecord>
+  return isText(id) && isText(info) && Number.isFinite(capacity) && Number.isFinite(silent)
+}
+
+function isOrder (value: unknown): boolean { return Array.isArray(value) && isText(value[0]) && isText(value[1]) }
+function isCount (value: unknown): boolean { return Array.isArray(value) && isText(value[0]) && Number.isFinite(value[1]) }

@@ -26,6 +26,8 @@ import { toPlain } from './remote-node.ts'
 
 /** Longest part of the name of the host in the id of a node, characters. */
 const MAX_HOST = 64
+/** Least time that a question waits for answers, milliseconds: its caller has waited for something else before. */
+const LEAST_WAIT = 50
 /** Time for which the owners of a lost node are expected back, milliseconds. */
 const AWAY = 15_000
 
@@ -121,9 +123,10 @@ export class ManagedCore implements FleetCore {
     if (!this.up) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(this.#firstBeat === null ? 'this node has not joined yet' : 'it does not answer')
   }
 
-  async ask<T> (type: string, body: object, to?: readonly string[]): Promise<Answers<T>> {
+  async ask<T> (type: string, body: object, to?: readonly string[], since = this.clock.now()): Promise<Answers<T>> {
     await this.ready()
-    return await this.#ask.ask(type, body, to ?? [...this.nodes.keys()])
+    const wait = Math.max(LEAST_WAIT, since + CALL_DEADLINE - this.clock.now())
+    return await this.#ask.ask(type, body, to ?? [...this.nodes.keys()], wait)
   }
 
   emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void { outside(() => { this.events.emit(event, ...[value] as EmittedEvents[K]) }) }

@@ -50,14 +50,19 @@ export class Membership {
   #patientUntil = -Infinity
   /** Time of the engine less that of the clock. */
   #offset = 0
-  /** When the last message to itself was sent; null: it was heard. */
-  #probedAt: number | null = -Infinity
+  #listening = false
+  /** Number of the last message to itself that was sent, when, and number of the last that was heard. */
+  #probe = 0
+  #probedAt = -Infinity
+  #heard = 0
 
   constructor (host: MembershipHost) {
     this.#host = host
     host.messages.handle({
-      probe: (_body, from) => { if (from === host.node) this.#probedAt = null },
-      left: (_body, from) => { this.#leaves(from) }
+      probe: (body, from) => { if (from === host.node) this.#heard = (body as { probe: number }).probe },
+      left: (_body, from) => { this.#leaves(from) },
+      // The node is new, or the engine has lost what it had: this node sees it, or joins anew, now and not with its next beat.
+      joined: () => { this.beat() }
     })
     const { info, capacity } = host.beat()
     this.#nodes.set(host.node, new RemoteNode({ id: host.node, info, capacity, silent: 0 }, host.clock, true))
@@ -115,6 +120,8 @@ export class Membership {
     this.#again = false
     this.#begunAt = clock.now()
     if (this.#isDeaf) await this.#listen()
+    // A beat after the end would join again.
+    if (this.#state !== 'running') return
     const sentAt = clock.now()
     const pulse = await engine.beat(node, { ...this.#host.beat(), lease: LEASE }).catch(() => null)
     this.#beating = false
@@ -123,12 +130,24 @@ export class Membership {
     this.#arm(this.#again ? LEAST_INTERVAL : BEAT_INTERVAL)
   }
 
-  /** Whether the last message to itself should have been heard. */
-  get #isDeaf (): boolean { return this.#probedAt !== null && this.#host.clock.now() - this.#probedAt >= CALL_DEADLINE }
+  /** Whether the last message to itself that was sent should have been heard. */
+  get #isDeaf (): boolean { return !this.#listening || (this.#probe > this.#heard && this.#host.clock.now() - this.#probedAt >= CALL_DEADLINE) }
 
   async #listen (): Promise<void> {
     const { node, engine, messages } = this.#host
-    await engine.listen(node, (text) => { if (this.#state === 'running') messages.hear(text) }).catch(() => {})
+    const hear = (text: string) => { if (this.#state === 'running') messages.hear(text) }
+    this.#heard = this.#probe
+    this.#listening = await engine.listen(node, hear).then(() => true, () => false)
+  }
+
+  /** Sends a message to itself. */
+  #sendProbe (): void {
+    const { node, clock, messages } = this.#host
+    const probe = this.#probe + 1
+    messages.send([node], 'probe', { probe }).then(() => {
+      this.#probe = probe
+      this.#probedAt = clock.now()
+    }, () => {})
   }
 
   #answered (pulse: Pulse, sentAt: number): void {
@@ -138,9 +157,9 @@ export class Membership {
     if (pulse.joined || now - this.#answeredAt > LEASE) this.#patientUntil = now + PATIENCE
     this.#answeredAt = now
     this.#offset = pulse.now - (sentAt + now) / 2
-    this.#probedAt = now
-    messages.send([node], 'probe', {}).catch(() => {})
+    this.#sendProbe()
     this.#look(pulse, first)
+    if (pulse.joined) messages.send([...this.#nodes.keys()].filter((id) => id !== node), 'joined', {}).catch(() => {})
   }
 
   /** Takes over the nodes of a pulse. */

@@ -171,6 +171,8 @@ test('a call has 1,000 counts at most', async () => {
 test('a call that fails is made again after the next beat, and not before', async () => {
   const fleet = await setup()
   const { node, clock, written } = fleet
+  const { length } = node.faulty.calls
+  while (!node.faulty.calls.includes('beat', length)) await clock.run(1)
   node.faulty.fault = 'refuse'
   node.faulty.only = ['label']
   node.open({ owner: 'ann' })

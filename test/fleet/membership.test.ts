@@ -56,6 +56,28 @@ test('a node that joins is told to the others, and it is told of none', async ()
   assert.equal(nodes[0]!.messages('info').filter((line) => line === 'fleet: nodes have joined').length, 2)
 })
 
+test('a node that joins is seen by the others at once', async () => {
+  const { clock, nodes, add } = await createFleet(3)
+  await clock.run(1_000)
+  const start = clock.now()
+  const d = await add()
+  await clock.run(10)
+  for (const node of nodes) assert.deepEqual(ids(node), nodes.map(({ id }) => id).sort())
+  d.open()
+  const counted = nodes[0]!.sockets.count()
+  await clock.flush()
+  assert.deepEqual([await counted, clock.now() - start], [{ value: 1, complete: true, missing: [] }, 10])
+})
+
+test('nodes join an engine that has lost all it knew together, when the first of them notices', async () => {
+  const { clock, memory, nodes } = await createFleet(5)
+  memory.clear()
+  const before = memory.size
+  while (memory.size === before) await clock.run(10)
+  await clock.run(260)
+  for (const { messages } of nodes) assert.equal(messages('info').filter((line) => line === 'fleet: this node has joined').length, 2)
+})
+
 test('a node that closes has left, at once', async () => {
   const { clock, memory, nodes } = await createFleet(3)
   const heard = nodes.map((node) => listen(node, nodes))
@@ -153,6 +175,30 @@ test('a node that no longer hears its own messages listens anew', async () => {
   a!.faulty.deaf = false
   await clock.run(10_000)
   assert.deepEqual(a!.faulty.calls.filter((call) => call === 'listen'), ['listen', 'listen'])
+})
+
+test('a node whose engine answers slowly, or refuses its messages, goes on listening as before', async () => {
+  for (const how of [{ lag: 500 }, { fault: 'refuse', only: ['send'] }] as const) {
+    const { clock, nodes: [a] } = await createFleet(1)
+    Object.assign(a!.faulty, how)
+    await clock.run(20_000)
+    assert.deepEqual(a!.faulty.calls.filter((call) => call === 'listen'), ['listen'])
+  }
+})
+
+test('listening that has failed is tried with each beat', async () => {
+  const clock = new FakeClock()
+  const node = makeNode(new MemoryFleet(clock), clock)
+  Object.assign(node.faulty, { fault: 'refuse', only: ['listen'] })
+  void node.fleet.fleet.start()
+  await clock.run(6_100)
+  assert.ok(node.faulty.calls.filter((call) => call === 'listen').length >= 3)
+  assert.equal(node.sockets.state, 'up')
+  node.faulty.fault = 'none'
+  await clock.run(2_000)
+  node.faulty.calls.length = 0
+  await clock.run(10_000)
+  assert.ok(!node.faulty.calls.includes('listen'))
 })
 
 test('what a node says that cannot be read leaves it in the view', async () => {

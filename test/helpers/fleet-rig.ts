@@ -40,7 +40,7 @@ export function makeFaulty (engine: FleetEngine, clock: FakeClock): FaultyEngine
     calls: [],
     engine: new Proxy(engine, {
       get: (target, name: keyof FleetEngine) => {
-        if (name === 'handovers') return target.handovers
+        if (typeof target[name] !== 'function') return target[name]
         return (...args: unknown[]) => {
           faulty.calls.push(name)
           const fails = faulty.only === null || faulty.only.includes(name)
@@ -117,4 +117,15 @@ export function makeNode (memory: MemoryFleet, clock: FakeClock, options: Lifecy
       faulty.deaf = true
     }
   })
+}
+
+/** Lets time pass until a promise has settled, 5 s at most. Returns its value, and how long that took on the clock. */
+export async function settle<T> (clock: FakeClock, promise: Promise<T>): Promise<{ value: T, after: number }> {
+  const start = clock.now()
+  const end = { at: Infinity }
+  const settled = () => { end.at = clock.now() }
+  promise.then(settled, settled)
+  await clock.flush()
+  while (end.at === Infinity && clock.now() < start + 5_000) await clock.run(10)
+  return { value: await promise, after: end.at - start }
 }
