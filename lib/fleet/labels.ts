@@ -16,6 +16,9 @@ import type { LabelCount, PresenceChange, Pulse } from './engine.ts'
 /** Time for which an owner is expected back after the delay that its client was told, and after its node was lost, milliseconds. */
 export const RETURN = 15_000
 
+/** After the engine has lost its data, all nodes have joined anew and written their counts within this time, milliseconds: two beats. */
+const REBUILD = 4_000
+
 /** Most counts of one call. */
 const BATCH = 1_000
 
@@ -30,6 +33,8 @@ interface Kind {
   readonly counts: Map<string, number>
   /** Labels whose count was not written since it has changed. */
   readonly changed: Set<string>
+  /** Those of them that the engine has no count of: if they have none any more, there is nothing to write. */
+  readonly unwritten: Set<string>
 }
 
 /** Counts of one call. */
@@ -43,8 +48,8 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   readonly #core: FleetCore
   readonly #told: (change: PresenceChange) => void
   readonly #unhook: () => void
-  readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Set() }
-  readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Set() }
+  readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Set(), unwritten: new Set() }
+  readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Set(), unwritten: new Set() }
   /** Owners whose clients are expected back, and until when. */
   readonly #away = new Map<string, number>()
   /** Connections that do not count, because their client has moved. */
@@ -53,6 +58,8 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   #rewrite: Iterator<readonly [Kind, string], undefined> | null = null
   /** Whether nodes and the application know the owners that are written again to be online. */
   #known = false
+  /** Until when the engine may not know yet where else an owner is, because it has lost its data. */
+  #rebuiltAt = -Infinity
   /** When the engine has last answered a beat while the node was a member. */
   #beatenAt = -Infinity
   /** Whether a call waits for the next beat: the node is no member yet, or the last call has failed. */
@@ -110,6 +117,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     // If the node was a member a moment ago, the engine has lost its data: no node has told that these owners are offline.
     this.#known = now - this.#beatenAt < RETURN
     this.#beatenAt = now
+    if (this.#known) this.#rebuiltAt = now + REBUILD
     for (const owner of this.#away.keys()) this.#owners.changed.add(owner)
     // The engine does not know that these were online, and could not tell that they are not: they are away for a while.
     if (this.#known) for (const owner of this.#owners.changed) if (!this.#owners.counts.has(owner)) this.#expect(owner, RETURN)
@@ -147,20 +155,23 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   }
 
   #remove ({ owner, tags }: ManagedConnection, away: number): void {
-    if (owner !== undefined) {
-      this.#count(this.#owners, owner, -1)
-      if (away > 0) this.#expect(owner, away)
-    }
+    if (owner !== undefined) this.#count(this.#owners, owner, -1, away)
     for (const tag of tags) this.#count(this.#tags, tag, -1)
   }
 
-  #count (kind: Kind, label: string, by: 1 | -1): void {
-    const count = (kind.counts.get(label) ?? 0) + by
+  #count (kind: Kind, label: string, by: 1 | -1, told = 0): void {
+    const before = kind.counts.get(label) ?? 0
+    const count = before + by
     if (count === 0) kind.counts.delete(label)
     else kind.counts.set(label, count)
+    if (before === 0 && !kind.changed.has(label)) kind.unwritten.add(label)
     // The owner is back.
     if (by === 1 && kind === this.#owners && this.#away.size > 0) this.#away.delete(label)
-    kind.changed.add(label)
+    const away = by === -1 && kind === this.#owners && this.#core.clock.now() < this.#rebuiltAt ? Math.max(told, RETURN) : told
+    if (away > 0) this.#expect(label, away)
+    // In an outage of hours, owners come and go that the engine need never know.
+    if (count === 0 && kind.unwritten.delete(label) && away === 0) kind.changed.delete(label)
+    else kind.changed.add(label)
     if (!this.#waits) this.#writing ??= this.#write()
   }
 
@@ -199,6 +210,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
       for (const label of kind.changed) {
         if (counts.length === BATCH) break
         kind.changed.delete(label)
+        kind.unwritten.delete(label)
         counts.push(this.#toCount(kind, label))
       }
     }
@@ -221,7 +233,12 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   }
 
   #putBack ({ counts, again }: Batch): void {
-    for (const { kind, label } of counts.slice(0, again)) (kind === 'owner' ? this.#owners : this.#tags).changed.add(label)
+    for (const { kind, label } of counts.slice(0, again)) {
+      const { changed, unwritten } = kind === 'owner' ? this.#owners : this.#tags
+      changed.add(label)
+      // The call may have been carried out.
+      unwritten.delete(label)
+    }
     if (again < counts.length) this.#rewrite = this.#all()
   }
 

@@ -299,3 +299,18 @@ test('without the fleet no connection is counted; one that begins later counts t
   labels.close()
   assert.deepEqual([hooks.ownerSet.length, hooks.closing.length, hooks.moved.length], before)
 })
+
+test('owners and tags that come and go while the engine is away are not kept for it', async () => {
+  const { clock, nodes: [node] } = await createFleet(1, { heartbeat: false, backpressure: false })
+  node!.faulty.fault = 'refuse'
+  await clock.run(4_000)
+  for (let i = 0; i < 2_000; i++) {
+    const { connection } = node!.open({ owner: `guest-${i}` })
+    connection.tag(`tag-${i}`)
+    connection.end('application', 1000, '')
+  }
+  const before = node!.faulty.calls.length
+  node!.faulty.fault = 'none'
+  await clock.run(6_000)
+  assert.deepEqual(node!.faulty.calls.slice(before).filter((name) => name === 'label'), [])
+})

@@ -308,3 +308,25 @@ test('after the crash of a node each owner that does not come back is offline on
     assert.deepEqual(events.sort(), gone.map((owner) => `offline ${owner}`).sort())
   }
 })
+
+test('after the engine has lost its data, an owner that leaves one node before the other has joined anew is not offline', async () => {
+  const { node, other, memory, clock } = await setup()
+  const sockets = [node, other]
+  const heard: string[] = []
+  for (const { sockets: fleet } of sockets) fleet.on('offline', ({ owner }) => { heard.push(owner) })
+  const open = [node, other].map((each) => each.open({ owner: 'ann' }).connection)
+  await clock.run(3_000)
+  // One of them beats, and the other cannot.
+  other.faulty.fault = 'refuse'
+  memory.clear()
+  await clock.run(2_100)
+  open[0]!.end('application', 1000, '')
+  await clock.run(300)
+  other.faulty.fault = 'none'
+  await clock.run(30_000)
+  assert.deepEqual(heard, [])
+  assert.equal((await node.sockets.presence('ann')).online, true)
+  open[1]!.end('application', 1000, '')
+  await clock.run(3_000)
+  assert.deepEqual(heard, ['ann', 'ann'])
+})
