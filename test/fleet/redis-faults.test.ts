@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import type { Beat, FleetEngine, Pulse } from '../../lib/fleet/engine.ts'
@@ -243,7 +244,12 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
       await engine.listen('a', () => {})
     }
     const complained = t.mock.method(console, 'error', () => {})
-    await assert.rejects(listen({ password: 'wrong' }), /WRONGPASS/)
+    await assert.rejects(listen({ password: 'mistaken' }), (error) => {
+      // Node prints an uncaught error with its causes, and all that they have.
+      assert.match((error as Error).message, /WRONGPASS/)
+      assert.doesNotMatch(inspect(error, { depth: Infinity }), /mistaken/)
+      return true
+    })
     await assert.rejects(listen({ password: undefined }), /NOAUTH/)
     await assert.rejects(listen({ username: 'fleet', password: 'pass' }), /NOPERM/)
     await listen({ username: 'fleet', password: 'pass', keyPrefix: 'app:' })

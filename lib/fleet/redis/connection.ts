@@ -22,7 +22,7 @@ export class Connection {
 
   constructor (client: RedisClient, timeouts: Timeouts) {
     this.#client = duplicateOf(client, timeouts)
-    this.#client.on('error', (error: Error) => { this.#failure = error })
+    this.#client.on('error', (error: Error) => { this.#failure = withoutCommand(error) })
   }
 
   get ready (): boolean { return this.#client.status === 'ready' }
@@ -51,7 +51,7 @@ export class Connection {
     this.#client.on('message', (_channel: string, message: string) => { if (!this.#closed) hear(message) })
     await this.#tried(this.#client.subscribe(channel))
     // If that fails, the connection has ended once more, or the node does not hear its own probe.
-    this.#client.on('ready', () => { this.#client.subscribe(channel).catch((error: Error) => { this.#failure = error }) })
+    this.#client.on('ready', () => { this.#client.subscribe(channel).catch((error: Error) => { this.#failure = withoutCommand(error) }) })
   }
 
   /** Ends the connection for good; commands in flight reject. */
@@ -66,8 +66,9 @@ export class Connection {
   async #tried<T> (answer: Promise<T>): Promise<T> {
     try {
       return await answer
-    } catch (error) {
-      const { message } = error as Error
+    } catch (rejection) {
+      const error = withoutCommand(rejection as Error)
+      const { message } = error
       // A frozen Redis carries out all that it has been sent when it thaws: it is sent no more.
       if (message === TIMED_OUT) this.#client.disconnect(true)
       if (NO_SHEBANG.test(message)) throw new Error('a fleet needs Redis 7 or newer', { cause: error })
@@ -76,4 +77,10 @@ export class Connection {
       throw new Error(`Redis is not connected: ${why}`, { cause: this.#failure ?? error })
     }
   }
+}
+
+/** Removes from an error of ioredis the command that has failed: its arguments are a password, a state that is handed over, or owners. */
+function withoutCommand (error: Error): Error {
+  delete (error as { command?: unknown }).command
+  return error
 }
