@@ -8,6 +8,8 @@ import type { NodeRecord } from './engine.ts'
 
 /** Longest text that a node says about itself, characters. */
 const MAX_INFO = 16_384
+/** Most clients a second: more is no number to plan with. */
+const MAX_CAPACITY = 1_000_000
 /** Longest version, characters. */
 const MAX_VERSION = 64
 
@@ -28,7 +30,7 @@ export class RemoteNode implements NodeView {
     this.id = id
     this.state = state === 'draining' ? 'draining' : 'running'
     this.connections = Number.isSafeInteger(connections) && (connections as number) > 0 ? connections as number : 0
-    this.capacity = capacity
+    this.capacity = capacity > 0 ? Math.min(capacity, MAX_CAPACITY) : 0
     this.version = typeof version === 'string' ? version.slice(0, MAX_VERSION) : 'unknown'
     this.self = self
     this.info = said

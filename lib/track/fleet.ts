@@ -145,7 +145,12 @@ export interface OwnerPresence {
   /** Its connections. */
   readonly connections: number
   /** The nodes that have them. */
-  readonly nodes: ReadonlyArray<{ readonly node: string, readonly connections: number }>
+  readonly nodes: ReadonlyArray<{
+    /** Its id. */
+    readonly node: string
+    /** Connections of the owner on it. */
+    readonly connections: number
+  }>
   /** Time within which an owner without connections is expected back, milliseconds. */
   readonly expectedBack?: number
   /** Whether the engine has answered: without it only the connections of this node are known. */

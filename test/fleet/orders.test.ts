@@ -443,3 +443,14 @@ test('one node alone is a fleet, too', async () => {
   assert.deepEqual(await answer, { value: 1, complete: true, missing: [] })
   assert.deepEqual(socket.closeFrame, { code: 3003, reason: '' })
 })
+
+test('a node that has just joined gets orders', async () => {
+  const { clock, nodes: [a], add } = await createFleet(1, { heartbeat: false, backpressure: false })
+  const b = await add()
+  const { connection } = b.open({ owner: 'ann' })
+  await clock.run(250)
+  const answer = a!.sockets.disconnect({ owner: 'ann' })
+  await clock.run(300)
+  assert.deepEqual(await answer, { value: 1, complete: true, missing: [] })
+  assert.notEqual(connection.state, 'open')
+})

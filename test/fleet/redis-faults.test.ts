@@ -226,6 +226,39 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     assert.deepEqual(await a!.engine.label('a', [owner]), { online: [], offline: [] })
   })
 
+  test(title('changes whose answer the plugin has given up are told again'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const engine = new RedisEngine(connect(t, server), 'chat', { ...PATIENT, labelTimeout: -1 })
+    t.after(() => engine.close())
+    await engine.listen('a', () => {})
+    await engine.beat('a', { info: '{}', capacity: 1, lease: 60_000, settled: [], away: 1_000 })
+    const owner = { kind: 'owner', label: 'x', count: 1, away: 0 } as const
+    for (let call = 0; call < 2; call++) assert.deepEqual(await engine.label('a', [owner]), { online: ['x'], offline: [] })
+  })
+
+  test(title('a node with many owners is removed in slices: its owners are away, its places are free, and it may join again'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a, b] = await join(t, connect(t, server), ['a', 'b'])
+    const place = { key: 'total', have: 0, want: 1, max: 1, oldest: null }
+    await a!.engine.label('a', Array.from({ length: 6_000 }, (_, index) => ({ kind: 'owner', label: `owner ${index}`, count: 1, away: 0 })))
+    assert.equal((await a!.engine.take('a', [place]))[0]!.given, 1)
+    await a!.beat({ lease: 1 })
+    await sleep(50)
+    assert.deepEqual((await b!.beat()).lost.map(({ id }) => id), ['a'])
+    const left = Number(await server.command('HLEN', '{chat}:owner'))
+    assert.ok(left >= 3_000 && left < 6_000, `${left} are left`)
+    for (const index of [0, 2_999, 5_999]) {
+      const { nodes, expectedBack } = await b!.engine.find('owner', `owner ${index}`)
+      assert.deepEqual(nodes, [])
+      assert.ok(expectedBack! > 0)
+    }
+    assert.equal((await b!.engine.take('b', [place]))[0]!.given, 1)
+    await assert.rejects(a!.beat(), /is being removed/)
+    assert.equal((await persist(async () => await a!.beat())).joined, true)
+    assert.equal(await server.command('HLEN', '{chat}:owner'), 0)
+    assert.deepEqual((await a!.engine.label('a', [{ kind: 'owner', label: 'owner 1', count: 1, away: 0 }])), { online: [], offline: [] })
+  })
+
   test(title('calls that wait for their turn fail with the one before them, and later ones do not'), { skip }, async (t) => {
     const server = await startRedis(t)
     const proxy = await startProxy(t, server.options.port)

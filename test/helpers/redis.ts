@@ -20,7 +20,7 @@ import { makeCertificate } from './certificate.ts'
 import { locate } from './optional.ts'
 
 /** For an engine that waits as long as a busy machine takes. */
-export const PATIENT: Timeouts = { ...TIMEOUTS, commandTimeout: 60_000, connectTimeout: 60_000 }
+export const PATIENT: Timeouts = { ...TIMEOUTS, commandTimeout: 60_000, labelTimeout: 60_000, connectTimeout: 60_000 }
 
 /** What a client needs to get in, as the default user. */
 export interface RedisAddress {
@@ -152,7 +152,7 @@ export function aclRules (prefix: string): string[] {
     `~${prefix}*`, `&${prefix}*`, '-@all', '+evalsha', '+eval', '+publish', '+subscribe', '+time',
     '+set', '+getdel', '+del', '+pexpire', '+pexpireat',
     '+hget', '+hmget', '+hset', '+hsetnx', '+hdel', '+hkeys', '+hgetall',
-    '+sadd', '+srem', '+smembers', '+zadd', '+zrem', '+zrange', '+zrangebyscore', '+zscore'
+    '+sadd', '+srem', '+spop', '+zadd', '+zrem', '+zrange', '+zrangebyscore', '+zscore'
   ]
 }
 

@@ -3,6 +3,7 @@
  *
  * ioredis is never imported: a client is known by what it can do. The client of the application is read, and never used otherwise.
  */
+import { CALL_DEADLINE } from '../guarded-engine.ts'
 import type { FastifyInstance } from 'fastify'
 import { check, show } from '../../base/check.ts'
 import { isThenable } from '../../base/guard.ts'
@@ -36,12 +37,14 @@ const EXPECTED = 'a client of ioredis 5 or 6, or a function of the application t
 export interface Timeouts {
   /** For the answer to a command: less than the time a beat has. */
   readonly commandTimeout: number
+  /** For the answer to `label`: as long as the plugin waits for it. */
+  readonly labelTimeout: number
   readonly connectTimeout: number
   /** For a connection to end by itself, which it does not while Redis is frozen. */
   readonly disconnectTimeout: number
 }
 
-export const TIMEOUTS: Timeouts = { commandTimeout: 1_500, connectTimeout: 2_000, disconnectTimeout: 100 }
+export const TIMEOUTS: Timeouts = { commandTimeout: 1_500, labelTimeout: CALL_DEADLINE, connectTimeout: 2_000, disconnectTimeout: 100 }
 
 const MAX_RETRY_DELAY = 1_000
 

@@ -6,7 +6,7 @@
  */
 import { duplicateOf } from './client.ts'
 import type { Duplicate, RedisClient, Timeouts } from './client.ts'
-import type { Script } from './scripts.ts'
+import type { Script } from './prelude.ts'
 
 /** What ioredis says of a command when there is no connection, and Redis of one that comes with a wrong password. */
 const NOT_CONNECTED = /enableOfflineQueue|Connection is closed|max retries per request|None of startup nodes|^NOAUTH/

@@ -5,6 +5,7 @@
  * last answer that this engine has heard: what an answer tells once is told again if it has been lost.
  */
 import { Buffer } from 'node:buffer'
+import { systemClock } from '../../base/clock.ts'
 import type {
   Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
 } from '../engine.ts'
@@ -13,7 +14,7 @@ import type { RedisClient, Timeouts } from './client.ts'
 import { Connection } from './connection.ts'
 import { RedisHandovers } from './redis-handovers.ts'
 import { BEAT, BOOK, FIND, HELLO, LABEL, LEAVE, ORDER, SEND, TAKE } from './scripts.ts'
-import type { Script } from './scripts.ts'
+import type { Script } from './prelude.ts'
 
 /** Digits that an order in an inbox begins with: when it was put, microseconds. */
 const STAMP = 16
@@ -131,8 +132,11 @@ export class RedisEngine implements FleetEngine {
   async #next<T extends [id: string, ...unknown[]]> (script: Script, node: string, args: (heard: string) => Array<string | number>): Promise<T> {
     const key = `${script.sha} ${node}`
     const before = this.#heard.get(key) ?? Promise.resolve('')
+    const calledAt = systemClock.now()
     const answer = before.then(async (heard) => await this.#run(script, [node, ...args(heard)]) as T)
-    this.#heard.set(key, answer.then(([id]) => id, async () => await before))
+    // The plugin does not wait for an answer that comes late, and is told again.
+    const isLate = () => script === LABEL && systemClock.now() - calledAt > this.#timeouts.labelTimeout
+    this.#heard.set(key, answer.then(async ([id]) => isLate() ? await before : id, async () => await before))
     return await answer
   }
 }

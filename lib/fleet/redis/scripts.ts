@@ -4,81 +4,12 @@
  * KEYS[1] is the prefix of all keys, with the hash tag that puts them into one slot of a Cluster; ARGV[1] is the node, if it matters.
  * docs/reference/fleet-redis.md lists the keys. Every script that writes a key also sets its time to live.
  */
-import { createHash } from 'node:crypto'
+import { MAX_REMOVED, Script } from './prelude.ts'
 
-/** Leases after which a key that is not written again is gone: an hour, with leases of 6 seconds. */
-const LEASES = 600
 /** Owners told to be offline by one beat, at most. */
 const MAX_OFFLINE = 1000
 /** Seconds of the calendar that one booking looks at. */
 const MAX_SECONDS = 3600
-
-/** What all scripts begin with. The first line makes Redis 7 refuse a script as a whole where it has no memory left for it. */
-const PRELUDE = `#!lua
-local prefix, node = KEYS[1], ARGV[1]
-local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Names this call, and sorts by its time.
-local stamp = string.format('%s%06d', time[1], time[2])
-
-local function key (name, id)
-  return prefix .. name .. (id and ':' .. id or '')
-end
-
-local function keep (lease, ...)
-  for _, name in ipairs({ ... }) do call('PEXPIRE', name, lease * ${LEASES}) end
-end
-
--- The lease of a member, milliseconds.
-local function member (id)
-  return tonumber(call('HGET', key('node', id), 'lease'))
-end
-
-local function no_member (id)
-  return redis.error_reply('ERR node ' .. id .. ' is no member of the fleet: it must beat first')
-end
-
--- A field that holds node → value; one without nodes is deleted.
-local function read (hash, field)
-  local text = call('HGET', hash, field)
-  return text and cjson.decode(text) or {}
-end
-
-local function write (hash, field, nodes)
-  if next(nodes) == nil then call('HDEL', hash, field) else call('HSET', hash, field, cjson.encode(nodes)) end
-end
-
--- Owners that are away stay online until then.
-local function expect (owner, ends)
-  call('ZADD', key('away'), 'GT', ends, owner)
-end
-
-local function remove (id, awayUntil)
-  for _, kind in ipairs({ 'owner', 'tag', 'places' }) do
-    for _, label in ipairs(call('SMEMBERS', key(kind, id))) do
-      local nodes = read(key(kind), label)
-      nodes[id] = nil
-      write(key(kind), label, nodes)
-      if kind == 'owner' then expect(label, awayUntil) end
-    end
-    call('DEL', key(kind, id))
-  end
-  call('DEL', key('node', id), key('inbox', id))
-  call('ZREM', key('leases'), id)
-end
-`
-
-/** A script, and the name that Redis has for it. */
-export class Script {
-  readonly text: string
-  readonly sha: string
-
-  constructor (body: string) {
-    this.text = PRELUDE + body
-    this.sha = createHash('sha1').update(this.text).digest('hex')
-  }
-}
 
 /** Checks that Redis is new enough and lets us in. */
 export const HELLO = new Script('return now')
@@ -92,6 +23,10 @@ local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
 local last = call('HMGET', own, 'beat', 'told')
 local told = { joined = not last[1], lost = {}, offline = {} }
 if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
+-- What it had before would be taken for what it has now.
+if told.joined and call('ZSCORE', key('removed'), node) and remove_slice(node, ${MAX_REMOVED}) <= 0 then
+  return redis.error_reply('ERR node ' .. node .. ' is being removed: it may join again in a moment')
+end
 
 for i = 7, #ARGV do call('HDEL', inbox, ARGV[i]) end
 
@@ -116,6 +51,8 @@ for _, other in ipairs(others) do
   end
 end
 
+remove_slices()
+
 local room = math.max(0, ${MAX_OFFLINE} - #told.offline)
 for _, owner in ipairs(call('ZRANGEBYSCORE', key('away'), '-inf', now, 'LIMIT', 0, unreachable and -1 or room)) do
   if unreachable then
@@ -128,7 +65,7 @@ end
 
 call('ZADD', leases, now + lease, node)
 call('HSET', own, 'info', info, 'capacity', capacity, 'lease', lease, 'at', string.format('%.0f', now), 'beat', stamp, 'told', cjson.encode(told))
-keep(lease, leases, own, inbox, key('owner'), key('tag'), key('places'), key('away'),
+keep(lease, leases, own, inbox, key('owner'), key('tag'), key('places'), key('away'), key('removed'),
   key('owner', node), key('tag', node), key('places', node))
 
 return { stamp, now, told.joined and 1 or 0, nodes, told.lost, call('HGETALL', inbox), told.offline }
@@ -138,7 +75,8 @@ export const LEAVE = new Script(`
 local lease = member(node)
 if lease then
   remove(node, now)
-  keep(lease, key('away'))
+  remove_slices()
+  keep(lease, key('away'), key('removed'))
 end
 `)
 
@@ -193,12 +131,15 @@ return { stamp, changes.online, changes.offline }
 
 export const FIND = new Script(`
 local kind, label = ARGV[1], ARGV[2]
-local nodes = {}
+local nodes, ends = {}, tonumber(call('ZSCORE', key('away'), label) or nil)
 for id, count in pairs(read(key(kind), label)) do
-  if call('ZSCORE', key('leases'), id) then table.insert(nodes, { id, count }) end
+  if call('ZSCORE', key('leases'), id) then
+    table.insert(nodes, { id, count })
+  else
+    ends = math.max(ends or 0, tonumber(call('ZSCORE', key('removed'), id) or 0))
+  end
 end
-local ends = kind == 'owner' and #nodes == 0 and call('ZSCORE', key('away'), label)
-return { nodes, ends and math.max(0, ends - now) }
+return { nodes, kind == 'owner' and #nodes == 0 and ends and math.max(0, ends - now) or false }
 `)
 
 export const TAKE = new Script(`
@@ -210,7 +151,9 @@ for i = 2, #ARGV, 5 do
   local nodes = read(key('places'), name)
   nodes[node] = nil
   local others = 0
-  for _, places in pairs(nodes) do others = others + places.count end
+  for id, places in pairs(nodes) do
+    if call('ZSCORE', key('leases'), id) then others = others + places.count else nodes[id] = nil end
+  end
   local given = math.max(0, math.min(want, max - others - have))
   if have + given > 0 then nodes[node] = { count = have + given, oldest = oldest } end
   write(key('places'), name, nodes)
