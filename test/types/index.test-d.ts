@@ -186,7 +186,7 @@ expectType<number>(sockets.disconnect({ id: 1 }, { by: 'ann', why: undefined }))
 expectType<Promise<DrainReport>>(sockets.drain({ by: 'ann', why: 'new version' }))
 sockets.on('audit', (act) => {
   expectType<AuditRecord>(act)
-  expectType<'disconnect' | 'drain'>(act.action)
+  expectType<'disconnect' | 'drain' | 'move'>(act.action)
 })
 expectType<Connection | undefined>(sockets.get(1))
 expectType<TrackerStats>(sockets.stats())
