@@ -58,6 +58,8 @@ async function startPrometheus (t: TestContext, port: number) {
   const address = () => /msg="Listening on" address=(\S+)/.exec(log)?.[1]
   await until(() => address() !== undefined || child.exitCode !== null, 'Prometheus')
   assert.equal(child.exitCode, null, log)
+  // It listens before it can answer.
+  while ((await fetch(`http://${address()}/-/ready`)).status !== 200) await new Promise((resolve) => { setTimeout(resolve, 20) })
   return async function get<T> (path: string): Promise<T> {
     const answer = await fetch(`http://${address()}/api/v1/${path}`)
     const body = await answer.json() as { status: string, data: T }
