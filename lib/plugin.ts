@@ -27,7 +27,7 @@ import { LogLimiter } from './base/log-limiter.ts'
 import { logOriginsAdmitted, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
 import type { LifecycleOptions, RouteSocketOptions } from './options/options.ts'
 import { addReadiness } from './drain/readiness.ts'
-import { arm, disarm } from './drain/signals.ts'
+import { arm, disarm, warnAboutOtherListeners } from './drain/signals.ts'
 import { resolveOptions } from './options/resolve.ts'
 import { routeHook } from './handshake/routes.ts'
 import { trackServer } from './ws/accept.ts'
@@ -223,11 +223,13 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
       log.info(`drain: ${[arithmetic, ...clients.map(({ what }) => what)].join('; ')}`)
       if (options.allowedOrigins === 'report') logOriginsAdmitted(log)
     } else checkListeners()
-    if (options.signals !== false) arm(target)
+    if (options.signals !== false) warnAboutOtherListeners(log)
   })
   if (options.readiness !== false) addReadiness(app, tracker, options.readiness)
   // Nothing after this fails: if the registration fails before, another attempt may use the server.
   closeGates.registered()
+  // Clients connect from then on; hooks of onListen are called later, one after another.
+  if (options.signals !== false) app.server.once('listening', () => { arm(target) })
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 }

@@ -66,15 +66,19 @@ export function arm (target: SignalTarget): void {
     target.log.warn('signals: not handled in a worker thread; drain from the main thread')
     return
   }
-  const foreign = process.listenerCount('SIGTERM') - (armed.has('SIGTERM') ? 1 : 0)
-  if (foreign > 0) {
-    target.log.warn({ listeners: foreign }, 'signals: another listener on SIGTERM may end the process before the drain has ended; ' +
-      'fastify-cli, for one, exits after 500 ms (--close-grace-delay)')
-  }
   targets.add(target)
   listen()
   // The app was still starting when the signal arrived.
   shutdown?.join(target)
+}
+
+/** Warns if SIGTERM has listeners that are not of this file. */
+export function warnAboutOtherListeners (log: FastifyBaseLogger): void {
+  const others = process.listenerCount('SIGTERM') - (armed.has('SIGTERM') ? 1 : 0)
+  if (others > 0) {
+    log.warn({ listeners: others }, 'signals: another listener on SIGTERM may end the process before the drain has ended; ' +
+      'fastify-cli, for one, exits after 500 ms (--close-grace-delay)')
+  }
 }
 
 /** Removes an app. The last one removes the listeners, except during a shutdown, which a second signal must still abort. */
