@@ -72,7 +72,7 @@ export class Ask {
     this.#underWay.delete(id)
     clock.clearTimeout(timer)
     if (error !== undefined) throw error
-    for (const each of question.waiting) this.#miss(question, each)
+    question.missing.push(...missingOf(this.#host.nodes, question.waiting))
     return { answers: question.answers as Map<string, T>, missing: question.missing }
   }
 
@@ -116,26 +116,32 @@ export class Ask {
 
   #settle (question: Question, node: string, value: unknown): void {
     question.waiting.delete(node)
-    if (value === undefined) this.#miss(question, node)
+    if (value === undefined) question.missing.push(...missingOf(this.#host.nodes, [node]))
     else question.answers.set(node, value)
     this.#finish(question)
-  }
-
-  #miss (question: Question, id: string): void {
-    const node = this.#host.nodes.get(id)
-    question.missing.push(node === undefined ? { node: id, state: 'lost', lastSeen: Infinity } : { node: id, state: 'silent', lastSeen: node.lastSeen })
   }
 
   #finish (question: Question): void { if (question.waiting.size === 0) question.done() }
 }
 
+/** Says of nodes, by their ids, that they have not answered. One that is not known is lost. */
+export function missingOf (nodes: ReadonlyMap<string, NodeView>, ids: Iterable<string>): MissingNode[] {
+  return Array.from(ids, (node) => ({ node, state: nodes.has(node) ? 'silent' : 'lost', lastSeen: nodes.get(node)?.lastSeen ?? Infinity }))
+}
+
 /** Reads the answers of other nodes, which are unchecked. A node whose answer `read` throws for is missing. */
-export function readAnswers<T> (core: { readonly nodes: ReadonlyMap<string, NodeView> }, { answers, missing }: Answers<unknown>, read: (value: unknown, node: string) => T): Answers<T> {
+export function readAnswers<T> ({ nodes }: { readonly nodes: ReadonlyMap<string, NodeView> }, { answers, missing }: Answers<unknown>, read: (value: unknown, node: string) => T): Answers<T> {
   const result = new Map<string, T>()
-  const wrong: MissingNode[] = []
-  for (const [node, value] of answers) {
-    const answer = attempt(() => ({ read: read(value, node) }), () => { wrong.push({ node, state: 'silent', lastSeen: core.nodes.get(node)?.lastSeen ?? Infinity }) })
-    if (answer !== undefined) result.set(node, answer.read)
-  }
-  return { answers: result, missing: [...missing, ...wrong] }
+  const wrong: string[] = []
+  for (const [node, value] of answers) attempt(() => { result.set(node, read(value, node)) }, () => { wrong.push(node) })
+  return { answers: result, missing: [...missing, ...missingOf(nodes, wrong)] }
+}
+
+/** Throws if what a node has answered is not what it should be. */
+export function must (isRight: boolean): void { if (!isRight) throw new TypeError('an answer has an unknown form') }
+
+/** Reads a number of connections. */
+export function readCount (value: unknown): number {
+  must(Number.isSafeInteger(value) && (value as number) >= 0)
+  return value as number
 }

@@ -66,6 +66,8 @@ export interface FleetCore {
   readonly up: boolean
   /** By the last beat; this node included. */
   readonly nodes: ReadonlyMap<string, NodeView>
+  /** Those but this one. */
+  readonly others: readonly NodeView[]
   /** Time of the engine, by the last beat and the clock of this node. */
   now (): number
   /** Beats at once, or as soon as the last beat is 250 ms old: after the engine has refused a call, or when news must not wait. */

@@ -10,8 +10,9 @@
  * What is no member holds nothing: `label`, `take` and `book` of such a node reject, for the engine has lost it or was emptied. It
  * beats, learns that it has joined, and writes anew.
  *
- * Leases and times away do not end because the engine was out of reach for all: a beat that is the first for as long as its lease
- * begins those that have ended once more. What an answer tells once is told again if the engine learns that it was lost. A fleet in which no node has beaten for an hour may be forgotten.
+ * Leases and times away do not end because the engine was out of reach for all nodes: the first beat after a time without beats as
+ * long as its lease starts those that have ended once more. What an answer tells once is told again if the engine learns that it was
+ * lost. A fleet in which no node has beaten for an hour may be forgotten.
  *
  * Every method may reject, hang, or answer late; the plugin sets the deadlines. Each is atomic: no call sees half of another.
  * Time is the engine's own, in milliseconds; clocks of nodes are never compared. Texts (info, messages, orders) mean nothing to it.

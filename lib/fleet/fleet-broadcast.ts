@@ -6,7 +6,7 @@ import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { FleetFilter } from '../track/fleet.ts'
-import { readAnswers } from './ask.ts'
+import { missingOf, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
@@ -43,7 +43,7 @@ export class FleetBroadcast implements FleetPart {
   /** `known`: whether it is known which nodes there are. */
   async #sendToOthers (body: object, filter: FleetFilter): Promise<{ results: BroadcastResult[], missing: readonly MissingNode[], known: boolean }> {
     const { node, nodes } = this.#core
-    const others = () => [...nodes.keys()].filter((id) => id !== node)
+    const others = () => this.#core.others.map(({ id }) => id)
     const since = this.#core.clock.now()
     try {
       await this.#core.ready()
@@ -52,7 +52,7 @@ export class FleetBroadcast implements FleetPart {
       const { answers, missing } = readAnswers(this.#core, await this.#core.ask('broadcast', body, to, since), readResult)
       return { results: [...answers.values()], missing, known: true }
     } catch {
-      return { results: [], missing: others().map((id) => ({ node: id, state: 'silent', lastSeen: nodes.get(id)!.lastSeen })), known: false }
+      return { results: [], missing: missingOf(nodes, others()), known: false }
     }
   }
 }
@@ -67,6 +67,5 @@ function bodyOf (data: unknown): { text: string } | { bytes: string } {
 
 function readResult (value: unknown): BroadcastResult {
   const { sent, queued, dropped } = value as BroadcastResult
-  if (![sent, queued, dropped].every((count) => Number.isSafeInteger(count) && count >= 0)) throw new TypeError('an answer has an unknown form')
-  return { sent, queued, dropped }
+  return { sent: readCount(sent), queued: readCount(queued), dropped: readCount(dropped) }
 }

@@ -12,9 +12,7 @@ import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import type { LabelCount, PresenceChange, Pulse } from './engine.ts'
-
-/** Time for which an owner is expected back after the delay that its client was told, and after its node was lost, milliseconds. */
-export const RETURN = 15_000
+import { RETURN } from './membership.ts'
 
 /** After the engine has lost its data, all nodes have joined anew and written their counts within this time, milliseconds: two beats. */
 const REBUILD = 4_000

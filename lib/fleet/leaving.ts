@@ -4,7 +4,7 @@
 import type { Booked } from '../drain/booked-turns.ts'
 import type { DrainFleet } from '../drain/bookings.ts'
 import { Capacity } from './capacity.ts'
-import type { FleetCore, FleetPart, NodeView } from './core.ts'
+import type { FleetCore, FleetPart } from './core.ts'
 import type { Turns } from './engine.ts'
 import type { FleetHost } from './host.ts'
 
@@ -28,8 +28,8 @@ export class Leaving implements FleetPart, DrainFleet {
     this.#capacity = new Capacity(core.reconnectRate, counters)
   }
 
-  get rate (): number { return Math.min(this.#ceiling, SHARE * this.#others.reduce((sum, { state, capacity }) => sum + (state === 'running' ? capacity : 0), 0)) }
-  get leavers (): number { return 1 + this.#others.filter(({ state }) => state === 'draining').length }
+  get rate (): number { return Math.min(this.#ceiling, SHARE * this.#core.others.reduce((sum, { state, capacity }) => sum + (state === 'running' ? capacity : 0), 0)) }
+  get leavers (): number { return 1 + this.#core.others.filter(({ state }) => state === 'draining').length }
 
   /** From the first booking on the engine does not count the node; its beats must not change that. */
   capacity (): number { return this.#leaves ? 0 : this.#capacity.measure() }
@@ -44,8 +44,6 @@ export class Leaving implements FleetPart, DrainFleet {
       return null
     }
   }
-
-  get #others (): NodeView[] { return [...this.#core.nodes.values()].filter(({ self }) => !self) }
 }
 
 /**

@@ -28,8 +28,6 @@ import { toPlain } from './remote-node.ts'
 const MAX_HOST = 64
 /** Least time that a question waits for answers, milliseconds: its caller has waited for something else before. */
 const LEAST_WAIT = 50
-/** Time for which the owners of a lost node are expected back, milliseconds. */
-const AWAY = 15_000
 
 type EmittedEvents = { [K in keyof FleetEvents]: [value: FleetEvents[K]] }
 
@@ -81,6 +79,7 @@ export class ManagedCore implements FleetCore {
 
   get up (): boolean { return this.engine.up }
   get nodes (): ReadonlyMap<string, NodeView> { return this.#membership.nodes }
+  get others (): readonly NodeView[] { return this.#membership.others }
   get ignored (): number { return this.#messages.ignored }
 
   /** Takes the parts, before the start. */
@@ -135,7 +134,7 @@ export class ManagedCore implements FleetCore {
   audit (act: Act): void { this.#host.audited(act) }
 
   /** What this node says at a beat. */
-  #say (): Omit<Beat, 'lease'> {
+  #say (): Omit<Beat, 'lease' | 'away'> {
     const draining = this.#host.draining()
     const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, started: this.#startedAt }
     const settled: string[] = []
@@ -145,7 +144,7 @@ export class ManagedCore implements FleetCore {
       settled.push(...part.settled?.() ?? [])
       capacity = part.capacity?.() ?? capacity
     }
-    return { info: JSON.stringify(info), capacity: draining ? 0 : capacity, settled, away: AWAY }
+    return { info: JSON.stringify(info), capacity: draining ? 0 : capacity, settled }
   }
 
   #beaten (pulse: Pulse): void {

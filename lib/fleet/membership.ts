@@ -10,12 +10,14 @@ import type { Beat, Pulse } from './engine.ts'
 import { CALL_DEADLINE } from './guarded-engine.ts'
 import type { GuardedEngine } from './guarded-engine.ts'
 import type { Messages } from './messages.ts'
-import { RemoteNode } from './remote-node.ts'
+import { readNode } from './remote-node.ts'
 
 /** Time between two beats, milliseconds. */
 export const BEAT_INTERVAL = 2_000
 /** Length of a lease, milliseconds. */
 export const LEASE = 6_000
+/** Time for which owners are expected back after their node was lost, or after the delay that their client was told, milliseconds. */
+export const RETURN = 15_000
 /** Least time between two beats, milliseconds. */
 const LEAST_INTERVAL = CALL_DEADLINE
 /** After the engine was away, or has lost what it had, the other nodes join anew in their next beat: until then none is taken for lost. */
@@ -28,7 +30,7 @@ export interface MembershipHost {
   readonly engine: GuardedEngine
   readonly messages: Messages
   /** What the node says at a beat. */
-  beat (): Omit<Beat, 'lease'>
+  beat (): Omit<Beat, 'lease' | 'away'>
   /** A beat was answered. */
   beaten (pulse: Pulse): void
   /** The nodes are others than before. */
@@ -37,7 +39,7 @@ export interface MembershipHost {
 
 export class Membership {
   readonly #host: MembershipHost
-  readonly #nodes = new Map<string, RemoteNode>()
+  readonly #nodes = new Map<string, NodeView>()
   /** Nodes that have said that they leave, until a beat no longer shows them. */
   readonly #left = new Set<string>()
   #timer: Timer | null = null
@@ -65,10 +67,11 @@ export class Membership {
       joined: () => { this.beat() }
     })
     const { info, capacity } = host.beat()
-    this.#nodes.set(host.node, new RemoteNode({ id: host.node, info, capacity, silent: 0 }, host.clock, true))
+    this.#nodes.set(host.node, readNode({ id: host.node, info, capacity, silent: 0 }, host.clock, true))
   }
 
   get nodes (): ReadonlyMap<string, NodeView> { return this.#nodes }
+  get others (): NodeView[] { return [...this.#nodes.values()].filter(({ self }) => !self) }
 
   /** Time of the engine. */
   now (): number { return this.#host.clock.now() + this.#offset }
@@ -99,7 +102,7 @@ export class Membership {
     const { node, engine, messages } = this.#host
     this.close()
     // The message first: to the others, a node that is gone without it is lost.
-    await messages.send([...this.#nodes.keys()].filter((id) => id !== node), 'left', {}).catch(() => {})
+    await messages.send(this.others.map(({ id }) => id), 'left', {}).catch(() => {})
     await engine.leave(node).catch(() => {})
   }
 
@@ -123,7 +126,7 @@ export class Membership {
     // A beat after the end would join again.
     if (this.#state !== 'running') return
     const sentAt = clock.now()
-    const pulse = await engine.beat(node, { ...this.#host.beat(), lease: LEASE }).catch(() => null)
+    const pulse = await engine.beat(node, { ...this.#host.beat(), lease: LEASE, away: RETURN }).catch(() => null)
     this.#beating = false
     if (this.#state !== 'running') return
     if (pulse !== null) this.#answered(pulse, sentAt)
@@ -151,7 +154,7 @@ export class Membership {
   }
 
   #answered (pulse: Pulse, sentAt: number): void {
-    const { node, clock, messages } = this.#host
+    const { clock, messages } = this.#host
     const now = clock.now()
     const first = this.#answeredAt === -Infinity
     if (pulse.joined || now - this.#answeredAt > LEASE) this.#patientUntil = now + PATIENCE
@@ -159,26 +162,26 @@ export class Membership {
     this.#offset = pulse.now - (sentAt + now) / 2
     this.#sendProbe()
     this.#look(pulse, first)
-    if (pulse.joined) messages.send([...this.#nodes.keys()].filter((id) => id !== node), 'joined', {}).catch(() => {})
+    if (pulse.joined) messages.send(this.others.map(({ id }) => id), 'joined', {}).catch(() => {})
   }
 
   /** Takes over the nodes of a pulse. */
   #look (pulse: Pulse, first: boolean): void {
     const { node, clock } = this.#host
-    const joined: RemoteNode[] = []
+    const joined: NodeView[] = []
     const present = new Set<string>()
     for (const record of pulse.nodes) {
       present.add(record.id)
       if (this.#left.has(record.id)) continue
       const known = this.#nodes.get(record.id)
-      const next = new RemoteNode(record, clock, record.id === node)
+      const next = readNode(record, clock, record.id === node)
       this.#nodes.set(record.id, next)
       if (known === undefined && !first) joined.push(next)
     }
     for (const id of this.#left) if (!present.has(id)) this.#left.delete(id)
-    const lost: RemoteNode[] = []
+    const lost: NodeView[] = []
     if (clock.now() >= this.#patientUntil) {
-      for (const [id, each] of this.#nodes) if (!present.has(id) && id !== node) lost.push(each)
+      lost.push(...this.others.filter(({ id }) => !present.has(id)))
       for (const { id } of lost) this.#nodes.delete(id)
     }
     this.#host.beaten(pulse)

@@ -9,8 +9,8 @@ import type { FleetEngine } from './engine.ts'
 const VERSION = 1
 /** Longest text that is read, characters: a broadcast of 1 MiB of characters that JSON escapes has six times as many. */
 const MAX_TEXT = 8 * 2 ** 20
-/** Longest id of a node, characters. */
-const MAX_ID = 256
+/** Longest id of a node or an order, characters. */
+export const MAX_ID = 256
 
 /** A message that was read. */
 export interface Message {

@@ -8,6 +8,7 @@ import type { ActOptions } from '../connection/connection.ts'
 import { checkedAct } from '../track/audit.ts'
 import type { FleetFilter } from '../track/fleet.ts'
 import { checkRemoteFilter } from './fleet-filter.ts'
+import { MAX_ID } from './messages.ts'
 
 /** What nodes are ordered to do. */
 export type Order = ActOptions & ({
@@ -34,9 +35,6 @@ export interface SentOrder {
   readonly from: string
   readonly order: Order
 }
-
-/** Longest id of an order, and of a node, characters. */
-export const MAX_ID = 256
 
 /** Checks an order, given by the application or by another node, and returns a copy. Throws coded errors. */
 export function checkOrder (given: Order): Order {

@@ -14,12 +14,12 @@ import type { ActOptions } from '../connection/connection.ts'
 import { codeOf, readAct } from '../track/audit.ts'
 import type { CloseOptions } from '../track/close-options.ts'
 import type { FleetDrainOptions, FleetFilter } from '../track/fleet.ts'
-import { readAnswers } from './ask.ts'
+import { missingOf, readAnswers, readCount } from './ask.ts'
 import type { Answer, Answers, FleetCore, FleetPart, NodeView } from './core.ts'
 import type { Pulse } from './engine.ts'
-import { readMessage, writeMessage } from './messages.ts'
+import { MAX_ID, readMessage, writeMessage } from './messages.ts'
 import { OrderActs } from './order-acts.ts'
-import { checkOrder, MAX_ID, readOrder, targetOf } from './order.ts'
+import { checkOrder, readOrder, targetOf } from './order.ts'
 import type { Order, SentOrder } from './order.ts'
 
 /** For how long an order is kept for nodes that have not answered, milliseconds. */
@@ -134,16 +134,15 @@ export class FleetOrders implements FleetPart {
   /** Asks all nodes, and keeps the order for those that do not answer. */
   async #ask (order: Order): Promise<Answers<number>> {
     if (this.#kept.size >= MAX_KEPT) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(`${MAX_KEPT} orders wait for nodes that do not answer`)
-    const { node, clock, nodes } = this.#core
+    const { node, clock } = this.#core
     const sent: SentOrder = { id: `${node}/${++this.#lastId}`, from: node, order }
     const asked = await this.#core.ask<unknown>('order', sent).then(
-      (answers) => readAnswers(this.#core, answers, readConnections),
+      (answers) => readAnswers(this.#core, answers, (answer) => readCount((answer as { connections: unknown }).connections)),
       (error: unknown) => {
         const here = this.#done.get(sent.id)
         if (here === undefined) throw error
         // The engine has failed when this node had begun: the others may have heard.
-        const others = [...nodes.values()].filter(({ self }) => !self)
-        return { answers: new Map([[node, here.connections]]), missing: others.map(({ id, lastSeen }) => ({ node: id, state: 'silent' as const, lastSeen })) }
+        return { answers: new Map([[node, here.connections]]), missing: missingOf(this.#core.nodes, this.#core.others.map(({ id }) => id)) }
       })
     this.#done.delete(sent.id)
     if (asked.missing.length > 0) {
@@ -217,11 +216,4 @@ function forget (entries: Map<string, { readonly until: number }>, now: number):
     if (until > now) break
     entries.delete(id)
   }
-}
-
-/** Reads the answer of a node. Throws if it is none. */
-function readConnections (answer: unknown): number {
-  const { connections } = answer as { connections: number }
-  if (!Number.isSafeInteger(connections) || connections < 0) throw new TypeError('not a number of connections')
-  return connections
 }

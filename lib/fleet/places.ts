@@ -77,8 +77,7 @@ export class FleetPlaces implements FleetPart, SharedPlaces, PlaceBook {
   }
 
   async moveHere (move: string, owner: string | undefined): Promise<void> {
-    const others = [...this.#core.nodes.keys()].filter((node) => node !== this.#core.node)
-    await this.#core.ask('movesAway', { move, owner }, others).catch(() => {})
+    await this.#core.ask('movesAway', { move, owner }, this.#core.others.map(({ id }) => id)).catch(() => {})
   }
 
   changed (owner: string | undefined): void {

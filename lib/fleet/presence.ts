@@ -45,8 +45,7 @@ export class Presences implements FleetPart {
 
   /** The engine has told a change to this node. */
   changed ({ online, offline }: PresenceChange): void {
-    const { node, nodes } = this.#core
-    const to = [...nodes.values()].filter(({ id, info }) => id !== node && info['presence'] === true).map(({ id }) => id)
+    const to = this.#core.others.filter(({ info }) => info['presence'] === true).map(({ id }) => id)
     for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
       this.#core.send(to, 'presence', { online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
     }

@@ -11,7 +11,7 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { StoryQuery } from '../track/explain.ts'
 import type { FleetFilter, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, RemoteConnection } from '../track/fleet.ts'
 import type { Story } from '../track/story.ts'
-import { readAnswers } from './ask.ts'
+import { must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
@@ -155,14 +155,6 @@ function readQuery (query: unknown): { node?: string } & Record<string, unknown>
   const isOne = more.length === 0 && (key === 'id' ? Number.isInteger(value) && typeof node === 'string' : (key === 'owner' || key === 'requestId') && typeof value === 'string' && value !== '' && node === undefined)
   if (!isOne) throw new SOCKETS_ERR_INVALID_ARGUMENT('query', 'one of { node, id }, { owner } and { requestId }', show(query))
   return key === 'id' ? { node: node as string, id: value } : rest
-}
-
-/** Throws if what a node has answered is not what it should be. */
-function must (isRight: boolean): void { if (!isRight) throw new TypeError('an answer has an unknown form') }
-
-function readCount (value: unknown): number {
-  must(Number.isSafeInteger(value) && (value as number) >= 0)
-  return value as number
 }
 
 function readPart (value: unknown): Part<Record<string, unknown>> {

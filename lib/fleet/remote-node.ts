@@ -13,38 +13,25 @@ const MAX_CAPACITY = 1_000_000
 /** Longest version, characters. */
 const MAX_VERSION = 64
 
-export class RemoteNode implements NodeView {
-  readonly id: string
-  readonly state: 'running' | 'draining'
-  readonly connections: number
-  readonly capacity: number
-  readonly version: string
-  readonly self: boolean
-  readonly info: Readonly<Record<string, unknown>>
-  readonly #clock: Clock
-  readonly #beatAt: number
-
-  constructor ({ id, info, capacity, silent }: NodeRecord, clock: Clock, self: boolean) {
-    const said = readInfo(info)
-    const { state, connections, version } = said
-    this.id = id
-    this.state = state === 'draining' ? 'draining' : 'running'
-    this.connections = Number.isSafeInteger(connections) && (connections as number) > 0 ? connections as number : 0
-    this.capacity = capacity > 0 ? Math.min(capacity, MAX_CAPACITY) : 0
-    this.version = typeof version === 'string' ? version.slice(0, MAX_VERSION) : 'unknown'
-    this.self = self
-    this.info = said
-    this.#clock = clock
-    this.#beatAt = clock.now() - silent
+/** Reads what the engine knows of a node. `self`: whether it is this one. */
+export function readNode ({ id, info: text, capacity, silent }: NodeRecord, clock: Clock, self: boolean): NodeView {
+  const info = readInfo(text)
+  const { state, connections, version } = info
+  const beatAt = clock.now() - silent
+  return {
+    id,
+    state: state === 'draining' ? 'draining' : 'running',
+    connections: Number.isSafeInteger(connections) && (connections as number) > 0 ? connections as number : 0,
+    capacity: capacity > 0 ? Math.min(capacity, MAX_CAPACITY) : 0,
+    version: typeof version === 'string' ? version.slice(0, MAX_VERSION) : 'unknown',
+    self,
+    info,
+    get lastSeen () { return self ? 0 : Math.max(0, Math.round(clock.now() - beatAt)) }
   }
-
-  get lastSeen (): number { return this.self ? 0 : Math.max(0, Math.round(this.#clock.now() - this.#beatAt)) }
 }
 
 /** Returns a node as plain data, at this moment. */
-export function toPlain ({ id, state, connections, capacity, version, self, lastSeen }: NodeView): FleetNode {
-  return { id, state, connections, capacity, version, self, lastSeen }
-}
+export function toPlain ({ info, ...node }: NodeView): FleetNode { return node }
 
 function readInfo (text: unknown): Record<string, unknown> {
   if (typeof text !== 'string' || text.length > MAX_INFO) return {}

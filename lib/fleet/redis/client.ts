@@ -3,10 +3,10 @@
  *
  * ioredis is never imported: a client is known by what it can do. The client of the application is read, and never used otherwise.
  */
-import { CALL_DEADLINE } from '../guarded-engine.ts'
 import type { FastifyInstance } from 'fastify'
 import { check, show } from '../../base/check.ts'
 import { isThenable } from '../../base/guard.ts'
+import { CALL_DEADLINE } from '../guarded-engine.ts'
 
 /** A client of ioredis, version 5 or 6: `Redis` or `Cluster`. */
 export interface RedisClient {
