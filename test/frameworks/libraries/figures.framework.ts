@@ -1,5 +1,6 @@
 /**
- * The table of docs/guides/no-gap.md: how long client libraries wait, by themselves and over the class. Prints what it measures.
+ * The table of docs/guides/no-gap.md: how long client libraries wait, by themselves and over the class, over `ws`. Prints what it
+ * measures.
  *
  *   npm run test:frameworks -- libraries/figures
  */
@@ -7,11 +8,12 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { WebSocket as Ws } from 'ws'
 import { readDocument, tables } from '../../docs/markdown.ts'
 import { eventually } from './fake-time.ts'
 import { connectWith } from './guide.ts'
 import { LIBRARIES } from './libraries.ts'
-import type { Library } from './library.ts'
+import type { Library, WebSocketClass } from './library.ts'
 import { onStage } from './stage.ts'
 import type { Connect } from './stage.ts'
 
@@ -27,7 +29,7 @@ const after = (code: number, reason: string): Measure => async (t, library, conn
     await end(code, reason)
     const attempt = await nextAttempt(120_000)
     if (attempt !== undefined) waits.push(attempt.at - from)
-  })
+  }, Ws as unknown as WebSocketClass)
   return waits
 }
 
@@ -46,7 +48,7 @@ const unplugged: Measure = async (t, library, connect, random) => {
       from = attempt.at
       await eventually(() => attempt.over, 'the attempt to fail')
     }
-  })
+  }, Ws as unknown as WebSocketClass)
   return waits
 }
 

@@ -4,12 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { WebSocket } from 'ws'
 import { portOf, reportOf, until } from '../../helpers/server.ts'
 import { connectWith } from './guide.ts'
 import { LIBRARIES } from './libraries.ts'
-import type { WebSocketClass } from './library.ts'
-import { balance, serve } from './stage.ts'
+import { balance, OWN, serve } from './stage.ts'
 
 /** Milliseconds between two numbers. */
 const PERIOD = 5
@@ -23,7 +21,7 @@ for (const library of LIBRARIES) {
     const balancer = await balance(t)
     balancer.target = portOf(leaving.app)
     const connect = await connectWith(library.name)
-    const session = library.use(connect(library.address(balancer.host), WebSocket as unknown as WebSocketClass))
+    const session = library.use(connect(library.address(balancer.host), OWN))
     await session.works()
 
     const { received } = session

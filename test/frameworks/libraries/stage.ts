@@ -53,18 +53,22 @@ export async function balance (t: TestContext): Promise<Balancer> {
 /** An attempt to connect that has reached the network. */
 export interface Attempt { at: number, url: string, over: boolean }
 
-/** The class below all others in a test: `ws`, whose uses are noted. */
-export function noting (clock: FakeClock): { WebSocket: WebSocketClass, attempts: Attempt[] } {
+/** The class below all others: Node's own where it has one (from 22 on), else `ws`. */
+export const OWN = (globalThis as { WebSocket?: WebSocketClass }).WebSocket ?? Ws as unknown as WebSocketClass
+
+/** A class whose uses are noted. */
+function noting (Base: WebSocketClass, clock: FakeClock): { WebSocket: WebSocketClass, attempts: Attempt[] } {
   const attempts: Attempt[] = []
-  class Noting extends Ws {
-    constructor (...args: ConstructorParameters<typeof Ws>) {
+  class Noting extends Base {
+    constructor (...args: ConstructorParameters<WebSocketClass>) {
       super(...args)
       const attempt: Attempt = { at: clock.now(), url: String(args[0]), over: false }
       attempts.push(attempt)
-      this.once('close', () => { attempt.over = true })
+      // Node 22 tells of a failed handshake by 'error' alone.
+      for (const type of ['error', 'close']) this.addEventListener(type, () => { attempt.over = true })
     }
   }
-  return { WebSocket: Noting as unknown as WebSocketClass, attempts }
+  return { WebSocket: Noting, attempts }
 }
 
 /** A server of the library. */
@@ -91,15 +95,15 @@ export interface Stage {
   finish (promise: Promise<unknown>): Promise<void>
 }
 
-/** Runs `body` with a client that is connected and has been served. */
-export async function onStage (t: TestContext, library: Library, connect: Connect, body: (stage: Stage) => Promise<void>): Promise<void> {
+/** Runs `body` with a client that is connected and has been served, over the class `Base`. */
+export async function onStage (t: TestContext, library: Library, connect: Connect, body: (stage: Stage) => Promise<void>, Base = OWN): Promise<void> {
   // Some libraries tell of lost connections there.
   for (const method of ['info', 'warn', 'error'] as const) t.mock.method(console, method, () => {})
   const { app } = await serve(t, library)
   const balancer = await balance(t)
   balancer.target = portOf(app)
   await onFakeTime(async (clock) => {
-    const { WebSocket, attempts } = noting(clock)
+    const { WebSocket, attempts } = noting(Base, clock)
     const session = library.use(connect(library.address(balancer.host), WebSocket))
     const finish = async (promise: Promise<unknown>) => {
       const outcome = { settled: false }
