@@ -20,6 +20,9 @@ const REBUILD = 4_000
 /** Most counts of one call. */
 const BATCH = 1_000
 
+/** Number of owners who are away above which those whose time is over are forgotten between two beats, too. */
+const MANY_AWAY = 1_000
+
 /** Closes after which the client connects again. */
 const RETURNING: ReadonlySet<CloseCause> = new Set(['drain', 'leave', 'lifetime', 'rebalance'])
 /** Closes by the client: it connects again if it was told that the server drains. */
@@ -40,6 +43,8 @@ interface Batch {
   readonly counts: LabelCount[]
   /** Index of the first one that is written only because the node has joined anew. */
   readonly again: number
+  /** Owners that the engine had no count of. */
+  readonly unwritten: ReadonlySet<string>
 }
 
 export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedConnection>> {
@@ -50,6 +55,8 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Set(), unwritten: new Set() }
   /** Owners whose clients are expected back, and until when. */
   readonly #away = new Map<string, number>()
+  /** Size of it at which it is looked through. */
+  #maxAway = MANY_AWAY
   /** Connections that do not count, because their client has moved. */
   readonly #moved = new Set<ManagedConnection>()
   /** Counts that are written again; null if there are none. */
@@ -79,7 +86,9 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   }
 
   /** Number of labels and connections that are kept, for tests that none is left. */
-  get size (): number { return this.#owners.counts.size + this.#tags.counts.size + this.#moved.size + this.#away.size }
+  get size (): number {
+    return [this.#owners, this.#tags].reduce((sum, { counts, changed }) => sum + counts.size + changed.size, this.#moved.size + this.#away.size)
+  }
 
   // ——— hooks of connections
 
@@ -126,7 +135,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   beaten ({ joined }: Pulse): void {
     const now = this.#core.clock.now()
     if (!joined) this.#beatenAt = now
-    for (const [owner, until] of this.#away) if (until <= now) this.#away.delete(owner)
+    this.#endAway()
     if (this.#beatenAt !== -Infinity) this.#resume()
   }
 
@@ -168,13 +177,28 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     const away = by === -1 && kind === this.#owners && this.#core.clock.now() < this.#rebuiltAt ? Math.max(told, RETURN) : told
     if (away > 0) this.#expect(label, away)
     // In an outage of hours, owners come and go that the engine need never know.
-    if (count === 0 && kind.unwritten.delete(label) && away === 0) kind.changed.delete(label)
+    if (count === 0 && away === 0 && kind.unwritten.delete(label)) kind.changed.delete(label)
     else kind.changed.add(label)
     if (!this.#waits) this.#writing ??= this.#write()
   }
 
   #expect (owner: string, away: number): void {
     this.#away.set(owner, Math.max(this.#away.get(owner) ?? 0, this.#core.clock.now() + away))
+    // In an outage no beat is answered.
+    if (this.#away.size <= this.#maxAway) return
+    this.#endAway()
+    this.#maxAway = Math.max(MANY_AWAY, 2 * this.#away.size)
+  }
+
+  /** Forgets times away that are over, and with them owners that the engine has never known. */
+  #endAway (): void {
+    const { counts, changed, unwritten } = this.#owners
+    const now = this.#core.clock.now()
+    for (const [owner, until] of this.#away) {
+      if (until > now) continue
+      this.#away.delete(owner)
+      if (!counts.has(owner) && unwritten.delete(owner)) changed.delete(owner)
+    }
   }
 
   // ——— writing
@@ -204,11 +228,12 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   /** Takes the counts of the next call; null if there are none. */
   #take (): Batch | null {
     const counts: LabelCount[] = []
+    const unwritten = new Set<string>()
     for (const kind of [this.#owners, this.#tags]) {
       for (const label of kind.changed) {
         if (counts.length === BATCH) break
         kind.changed.delete(label)
-        kind.unwritten.delete(label)
+        if (kind.unwritten.delete(label) && kind === this.#owners) unwritten.add(label)
         counts.push(this.#toCount(kind, label))
       }
     }
@@ -218,7 +243,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
       if (value === undefined) this.#rewrite = null
       else counts.push(this.#toCount(...value))
     }
-    return counts.length === 0 ? null : { counts, again }
+    return counts.length === 0 ? null : { counts, again, unwritten }
   }
 
   #toCount ({ kind, counts }: Kind, label: string): LabelCount {
@@ -240,13 +265,14 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     if (again < counts.length) this.#rewrite = this.#all()
   }
 
-  #tell ({ counts, again }: Batch, { online, offline }: PresenceChange): void {
+  #tell ({ counts, again, unwritten }: Batch, { online, offline }: PresenceChange): void {
     if (online.length + offline.length === 0) return
-    // Owners who are only away, or were known to be online before the engine has lost its data, are no news. Others may be in the
-    // answer, too: an engine tells again what was in an answer that has been lost.
+    // Owners who are only away, or were known to be online before the engine has lost its data, are no news; but one that has come
+    // and gone since the call before is. Others may be in the answer, too: an engine tells again what was in an answer that has been
+    // lost.
     const [news, known] = [new Set<string>(), new Set<string>()]
     counts.forEach(({ kind, label, count }, i) => {
-      if (kind === 'owner') (count > 0 && (i < again || !this.#known) ? news : known).add(label)
+      if (kind === 'owner') ((count > 0 && (i < again || !this.#known)) || unwritten.has(label) ? news : known).add(label)
     })
     this.#told({ online: online.filter((owner) => news.has(owner) || !known.has(owner)), offline })
   }

@@ -283,7 +283,8 @@ test('without the fleet no connection is counted; one that begins later counts t
   const told: PresenceChange[] = []
   const labels = new FleetLabels(core, (change) => { told.push(change) })
   assert.deepEqual([hooks.ownerSet.length, hooks.closing.length, hooks.moved.length], before.map((count) => count + 1))
-  assert.equal(labels.size, 3)
+  // One owner, one tag and one connection that has moved; and both counts are to be written.
+  assert.equal(labels.size, 5)
   await clock.flush()
   assert.deepEqual(memory.find('owner', 'ann').nodes, [])
   labels.joined()
@@ -313,4 +314,18 @@ test('owners and tags that come and go while the engine is away are not kept for
   node!.faulty.fault = 'none'
   await clock.run(6_000)
   assert.deepEqual(node!.faulty.calls.slice(before).filter((name) => name === 'label'), [])
+})
+
+test('owners who are away in an outage are forgotten when they are no longer expected', () => {
+  const { open, tracker, clock } = createTracker({ heartbeat: false, backpressure: false })
+  const { connection } = open({ peer: 'answers' })
+  const { hooks, registry } = connection.host as unknown as { hooks: FleetCore['hooks'], registry: Registry }
+  const labels = new FleetLabels({ clock, hooks, registry } as unknown as FleetCore, () => {})
+  for (let i = 0; i < 4_000; i++) {
+    open({ owner: `guest-${i}` }).connection.end('drain', 1012, 'service restart; retry=5000')
+    clock.pass(100)
+  }
+  // 200 of them are expected: what is over is looked for when there are 1,000.
+  assert.ok(labels.size <= 2_000, `${labels.size}`)
+  assert.equal(tracker.size, 4_001)
 })

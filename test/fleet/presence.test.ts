@@ -57,6 +57,19 @@ test('an owner whose connection was closed with a delay is expected back', async
   assert.deepEqual(await other.sockets.presence('ann'), { online: true, connections: 1, nodes: [{ node: other.id, connections: 1 }], complete: true })
 })
 
+test('an owner who has come and gone between two calls, and is expected back, is online before it is offline', async () => {
+  const fleet = await setup()
+  const heard = listen(fleet)
+  await fleet.clock.run(4_000)
+  const { connection, socket } = fleet.node.open({ owner: 'ann' })
+  connection.startDraining()
+  socket.peerCloses(1000, '')
+  await fleet.clock.run(1_000)
+  assert.deepEqual(heard, [[0, 'online ann here'], [1, 'online ann']])
+  await fleet.clock.run(20_000)
+  assert.deepEqual(heard.slice(2).map(([, event]) => event), ['offline ann here', 'offline ann'])
+})
+
 test('without the engine, presence is what this node knows, or unknown', async () => {
   const { node, clock } = await setup()
   node.open({ owner: 'ann' })

@@ -16,9 +16,6 @@ import { NodeClock } from './node-clock.ts'
 /** Lines that a report shows. */
 const TRACE = 60
 
-/** Time after which the engine has heard of a connection, if nothing fails, milliseconds. */
-const BATCH = 50
-
 /** What a node is doing. */
 type State = 'running' | 'leaving' | 'left' | 'killed'
 
@@ -74,8 +71,6 @@ export class World {
   readonly options: LifecycleOptions
   /** Owner → what the fleet has told of it, by the node that has found it. */
   readonly told = new Map<string, Array<'online' | 'offline'>>()
-  /** Owners of a connection that was closed before the engine has heard of it. */
-  readonly brief = new Set<string>()
   breach: { invariant: string, message: string } | null = null
   readonly orders: Order[] = []
   /** Name of an order and a node → how often the node has carried it out. */
@@ -133,9 +128,7 @@ export class World {
     pair.connection.tag(client.tag)
     Object.assign(client, { node, pair })
     this.clients.add(client)
-    const openedAt = this.clock.now()
     void pair.connection.closed.then(({ cause, reason }) => {
-      if (this.clock.now() - openedAt < BATCH) this.brief.add(client.owner)
       if (client.pair !== pair) return
       this.note(`${client.name} is closed by ${node.name}: ${cause} ${reason}`)
       Object.assign(client, { node: null, pair: null })
