@@ -26,7 +26,7 @@ export interface Answers<T> {
   readonly missing: readonly MissingNode[]
 }
 
-/** A part of the fleet; the core calls its methods, which must not throw. */
+/** A part of the fleet; the core calls its methods, and logs what they throw. */
 export interface FleetPart {
   /** Before each beat: returns what it adds to what the node says about itself, short. */
   info? (): Record<string, unknown>

@@ -8,6 +8,7 @@ import { atMost } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { Emitter } from '../base/emitter.ts'
 import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
+import { attempt } from '../base/guard.ts'
 import { VERSION } from '../base/version.ts'
 import type { Hooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
@@ -98,13 +99,15 @@ export class ManagedCore implements FleetCore {
     if (!this.up && !this.#closed) this.#host.reporter.startedAlone()
   }
 
-  /** Leaves the fleet and ends the engine. Never rejects. */
+  /** Leaves the fleet and ends the engine, within BEAT_DEADLINE. Never rejects. */
   async close (): Promise<void> {
+    const end = this.clock.now() + BEAT_DEADLINE
     this.#closed = true
-    if (this.#firstBeat !== null) await atMost(this.clock, this.#leave(), BEAT_DEADLINE)
+    // The engine has the time of one call to end.
+    if (this.#firstBeat !== null) await atMost(this.clock, this.#leave(), BEAT_DEADLINE - CALL_DEADLINE)
     this.#membership.close()
-    for (const part of this.#parts) part.close?.()
-    await this.engine.close()
+    this.#tell((part) => { part.close?.() })
+    await atMost(this.clock, this.engine.close(), end - this.clock.now())
   }
 
   async #leave (): Promise<void> {
@@ -133,33 +136,38 @@ export class ManagedCore implements FleetCore {
   ignore (): void { this.#messages.ignore() }
   audit (act: Act): void { this.#host.audited(act) }
 
+  /** Tells all parts. What one throws is logged, and reaches neither the others nor the beats. */
+  #tell (tell: (part: FleetPart) => void): void {
+    for (const part of this.#parts) attempt(() => { tell(part) }, (error) => { this.#host.reporter.failed(error) })
+  }
+
   /** What this node says at a beat. */
   #say (): Omit<Beat, 'lease' | 'away'> {
     const draining = this.#host.draining()
     const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, started: this.#startedAt }
     const settled: string[] = []
     let capacity = this.reconnectRate
-    for (const part of this.#parts) {
+    this.#tell((part) => {
       Object.assign(info, part.info?.())
       settled.push(...part.settled?.() ?? [])
       capacity = part.capacity?.() ?? capacity
-    }
+    })
     return { info: JSON.stringify(info), capacity: draining ? 0 : capacity, settled }
   }
 
   #beaten (pulse: Pulse): void {
     if (pulse.joined) {
       this.#host.reporter.joined(this.node, pulse.nodes.length)
-      for (const part of this.#parts) part.joined?.()
+      this.#tell((part) => { part.joined?.() })
     }
-    for (const part of this.#parts) part.beaten?.(pulse)
+    this.#tell((part) => { part.beaten?.(pulse) })
   }
 
   #changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost'): void {
     this.#host.reporter.changed(joined, gone, how, this.nodes.size)
     for (const node of gone) {
       this.#ask.gone(node.id, how, node.lastSeen)
-      for (const part of this.#parts) part.gone?.(node, how)
+      this.#tell((part) => { part.gone?.(node, how) })
     }
     for (const node of joined) this.emit('joined', toPlain(node))
     for (const node of gone) this.emit(how, toPlain(node))

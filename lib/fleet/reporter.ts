@@ -40,6 +40,9 @@ export class FleetReporter {
     this.#wasDown = !up
   }
 
+  /** A part of the fleet has thrown: a fault of the plugin. */
+  failed (err: unknown): void { this.#limiter.warn('fleet: a part failed', { err }, 'error') }
+
   /** The first beat has failed, or has not been answered in time. */
   startedAlone (): void {
     this.#wasDown = true
