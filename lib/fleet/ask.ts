@@ -126,7 +126,7 @@ export class Ask {
 
 /** Says of nodes, by their ids, that they have not answered. One that is not known is lost. */
 export function missingOf (nodes: ReadonlyMap<string, NodeView>, ids: Iterable<string>): MissingNode[] {
-  return Array.from(ids, (node) => ({ node, state: nodes.has(node) ? 'silent' : 'lost', lastSeen: nodes.get(node)?.lastSeen ?? Infinity }))
+  return Array.from(ids, (node) => ({ node, state: nodes.has(node) ? 'silent' : 'lost', lastSeen: nodes.get(node)?.lastSeen ?? null }))
 }
 
 /** Reads the answers of other nodes, which are unchecked. A node whose answer `read` throws for is missing. */

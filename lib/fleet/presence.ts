@@ -6,8 +6,8 @@
  */
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
-import { isClosing } from '../connection/connection.ts'
 import type { FleetCore, FleetPart } from './core.ts'
+import { countHere } from './counted.ts'
 import type { PresenceChange, Pulse, Whereabouts } from './engine.ts'
 import type { OwnerPresence } from '../track/fleet.ts'
 
@@ -27,7 +27,7 @@ export class Presences implements FleetPart {
     const { node, engine } = this.#core
     const found = await this.#core.ready().then(() => engine.find('owner', owner)).catch(() => null)
     // The engine may not know yet what this node knows.
-    const here = this.#countHere(owner)
+    const here = countHere(this.#core.registry, { owner })
     const others = (found?.nodes ?? []).filter(([id]) => id !== node).map(([id, connections]) => ({ node: id, connections }))
     const nodes = here === 0 ? others : [{ node, connections: here }, ...others]
     const connections = nodes.reduce((sum, each) => sum + each.connections, 0)
@@ -63,10 +63,6 @@ export class Presences implements FleetPart {
     if (!this.#listens) return
     for (const owner of online) this.#core.emit('online', { owner, here })
     for (const owner of offline) this.#core.emit('offline', { owner, here })
-  }
-
-  #countHere (owner: string): number {
-    return this.#core.registry.select({ owner }).filter((connection) => !isClosing(connection.state) && !connection.host.mover.moved(connection)).length
   }
 }
 

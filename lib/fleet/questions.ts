@@ -13,6 +13,7 @@ import type { FleetFilter, FleetPage, FleetPageOptions, FleetStory, FleetStoryQu
 import type { Story } from '../track/story.ts'
 import { must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
+import { countHere } from './counted.ts'
 import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
 
@@ -79,11 +80,11 @@ export class Questions implements FleetPart {
     return answer(stories.sort((a, b) => b.story.openedAt - a.story.openedAt).slice(0, MAX_STORIES), missing)
   }
 
-  /** Counts by what the nodes have written in the engine, and this node by what it has. */
+  /** Counts by what the nodes have written in the engine, and this node, by the same rule, by what it has now. */
   async #find (filter: FleetFilter, { kind, label }: { kind: 'owner' | 'tag', label: string }): Promise<Answer<number>> {
     await this.#core.ready()
     const { nodes } = await this.#core.engine.find(kind, label)
-    return answer(nodes.reduce((sum, [node, count]) => node === this.#core.node ? sum : sum + count, this.#count(filter)), [])
+    return answer(nodes.reduce((sum, [node, count]) => node === this.#core.node ? sum : sum + count, countHere(this.#core.registry, filter)), [])
   }
 
   // ——— answers of this node

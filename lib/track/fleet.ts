@@ -32,8 +32,8 @@ export interface MissingNode {
   readonly node: string
   /** `silent`: it did not answer in time; `lost`: its lease has ended. */
   readonly state: 'silent' | 'lost'
-  /** Time since its last beat, milliseconds; Infinity if this node has never heard of it. */
-  readonly lastSeen: number
+  /** Time since its last beat, milliseconds; null if this node has never heard of it. */
+  readonly lastSeen: number | null
 }
 
 /** An answer of the fleet. It comes within its deadline; nodes that have not answered are named, and their part is not in it. */
@@ -180,7 +180,8 @@ export interface Fleet {
   /** Messages that were ignored: of another version, of another program, or damaged. */
   readonly ignored: number
   /**
-   * Counts the connections that match. A filter with an owner alone, or with a tag alone, asks the engine; others ask all nodes.
+   * Counts the connections that match. A filter with an owner alone, or with a tag alone, asks the engine, and counts a connection
+   * until its close begins or its client has moved; others ask all nodes, which count as `app.sockets.count()` does.
    * Rejects with SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_FLEET_UNAVAILABLE. @default filter 'all'
    */
   count (filter?: FleetFilter): Promise<Answer<number>>

@@ -42,6 +42,19 @@ test('count() of an owner or a tag asks the engine, and counts this node by what
   assert.deepEqual(a!.faulty.calls.slice(sent).filter((call) => call !== 'label'), ['find', 'find'])
 })
 
+test('count() of an owner has one rule for all nodes: a connection counts until its close begins', async () => {
+  const { clock, nodes } = await createFleet(2)
+  for (const { open } of nodes) {
+    open({ owner: '42' })
+    open({ owner: '42', peer: 'stuck' }).connection.end('application', 1000, '')
+  }
+  await clock.flush()
+  for (const { sockets, tracker } of nodes) {
+    assert.equal((await settle(clock, sockets.count({ owner: '42' }))).value.value, 2)
+    assert.equal(tracker.count({ owner: '42' }), 2)
+  }
+})
+
 test('a node that does not answer is named after 250 ms, and does not make the answer fail', async () => {
   const { clock, nodes: [a, b, c] } = await createFleet(3)
   open(a!, 2)
@@ -53,7 +66,7 @@ test('a node that does not answer is named after 250 ms, and does not make the a
   assert.deepEqual([value.value, value.complete, after], [5, false, 250])
   const [missing, ...more] = value.missing
   assert.deepEqual([missing!.node, missing!.state, more], [c!.id, 'silent', []])
-  assert.ok(missing!.lastSeen >= 500 && missing!.lastSeen <= 3_000)
+  assert.ok(missing!.lastSeen! >= 500 && missing!.lastSeen! <= 3_000)
 })
 
 test('a node that is lost while it is asked is named at once', async () => {
@@ -216,7 +229,8 @@ test('explain() has the stories of all nodes, the newest first', async () => {
 test('explain() names a node that it has never heard of as lost', async () => {
   const { clock, nodes: [a] } = await createFleet(1)
   const { value } = await settle(clock, a!.sockets.explain({ node: 'elsewhere', id: 1 }))
-  assert.deepEqual(value, { value: [], complete: false, missing: [{ node: 'elsewhere', state: 'lost', lastSeen: Infinity }] })
+  assert.deepEqual(value, { value: [], complete: false, missing: [{ node: 'elsewhere', state: 'lost', lastSeen: null }] })
+  assert.deepEqual(JSON.parse(JSON.stringify(value)), value)
 })
 
 test('a query that is none of the three is refused', async () => {
