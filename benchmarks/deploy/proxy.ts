@@ -8,7 +8,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../test/helpers/redis.ts'
+import { freePort } from '../../test/helpers/free-port.ts'
 
 export interface Proxy {
   port: number

@@ -2,15 +2,12 @@
  * The page of `npm start` in a browser: its counter goes on across a restart of the server, and across its end by SIGKILL.
  */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { openPage } from '../helpers/browser.ts'
 import type { Page } from '../helpers/browser.ts'
+import { startExample } from '../helpers/example.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { missing } from '../helpers/optional.ts'
 
 /** What the page shows. */
@@ -30,24 +27,8 @@ async function shown (page: Page, condition: string): Promise<Shown> {
 
 /** Starts the example on a port of its own, and opens the page. */
 async function start (t: TestContext): Promise<Page> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/start.ts'], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, PORT: String(port) },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  const exited = once(child, 'exit')
-  t.after(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
-  while (!output.includes('Listening')) await once(child.stdout, 'data')
+  const port = await freePort()
+  await startExample(t, 'start.ts', { PORT: String(port) }, /Listening/)
   return await openPage(t, `http://localhost:${port}`)
 }
 

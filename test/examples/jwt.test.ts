@@ -2,29 +2,15 @@
  * examples/jwt.ts in use: each way to bring a token, its end, a new one, and logging out.
  */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { startExample } from '../helpers/example.ts'
 import { connectTo } from '../helpers/server.ts'
 
 /** Starts the example; its tokens live for so many seconds. */
 async function run (t: TestContext, tokenLifetime: number): Promise<{ http: string, ws: string, login (user: string): Promise<{ token: string, cookie: string }> }> {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/jwt.ts'], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, PORT: '0', TOKEN_LIFETIME: `${tokenLifetime}s` },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  const exited = once(child, 'exit')
-  t.after(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
-  while (!/port (\d+)/.test(output)) await once(child.stdout, 'data')
-  const host = `localhost:${/port (\d+)/.exec(output)![1]!}`
+  const [, port] = await startExample(t, 'jwt.ts', { PORT: '0', TOKEN_LIFETIME: `${tokenLifetime}s` }, /port (\d+)/)
+  const host = `localhost:${port!}`
   return {
     http: `http://${host}`,
     ws: `ws://${host}`,

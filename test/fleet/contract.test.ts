@@ -6,19 +6,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Beat, Booking, LabelCount, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts } from '../../lib/fleet/engine.ts'
 import { MemoryFleet } from '../../lib/fleet/memory-engine.ts'
-import { FakeClock } from '../helpers/fake-clock.ts'
-import { promises, type Ground } from './contract.ts'
-
-function ground (Fleet: typeof MemoryFleet): Ground {
-  const clock = new FakeClock()
-  const fleet = new Fleet(clock)
-  return {
-    engine: () => fleet.engine(),
-    advance: (ms) => clock.run(ms),
-    clear: async () => fleet.clear(),
-    size: async () => fleet.size
-  }
-}
+import { memoryGround } from '../helpers/memory-ground.ts'
+import { promises } from './contract.ts'
 
 /** An engine that accepts calls of nodes that are no members. */
 class Welcoming extends MemoryFleet {
@@ -442,7 +431,7 @@ for (const [rule, Fleet] of Object.entries(BROKEN)) {
   test(`the contract finds an engine of which ${rule}`, async () => {
     let found = false
     for (const { title, keep } of promises) {
-      await keep(ground(Fleet)).catch(() => { found = true; broken.add(title) })
+      await keep(memoryGround(Fleet)).catch(() => { found = true; broken.add(title) })
     }
     assert.ok(found)
   })

@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { Calendar } from '../../lib/fleet/calendar.ts'
-import type { Beat, Booking, FleetEngine, LabelCount, PlacesAsked, Pulse, Turns } from '../../lib/fleet/engine.ts'
+import type { Beat, FleetEngine, LabelCount, Turns } from '../../lib/fleet/engine.ts'
+import { EngineNode, LONG } from '../helpers/engine-node.ts'
 import { generator } from '../helpers/generator.ts'
 
 /** An empty fleet under test. It ends with the test that has made it. */
@@ -23,52 +24,16 @@ export interface Ground {
 
 /** A time that ends in a test. */
 const SHORT = 200
-/** A time that does not. */
-const LONG = 60_000
-
-/** One node, with all that it hears. */
-class Node {
-  readonly id: string
-  readonly engine: FleetEngine
-  readonly heard: string[] = []
-
-  constructor (id: string, engine: FleetEngine) {
-    this.id = id
-    this.engine = engine
-  }
-
-  listen (): Promise<void> { return this.engine.listen(this.id, (message) => { this.heard.push(message) }) }
-  beat (beat: Partial<Beat> = {}): Promise<Pulse> {
-    return this.engine.beat(this.id, { info: '', capacity: 0, lease: LONG, settled: [], away: LONG, ...beat })
-  }
-
-  leave (): Promise<void> { return this.engine.leave(this.id) }
-  count (kind: LabelCount['kind'], label: string, count: number, away = 0) {
-    return this.engine.label(this.id, [{ kind, label, count, away }])
-  }
-
-  owner (label: string, count: number, away = 0) { return this.count('owner', label, count, away) }
-  find (label: string, kind: LabelCount['kind'] = 'owner') { return this.engine.find(kind, label) }
-  async take (have: number, want: number, max: number, { key = 'total', oldest = null }: Partial<PlacesAsked> = {}) {
-    const [given, ...rest] = await this.engine.take(this.id, [{ key, have, want, max, oldest }])
-    assert.equal(rest.length, 0)
-    return given!
-  }
-
-  book (clients: number, booking: Partial<Booking> = {}): Promise<Turns> {
-    return this.engine.book(this.id, { clients, from: LONG, share: 1, ceiling: 1e6, leaves: false, ...booking })
-  }
-}
 
 /** Nodes of one fleet that listen and have beaten once. */
-async function join (ground: Ground, ids: readonly string[], beat: Partial<Beat> = {}): Promise<Node[]> {
+async function join (ground: Ground, ids: readonly string[], beat: Partial<Beat> = {}): Promise<EngineNode[]> {
   const nodes = await listeners(ground, ids)
   for (const node of nodes) await node.beat(beat)
   return nodes
 }
 
-async function listeners (ground: Ground, ids: readonly string[]): Promise<Node[]> {
-  const nodes = ids.map((id) => new Node(id, ground.engine()))
+async function listeners (ground: Ground, ids: readonly string[]): Promise<EngineNode[]> {
+  const nodes = ids.map((id) => new EngineNode(id, ground.engine()))
   for (const node of nodes) await node.listen()
   return nodes
 }
@@ -524,7 +489,7 @@ promise('places are exact, however many nodes take and give back at the same tim
   const MAX = 40
   const random = generator(1)
   const nodes = await join(ground, Array.from({ length: 8 }, (_, index) => `node ${index}`))
-  const held = new Map<Node, number>()
+  const held = new Map<EngineNode, number>()
   let full = 0
   await Promise.all(nodes.map(async (node) => {
     for (let turn = 0; turn < 40; turn++) {
@@ -628,7 +593,7 @@ promise('bookings of many nodes are those that the arithmetic of the calendar gi
   const capacities = new Map(['a', 'b', 'c', 'd', 'e'].map((id) => [id, 5 + 2 * pick(10)]))
   const nodes = await listeners(ground, [...capacities.keys()])
   for (const node of nodes) await node.beat({ capacity: capacities.get(node.id)! })
-  const clock = new Node('clock', nodes[0]!.engine)
+  const clock = new EngineNode('clock', nodes[0]!.engine)
   for (let left = 40, model = new Calendar(); left > 0; left--) {
     const node = nodes[pick(nodes.length)]!
     const booking = { clients: pick(4) * pick(100), from: pick(2) * pick(3000), share: 0.8, ceiling: 10 + pick(100), leaves: left < 8 }

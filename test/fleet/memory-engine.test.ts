@@ -3,18 +3,10 @@ import test from 'node:test'
 import type { Beat, FleetEngine } from '../../lib/fleet/engine.ts'
 import { MemoryFleet } from '../../lib/fleet/memory-engine.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+import { memoryGround } from '../helpers/memory-ground.ts'
 import { contract } from './contract.ts'
 
-contract('in memory', () => {
-  const clock = new FakeClock()
-  const fleet = new MemoryFleet(clock)
-  return {
-    engine: () => fleet.engine(),
-    advance: (ms) => clock.run(ms),
-    clear: async () => fleet.clear(),
-    size: async () => fleet.size
-  }
-})
+contract('in memory', () => memoryGround())
 
 const BEAT: Beat = { info: '', capacity: 0, lease: 6000, settled: [], away: 15_000 }
 

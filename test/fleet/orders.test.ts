@@ -152,8 +152,7 @@ test('a node that is back after its lease has ended carries the order out', asyn
   await clock.run(60_000)
   assert.equal(node.sockets.nodes.length, 2)
   assert.equal(connection.state, 'open')
-  other.faulty.fault = 'none'
-  other.faulty.deaf = false
+  other.thaw()
   await clock.run(10_000)
   assert.equal(connection.state, 'closed')
   assert.equal(await putWithin(fleet, 4_000), 0)
@@ -166,8 +165,7 @@ test('an order is kept for 10 minutes', async () => {
   other.kill()
   await after(fleet, 300, node.sockets.disconnect({ owner: 'ann' }))
   await clock.run(603_000)
-  other.faulty.fault = 'none'
-  other.faulty.deaf = false
+  other.thaw()
   await clock.run(10_000)
   assert.equal(node.sockets.nodes.length, 3)
   assert.equal(connection.state, 'open')

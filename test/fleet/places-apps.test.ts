@@ -12,14 +12,10 @@ import type { LifecycleOptions } from '../../lib/index.ts'
 import { ended, tcpEnded } from '../helpers/ends.ts'
 import { assertRefused, gate } from '../helpers/gate.ts'
 import { MovingClient } from '../helpers/moving-client.ts'
+import { perOwner, total } from '../helpers/places-rig.ts'
 import { nextEvent } from '../helpers/records.ts'
 import { connect, portOf, rawConnect, rawHandshake, reportOf, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
-
-type Limits = NonNullable<LifecycleOptions['limits']>
-
-const perOwner = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ perOwner: { max, policy, scope: 'fleet' } })
-const total = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ total: { max, policy, scope: 'fleet' } })
 
 const ann = { headers: { 'x-user': 'ann' } }
 const refused = ({ status, headers }: { status: number, headers: Record<string, string> }) => ({ refused: status, retryAfter: headers['retry-after'] })

@@ -3,16 +3,10 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { LifecycleOptions } from '../../lib/options/options.ts'
 import type { Pair } from '../helpers/fake-host.ts'
 import { asksOf, MOVED } from '../helpers/mover.ts'
-import { createPlaces, settle } from '../helpers/places-rig.ts'
+import { createPlaces, perOwner, settle, total } from '../helpers/places-rig.ts'
 import type { PlacesFleet, PlacesNode } from '../helpers/places-rig.ts'
-
-type Limits = NonNullable<LifecycleOptions['limits']>
-
-const perOwner = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ perOwner: { max, policy, scope: 'fleet' } })
-const total = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ total: { max, policy, scope: 'fleet' } })
 
 const states = (...pairs: Pair[]) => pairs.map(({ connection }) => connection.state)
 const evictions = ({ nodes }: PlacesFleet) => nodes.reduce((sum, { tracker }) => sum + (tracker.stats().closed.replaced ?? 0), 0)

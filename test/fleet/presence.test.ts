@@ -176,8 +176,7 @@ test('owners of a node that was frozen for long are offline once, and online whe
   node.kill()
   await clock.run(30_000)
   assert.deepEqual(heard.splice(0), [[1, 'offline ann here']])
-  node.faulty.fault = 'none'
-  node.faulty.deaf = false
+  node.thaw()
   await clock.run(10_000)
   assert.deepEqual(heard.map(([, event]) => event).sort(), ['online ann', 'online ann here'])
 })
@@ -191,8 +190,7 @@ test('a node that was frozen for a short time changes nothing', async () => {
   node.kill()
   await clock.run(9_000)
   assert.ok((await fleet.other.sockets.presence('ann')).expectedBack! > 0)
-  node.faulty.fault = 'none'
-  node.faulty.deaf = false
+  node.thaw()
   await clock.run(60_000)
   assert.deepEqual(heard, [])
 })

@@ -14,11 +14,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
-import type { Beat, FleetEngine, Pulse } from '../../lib/fleet/engine.ts'
+import type { Pulse } from '../../lib/fleet/engine.ts'
 import type { RedisClient, Timeouts } from '../../lib/fleet/redis/client.ts'
 import { RedisEngine } from '../../lib/fleet/redis/redis-engine.ts'
+import { EngineNode, LONG } from '../helpers/engine-node.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { missing } from '../helpers/optional.ts'
-import { freePort, launchRedis, PATIENT, startRedis } from '../helpers/redis.ts'
+import { launchRedis, PATIENT, startRedis } from '../helpers/redis.ts'
 import type { RedisServer } from '../helpers/redis.ts'
 import { within } from '../helpers/server.ts'
 import { startProxy } from '../helpers/tcp-proxy.ts'
@@ -27,34 +29,15 @@ const skip = missing('redis')
 /** Both versions of ioredis end connections and reject commands in their own ways. */
 const VERSIONS = { 5: Redis5, 6: Redis } as unknown as Record<string, new (options: object) => Redis>
 const HASTY: Timeouts = { ...PATIENT, commandTimeout: 500 }
-const LEASE = 60_000
 
-/** One node, with what it hears. */
-class Node {
-  readonly id: string
-  readonly engine: FleetEngine
-  readonly heard: string[] = []
-
-  constructor (id: string, engine: FleetEngine) {
-    this.id = id
-    this.engine = engine
-  }
-
-  async listen (): Promise<void> { await this.engine.listen(this.id, (message) => { this.heard.push(message) }) }
-
-  async beat (beat: Partial<Beat> = {}): Promise<Pulse> {
-    return await this.engine.beat(this.id, { info: '', capacity: 1, lease: LEASE, settled: [], away: LEASE, ...beat })
-  }
-
-  /** Sends itself messages until it hears one. */
-  async hearsItself (): Promise<void> {
-    const before = this.heard.length
-    await persist(async () => {
-      await this.engine.send([this.id], 'probe')
-      await sleep(20)
-      assert.ok(this.heard.length > before)
-    })
-  }
+/** Has a node send itself messages until it hears one. */
+async function hearsItself ({ id, engine, heard }: EngineNode): Promise<void> {
+  const before = heard.length
+  await persist(async () => {
+    await engine.send([id], 'probe')
+    await sleep(20)
+    assert.ok(heard.length > before)
+  })
 }
 
 /** Tries until it does not throw. */
@@ -72,12 +55,12 @@ async function persist<T> (attempt: () => Promise<T>): Promise<T> {
 const ids = ({ nodes }: Pulse): string[] => nodes.map(({ id }) => id).sort()
 
 /** Nodes of a fleet of their own on a Redis, which have joined. Fails if ioredis has no listener for an error. */
-async function join (t: TestContext, client: RedisClient, names: string[], timeouts = PATIENT): Promise<Node[]> {
+async function join (t: TestContext, client: RedisClient, names: string[], timeouts = PATIENT): Promise<EngineNode[]> {
   const complained = t.mock.method(console, 'error', () => {})
   const nodes = names.map((id) => {
     const engine = new RedisEngine(client, 'chat', timeouts)
     t.after(async () => { await engine.close() })
-    return new Node(id, engine)
+    return new EngineNode(id, engine)
   })
   t.after(() => { assert.deepEqual(complained.mock.calls.map((call) => call.arguments), []) })
   for (const node of nodes) {
@@ -110,8 +93,8 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await persist(async () => { await assert.rejects(b!.engine.label('b', [{ kind: 'owner', label: 'x', count: 1, away: 0 }]), /node b is no member of the fleet/) })
     const pulse = await persist(async () => await b!.beat())
     assert.deepEqual([pulse.joined, ids(pulse), pulse.lost], [true, ['a', 'b'], []])
-    await a!.hearsItself()
-    await b!.hearsItself()
+    await hearsItself(a!)
+    await hearsItself(b!)
   })
 
   test(title('Redis is frozen: calls end, then fail at once; thawed, no node is lost'), { skip }, async (t) => {
@@ -127,18 +110,18 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await sleep(2 * lease)
     server.thaw()
     for (const node of [a!, b!]) {
-      const { joined, lost } = await persist(async () => await node.beat({ lease: LEASE }))
+      const { joined, lost } = await persist(async () => await node.beat({ lease: LONG }))
       assert.deepEqual({ joined, lost }, { joined: false, lost: [] })
     }
     assert.deepEqual(ids(await persist(async () => await a!.beat())), ['a', 'b'])
     await persist(async () => { await b!.listen() })
-    await b!.hearsItself()
+    await hearsItself(b!)
   })
 
   test(title('a call of listen that is made again before it has ended leaves no connection, and no message is heard twice'), { skip }, async (t) => {
     const server = await startRedis(t)
     const engine = new RedisEngine(connect(t, server), 'chat', PATIENT)
-    const node = new Node('a', engine)
+    const node = new EngineNode('a', engine)
     t.after(async () => { await engine.close() })
     const givenUp = assert.rejects(node.listen(), /^Error: listen\(\) was called again$/)
     await node.listen()
@@ -161,7 +144,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     const [a] = await join(t, connect(t, server), ['a'])
     for (const type of ['normal', 'pubsub']) {
       await server.command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
-      await a!.hearsItself()
+      await hearsItself(a!)
       assert.equal((await persist(async () => await a!.beat())).joined, false)
     }
   })
@@ -173,7 +156,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await server.command('SCRIPT', 'FLUSH')
     assert.equal((await a!.beat()).joined, true)
     assert.equal((await a!.beat()).joined, false)
-    await a!.hearsItself()
+    await hearsItself(a!)
   })
 
   test(title('without memory, Redis refuses a script as a whole, and takes it when it has some'), { skip }, async (t) => {
@@ -183,7 +166,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await server.command('CONFIG', 'SET', 'maxmemory', 1)
     await assert.rejects(a!.beat(), /maxmemory/)
     await assert.rejects(a!.engine.label('a', [{ kind: 'owner', label: 'x', count: 2, away: 0 }]), /maxmemory/)
-    await assert.rejects(a!.engine.handovers.put('id', 'state', LEASE) as Promise<void>, /maxmemory/)
+    await assert.rejects(a!.engine.handovers.put('id', 'state', LONG) as Promise<void>, /maxmemory/)
     await server.command('CONFIG', 'SET', 'maxmemory', 0)
     assert.equal((await a!.beat()).joined, false)
     assert.deepEqual((await a!.engine.find('owner', 'x')).nodes, [['a', 1]])
@@ -198,7 +181,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     const [pulse] = await Promise.all([a!.beat(), b!.engine.label('b', [{ kind: 'owner', label: 'x', count: 1, away: 0 }])])
     assert.deepEqual(ids(pulse), ['a', 'b'])
     await b!.listen()
-    await b!.hearsItself()
+    await hearsItself(b!)
     assert.ok(performance.now() - begun > 1_000)
   })
 
@@ -299,7 +282,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     const before = await count()
     for (const frozen of [false, true]) {
       const engine = new RedisEngine(client, 'chat', PATIENT)
-      const [a] = [new Node('a', engine)]
+      const a = new EngineNode('a', engine)
       await a.listen()
       await a.beat()
       assert.equal(await count(), before + 2)
@@ -351,17 +334,17 @@ test('every key has a time to live, and nothing is left when it is over', { skip
   for (const node of [a!, b!]) {
     await node.beat({ capacity: 10 })
     await node.engine.label(node.id, [
-      { kind: 'owner', label: 'x', count: 1, away: 0 }, { kind: 'tag', label: 't', count: 1, away: 0 }, { kind: 'owner', label: 'y', count: 0, away: LEASE }
+      { kind: 'owner', label: 'x', count: 1, away: 0 }, { kind: 'tag', label: 't', count: 1, away: 0 }, { kind: 'owner', label: 'y', count: 0, away: LONG }
     ])
     await node.engine.take(node.id, [{ key: 'total', have: 1, want: 1, max: 10, oldest: 1 }])
     await node.engine.book(node.id, { clients: 10, from: 0, share: 1, ceiling: 5, leaves: false })
     await node.engine.order(node.id, 'id', 'order', 'bell')
-    await node.engine.handovers.put(node.id, 'state', LEASE)
+    await node.engine.handovers.put(node.id, 'state', LONG)
   }
   const names = ['away', 'calendar', 'handover:a', 'handover:b', 'inbox:a', 'inbox:b', 'leases', 'node:a', 'node:b', 'owner', 'owner:a', 'owner:b', 'places', 'places:a', 'places:b', 'tag', 'tag:a', 'tag:b']
   const keys = await server.keys()
   assert.deepEqual([...keys.keys()].sort(), names.map((name) => `app:{chat}:${name}`))
-  for (const [key, ttl] of keys) assert.ok(ttl > 0 && ttl <= 600 * LEASE, `${key}: ${ttl}`)
+  for (const [key, ttl] of keys) assert.ok(ttl > 0 && ttl <= 600 * LONG, `${key}: ${ttl}`)
 
   // Both end without a word, after a last beat with a short lease.
   await b!.engine.handovers.replace('a', 'state', 500)

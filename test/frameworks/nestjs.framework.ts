@@ -6,8 +6,6 @@
 import 'reflect-metadata'
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
@@ -23,6 +21,7 @@ import type { WebSocket, WebSocketServer } from 'ws'
 import { deferred } from '../../lib/base/deferred.ts'
 import sockets from '../../lib/index.ts'
 import type { DrainReport } from '../../lib/index.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { portOf, until } from '../helpers/server.ts'
 import { checkFramework } from './checks.ts'
 import type { Framework } from './checks.ts'
@@ -110,15 +109,6 @@ async function startNest (t: TestContext, module: new () => object, Adapter = Dr
   await configure?.(app)
   await nest.listen(0, '127.0.0.1')
   return { nest, app, reports }
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 test('NestJS: gateways on one path each and on a port of their own are tracked and drained alike', async (t) => {

@@ -76,6 +76,8 @@ export interface FleetRigNode extends TrackerRig {
   readonly id: string
   /** Stops at once, as a killed process does: it beats no more, and hears nothing. */
   kill (): void
+  /** Goes on, as a process that was frozen does. */
+  thaw (): void
 }
 
 export interface FleetRig {
@@ -115,6 +117,10 @@ export function makeNode (memory: MemoryFleet, clock: FakeClock, options: Lifecy
     kill: () => {
       faulty.fault = 'hang'
       faulty.deaf = true
+    },
+    thaw: () => {
+      faulty.fault = 'none'
+      faulty.deaf = false
     }
   })
 }

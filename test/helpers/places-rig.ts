@@ -11,6 +11,12 @@ import { makeFaulty } from './fleet-rig.ts'
 import { createTracker } from './tracker-rig.ts'
 import type { TrackerRig } from './tracker-rig.ts'
 
+type Limits = NonNullable<LifecycleOptions['limits']>
+
+/** Limits that nodes share. */
+export const perOwner = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ perOwner: { max, policy, scope: 'fleet' } })
+export const total = (max: number, policy: 'refuse' | 'evict-oldest' = 'refuse'): Limits => ({ total: { max, policy, scope: 'fleet' } })
+
 export interface PlacesNode extends TrackerRig {
   /** Calls of `take`. */
   readonly takes: Array<readonly PlacesAsked[]>

@@ -7,8 +7,6 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -17,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TIMEOUTS } from '../../lib/fleet/redis/client.ts'
 import type { Timeouts } from '../../lib/fleet/redis/client.ts'
 import { makeCertificate } from './certificate.ts'
+import { freePort } from './free-port.ts'
 import { locate } from './optional.ts'
 
 /** For an engine that waits as long as a busy machine takes. */
@@ -134,16 +133,6 @@ export async function launchRedis (settings: RedisSettings = {}): Promise<RedisS
     while (!(await server.command('CLUSTER', 'INFO') as string).includes('cluster_state:ok')) await sleep(20)
   }
   return server
-}
-
-/** A port that was free; Redis takes no port 0. */
-export async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Rules of a user for the prefix of a fleet, as docs/reference/fleet-redis.md has them. */
