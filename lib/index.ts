@@ -33,7 +33,7 @@ export type {
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type {
-  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, MissingNode, OwnerPresence, RemoteConnection
+  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, FleetTurns, MissingNode, OwnerPresence, RemoteConnection
 } from './track/fleet.ts'
 export type {
   Beat, Booking, FleetEngine, FleetProvider, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
@@ -42,7 +42,7 @@ export type { HandoverStore } from './move/handover-store.ts'
 export type { StopSignal } from './drain/signals.ts'
 export type { CloseOptions } from './track/close-options.ts'
 export type { Tracker } from './track/tracker.ts'
-export type { BroadcastCounts, RouteStats, TrackerState, TrackerStats, Traffic } from './track/stats.ts'
+export type { BroadcastCounts, FleetStats, RouteStats, TrackerState, TrackerStats, Traffic } from './track/stats.ts'
 export type { Histogram } from './track/histogram.ts'
 export type { Counters } from './track/registry.ts'
 export type { ClosedCount } from './connection/route-counters.ts'

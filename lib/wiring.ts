@@ -172,6 +172,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     // Without the deadlines that belong to no connection: they may be set while there is none.
     leftovers: () => sized.reduce((sum, { size }) => sum + size, -Number(enforcement.standing) - Number(pressure?.standing ?? false)),
     fleet: () => fleet.fleet,
+    fleetStats: () => fleet.stats,
     close: () => {
       pressure?.close()
       enforcement.close()

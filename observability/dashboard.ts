@@ -56,6 +56,15 @@ const ROWS: Record<string, Panel[]> = {
     { title: 'Policies that only observe', unit: 'cps', queries: { 'sum by (policy) (rate(ws_observed_total{}[]))': '{{policy}}' }, description: 'What would happen without mode observe.' },
     { title: 'Drains: phase', queries: { 'max by (instance) (ws_drain_phase{})': '{{instance}}' }, description: PHASES.map((phase, value) => `${value} ${phase}`).join(', ') },
     { title: 'Connections and capacity of a drain', queries: { 'max by (instance) (sum without (route, state) (ws_connections{}))': '{{instance}}', 'min(ws_drain_capacity{})': 'capacity' }, description: 'Above the capacity a drain has to tell clients to wait.' }
+  ],
+  // Empty without the option `fleet`.
+  Fleet: [
+    { title: 'Nodes', queries: { 'max by (job, state) (ws_fleet_nodes{})': '{{job}} {{state}}' }, description: 'As the node with the widest view sees them. More nodes than servers here: some are not scraped.' },
+    { title: 'Nodes that the engine answers', queries: { 'sum by (job) (ws_fleet_up{})': '{{job}}' }, description: 'Nodes without an engine go on alone.' },
+    { title: 'Arrivals and capacity', unit: 'cps', queries: { 'sum(rate(ws_connections_opened_total{}[]))': 'opened', 'max(ws_fleet_arrivals_booked{})': 'booked', 'sum(ws_fleet_capacity{})': 'capacity' }, description: 'Clients a second: those that came, those that nodes which leave have booked for now, and what all nodes can take.' },
+    { title: 'Questions to other nodes, by outcome', unit: 'cps', queries: { 'sum by (outcome) (rate(ws_fleet_questions_total{}[]))': '{{outcome}}' }, description: 'incomplete: a node has not answered. failed: the engine did not answer.' },
+    { title: 'Orders', queries: { 'sum(increase(ws_fleet_orders_total{}[]))': 'carried out', 'sum(ws_fleet_orders_waiting{})': 'waiting' }, description: 'Waiting: a node has not carried out a disconnect, a move or a drain yet.' },
+    { title: 'Nodes lost, messages ignored', queries: { 'sum(increase(ws_fleet_nodes_lost_total{}[]))': 'nodes lost', 'sum(increase(ws_fleet_messages_ignored_total{}[]))': 'messages ignored' }, description: 'Lost: killed, frozen or cut off. Ignored: messages of other versions or other programs.' }
   ]
 }
 

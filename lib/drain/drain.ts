@@ -70,6 +70,7 @@ export class Drain {
   get finished (): Promise<DrainReport> { return this.#report.promise }
   get holding (): Holder[] { return this.#phase === null || this.#phase === 'done' ? [] : this.#work.holding(this.#host.registry) }
   get plan (): DrainPlan { return this.#forecasts.plan }
+  get capacity (): number | null { return this.#forecasts.capacity }
 
   /** Starts the drain, or joins the one in progress; `close` ends its settling. Never rejects. */
   start (trigger: DrainTrigger, asked?: ActOptions): Promise<DrainReport> {

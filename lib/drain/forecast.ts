@@ -45,14 +45,22 @@ export class Forecasts {
 
   /** The plan with forecasts for the connections there are, and for the most that are allowed. */
   get plan (): DrainPlan {
-    const { plan, spread, reconnect, fleet, registry, maxConnections } = this.#host
-    const inFleet = fleet !== null && fleet.rate > 0
-    const input = { plan, spread, reconnect: inFleet ? { ...reconnect, rate: fleet.rate } : reconnect, inFleet }
+    const { registry, maxConnections } = this.#host
+    const input = this.#input
     if (this.#rate !== input.reconnect.rate) {
       this.#rate = input.reconnect.rate
       this.#ofLimit = forecastOfLimit(input, maxConnections)
     }
     return withForecasts(input, registry.size, this.#ofLimit)
+  }
+
+  /** How many connections can be closed in their turns; null without turns. */
+  get capacity (): number | null { return capacityOf(this.#input) }
+
+  get #input (): ForecastInput {
+    const { plan, spread, reconnect, fleet } = this.#host
+    const rate = fleet === null ? 0 : fleet.rate
+    return { plan, spread, reconnect: rate > 0 ? { ...reconnect, rate } : reconnect, inFleet: rate > 0 }
   }
 }
 

@@ -7,6 +7,7 @@ import { Capacity } from './capacity.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import type { Turns } from './engine.ts'
 import type { FleetHost } from './host.ts'
+import { OwnTurns } from './own-turns.ts'
 
 /** Part of the capacity of the nodes that stay that is booked. The rest is for clients that come late, twice, or for the first time. */
 export const SHARE = 0.8
@@ -20,6 +21,7 @@ export class Leaving implements FleetPart, DrainFleet {
   readonly #core: FleetCore
   readonly #ceiling: number
   readonly #capacity: Capacity
+  readonly #turns = new OwnTurns()
   #leaves = false
 
   constructor (core: FleetCore, { reconnectCeiling, counters }: Pick<FleetHost, 'reconnectCeiling' | 'counters'>) {
@@ -34,12 +36,19 @@ export class Leaving implements FleetPart, DrainFleet {
   /** From the first booking on the engine does not count the node; its beats must not change that. */
   capacity (): number { return this.#leaves ? 0 : this.#capacity.measure() }
 
+  info (): Record<string, unknown> {
+    const booked = this.#turns.at(this.#core.clock.now())
+    return booked === null ? {} : { booked }
+  }
+
   async book (clients: number, from: number): Promise<Booked | null> {
     const { clock, node, engine } = this.#core
     this.#leaves = true
     const sent = clock.now()
     try {
-      return toBooked(await engine.book(node, { clients, from, share: SHARE, ceiling: this.#ceiling, leaves: true }), from, sent, clock.now())
+      const booked = toBooked(await engine.book(node, { clients, from, share: SHARE, ceiling: this.#ceiling, leaves: true }), from, sent, clock.now())
+      this.#turns.replace(booked?.begins ?? sent + from, booked)
+      return booked
     } catch {
       return null
     }

@@ -46,10 +46,13 @@ export class ManagedCore implements FleetCore {
   readonly #messages: Messages
   readonly #membership: Membership
   readonly #ask: Ask
+  /** Questions by outcome. */
+  readonly questions = { complete: 0, incomplete: 0, failed: 0 }
   #parts: readonly FleetPart[] = []
   /** Resolves after the first beat; null before the start. */
   #firstBeat: Promise<void> | null = null
   #closed = false
+  #lost = 0
 
   constructor (host: FleetHost, engine: FleetEngine) {
     const { clock, registry, hooks, mover, reconnectRate, reporter } = host
@@ -82,6 +85,8 @@ export class ManagedCore implements FleetCore {
   get nodes (): ReadonlyMap<string, NodeView> { return this.#membership.nodes }
   get others (): readonly NodeView[] { return this.#membership.others }
   get ignored (): number { return this.#messages.ignored }
+  /** Nodes whose lease this node has found ended. */
+  get lost (): number { return this.#lost }
 
   /** Takes the parts, before the start. */
   take (parts: readonly FleetPart[]): void {
@@ -126,9 +131,16 @@ export class ManagedCore implements FleetCore {
   }
 
   async ask<T> (type: string, body: object, to?: readonly string[], since = this.clock.now()): Promise<Answers<T>> {
-    await this.ready()
-    const wait = Math.max(LEAST_WAIT, since + CALL_DEADLINE - this.clock.now())
-    return await this.#ask.ask(type, body, to ?? [...this.nodes.keys()], wait)
+    let outcome: keyof typeof this.questions = 'failed'
+    try {
+      await this.ready()
+      const wait = Math.max(LEAST_WAIT, since + CALL_DEADLINE - this.clock.now())
+      const answers = await this.#ask.ask<T>(type, body, to ?? [...this.nodes.keys()], wait)
+      outcome = answers.missing.length === 0 ? 'complete' : 'incomplete'
+      return answers
+    } finally {
+      this.questions[outcome]++
+    }
   }
 
   emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void { outside(() => { this.events.emit(event, ...[value] as EmittedEvents[K]) }) }
@@ -156,6 +168,7 @@ export class ManagedCore implements FleetCore {
   }
 
   #beaten (pulse: Pulse): void {
+    this.#lost += pulse.lost.length
     if (pulse.joined) {
       this.#host.reporter.joined(this.node, pulse.nodes.length)
       this.#tell((part) => { part.joined?.() })

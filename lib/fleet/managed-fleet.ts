@@ -6,6 +6,7 @@ import type { DrainFleet } from '../drain/bookings.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { CloseOptions } from '../track/close-options.ts'
 import type { Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetStory, FleetStoryQuery, OwnerPresence } from '../track/fleet.ts'
+import type { FleetStats } from '../track/stats.ts'
 import type { Answer, FleetPart } from './core.ts'
 import type { FleetEngine } from './engine.ts'
 import type { FleetHost } from './host.ts'
@@ -51,6 +52,23 @@ export class ManagedFleet implements Fleet {
 
   /** Joins. Resolves when the node has joined, or could not in time; it then goes on trying. Never rejects. */
   start (): Promise<void> { return this.#core.start() }
+
+  /** What this node knows of the fleet: nothing is asked for. */
+  get stats (): FleetStats {
+    const { up, nodes, node, lost, questions, ignored } = this.#core
+    const all = [...nodes.values()]
+    const draining = all.filter(({ state }) => state === 'draining').length
+    return {
+      state: up ? 'up' : 'down',
+      nodes: { running: all.length - draining, draining },
+      lost,
+      questions: { ...questions },
+      orders: { waiting: this.#parts.orders.waiting, done: this.#parts.orders.carriedOut },
+      capacity: nodes.get(node)!.capacity,
+      arrivals: all.reduce((sum, { booked }) => sum + (booked?.rate ?? 0), 0),
+      ignored
+    }
+  }
 
   /** What a drain of this node needs of the fleet. */
   get leaving (): DrainFleet { return this.#parts.leaving }

@@ -58,6 +58,7 @@ export class FleetOrders implements FleetPart {
   #leaving: readonly string[] = []
   #lastId = 0
   #putting = false
+  #carriedOut = 0
   readonly answers = { order: (body: unknown): unknown => ({ connections: this.#take(readOrder(body)) }) }
   readonly hears = {
     orders: (): void => { this.#core.beat() },
@@ -71,6 +72,11 @@ export class FleetOrders implements FleetPart {
 
   /** Number of orders and ids that are kept, and of connections that leave. */
   get size (): number { return this.#kept.size + this.#done.size + this.#settled.size + this.#acts.size }
+
+  /** Number of orders that nodes have not acknowledged. */
+  get waiting (): number { return this.#kept.size }
+  /** Number of orders that this node has carried out. */
+  get carriedOut (): number { return this.#carriedOut }
 
   // ——— what the application asks for
 
@@ -201,6 +207,7 @@ export class FleetOrders implements FleetPart {
     const before = this.#done.get(id)
     if (before !== undefined) return before.connections
     const connections = this.#acts.carryOut(order)
+    this.#carriedOut++
     const { node, clock } = this.#core
     if (from !== node && connections > 0) this.#core.audit({ action: order.act, ...readAct(order), target: targetOf(order), outcome: 'done', connections, from: escapeReason(from, MAX_ID) })
     this.#done.set(id, { connections, until: clock.now() + DONE_FOR })

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { attempt } from '../base/guard.ts'
+import type { FleetTurns } from '../track/fleet.ts'
 import type { FleetNode, NodeView } from './core.ts'
 import type { NodeRecord } from './engine.ts'
 
@@ -24,6 +25,7 @@ export function readNode ({ id, info: text, capacity, silent }: NodeRecord, cloc
     connections: Number.isSafeInteger(connections) && (connections as number) > 0 ? connections as number : 0,
     capacity: capacity > 0 ? Math.min(capacity, MAX_CAPACITY) : 0,
     version: typeof version === 'string' ? version.slice(0, MAX_VERSION) : 'unknown',
+    get booked () { return readTurns(info['booked'], Math.max(0, clock.now() - beatAt)) },
     self,
     info,
     get lastSeen () { return self ? 0 : Math.max(0, Math.round(clock.now() - beatAt)) }
@@ -32,6 +34,13 @@ export function readNode ({ id, info: text, capacity, silent }: NodeRecord, cloc
 
 /** Returns a node as plain data, at this moment. */
 export function toPlain ({ info, ...node }: NodeView): FleetNode { return node }
+
+/** Reads what turns a node had booked `since` milliseconds ago. */
+function readTurns (said: unknown, since: number): FleetTurns | null {
+  const { clients, rate, within } = (said ?? {}) as Record<keyof FleetTurns, number>
+  if (![clients, rate, within].every((number) => Number.isFinite(number) && number >= 0)) return null
+  return within > since ? { clients, rate: Math.min(rate, MAX_CAPACITY), within: within - since } : null
+}
 
 function readInfo (text: unknown): Record<string, unknown> {
   if (typeof text !== 'string' || text.length > MAX_INFO) return {}

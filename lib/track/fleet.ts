@@ -18,12 +18,24 @@ export interface FleetNode {
   readonly connections: number
   /** Clients a second that it can take; 0 while it drains. */
   readonly capacity: number
+  /** Turns that it has booked for its clients, to leave for other nodes; null: none are to come. */
+  readonly booked: FleetTurns | null
   /** Version of the plugin. */
   readonly version: string
   /** Whether it is this node. */
   readonly self: boolean
   /** Time since its last beat, milliseconds. */
   readonly lastSeen: number
+}
+
+/** Turns of the clients of a node that leaves. */
+export interface FleetTurns {
+  /** Clients whose turns are to come. */
+  readonly clients: number
+  /** How many of them come in a second, now. */
+  readonly rate: number
+  /** Time until the last turn, milliseconds. */
+  readonly within: number
 }
 
 /** A node that has not answered. */

@@ -22,18 +22,17 @@ import { connectionOf } from '../connection/of-socket.ts'
 import type { Tracing } from '../connection/tracing.ts'
 import { auditRecord, checkedAct, codeOf, readAct } from './audit.ts'
 import type { Act } from './audit.ts'
-import type { BroadcastResult, Broadcasts } from './broadcast.ts'
+import type { BroadcastResult } from './broadcast.ts'
 import type { CloseOptions } from './close-options.ts'
-import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
-import type { Enforcement } from './enforcement.ts'
+import type { DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
 import type { Events, LifecycleEvents, Listener, Refusal } from './events.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import type { Fleet } from './fleet.ts'
 import type { PolicyName } from './observation.ts'
 import type { Registry } from './registry.ts'
-import type { Expected } from './expected.ts'
-import type { Statistics } from './statistics.ts'
+import { snapshot } from './snapshot.ts'
+import type { CountingParts } from './snapshot.ts'
 import type { TrackerState, TrackerStats } from './stats.ts'
 import { explain } from './explain.ts'
 import type { StoryQuery } from './explain.ts'
@@ -47,12 +46,10 @@ const NO_ROOM = 'no room'
 const MAX_REFUSED_OPEN = 256
 
 /** The drain, for the tracker. */
-export interface DrainControl {
-  /** Null before the drain. */
-  readonly phase: DrainPhase | null
-  /** What is left of its budget, milliseconds; 0 before and after the drain. */
-  readonly remaining: number
+export type DrainControl = CountingParts['drain'] & {
   readonly plan: DrainPlan
+  /** As in the plan, without its forecasts, which take time for each connection. */
+  readonly capacity: number | null
   /** What the drain waits for now. */
   readonly holding: Holder[]
   /** `asked`: who has asked for it, and why. */
@@ -73,13 +70,9 @@ interface TrackerHost extends ConnectionHost<ManagedConnection> {
 }
 
 /** What the tracker needs. */
-export interface TrackerParts {
+export interface TrackerParts extends CountingParts {
   readonly host: TrackerHost
   readonly drain: DrainControl
-  readonly broadcasts: Broadcasts
-  readonly enforcement: Enforcement
-  readonly statistics: Statistics
-  readonly expected: Expected
   /** Delay before the client of a refused connection reconnects, milliseconds. */
   readonly minDelay: number
   readonly onOpen: ((connection: Connection) => unknown) | undefined
@@ -179,30 +172,7 @@ export class ManagedTracker implements Tracker {
   plan (): DrainPlan { return this.#drain.plan }
   adopt (server: WebSocketServer): void { this.#parts.adopt(server) }
 
-  stats (): TrackerStats {
-    const { counters: { opened, closed, refused, faults, cleanups }, size, working, owners } = this.#registry
-    const { broadcasts, enforcement, expected, statistics: { routes, handshakes, durations, roundTrips } } = this.#parts
-    const { phase, remaining } = this.#drain
-    return {
-      connections: size,
-      working,
-      state: this.state,
-      opened,
-      closed: { ...closed },
-      refused: { ...refused },
-      faults,
-      cleanups: { ...cleanups },
-      observed: { ...enforcement.observed },
-      routes,
-      handshakes: handshakes.toHistogram(),
-      durations: durations.toHistogram(),
-      roundTrips: roundTrips.toHistogram(),
-      broadcasts: { ...broadcasts.counts },
-      owners,
-      expected: expected.count,
-      drain: phase === null ? null : { phase, remaining }
-    }
-  }
+  stats (): TrackerStats { return snapshot(this.state, this.#registry, this.#parts) }
 
   on<K extends keyof LifecycleEvents> (event: K, listener: Listener<K>): this {
     this.events.on(event, listener)
@@ -214,7 +184,10 @@ export class ManagedTracker implements Tracker {
     return this
   }
 
-  // ——— what the plugin and the page do
+  // ——— what the plugin, the page and the metrics do
+
+  /** Connections that a drain can close in their turns; null without turns. */
+  get drainCapacity (): number | null { return this.#drain.capacity }
 
   get clock (): Clock { return this.#host.clock }
 

@@ -48,6 +48,43 @@ export interface BroadcastCounts {
   suppressed: number
 }
 
+/** What this node knows of its fleet. */
+export interface FleetStats {
+  /** Whether the engine answers. */
+  state: 'up' | 'down'
+  /** Nodes by state, by the last beat, this one included. */
+  nodes: {
+    /** Nodes that serve. */
+    running: number
+    /** Nodes that close their connections. */
+    draining: number
+  }
+  /** Nodes whose lease this node has found ended. Each is counted by one node of the fleet. */
+  lost: number
+  /** Questions of this node to others, orders and broadcasts included, by outcome. */
+  questions: {
+    /** All nodes have answered. */
+    complete: number
+    /** A node was missing. */
+    incomplete: number
+    /** The question was not sent: the engine did not answer. */
+    failed: number
+  }
+  /** Orders. */
+  orders: {
+    /** Orders of this node that other nodes have not carried out. */
+    waiting: number
+    /** Orders that this node has carried out. */
+    done: number
+  }
+  /** Clients a second that this node can take, as the others know it; 0 while it drains. */
+  capacity: number
+  /** Clients a second that nodes which leave have booked for this moment, by the last beat. */
+  arrivals: number
+  /** Messages that were ignored. */
+  ignored: number
+}
+
 /** A snapshot of numbers. */
 export interface TrackerStats extends Counters {
   /** Connections that are not closed. */
@@ -82,4 +119,6 @@ export interface TrackerStats extends Counters {
     /** What is left of the budget, milliseconds; 0 after the drain. */
     remaining: number
   } | null
+  /** What this node knows of its fleet; null without the option `fleet`. */
+  fleet: FleetStats | null
 }

@@ -73,6 +73,7 @@ for (const [heading, ...types] of [
   ['Broadcast results', 'BroadcastResult'],
   ['Statistics', 'TrackerStats', 'Counters'],
   ['Routes', 'RouteStats'],
+  ['Fleet', 'FleetStats'],
   ['Histograms', 'Histogram'],
   ['The plan', 'DrainPlan'],
   ['The report', 'DrainReport']
@@ -86,6 +87,7 @@ for (const [heading, ...types] of [
 for (const [heading, objects] of [
   ['Statistics', { cleanups: 'Counters.cleanups', broadcasts: 'BroadcastCounts', drain: 'TrackerStats.drain' }],
   ['Routes', { closed: 'ClosedCount', messages: 'Traffic', bytes: 'Traffic' }],
+  ['Fleet', { nodes: 'FleetStats.nodes', questions: 'FleetStats.questions', orders: 'FleetStats.orders' }],
   ['Events', { refused: 'Refusal', observed: 'Observation', drain: 'DrainStart', progress: 'DrainProgress' }],
   ['The plan', { phases: 'PlanPhase', clients: 'ClientForecast' }],
   ['The report', { connections: 'DrainReport.connections', work: 'DrainReport.work', cleanups: 'DrainReport.cleanups', held: 'Holder', reconnect: 'DrainReport.reconnect' }]

@@ -120,6 +120,29 @@ const CASES: Record<string, Case> = {
     fires: { 'ws_owners{@}': '101x20', 'ws_connections{@,route="/a",state="open"}': '60x20', 'ws_connections{@,route="/a",state="closing"}': '40x20' },
     silent: { 'ws_owners{@}': '100x20', 'ws_connections{@,route="/a",state="open"}': '60x20', 'ws_connections{@,route="/a",state="closing"}': '40x20' }
   },
+  WebSocketFleetDown: {
+    at: 5,
+    labels: JOB,
+    fires: { 'ws_fleet_up{@}': '1 1 0 0 0 0', 'ws_fleet_up{job="chat",instance="b"}': '1x5' },
+    // One scrape between two beats.
+    silent: { 'ws_fleet_up{@}': '1 1 1 0 1 0', 'ws_fleet_up{job="chat",instance="b"}': '1x5' }
+  },
+  WebSocketFleetNodeLost: {
+    at: 15,
+    labels: JOB,
+    // `b` is killed; the node that finds it counts it.
+    fires: { 'ws_fleet_nodes_lost_total{@}': '0x9 1x10', 'ws_fleet_nodes_lost_total{job="chat",instance="b"}': '0x5 _x15', 'ws_fleet_nodes{@,state="running"}': '2x9 1x10' },
+    // A deploy: it has left.
+    silent: { 'ws_fleet_nodes_lost_total{@}': '2x20', 'ws_fleet_nodes_lost_total{job="chat",instance="b"}': '0x5 _x15', 'ws_fleet_nodes{@,state="running"}': '2x9 1x10' }
+  },
+  WebSocketFleetArrivalsOverCapacity: {
+    at: 10,
+    labels: JOB,
+    // 60 and 50 clients a second on two nodes; the third one leaves, and takes none.
+    fires: { 'ws_connections_opened_total{@}': '0+3600x20', 'ws_connections_opened_total{job="chat",instance="b"}': '0+3000x20', 'ws_fleet_capacity{@}': '50x20', 'ws_fleet_capacity{job="chat",instance="b"}': '50x20', 'ws_fleet_capacity{job="chat",instance="c"}': '0x20' },
+    // As many as two nodes can take, not evenly; and what a server without a fleet takes is its own affair.
+    silent: { 'ws_connections_opened_total{@}': '0+3600x20', 'ws_connections_opened_total{job="chat",instance="b"}': '0+2400x20', 'ws_fleet_capacity{@}': '50x20', 'ws_fleet_capacity{job="chat",instance="b"}': '50x20', 'ws_connections_opened_total{job="other",instance="d"}': '0+60000x20' }
+  },
   WebSocketMetricsMissing: {
     at: 10,
     fires: { 'up{@}': '0x20' },

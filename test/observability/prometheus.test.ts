@@ -12,6 +12,7 @@ import test from 'node:test'
 import Fastify from 'fastify'
 import { Registry } from 'prom-client'
 import metrics from '../../lib/show/metrics/index.ts'
+import { createFleet } from '../../lib/testing/create-fleet.ts'
 import { locate, missing } from '../helpers/optional.ts'
 import { connect, portOf, start, until } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
@@ -25,7 +26,8 @@ async function startServer (t: TestContext): Promise<{ app: TestApp, port: numbe
     limits: { perAddress: { max: 1 } },
     drain: { timeout: 600_000 },
     mode: { perAddress: 'observe' },
-    allowedOrigins: 'same-origin'
+    allowedOrigins: 'same-origin',
+    fleet: createFleet()
   }, async (app) => {
     await app.register(metrics, { register })
     app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => { socket.send(data) }) })

@@ -5,7 +5,7 @@ import plugin, {
   CHANNELS, CloseCode, defaults,
   type AbandonedCleanup, type AuditRecord, type ChannelMessages, type CloseCause, type ClosedCount, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
-  type Clock, type DrainStart, type DrainTrigger, type Filter, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
+  type Clock, type DrainStart, type DrainTrigger, type Filter, type FleetStats, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
   type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions, type RouteStats,
   type SignalOptions, type StopSignal, type Story, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
@@ -198,6 +198,7 @@ expectType<Record<string, RouteStats>>(sockets.stats().routes)
 expectAssignable<ClosedCount[]>(sockets.stats().routes['/']!.closed)
 expectType<Histogram>(sockets.stats().durations)
 expectType<DrainPhase | undefined>(sockets.stats().drain?.phase)
+expectType<FleetStats | null>(sockets.stats().fleet)
 expectType<Promise<DrainReport>>(sockets.drain())
 expectType<DrainPlan>(sockets.plan())
 expectType<void>(sockets.adopt(new WebSocketServer({ noServer: true })))

@@ -10,7 +10,7 @@ import { STATES } from '../../connection/connection.ts'
 import type { Refusal } from '../../track/events.ts'
 import { DRAIN_PHASES } from '../../track/drain-report.ts'
 import type { Histogram } from '../../track/histogram.ts'
-import type { RouteStats, TrackerStats } from '../../track/stats.ts'
+import type { FleetStats, RouteStats, TrackerStats } from '../../track/stats.ts'
 
 /** What a sample of a histogram is of; '' for other metrics. */
 export type Suffix = '' | '_bucket' | '_sum' | '_count'
@@ -37,7 +37,7 @@ export interface Definition {
   readonly labels: readonly string[]
   readonly help: string
   /** How the processes of a cluster are added up. */
-  readonly aggregator: 'sum' | 'max'
+  readonly aggregator: 'sum' | 'max' | 'min'
   read (numbers: Numbers): Sample[]
 }
 
@@ -64,6 +64,9 @@ const counter = (name: string, help: string, read: (numbers: Numbers) => Sample[
 
 const histogram = (name: string, help: string, bounds: readonly number[], read: (numbers: Numbers) => Histogram): Definition =>
   ({ name, type: 'histogram', unit: 'seconds', labels: [], help, aggregator: 'sum', read: (numbers) => buckets(read(numbers), bounds) })
+
+/** A metric of the fleet is absent without one. */
+const ofFleet = (read: (fleet: FleetStats) => Sample[]) => ({ fleet }: Numbers): Sample[] => fleet === null ? [] : read(fleet)
 
 /** All metrics, in the order of a scrape. */
 export const DEFINITIONS: readonly Definition[] = [
@@ -92,7 +95,16 @@ export const DEFINITIONS: readonly Definition[] = [
   gauge('ws_drain_capacity', 'Connections that a drain can close in their turns; absent without turns.', ({ capacity }) => capacity === null ? [] : one(capacity)),
   histogram('ws_rtt_seconds', 'Round trips, from a ping to its pong.', LATENCY, ({ roundTrips }) => roundTrips),
   counter('ws_observed_total', 'What policies in observe mode would have done, by policy.', ({ observed }) => byKey('policy', observed), { labels: ['policy'] }),
-  gauge('ws_owners', 'Distinct owners of connections.', ({ owners }) => one(owners))
+  gauge('ws_owners', 'Distinct owners of connections.', ({ owners }) => one(owners)),
+  gauge('ws_fleet_up', 'Whether the engine of the fleet answers this node: 1 or 0.', ofFleet(({ state }) => one(state === 'up' ? 1 : 0)), { aggregator: 'min' }),
+  gauge('ws_fleet_nodes', 'Nodes of the fleet that this node sees, itself included, by state.', ofFleet(({ nodes }) => byKey('state', nodes)), { labels: ['state'], aggregator: 'max' }),
+  counter('ws_fleet_nodes_lost_total', 'Nodes whose lease has ended; each is counted by one node.', ofFleet(({ lost }) => one(lost))),
+  gauge('ws_fleet_capacity', 'Clients a second that this node can take; 0 while it drains.', ofFleet(({ capacity }) => one(capacity))),
+  gauge('ws_fleet_arrivals_booked', 'Clients a second that nodes which leave have booked for this moment, as this node sees them.', ofFleet(({ arrivals }) => one(arrivals)), { aggregator: 'max' }),
+  counter('ws_fleet_questions_total', 'Questions of this node to others, by outcome.', ofFleet(({ questions }) => byKey('outcome', questions)), { labels: ['outcome'] }),
+  counter('ws_fleet_orders_total', 'Orders that this node has carried out.', ofFleet(({ orders }) => one(orders.done))),
+  gauge('ws_fleet_orders_waiting', 'Orders of this node that other nodes have not carried out.', ofFleet(({ orders }) => one(orders.waiting))),
+  counter('ws_fleet_messages_ignored_total', 'Messages of other versions or other programs that were ignored.', ofFleet(({ ignored }) => one(ignored)))
 ]
 
 /** The samples of a metric have one of these suffixes each. */

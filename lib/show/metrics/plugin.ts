@@ -5,6 +5,7 @@ import type { FastifyInstance, RouteShorthandOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { check } from '../../base/check.ts'
 import { knownKeys } from '../../options/keys.ts'
+import type { ManagedTracker } from '../../track/managed-tracker.ts'
 import { observe } from './opentelemetry.ts'
 import type { MetricsMeter } from './opentelemetry.ts'
 import { register } from './prometheus.ts'
@@ -45,9 +46,8 @@ async function addMetrics (app: FastifyInstance, given: MetricsOptions): Promise
   if (registry === undefined && meter === undefined) check.fail('metrics need client (prom-client or @prometheus-io/client), or meter (OpenTelemetry)')
   if (endpoint !== null && registry === undefined) check.conflict('endpoint needs client or register: OpenTelemetry has its own ways out')
 
-  // Follows from options alone, and takes time for each connection of a forecast.
-  const { capacity } = app.sockets.plan()
-  const numbers = () => ({ ...app.sockets.stats(), capacity })
+  const tracker = app.sockets as ManagedTracker
+  const numbers = () => ({ ...tracker.stats(), capacity: tracker.drainCapacity })
   const ends: Array<() => void> = []
   if (registry !== undefined) ends.push(register(registry, prefix, numbers))
   if (meter !== undefined) ends.push(observe(meter, prefix, numbers))

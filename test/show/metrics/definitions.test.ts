@@ -89,6 +89,26 @@ test('the phase of a drain is a number, and what remains is there from its start
   assert.deepEqual([read('ws_drain_phase'), read('ws_drain_remaining_seconds')], [['{} 3'], ['{} 2.5']])
 })
 
+test('a node says what it knows of its fleet, and an application without a fleet says nothing', () => {
+  const shown = (stats?: Numbers) => DEFINITIONS.filter(({ name }) => name.startsWith('ws_fleet_')).flatMap(({ name }) => read(name, stats).map((line) => name + line))
+  assert.deepEqual(shown(), [
+    'ws_fleet_up{} 1',
+    'ws_fleet_nodes{state=running} 7',
+    'ws_fleet_nodes{state=draining} 1',
+    'ws_fleet_nodes_lost_total{} 1',
+    'ws_fleet_capacity{} 250',
+    'ws_fleet_arrivals_booked{} 120.5',
+    'ws_fleet_questions_total{outcome=complete} 30',
+    'ws_fleet_questions_total{outcome=incomplete} 2',
+    'ws_fleet_questions_total{outcome=failed} 1',
+    'ws_fleet_orders_total{} 5',
+    'ws_fleet_orders_waiting{} 1',
+    'ws_fleet_messages_ignored_total{} 3'
+  ])
+  assert.ok(shown(fakeStats({ fleet: { ...fakeStats().fleet!, state: 'down' } })).includes('ws_fleet_up{} 0'))
+  assert.deepEqual(shown(fakeStats({ fleet: null })), [])
+})
+
 test('without turns there is no capacity of a drain', () => {
   assert.deepEqual([read('ws_drain_capacity'), read('ws_drain_capacity', fakeStats({ capacity: null }))], [['{} 1000'], []])
 })

@@ -46,6 +46,16 @@ export function fakeStats (changes: Partial<Numbers> = {}): Numbers {
     expected: 10,
     drain: { phase: 'grace', remaining: 2_500 },
     capacity: 1_000,
+    fleet: {
+      state: 'up',
+      nodes: { running: 7, draining: 1 },
+      lost: 1,
+      questions: { complete: 30, incomplete: 2, failed: 1 },
+      orders: { waiting: 1, done: 5 },
+      capacity: 250,
+      arrivals: 120.5,
+      ignored: 3
+    },
     ...changes
   } as Numbers
 }

@@ -30,6 +30,8 @@ test('the endpoint answers what the tracker has counted', async (t) => {
   assert.equal(type, 'text/plain; version=0.0.4; charset=utf-8')
   assert.equal(values.get('ws_connections{route="/echo/:room",state="open"}'), 1)
   assert.equal(values.get('ws_connections_expected'), 1)
+  assert.equal(values.get('ws_drain_capacity'), app.sockets.plan().capacity)
+  assert.ok(![...values.keys()].some((name) => name.startsWith('ws_fleet_')))
   assert.equal(values.get('ws_messages_total{route="/echo/:room",direction="received"}'), 1)
   assert.equal(values.get('ws_bytes_total{direction="sent"}'), 5)
   assert.equal(values.get('ws_handshake_duration_seconds_count'), 1)

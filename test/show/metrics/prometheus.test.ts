@@ -55,6 +55,9 @@ for (const { name, skip, load } of libraries) {
       assert.equal(values.get('ws_rtt_seconds_count'), 28)
       assert.equal(values.get('ws_rtt_seconds_bucket{le="0.01"}'), 8)
       assert.equal(values.get('ws_drain_phase'), 3)
+      assert.equal(values.get('ws_fleet_up'), 1)
+      assert.equal(values.get('ws_fleet_nodes{state="running"}'), 7)
+      assert.equal(values.get('ws_fleet_capacity'), 500)
       assert.equal(values.get('ws_drain_remaining_seconds'), 2.5)
     })
 
