@@ -9,15 +9,15 @@ import { compare, HEALTHY, serve } from './rig.ts'
 const MEBIBYTE = 1_048_576
 
 describe('slow peers', { concurrency: 2 }, () => {
-  test('pongs of 2,000 peers that all come more than two intervals late kill no peer; the recipe kills peers', async (t) => {
+  test('pongs of 500 peers that all come more than two intervals late kill no peer; the recipe kills peers', async (t) => {
     const { ours, recipe } = await compare(t, async (server, clients) => {
       await clients.do({ do: 'hold' })
       await server.intervals(2.2)
       await clients.do({ do: 'release' })
-    // Peers that get no CPU have time to answer: a bound is not what is looked at here.
-    }, { count: 2_000, interval: 1_000, maxMissed: 15, allowances: 1 })
+    // Peers that get little CPU have time to answer: a bound is not what is looked at here.
+    }, { count: 500, interval: 1_000, maxMissed: 15, allowances: 1 })
     assert.equal(ours.killed, 0)
-    assert.equal(recipe.killed, 2_000)
+    assert.equal(recipe.killed, 500)
   })
 
   test('a peer that is busy with a large message, slowly but steadily, is not killed; the recipe kills it', async (t) => {
