@@ -3,7 +3,7 @@
  * properties.
  */
 import { CloseCode } from './base/close-codes.ts'
-import { CHANNELS } from './show/diagnostics.ts'
+import { CHANNELS, FLEET_CHANNELS } from './show/diagnostics.ts'
 import { defaults } from './options/defaults.ts'
 import { plugin } from './plugin.ts'
 
@@ -11,7 +11,7 @@ import { plugin } from './plugin.ts'
 const sockets: typeof plugin = plugin
 
 export default sockets
-export { CloseCode, CHANNELS, defaults }
+export { CloseCode, CHANNELS, defaults, FLEET_CHANNELS }
 export type { Step } from './connection/steps.ts'
 export type { Clock, Timer } from './base/clock.ts'
 export type { CloseCause } from './base/close-codes.ts'
@@ -33,7 +33,7 @@ export type {
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type {
-  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFilter, FleetListener, FleetNode, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, FleetTurns, MissingNode, OwnerPresence, RemoteConnection
+  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFailure, FleetFilter, FleetListener, FleetNode, FleetOutage, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, FleetTurns, MissingNode, OwnerPresence, RemoteConnection
 } from './track/fleet.ts'
 export type {
   Beat, Booking, FleetEngine, FleetProvider, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts

@@ -21,7 +21,7 @@ import type { FleetEngine, FleetProvider } from './fleet/engine.ts'
 import { secondaryServers } from './base/internals.ts'
 import { AdmissionChecks } from './handshake/admission-checks.ts'
 import { Acceptor } from './handshake/acceptor.ts'
-import { mirrorToChannels } from './show/diagnostics.ts'
+import { fleetChannels, mirrorToChannels } from './show/diagnostics.ts'
 import { logEvents, logPressure } from './show/log.ts'
 import { LogLimiter } from './base/log-limiter.ts'
 import { logOriginsAdmitted, warnAboutBudget, warnAboutClosedServers, warnAboutHttp2, warnAboutListeners } from './show/warnings.ts'
@@ -71,6 +71,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     lines,
     limiter,
     engine,
+    fleetChannels: fleetChannels(() => tracker),
     adopt: (server) => {
       if (!trackServer(server, acceptor, handshakes)) return
       serve()

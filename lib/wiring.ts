@@ -38,6 +38,7 @@ import { Broadcasts } from './track/broadcast.ts'
 import { Enforcement } from './track/enforcement.ts'
 import { Events } from './track/events.ts'
 import { Expected } from './track/expected.ts'
+import type { FleetChannels } from './track/fleet.ts'
 import { ManagedTracker } from './track/managed-tracker.ts'
 import { Registry } from './track/registry.ts'
 import { Statistics } from './track/statistics.ts'
@@ -56,6 +57,7 @@ export interface Surroundings {
   readonly limiter: LogLimiter
   /** The engine of the fleet; null without the option `fleet`. */
   readonly engine: FleetEngine | null
+  readonly fleetChannels: FleetChannels
   /** Tracks a foreign ws server. */
   adopt (server: WebSocketServer): void
   /** Refuses the handshakes that wait in a hook. */
@@ -194,6 +196,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
       const { count, sum } = statistics.handshakes.toHistogram()
       return { now: clock.now(), busy: surroundings.busy(), handshakes: count, time: sum }
     },
+    channels: surroundings.fleetChannels,
     draining: () => !tracker.accepting,
     broadcast: (data, filter) => tracker.broadcast(data, filter),
     explain: (query) => tracker.explain(query),

@@ -8,7 +8,7 @@ import type { Mover } from '../connection/mover.ts'
 import type { Act } from '../track/audit.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { StoryQuery } from '../track/explain.ts'
-import type { FleetFilter } from '../track/fleet.ts'
+import type { FleetChannels, FleetFilter } from '../track/fleet.ts'
 import type { Registry } from '../track/registry.ts'
 import type { Story } from '../track/story.ts'
 import type { PlacesHost } from './places.ts'
@@ -21,6 +21,7 @@ export interface FleetHost {
   readonly hooks: Hooks<ManagedConnection>
   readonly mover: Mover<ManagedConnection>
   readonly reporter: FleetReporter
+  readonly channels: FleetChannels
   /** Clients a second that this node can take, by the option `drain.reconnect.rate`. */
   readonly reconnectRate: number
   /** What has happened so far, to measure what this node can take. */

@@ -53,9 +53,10 @@ export class ManagedCore implements FleetCore {
   #firstBeat: Promise<void> | null = null
   #closed = false
   #lost = 0
+  #downSince: number
 
   constructor (host: FleetHost, engine: FleetEngine) {
-    const { clock, registry, hooks, mover, reconnectRate, reporter } = host
+    const { clock, registry, hooks, mover, reconnectRate } = host
     this.#host = host
     this.clock = clock
     this.registry = registry
@@ -63,9 +64,10 @@ export class ManagedCore implements FleetCore {
     this.mover = mover
     this.reconnectRate = reconnectRate
     this.#startedAt = clock.wallNow()
-    this.events = new Emitter<EmittedEvents>({ joined: 0, left: 0, lost: 0, online: 0, offline: 0 }, (error, event) => { host.listenerFailed(error, event) })
+    this.#downSince = clock.now()
+    this.events = new Emitter<EmittedEvents>({ joined: 0, left: 0, lost: 0, up: 0, down: 0, online: 0, offline: 0 }, (error, event) => { host.listenerFailed(error, event) })
     this.engine = new GuardedEngine(engine, clock, {
-      changed: (up, error) => { reporter.engine(up, error) },
+      changed: (...change) => { this.#engineChanged(...change) },
       refused: () => { this.beat() }
     })
     this.#messages = new Messages(this.node, this.engine)
@@ -143,8 +145,14 @@ export class ManagedCore implements FleetCore {
     }
   }
 
-  emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void { outside(() => { this.events.emit(event, ...[value] as EmittedEvents[K]) }) }
-  listens (event: keyof FleetEvents): boolean { return this.events.hears(event) }
+  emit<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void {
+    outside(() => {
+      this.events.emit(event, ...[value] as EmittedEvents[K])
+      this.#host.channels.publish(event, value)
+    })
+  }
+
+  listens (event: keyof FleetEvents): boolean { return this.events.hears(event) || this.#host.channels.hears(event) }
   ignore (): void { this.#messages.ignore() }
   audit (act: Act): void { this.#host.audited(act) }
 
@@ -165,6 +173,14 @@ export class ManagedCore implements FleetCore {
       capacity = part.capacity?.() ?? capacity
     })
     return { info: JSON.stringify(info), capacity: draining ? 0 : capacity, settled }
+  }
+
+  #engineChanged (up: boolean, error: unknown): void {
+    this.#host.reporter.engine(up, error)
+    const now = this.clock.now()
+    if (up) this.emit('up', { duration: now - this.#downSince })
+    else this.emit('down', { error })
+    this.#downSince = now
   }
 
   #beaten (pulse: Pulse): void {

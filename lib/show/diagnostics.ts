@@ -1,5 +1,5 @@
 /**
- * The channels of `node:diagnostics_channel`, and the publisher of a tracker's events on them.
+ * The channels of `node:diagnostics_channel`, and the publishers of the events of a tracker and of its fleet on them.
  *
  * Channels are process-wide: each message carries its tracker. A message is created only if its channel has subscribers.
  */
@@ -9,6 +9,7 @@ import type { AuditRecord } from '../track/audit.ts'
 import type { DrainProgress, DrainReport, DrainStart } from '../track/drain-report.ts'
 import type { Observation } from '../track/observation.ts'
 import type { LifecycleEvents, Refusal } from '../track/events.ts'
+import type { FleetChannels, FleetEvents } from '../track/fleet.ts'
 import type { Tracker } from '../track/tracker.ts'
 
 /** Event → channel name. */
@@ -25,6 +26,17 @@ export const CHANNELS = {
   drained: 'fastify-websocket-lifecycle:drained',
   audit: 'fastify-websocket-lifecycle:audit'
 } as const satisfies Record<keyof LifecycleEvents, string>
+
+/** Event of the fleet → channel name. */
+export const FLEET_CHANNELS = {
+  joined: 'fastify-websocket-lifecycle:fleet:joined',
+  left: 'fastify-websocket-lifecycle:fleet:left',
+  lost: 'fastify-websocket-lifecycle:fleet:lost',
+  up: 'fastify-websocket-lifecycle:fleet:up',
+  down: 'fastify-websocket-lifecycle:fleet:down',
+  online: 'fastify-websocket-lifecycle:fleet:online',
+  offline: 'fastify-websocket-lifecycle:fleet:offline'
+} as const satisfies Record<keyof FleetEvents, string>
 
 /** Event → what its channel carries beside `tracker`. */
 export interface ChannelMessages {
@@ -108,5 +120,17 @@ export function mirrorToChannels (tracker: Tracker): void {
     tracker.on(event, (...args) => {
       if (events.hasSubscribers) events.publish({ tracker, ...toMessage(...args) })
     })
+  }
+}
+
+/** Returns the channels of the fleet of a tracker: a message is what listeners of the event get, with the tracker. */
+export function fleetChannels (tracker: () => Tracker): FleetChannels {
+  const channels = new Map(Object.entries(FLEET_CHANNELS).map(([event, name]) => [event, channel(name)]))
+  return {
+    hears: (event) => channels.get(event)!.hasSubscribers,
+    publish: (event, value) => {
+      const events = channels.get(event)!
+      if (events.hasSubscribers) events.publish({ ...value, tracker: tracker() })
+    }
   }
 }

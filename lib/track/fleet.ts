@@ -136,10 +136,34 @@ export interface FleetEvents {
   left: FleetNode
   /** The lease of a node has ended: it is gone, or cut off. */
   lost: FleetNode
+  /** The engine answers from now on. */
+  up: FleetOutage
+  /** The engine does not answer. */
+  down: FleetFailure
   /** The first connection of an owner has opened. */
   online: FleetPresence
   /** An owner has no connection, and is not expected back. */
   offline: FleetPresence
+}
+
+/** The diagnostics channels of the fleet's events. */
+export interface FleetChannels {
+  /** Whether the channel of an event has subscribers. */
+  hears (event: keyof FleetEvents): boolean
+  /** Publishes an event. */
+  publish<K extends keyof FleetEvents> (event: K, value: FleetEvents[K]): void
+}
+
+/** An outage of the engine that is over. */
+export interface FleetOutage {
+  /** How long the engine has not answered this node, milliseconds: since the outage began, or since the start. */
+  readonly duration: number
+}
+
+/** An outage of the engine that begins. */
+export interface FleetFailure {
+  /** What a call has failed with. */
+  readonly error: unknown
 }
 
 /** An owner that has come or gone. */

@@ -8,7 +8,7 @@ import test from 'node:test'
 import { CAUSE_CODES } from '../../lib/base/close-codes.ts'
 import { DRAIN_PHASES } from '../../lib/track/drain-report.ts'
 import { STATES } from '../../lib/connection/connection.ts'
-import { CHANNELS } from '../../lib/show/diagnostics.ts'
+import { CHANNELS, FLEET_CHANNELS } from '../../lib/show/diagnostics.ts'
 import { codeIn, readDocument, ROOT, tables } from './markdown.ts'
 import type { Document } from './markdown.ts'
 
@@ -114,6 +114,11 @@ test('docs/reference/close-codes.md has every cause, and no others', () => {
 test('docs/reference/tracker.md lists the events, and no others', () => {
   const events = tables(readDocument('docs/reference/tracker.md'), 'event', 'arguments', 'when').map((row) => codeIn(row.event))
   assert.deepEqual(events.toSorted(), Object.keys(CHANNELS).toSorted())
+})
+
+test('docs/reference/fleet.md lists the events of the fleet, and no others', () => {
+  const events = tables(readDocument('docs/reference/fleet.md'), 'event of the fleet', 'argument', 'when').map((row) => codeIn(row['event of the fleet']))
+  assert.deepEqual(events.toSorted(), Object.keys(FLEET_CHANNELS).toSorted())
 })
 
 test('docs/reference/tracker.md has every field of an audited act, and no others', () => {

@@ -30,6 +30,7 @@ function makeCore (parts: FleetPart[] = [], memory?: MemoryFleet, clock = new Fa
     hooks: new Hooks(),
     mover: new FakeHost().mover,
     reporter: new FleetReporter(log.log, limiter, 'info'),
+    channels: { hears: () => false, publish: () => {} },
     reconnectRate: 50,
     draining: () => false,
     broadcast: () => Promise.resolve({ sent: 0, queued: 0, dropped: 0 }),

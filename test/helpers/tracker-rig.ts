@@ -9,6 +9,7 @@ import { kConnection } from '../../lib/connection/of-socket.ts'
 import type { LifecycleOptions } from '../../lib/options/options.ts'
 import { LocalHandoverStore } from '../../lib/move/handover-store.ts'
 import { resolveOptions } from '../../lib/options/resolve.ts'
+import { fleetChannels } from '../../lib/show/diagnostics.ts'
 import { wire } from '../../lib/wiring.ts'
 import type { Surroundings, Wiring } from '../../lib/wiring.ts'
 import type { Pair } from './fake-host.ts'
@@ -82,6 +83,7 @@ export function createTracker (options: LifecycleOptions = {}, level = 'debug', 
     lines: budget,
     limiter: new LogLimiter(clock, fakeLog.log, budget),
     engine: null,
+    fleetChannels: fleetChannels(() => tracker),
     adopt: (server) => { asked.push(['adopt', server]) },
     refuseHandshakes: () => { asked.push(['refuseHandshakes']) },
     report: (...args) => { reports.push(args) },

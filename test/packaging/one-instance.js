@@ -12,7 +12,7 @@ export async function checkOneInstance () {
   assert.equal(typeof sockets, 'function')
   assert.equal(dynamic.default, sockets, 'import() gives the same plugin')
   assert.equal(required.sockets, sockets, 'require() gives the same plugin')
-  for (const name of ['CHANNELS', 'CloseCode', 'defaults']) {
+  for (const name of ['CHANNELS', 'CloseCode', 'defaults', 'FLEET_CHANNELS']) {
     assert.ok(name in imported, name)
     assert.equal(required.sockets[name], imported[name], name)
   }

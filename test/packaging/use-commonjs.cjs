@@ -13,7 +13,7 @@ assert.equal(sockets[Symbol.for('plugin-meta')].name, 'fastify-websocket-lifecyc
 async function main () {
   const imported = await import('fastify-websocket-lifecycle')
   assert.equal(imported.default, sockets, 'import and require give one plugin')
-  for (const name of ['CloseCode', 'CHANNELS', 'defaults']) assert.equal(imported[name], sockets[name])
+  for (const name of ['CloseCode', 'CHANNELS', 'FLEET_CHANNELS', 'defaults']) assert.equal(imported[name], sockets[name])
   const { createClock: importedCreateClock } = await import('fastify-websocket-lifecycle/testing')
   assert.equal(importedCreateClock, createClock, 'the testing entry is one, too')
 

@@ -2,10 +2,10 @@
 import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, type FastifyRequest } from 'fastify'
 import plugin, {
-  CHANNELS, CloseCode, defaults,
+  CHANNELS, CloseCode, defaults, FLEET_CHANNELS,
   type AbandonedCleanup, type AuditRecord, type ChannelMessages, type CloseCause, type ClosedCount, type ClosedError, type CloseOptions, type CloseRecord, type Connection,
   type ConnectionData, type ConnectionState, type DrainOptions, type DrainPhase, type DrainPlan, type DrainProgress, type DrainReport,
-  type Clock, type DrainStart, type DrainTrigger, type Filter, type FleetStats, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
+  type Clock, type DrainStart, type DrainTrigger, type Filter, type FleetEvents, type FleetStats, type HeartbeatOptions, type Histogram, type LifecycleEvents, type LifecycleOptions,
   type LimitsOptions, type Listener, type Message, type PlanPhase, type ReadinessOptions, type Refusal, type RouteSocketOptions, type RouteStats,
   type SignalOptions, type StopSignal, type Story, type TermsOptions, type Tracker, type TrackerState, type TrackerStats
 } from 'fastify-websocket-lifecycle'
@@ -336,6 +336,9 @@ expectType<[connection: Connection, record: CloseRecord]>({} as LifecycleEvents[
 
 expectType<'fastify-websocket-lifecycle:closed'>(CHANNELS.closed)
 expectType<keyof LifecycleEvents>({} as keyof typeof CHANNELS)
+expectType<'fastify-websocket-lifecycle:fleet:lost'>(FLEET_CHANNELS.lost)
+expectType<keyof FleetEvents>({} as keyof typeof FLEET_CHANNELS)
+sockets.fleet.on('up', ({ duration }) => { expectType<number>(duration) }).on('down', ({ error }) => { expectType<unknown>(error) })
 expectType<{ connection: Connection, record: CloseRecord }>({} as ChannelMessages['closed'])
 expectError(CHANNELS.closed = 'x')
 
