@@ -152,8 +152,8 @@ export interface FleetEngine {
   leave (node: string): Promise<void>
   /** Sends a message to nodes: at most once, in order for one sender and one receiver while both stay connected. */
   send (nodes: readonly string[], message: string): Promise<void>
-  /** Puts an order into the inbox of a member, once until it is settled however often it is put, and sends the message `bell`. */
-  order (node: string, id: string, order: string, bell: string): Promise<void>
+  /** Puts an order into the inbox of a member, once until it is settled however often it is put, and sends the message `notice`. */
+  order (node: string, id: string, order: string, notice: string): Promise<void>
   /** Writes counts of a node. */
   label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange>
   /** Finds the connections of an owner or with a tag. */

@@ -62,7 +62,7 @@ export class GuardedEngine implements FleetEngine {
   listen (node: string, hear: (message: string) => void): Promise<void> { return this.#call('listen', BEAT, () => this.#engine.listen(node, hear), isAnything) }
   leave (node: string): Promise<void> { return this.#call('leave', LAST, () => this.#engine.leave(node), isAnything) }
   send (nodes: readonly string[], message: string): Promise<void> { return this.#call('send', CALL, () => this.#engine.send(nodes, message), isAnything) }
-  order (node: string, id: string, order: string, bell: string): Promise<void> { return this.#call('order', CALL, () => this.#engine.order(node, id, order, bell), isAnything) }
+  order (node: string, id: string, order: string, notice: string): Promise<void> { return this.#call('order', CALL, () => this.#engine.order(node, id, order, notice), isAnything) }
   label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#call('label', CALL, () => this.#engine.label(node, counts), (value) => hasLists(value, { online: isText, offline: isText })) }
   find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> { return this.#call('find', CALL, () => this.#engine.find(kind, label), (value) => hasLists(value, { nodes: isCount })) }
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> { return this.#call('take', CALL, () => this.#engine.take(node, asked), (value) => Array.isArray(value) && value.length === asked.length) }

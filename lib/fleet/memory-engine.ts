@@ -61,7 +61,7 @@ export class MemoryFleet {
 
   /** Begins to deliver messages to a node; returns what ends it. */
   listen (node: string, hear: Hear): () => void {
-    // A function of its own: the same `hear` may listen again, and is not to be taken for the one before.
+    // A new function each time: the same `hear` may listen again, and the end of the first one must not end the second.
     const listener: Hear = (message) => { hear(message) }
     this.#listeners.set(node, listener)
     return () => { if (this.#listeners.get(node) === listener) this.#listeners.delete(node) }
@@ -93,7 +93,7 @@ export class MemoryFleet {
     if (member !== undefined) this.#remove(node, member, this.#clock.now())
   }
 
-  /** Delivers later, as a network does, to who listens now and still does then. */
+  /** Delivers later, as a network does, to nodes that listen now and still do then. */
   send (nodes: readonly string[], message: string): void {
     for (const node of nodes) {
       const hear = this.#listeners.get(node)
@@ -101,11 +101,11 @@ export class MemoryFleet {
     }
   }
 
-  order (node: string, id: string, order: string, bell: string): void {
+  order (node: string, id: string, order: string, notice: string): void {
     const member = this.#members.get(node)
     if (member === undefined) return
     if (!member.inbox.has(id)) member.inbox.set(id, order)
-    this.send([node], bell)
+    this.send([node], notice)
   }
 
   label (node: string, counts: readonly LabelCount[]): PresenceChange {
@@ -224,7 +224,7 @@ class MemoryEngine implements FleetEngine {
   async beat (node: string, beat: Beat): Promise<Pulse> { return this.#open().beat(node, beat) }
   async leave (node: string): Promise<void> { this.#open().leave(node) }
   async send (nodes: readonly string[], message: string): Promise<void> { this.#open().send(nodes, message) }
-  async order (node: string, id: string, order: string, bell: string): Promise<void> { this.#open().order(node, id, order, bell) }
+  async order (node: string, id: string, order: string, notice: string): Promise<void> { this.#open().order(node, id, order, notice) }
   async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#open().label(node, counts) }
   async find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> { return this.#open().find(kind, label) }
   async take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> { return this.#open().take(node, asked) }

@@ -170,10 +170,10 @@ export class FleetOrders implements FleetPart {
   /** Puts orders into the inboxes of the nodes that have not acknowledged them. */
   async #put (orders: Iterable<readonly [id: string, kept: Kept]>): Promise<void> {
     const { engine, node, nodes } = this.#core
-    const bell = writeMessage('orders', node, {})
+    const notice = writeMessage('orders', node, {})
     const puts = [...orders].flatMap(([id, { text, nodes: waiting }]) => [...waiting].filter((to) => nodes.has(to)).map((to) => ({ to, id, text })))
     for (let i = 0; i < puts.length && this.#core.up; i += AT_ONCE) {
-      await Promise.all(puts.slice(i, i + AT_ONCE).map(({ to, id, text }) => engine.order(to, id, text, bell).catch(() => {})))
+      await Promise.all(puts.slice(i, i + AT_ONCE).map(({ to, id, text }) => engine.order(to, id, text, notice).catch(() => {})))
     }
   }
 

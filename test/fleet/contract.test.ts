@@ -148,7 +148,7 @@ const BROKEN: Record<string, typeof MemoryFleet> = {
       return super.listen(node, (message) => { before?.(message); hear(message) })
     }
   },
-  'an order rings once': class extends MemoryFleet {
+  'an order sends its notice once': class extends MemoryFleet {
     readonly #rung = new Set<string>()
     override order (node: string, id: string, order: string): void {
       if (!this.#rung.has(id)) super.send([node], 'ring')
@@ -161,7 +161,7 @@ const BROKEN: Record<string, typeof MemoryFleet> = {
   },
   'an order replaces another of its id': class extends MemoryFleet {
     readonly #last = new Map<string, string>()
-    override order (node: string, id: string, order: string, bell: string): void { this.#last.set(id, order); super.order(node, id, order, bell) }
+    override order (node: string, id: string, order: string, notice: string): void { this.#last.set(id, order); super.order(node, id, order, notice) }
     override beat (node: string, beat: Beat): Pulse {
       const pulse = super.beat(node, beat)
       return { ...pulse, orders: pulse.orders.map(([id]) => [id, this.#last.get(id)!]) }
@@ -181,7 +181,7 @@ const BROKEN: Record<string, typeof MemoryFleet> = {
   },
   'orders wait for nodes that are no members': class extends MemoryFleet {
     readonly #waiting: Array<[string, string, string, string]> = []
-    override order (node: string, id: string, order: string, bell: string): void { this.#waiting.push([node, id, order, bell]) }
+    override order (node: string, id: string, order: string, notice: string): void { this.#waiting.push([node, id, order, notice]) }
     override beat (node: string, beat: Beat): Pulse {
       super.beat(node, beat)
       for (const order of this.#waiting) super.order(...order)

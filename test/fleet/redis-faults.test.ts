@@ -338,7 +338,7 @@ test('every key has a time to live, and nothing is left when it is over', { skip
     ])
     await node.engine.take(node.id, [{ key: 'total', have: 1, want: 1, max: 10, oldest: 1 }])
     await node.engine.book(node.id, { clients: 10, from: 0, share: 1, ceiling: 5, leaves: false })
-    await node.engine.order(node.id, 'id', 'order', 'bell')
+    await node.engine.order(node.id, 'id', 'order', 'notice')
     await node.engine.handovers.put(node.id, 'state', LONG)
   }
   const names = ['away', 'calendar', 'handover:a', 'handover:b', 'inbox:a', 'inbox:b', 'leases', 'node:a', 'node:b', 'owner', 'owner:a', 'owner:b', 'places', 'places:a', 'places:b', 'tag', 'tag:a', 'tag:b']

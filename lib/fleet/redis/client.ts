@@ -52,7 +52,7 @@ function retryDelay (times: number): number {
   return Math.min(100 * times, MAX_RETRY_DELAY) * (0.5 + Math.random() / 2)
 }
 
-/** What is ours on a connection; how it gets there and who it is stays as the application has set it. */
+/** Options that the engine sets on its connections. Address, user, password and TLS stay those of the application. */
 const OPTIONS = {
   keyPrefix: '',
   lazyConnect: true,
@@ -96,7 +96,7 @@ export function checkClient (client: unknown): RedisClient {
 export function clientOf (app: FastifyInstance, redis: RedisClient | ((app: FastifyInstance) => RedisClient)): RedisClient {
   if (typeof redis !== 'function') return checkClient(redis)
   const client: unknown = redis(app)
-  // Of most applications it is a decorator of a plugin.
+  // In most applications it is a decorator, which another plugin adds.
   if (client === undefined) check.fail(`redis(app) must return ${EXPECTED.split(',')[0]!}, got undefined: register the plugin that makes it before this one`)
   return checkClient(client)
 }

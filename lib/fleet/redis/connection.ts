@@ -8,10 +8,14 @@ import { duplicateOf } from './client.ts'
 import type { Duplicate, RedisClient, Timeouts } from './client.ts'
 import type { Script } from './prelude.ts'
 
-/** What ioredis says of a command when there is no connection, and Redis of one that comes with a wrong password. */
+// Texts of errors, because there are no codes: seen in ioredis 5.11 and 6.0, and Redis 7.0. An error with another text is passed on as
+// it is.
+
+/** Errors of ioredis for a command without a connection, and the error of Redis for a command with a wrong password. */
 const NOT_CONNECTED = /enableOfflineQueue|Connection is closed|max retries per request|None of startup nodes|^NOAUTH/
-/** What Redis says of the first line of a script before version 7. */
+/** The error of Redis before version 7 for the first line of a script. */
 const NO_SHEBANG = /unexpected symbol near '#'/
+/** The error of ioredis for a command that was not answered in time. */
 const TIMED_OUT = 'Command timed out'
 
 export class Connection {
@@ -40,7 +44,7 @@ export class Connection {
     try {
       return await this.call('EVALSHA', [script.sha, 1, key, ...args])
     } catch (error) {
-      // Redis has restarted, or never had it.
+      // Redis has restarted, or has never had the script.
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
       return await this.call('EVAL', [script.text, 1, key, ...args])
     }
@@ -56,7 +60,7 @@ export class Connection {
 
   /** Ends the connection for good; commands in flight reject. */
   async close (): Promise<void> {
-    // What has arrived is still read, and another connection may hear it, too.
+    // Input that has arrived is still read, and another connection may hear the same messages.
     this.#closed = true
     const ended = this.ready ? new Promise<void>((resolve) => { this.#client.once('end', resolve) }) : undefined
     this.#client.disconnect()

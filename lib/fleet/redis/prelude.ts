@@ -14,7 +14,7 @@ local prefix, node = KEYS[1], ARGV[1]
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Names this call, and sorts by its time.
+-- Identifies this call; stamps sort by time.
 local stamp = string.format('%s%06d', time[1], time[2])
 
 local function key (name, id)

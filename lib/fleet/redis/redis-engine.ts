@@ -64,7 +64,7 @@ export class RedisEngine implements FleetEngine {
 
   async send (nodes: readonly string[], message: string): Promise<void> { await this.#run(SEND, [message, ...nodes]) }
 
-  async order (node: string, id: string, order: string, bell: string): Promise<void> { await this.#run(ORDER, [node, id, order, bell]) }
+  async order (node: string, id: string, order: string, notice: string): Promise<void> { await this.#run(ORDER, [node, id, order, notice]) }
 
   async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> {
     // One argument for all: ioredis takes more time for four of each than Redis does for the whole call. cjson reads no half of a pair

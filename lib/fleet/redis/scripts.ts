@@ -11,11 +11,11 @@ const MAX_OFFLINE = 1000
 /** Seconds of the calendar that one booking looks at. */
 const MAX_SECONDS = 3600
 
-/** Checks that Redis is new enough and lets us in. */
+/** Checks that Redis is new enough and accepts the user. */
 export const HELLO = new Script('return now')
 
 // An answer that has been lost is given again: the caller says which one it heard last.
-// Leases and times away do not end while Redis is frozen or out of reach for all: no node could renew its own, or say who is back.
+// Leases and times away do not end while Redis is frozen or out of reach for all: no node could renew its lease, or write that an owner is back.
 export const BEAT = new Script(`
 local info, capacity, lease, away, heard = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
@@ -23,7 +23,7 @@ local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
 local last = call('HMGET', own, 'beat', 'told')
 local told = { joined = not last[1], lost = {}, offline = {} }
 if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
--- What it had before would be taken for what it has now.
+-- Otherwise what it had written before would count as written now.
 if told.joined and call('ZSCORE', key('removed'), node) and remove_slice(node, ${MAX_REMOVED}) <= 0 then
   return redis.error_reply('ERR node ' .. node .. ' is being removed: it may join again in a moment')
 end
