@@ -13,10 +13,11 @@ export class OrderActs {
   readonly #random: () => number
   readonly #rebalance: Rebalance
 
-  constructor (core: FleetCore, random: () => number) {
+  /** `ceiling`: clients a second that leave all nodes together, at most. */
+  constructor (core: FleetCore, ceiling: number, random: () => number) {
     this.#core = core
     this.#random = random
-    this.#rebalance = new Rebalance(core)
+    this.#rebalance = new Rebalance(core, ceiling, random)
   }
 
   /** Number of connections that leave. */

@@ -17,6 +17,7 @@ import type { FleetDrainOptions, FleetFilter } from '../track/fleet.ts'
 import { missingOf, readAnswers, readCount } from './ask.ts'
 import type { Answer, Answers, FleetCore, FleetPart, NodeView } from './core.ts'
 import type { Pulse } from './engine.ts'
+import type { FleetHost } from './host.ts'
 import { MAX_ID, readMessage, writeMessage } from './messages.ts'
 import { OrderActs } from './order-acts.ts'
 import { checkOrder, readOrder, targetOf } from './order.ts'
@@ -65,9 +66,9 @@ export class FleetOrders implements FleetPart {
     done: (body: unknown, from: string): void => { for (const id of (body as { ids: string[] }).ids) this.#acknowledged(id, from) }
   }
 
-  constructor (core: FleetCore, random: () => number = Math.random) {
+  constructor (core: FleetCore, { reconnectCeiling }: Pick<FleetHost, 'reconnectCeiling'>, random: () => number = Math.random) {
     this.#core = core
-    this.#acts = new OrderActs(core, random)
+    this.#acts = new OrderActs(core, reconnectCeiling, random)
   }
 
   /** Number of orders and ids that are kept, and of connections that leave. */

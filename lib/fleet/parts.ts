@@ -17,7 +17,7 @@ export function makeParts (core: FleetCore, host: FleetHost) {
   return {
     labels: new FleetLabels(core, (change) => { presence.changed(change) }),
     presence,
-    orders: new FleetOrders(core),
+    orders: new FleetOrders(core, host),
     leaving: new Leaving(core, host),
     questions: new Questions(core, host),
     broadcast: new FleetBroadcast(core, host),

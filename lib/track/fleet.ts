@@ -251,14 +251,14 @@ export interface Fleet {
    */
   disconnect (filter: FleetFilter, close?: CloseOptions): Promise<Answer<number>>
   /**
-   * Asks the clients of the connections that match to move, as `connection.move()` does: `drain.reconnect.rate` of them a second on
-   * all nodes together. Returns how many can. Missing nodes as with `disconnect()`. Rejects with SOCKETS_ERR_INVALID_FILTER,
+   * Asks the clients of the connections that match to move, as `connection.move()` does, in turns of the calendar of the fleet:
+   * no more a second than 0.8 of what all nodes can take. Returns how many can. Missing nodes as with `disconnect()`. Rejects with SOCKETS_ERR_INVALID_FILTER,
    * SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_FLEET_UNAVAILABLE.
    */
   move (filter: FleetFilter, asked?: ActOptions): Promise<Answer<number>>
   /**
-   * Lets a part of the connections of every node leave, chosen at random: `drain.reconnect.rate` of them a second on all nodes
-   * together. Clients that can are asked to move; the others, and those that have not moved within 5 seconds, are closed with 1012,
+   * Lets a part of the connections of every node leave, chosen at random, in turns of the calendar of the fleet: no more a
+   * second than 0.8 of what all nodes can take. Clients that can are asked to move; the others, and those that have not moved within 5 seconds, are closed with 1012,
    * cause `rebalance`. Returns how many leave. Missing nodes as with `disconnect()`. Rejects with SOCKETS_ERR_INVALID_ARGUMENT,
    * SOCKETS_ERR_FLEET_UNAVAILABLE.
    */

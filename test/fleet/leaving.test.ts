@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Turns } from '../../lib/fleet/engine.ts'
-import { toBooked } from '../../lib/fleet/leaving.ts'
+import { toBooked } from '../../lib/fleet/turns.ts'
 import { createFleet } from '../helpers/fleet-rig.ts'
 import type { FleetRig } from '../helpers/fleet-rig.ts'
 
@@ -108,4 +108,47 @@ test('the log says beforehand that the fleet is too small', async () => {
   assert.deepEqual([other!.messages('warn'), third.messages('warn')], [['draining sockets: the fleet is too small'], []])
   const { fields } = other!.lines.find(({ level }) => level === 'warn')!
   assert.match(String(fields.clients), /^clients \(now\): 200; told to wait: \d+, .*; the fleet is too small: the other nodes take 8 clients a second; /)
+})
+
+test('a part of the connections that leaves has turns in the calendar, with those of a node that drains', async () => {
+  const rig = await createFleet(4, POD)
+  const { clock, nodes: [node, ...others] } = rig
+  const sent = frames(rig)
+  for (const { open } of rig.nodes) for (let i = 0; i < 600; i++) open({ peer: 'answers' })
+  const drained = others[2]!.tracker.drain()
+  await clock.run(20)
+  const asked = node!.sockets.drain({ fraction: 1 })
+  await clock.run(8_000)
+  assert.equal((await asked).value, 1_800)
+  await drained
+  assert.equal(sent.length, 2_400)
+  // Three nodes take 200 a second each.
+  assert.ok(busiest(sent.map(({ at }) => at)) <= 480 + 10, `${busiest(sent.map(({ at }) => at))}`)
+})
+
+test('without the calendar a part leaves at the part of the rate that the node has', async () => {
+  const rig = await createFleet(3, { ...POD, drain: { reconnect: { rate: 30 } } })
+  const { clock, nodes: [node] } = rig
+  const sent = frames(rig)
+  for (let i = 0; i < 20; i++) node!.open({ peer: 'answers' })
+  Object.assign(node!.faulty, { fault: 'refuse', only: ['book'] })
+  const asked = node!.sockets.drain({ fraction: 1 })
+  await clock.run(4_000)
+  assert.equal((await asked).value, 20)
+  assert.equal(sent.length, 20)
+  assert.ok(busiest(sent.map(({ at }) => at)) <= 11, `${busiest(sent.map(({ at }) => at))}`)
+})
+
+test('turns of connections that have closed meanwhile are free for other nodes', async () => {
+  const rig = await createFleet(2, { drain: { reconnect: { rate: 10 } } })
+  const { clock, nodes: [node, other] } = rig
+  for (let i = 0; i < 1_000; i++) node!.open({ owner: 'ann', peer: 'answers' })
+  void node!.sockets.drain({ fraction: 1 })
+  await clock.run(1_000)
+  void node!.sockets.disconnect({ owner: 'ann' })
+  await clock.run(200)
+  const { connection } = other!.open({ peer: 'answers' })
+  void node!.sockets.drain({ fraction: 1 })
+  await clock.run(1_500)
+  assert.equal(connection.state, 'closed')
 })

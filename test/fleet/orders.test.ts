@@ -300,7 +300,7 @@ test('the orders that are kept, and the ids of those that were carried out, are 
     send: () => Promise.resolve(),
     audit: () => {}
   }
-  const orders = new FleetOrders(core as unknown as FleetCore)
+  const orders = new FleetOrders(core as unknown as FleetCore, { reconnectCeiling: Infinity })
   for (let i = 0; i < 16_384; i++) await orders.move('all')
   assert.equal(orders.size, 16_384)
   await assert.rejects(orders.move('all'), { code: 'SOCKETS_ERR_FLEET_UNAVAILABLE', message: /16384 orders wait/ })
@@ -343,12 +343,14 @@ test('clients that can are asked to move, at the rate of the fleet; nothing is c
   const answer = await after(fleet, 0, node.sockets.move({ owner: 'ann' }, { by: 'eve' }))
   assert.deepEqual(answer, { value: 4, complete: true, missing: [] })
   const asked = () => [...here, ...there].map(({ socket }) => asksOf(socket).length)
-  // Three nodes: one client a second on each.
-  await clock.run(10)
-  assert.deepEqual(asked(), [1, 0, 0, 1, 0, 0])
-  await clock.run(1_000)
-  assert.deepEqual(asked(), [1, 1, 0, 1, 0, 0])
-  await clock.run(1_000)
+  // Three clients a second on all nodes together, and no client that cannot move.
+  const sum = () => asked().reduce((sum, count) => sum + count, 0)
+  let before = 0
+  for (let second = 0; second < 3; second++) {
+    await clock.run(1_000)
+    assert.ok(sum() - before <= 4, `${sum()}`)
+    before = sum()
+  }
   assert.deepEqual(asked(), [1, 1, 1, 1, 0, 0])
   here[0]!.socket.peerSends(MOVED)
   await clock.run(30_000)
@@ -380,7 +382,7 @@ test('of few connections as many leave on average', async () => {
   let left = 0
   for (let round = 0; round < 200; round++) {
     for (const each of nodes) if (each.tracker.size === 0) each.open({ peer: 'answers' })
-    left += (await after(fleet, 50, node.sockets.drain({ fraction: 0.25 }))).value
+    left += (await after(fleet, 1_050, node.sockets.drain({ fraction: 0.25 }))).value
   }
   // 600 connections were asked for a quarter; 6 standard deviations.
   assert.ok(Math.abs(left - 150) < 64, `${left}`)

@@ -8,7 +8,7 @@ import { reconnectDelay } from '../../../lib/drain/reconnect.ts'
 import type { ReconnectOptions } from '../../../lib/drain/reconnect.ts'
 import { Schedule } from '../../../lib/drain/schedule.ts'
 import { EXPECTED_CLOSE } from '../../../lib/drain/throughput.ts'
-import { SHARE, toBooked } from '../../../lib/fleet/leaving.ts'
+import { SHARE, toBooked } from '../../../lib/fleet/turns.ts'
 import type { Manners, Node, World } from './world.ts'
 
 /** Time of a loop that closes sockets, for each of them, milliseconds. */
