@@ -27,7 +27,7 @@ import type { Order, SentOrder } from './order.ts'
 const KEPT_FOR = 600_000
 /** For how long a node keeps the ids of orders that it has carried out, milliseconds: longer than an order is kept. */
 const DONE_FOR = 900_000
-/** Most orders that are kept. Above it, orders are refused. */
+/** Most orders that are kept. Above it, those for lost nodes are dropped, then orders are refused. */
 const MAX_KEPT = 16_384
 /** Most ids of orders that were carried out; the oldest go first. */
 const MAX_DONE = 65_536
@@ -140,7 +140,7 @@ export class FleetOrders implements FleetPart {
 
   /** Asks all nodes, and keeps the order for those that do not answer. */
   async #ask (order: Order): Promise<Answers<number>> {
-    if (this.#kept.size >= MAX_KEPT) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(`${MAX_KEPT} orders wait for nodes that do not answer`)
+    if (this.#kept.size >= MAX_KEPT && !this.#dropLost()) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(`${MAX_KEPT} orders wait for nodes that do not answer`)
     const { node, clock } = this.#core
     const sent: SentOrder = { id: `${node}/${++this.#lastId}`, from: node, order }
     const asked = await this.#core.ask<unknown>('order', sent).then(
@@ -158,6 +158,14 @@ export class FleetOrders implements FleetPart {
       void this.#put([[sent.id, kept]])
     }
     return asked
+  }
+
+  /** Drops the oldest order that waits for lost nodes alone, which most often never come back. Returns whether there was one. */
+  #dropLost (): boolean {
+    for (const [id, { nodes }] of this.#kept) {
+      if (![...nodes].some((node) => this.#core.nodes.has(node))) return this.#kept.delete(id)
+    }
+    return false
   }
 
   /** Puts all orders that are kept; unless the last time is not over. */

@@ -288,8 +288,9 @@ test('the orders that are kept, and the ids of those that were carried out, are 
   const core = {
     node: 'n',
     clock,
-    nodes: new Map(),
+    nodes: new Map([['x', {}]]),
     up: true,
+    engine: { order: () => Promise.resolve() },
     registry: {
       select: () => {
         carriedOut++
@@ -304,6 +305,10 @@ test('the orders that are kept, and the ids of those that were carried out, are 
   for (let i = 0; i < 16_384; i++) await orders.move('all')
   assert.equal(orders.size, 16_384)
   await assert.rejects(orders.move('all'), { code: 'SOCKETS_ERR_FLEET_UNAVAILABLE', message: /16384 orders wait/ })
+  // Those for a node that has crashed make room for others.
+  core.nodes.delete('x')
+  await orders.move('all')
+  assert.equal(orders.size, 16_384)
 
   const pulse = (from: number, to: number): Pulse => ({
     now: 0,
