@@ -1,5 +1,5 @@
 /**
- * What a connection is known by: its id, the facts of its handshake, its owner, tags, data and logger.
+ * What a connection is known by: its id, the facts of its handshake, its owner and tags.
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -24,21 +24,6 @@ test('a connection knows what the handshake told', () => {
   assert.deepEqual({ route, ip, requestId, openedAt }, { route: '/rooms/:id', ip: '10.0.0.1', requestId: 'req-7', openedAt: host.clock.wallNow() })
   assert.equal(connection.request, request)
   assert.equal(connection.socket, socket.ws)
-})
-
-test('data is an object of its own where none is set', () => {
-  const [a, b] = createFakeHost().crowd(2).map(({ connection }) => connection)
-  assert.deepEqual([a!.data, b!.data], [{}, {}])
-  assert.notEqual(a!.data, b!.data)
-})
-
-test('data that is set to nothing reads as an empty object', () => {
-  const { connection } = createFakeHost().connect()
-  for (const nothing of [undefined, null]) {
-    connection.data = nothing as never
-    assert.deepEqual(connection.data, {})
-    assert.equal(connection.data, connection.data)
-  }
 })
 
 test('a connection has no owner until it is known', () => {
@@ -125,14 +110,6 @@ for (const tag of [undefined, null, 5, ['a']]) {
     assert.equal(connection.tags.size, 0)
   })
 }
-
-test('the logger is made when it is first read, once', () => {
-  const host = createFakeHost()
-  const { connection } = host.connect()
-  assert.equal(host.loggers, 0)
-  assert.equal(connection.log, connection.log)
-  assert.equal(host.loggers, 1)
-})
 
 test('what JSON shows of a connection is enough to find it, and nothing private', () => {
   const { connection } = createFakeHost().connect({ route: '/x', owner: '42', ip: '10.0.0.1' })

@@ -112,3 +112,12 @@ test('work that outlives its connection counts until it is done', async () => {
   await clock.flush()
   assert.equal(host.leftovers, 0)
 })
+
+test('tracked work that rejects with what no logger can read is logged without it', async () => {
+  const host = createFakeHost()
+  const { connection } = host.connect()
+  const unreadable = Object.defineProperty({}, 'message', { get () { throw new Error('gotcha') } })
+  connection.track(Promise.reject(unreadable)).catch(() => {})
+  await host.clock.flush()
+  assert.deepEqual([connection.working, host.logs.map(({ message }) => message)], [false, ['tracked work failed']])
+})
