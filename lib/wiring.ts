@@ -197,6 +197,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
       return { now: clock.now(), busy: surroundings.busy(), handshakes: count, time: sum }
     },
     channels: surroundings.fleetChannels,
+    expected: () => expected.count,
     draining: () => !tracker.accepting,
     broadcast: (data, filter) => tracker.broadcast(data, filter),
     explain: (query) => tracker.explain(query),

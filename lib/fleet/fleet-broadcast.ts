@@ -8,7 +8,7 @@ import type { BroadcastResult } from '../track/broadcast.ts'
 import type { FleetFilter } from '../track/fleet.ts'
 import { missingOf, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
-import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
+import { checkRemoteFilter, filterOn, labelOf, nodesIn } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
 
 /** Longest message, bytes. */
@@ -21,7 +21,7 @@ export class FleetBroadcast implements FleetPart {
   readonly answers = {
     broadcast: (body: unknown) => {
       const { text, bytes, filter } = body as { text?: string, bytes?: string, filter: unknown }
-      return this.#host.broadcast(text ?? Buffer.from(bytes!, 'base64'), checkRemoteFilter(filter))
+      return this.#sendHere(text ?? Buffer.from(bytes!, 'base64'), checkRemoteFilter(filter))
     }
   }
 
@@ -34,16 +34,21 @@ export class FleetBroadcast implements FleetPart {
     const filter = checkRemoteFilter(given)
     const body = bodyOf(data)
     // At once: connections of this node get messages to them alone, and broadcasts, in the order of the calls.
-    const own = this.#host.broadcast(data, filter)
+    const own = this.#sendHere(data, filter)
     const { results, missing, known } = await this.#sendToOthers({ ...body, filter }, filter)
     const result = [await own, ...results].reduce((sum, each) => ({ sent: sum.sent + each.sent, queued: sum.queued + each.queued, dropped: sum.dropped + each.dropped }))
     return { value: result, complete: known && missing.length === 0, missing }
   }
 
+  #sendHere (data: string | Uint8Array, filter: FleetFilter): Promise<BroadcastResult> {
+    const here = filterOn(this.#core.node, filter)
+    return here === null ? Promise.resolve({ sent: 0, queued: 0, dropped: 0 }) : this.#host.broadcast(data, here)
+  }
+
   /** `known`: whether it is known which nodes there are. */
   async #sendToOthers (body: object, filter: FleetFilter): Promise<{ results: BroadcastResult[], missing: readonly MissingNode[], known: boolean }> {
     const { node, nodes } = this.#core
-    const others = () => this.#core.others.map(({ id }) => id)
+    const others = () => (nodesIn(filter) ?? [...nodes.keys()]).filter((id) => id !== node)
     const since = this.#core.clock.now()
     try {
       await this.#core.ready()

@@ -1,6 +1,7 @@
 /**
  * Filters that travel to other nodes.
  */
+import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_FILTER } from '../base/errors.ts'
 import { matcher } from '../track/filter.ts'
 import type { Filter } from '../track/filter.ts'
@@ -13,19 +14,36 @@ const MAX_VALUE = 4_096
 export function checkRemoteFilter (given: unknown): FleetFilter {
   if (given === 'all') return 'all'
   const filter = typeof given === 'object' && given !== null ? { ...given } as Filter & Record<string, unknown> : given
-  matcher(filter as Exclude<Filter, 'all'>)
+  const { node, ...ofNode } = (filter ?? {}) as Record<string, unknown>
+  const named = typeof filter === 'object' && filter !== null && 'node' in filter
+  if (named && typeof node !== 'string') throw new SOCKETS_ERR_INVALID_FILTER(`"node" must be a string, got ${show(node)}`)
+  if (!named || Object.keys(ofNode).length > 0) matcher((named ? ofNode : filter) as Exclude<Filter, 'all'>)
   for (const [key, value] of Object.entries(filter as object)) {
     if (key === 'where') throw new SOCKETS_ERR_INVALID_FILTER('"where" is a function, and functions do not travel to other nodes')
-    if (key === 'id') throw new SOCKETS_ERR_INVALID_FILTER('"id" is not unique in a fleet: select by owner or tag')
-    if ((value as string).length > MAX_VALUE) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" has more than ${MAX_VALUE} characters`)
+    if (key === 'id' && !named) throw new SOCKETS_ERR_INVALID_FILTER('"id" is not unique in a fleet: add "node", or select by owner or tag')
+    if (typeof value === 'string' && value.length > MAX_VALUE) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" has more than ${MAX_VALUE} characters`)
   }
   return filter as FleetFilter
+}
+
+/** Returns the nodes that a filter names; undefined: all. */
+export function nodesIn (filter: FleetFilter): [string] | undefined {
+  return filter === 'all' || filter.node === undefined ? undefined : [filter.node]
+}
+
+/** Returns what a filter selects on a node; null: nothing. */
+export function filterOn (node: string, filter: FleetFilter): Filter | null {
+  if (filter === 'all') return 'all'
+  const { node: named = node, ...ofNode } = filter
+  if (named !== node) return null
+  return Object.keys(ofNode).length === 0 ? 'all' : ofNode
 }
 
 /** Returns the label by which the engine finds connections that match: an owner, else a tag. `alone`: nothing else is asked for. */
 export function labelOf (filter: FleetFilter): { kind: 'owner' | 'tag', label: string, alone: boolean } | null {
   if (filter === 'all') return null
-  const { owner, tag } = filter
+  const { node, owner, tag } = filter
+  if (node !== undefined) return null
   const alone = Object.keys(filter).length === 1
   if (owner !== undefined) return { kind: 'owner', label: owner, alone }
   return tag === undefined ? null : { kind: 'tag', label: tag, alone }

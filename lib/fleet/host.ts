@@ -8,7 +8,8 @@ import type { Mover } from '../connection/mover.ts'
 import type { Act } from '../track/audit.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { StoryQuery } from '../track/explain.ts'
-import type { FleetChannels, FleetFilter } from '../track/fleet.ts'
+import type { Filter } from '../track/filter.ts'
+import type { FleetChannels } from '../track/fleet.ts'
 import type { Registry } from '../track/registry.ts'
 import type { Story } from '../track/story.ts'
 import type { PlacesHost } from './places.ts'
@@ -30,10 +31,12 @@ export interface FleetHost {
   readonly reconnectCeiling: number
   /** What limits that nodes share need; null: there are none. */
   readonly places: PlacesHost | null
+  /** Clients that are connected, or were told to come back to this node or another. */
+  expected (): number
   /** Whether this node drains: it has stopped to admit connections. */
   draining (): boolean
   /** Sends a message to connections of this node. Throws SOCKETS_ERR_INVALID_FILTER, SOCKETS_ERR_INVALID_ARGUMENT. */
-  broadcast (data: string | Uint8Array, filter: FleetFilter): Promise<BroadcastResult>
+  broadcast (data: string | Uint8Array, filter: Filter): Promise<BroadcastResult>
   /** Returns stories of this node. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   explain (query: StoryQuery): Story[]
   /** Emits an act of administration. */

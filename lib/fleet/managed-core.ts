@@ -164,7 +164,7 @@ export class ManagedCore implements FleetCore {
   /** What this node says at a beat. */
   #say (): Omit<Beat, 'lease' | 'away'> {
     const draining = this.#host.draining()
-    const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, started: this.#startedAt }
+    const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, expected: this.#host.expected(), started: this.#startedAt }
     const settled: string[] = []
     let capacity = this.reconnectRate
     this.#tell((part) => {

@@ -15,6 +15,7 @@ import { codeOf, readAct } from '../track/audit.ts'
 import type { CloseOptions } from '../track/close-options.ts'
 import type { FleetDrainOptions, FleetFilter } from '../track/fleet.ts'
 import { missingOf, readAnswers, readCount } from './ask.ts'
+import { nodesIn } from './fleet-filter.ts'
 import type { Answer, Answers, FleetCore, FleetPart, NodeView } from './core.ts'
 import type { Pulse } from './engine.ts'
 import type { FleetHost } from './host.ts'
@@ -143,7 +144,7 @@ export class FleetOrders implements FleetPart {
     if (this.#kept.size >= MAX_KEPT && !this.#dropLost()) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(`${MAX_KEPT} orders wait for nodes that do not answer`)
     const { node, clock } = this.#core
     const sent: SentOrder = { id: `${node}/${++this.#lastId}`, from: node, order }
-    const asked = await this.#core.ask<unknown>('order', sent).then(
+    const asked = await this.#core.ask<unknown>('order', sent, order.act === 'drain' ? undefined : nodesIn(order.filter)).then(
       (answers) => readAnswers(this.#core, answers, (answer) => readCount((answer as { connections: unknown }).connections)),
       (error: unknown) => {
         const here = this.#done.get(sent.id)

@@ -14,7 +14,7 @@ import type { Story } from '../track/story.ts'
 import { must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { countHere } from './counted.ts'
-import { checkRemoteFilter, labelOf } from './fleet-filter.ts'
+import { checkRemoteFilter, filterOn, labelOf, nodesIn } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
 
 /** Connections of a page. */
@@ -51,7 +51,7 @@ export class Questions implements FleetPart {
     const filter = checkRemoteFilter(given)
     const label = labelOf(filter)
     if (label?.alone === true) return await this.#find(filter, label)
-    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('count', { filter }), readCount)
+    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('count', { filter }, nodesIn(filter)), readCount)
     return answer([...answers.values()].reduce((sum, count) => sum + count, 0), missing)
   }
 
@@ -59,7 +59,7 @@ export class Questions implements FleetPart {
     const filter = checkRemoteFilter(given)
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new SOCKETS_ERR_INVALID_ARGUMENT('limit', `an integer from 1 to ${MAX_PAGE}`, show(limit))
     const { node: from, id } = after === undefined ? { node: '', id: 0 } : readCursor(after)
-    const nodes = [...this.#core.nodes.keys()].filter((node) => node >= from).sort()
+    const nodes = (nodesIn(filter) ?? [...this.#core.nodes.keys()]).filter((node) => node >= from).sort()
     const { answers, missing } = readAnswers(this.#core, await this.#core.ask('list', { filter, from, after: id, limit }, nodes), readRows)
     const rows: RemoteConnection[] = []
     for (const node of nodes) {
@@ -89,13 +89,17 @@ export class Questions implements FleetPart {
 
   // ——— answers of this node
 
-  #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : this.#core.registry.select(filter).length }
+  #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : this.#select(filter).length }
+
+  #select (filter: FleetFilter): ManagedConnection[] {
+    const here = filterOn(this.#core.node, filter)
+    return here === null ? [] : this.#core.registry.select(here)
+  }
 
   #list ({ filter, from, after, limit }: { filter: unknown, from?: unknown, after: unknown, limit: unknown }): Part<Row> {
-    const { node, registry } = this.#core
-    const found = registry.select(checkRemoteFilter(filter))
+    const found = this.#select(checkRemoteFilter(filter))
     // The page before has ended on this node.
-    const least = from === node ? after as number : 0
+    const least = from === this.#core.node ? after as number : 0
     const next = found.filter(({ id }) => id > least).sort((a, b) => a.id - b.id)
     const wanted = next.slice(0, Math.min(MAX_PAGE, limit as number))
     const { items } = bounded(wanted, rowOf)

@@ -17,12 +17,13 @@ const MAX_VERSION = 64
 /** Reads what the engine knows of a node. `self`: whether it is this one. */
 export function readNode ({ id, info: text, capacity, silent }: NodeRecord, clock: Clock, self: boolean): NodeView {
   const info = readInfo(text)
-  const { state, connections, version } = info
+  const { state, connections, expected, version } = info
   const beatAt = clock.now() - silent
   return {
     id,
     state: state === 'draining' ? 'draining' : 'running',
-    connections: Number.isSafeInteger(connections) && (connections as number) > 0 ? connections as number : 0,
+    connections: readCount(connections),
+    expected: readCount(expected),
     capacity: capacity > 0 ? Math.min(capacity, MAX_CAPACITY) : 0,
     version: typeof version === 'string' ? version.slice(0, MAX_VERSION) : 'unknown',
     get booked () { return readTurns(info['booked'], Math.max(0, clock.now() - beatAt)) },
@@ -34,6 +35,9 @@ export function readNode ({ id, info: text, capacity, silent }: NodeRecord, cloc
 
 /** Returns a node as plain data, at this moment. */
 export function toPlain ({ info, ...node }: NodeView): FleetNode { return node }
+
+/** Reads a number of connections. */
+function readCount (said: unknown): number { return Number.isSafeInteger(said) && (said as number) > 0 ? said as number : 0 }
 
 /** Reads what turns a node had booked `since` milliseconds ago. */
 function readTurns (said: unknown, since: number): FleetTurns | null {

@@ -16,6 +16,8 @@ export interface FleetNode {
   readonly state: 'running' | 'draining'
   /** Its connections. */
   readonly connections: number
+  /** Its clients: those that are connected, and those that it has told to come back later. */
+  readonly expected: number
   /** Clients a second that it can take; 0 while it drains. */
   readonly capacity: number
   /** Turns that it has booked for its clients, to leave for other nodes; null: none are to come. */
@@ -58,8 +60,12 @@ export interface Answer<T> {
   readonly missing: readonly MissingNode[]
 }
 
-/** Selects connections of the fleet, as `Filter` does those of one node: what `id` and `where` select does not travel. */
+/** Selects connections of the fleet, as `Filter` does those of one node: a function `where` does not travel. */
 export type FleetFilter = 'all' | {
+  /** Id of the node that has the connection. */
+  node?: string
+  /** The id of the connection; needs `node`, for it is unique on its node alone. */
+  id?: number
   /** The owner of the connection. */
   owner?: string
   /** A tag of the connection. */

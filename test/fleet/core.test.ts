@@ -32,6 +32,7 @@ function makeCore (parts: FleetPart[] = [], memory?: MemoryFleet, clock = new Fa
     reporter: new FleetReporter(log.log, limiter, 'info'),
     channels: { hears: () => false, publish: () => {} },
     reconnectRate: 50,
+    expected: () => 0,
     draining: () => false,
     broadcast: () => Promise.resolve({ sent: 0, queued: 0, dropped: 0 }),
     explain: () => [],
@@ -64,7 +65,7 @@ test('a part adds to what the node says, and to its beats', async () => {
   }
   await whileRunning(clock, core.start())
   assert.deepEqual(beats, [{
-    info: { version: '0.1.0', state: 'running', connections: 0, started: clock.wallNow(), places: 3, orders: 4 },
+    info: { version: '0.1.0', state: 'running', connections: 0, expected: 0, started: clock.wallNow(), places: 3, orders: 4 },
     capacity: 7,
     settled: ['1', '2', '3'],
     away: 15_000,

@@ -33,7 +33,7 @@ test('a node says its state, its connections, what it can take and its version',
   b!.open()
   await clock.run(4_000)
   const { id, ...seen } = a!.sockets.nodes.find(({ self }) => !self)!
-  assert.deepEqual([id, seen], [b!.id, { state: 'running', connections: 2, capacity: 70, booked: null, version: '0.1.0', self: false, lastSeen: seen.lastSeen }])
+  assert.deepEqual([id, seen], [b!.id, { state: 'running', connections: 2, expected: 2, capacity: 70, booked: null, version: '0.1.0', self: false, lastSeen: seen.lastSeen }])
   assert.ok(seen.lastSeen >= 0 && seen.lastSeen <= 2_000)
 })
 

@@ -67,6 +67,33 @@ test('a disconnect closes the connections that match on every node, and tells wh
   assert.equal(record!.reason, 'banned')
 })
 
+test('one connection of another node is closed by its node and its id, and no other node is asked', async () => {
+  const fleet = await setup()
+  const { node, other, third } = fleet
+  const { connection, socket } = other.open()
+  const same = third.open()
+  third.kill()
+  const target = { node: other.id, id: connection.id }
+  assert.deepEqual(await after(fleet, 0, node.sockets.disconnect(target, { by: 'eve' })), { value: 1, complete: true, missing: [] })
+  assert.deepEqual([socket.closeFrame?.code, same.connection.state], [3003, 'open'])
+  const act = { action: 'disconnect', by: 'eve', target, outcome: 'done', connections: 1 }
+  assert.deepEqual(fleet.told(), [[act], [{ ...act, from: node.id }], []])
+  assert.equal((await after(fleet, 0, node.sockets.move(target))).value, 0)
+})
+
+test('an order to one node that is frozen waits for it alone', async () => {
+  const fleet = await setup()
+  const { node, other, third } = fleet
+  const { connection, socket } = other.open()
+  Object.assign(other.faulty, { fault: 'hang', deaf: true })
+  const { value, missing } = await after(fleet, 300, node.sockets.disconnect({ node: other.id, id: connection.id }))
+  assert.deepEqual([value, missing.map(({ node: id }) => id)], [0, [other.id]])
+  Object.assign(other.faulty, { fault: 'none', deaf: false })
+  await fleet.clock.run(4_000)
+  assert.equal(socket.closeFrame?.code, 3003)
+  assert.deepEqual([node, other, third].map(({ tracker }) => tracker.stats().fleet!.orders), [{ waiting: 0, done: 0 }, { waiting: 0, done: 1 }, { waiting: 0, done: 0 }])
+})
+
 test('by default a disconnect is 3003, and connections that close already do not count', async () => {
   const fleet = await setup()
   const { node, other } = fleet

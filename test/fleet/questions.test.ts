@@ -3,6 +3,7 @@ import test from 'node:test'
 import { writeMessage } from '../../lib/fleet/messages.ts'
 import { createFleet, settle } from '../helpers/fleet-rig.ts'
 import type { FleetRigNode } from '../helpers/fleet-rig.ts'
+import type { FleetFilter } from '../../lib/track/fleet.ts'
 
 function open (node: FleetRigNode, count: number, owner?: string, ...tags: string[]) {
   return Array.from({ length: count }, () => {
@@ -108,9 +109,33 @@ test('while the engine does not answer, questions reject with a code, within 250
   assert.equal(a!.sockets.state, 'down')
 })
 
+test('a filter with a node selects connections of that node, and no other node is asked', async () => {
+  const { clock, nodes: [a, b, c] } = await createFleet(3)
+  open(a!, 2)
+  const [pair] = open(b!, 3, '42')
+  open(c!, 4, '42')
+  c!.kill()
+  const { sockets } = a!
+  const count = async (filter: FleetFilter) => (await settle(clock, sockets.count(filter))).value
+  assert.deepEqual(await count({ node: b!.id }), { value: 3, complete: true, missing: [] })
+  assert.deepEqual(await count({ node: a!.id }), { value: 2, complete: true, missing: [] })
+  assert.equal((await count({ node: b!.id, owner: '42' })).value, 3)
+  assert.equal((await count({ node: a!.id, owner: '42' })).value, 0)
+  assert.equal((await count({ node: b!.id, id: pair!.connection.id })).value, 1)
+  assert.equal((await count({ node: a!.id, id: pair!.connection.id })).value, 0)
+  assert.deepEqual((await count({ node: c!.id })).missing.map(({ node }) => node), [c!.id])
+  assert.deepEqual((await count({ node: 'unknown' })), { value: 0, complete: false, missing: [{ node: 'unknown', state: 'lost', lastSeen: null }] })
+  const { value: page } = await settle(clock, sockets.list({ node: b!.id }, { limit: 2 }))
+  assert.deepEqual([page.complete, page.value.map(({ node }) => node)], [true, [b!.id, b!.id]])
+  const { value: last } = await settle(clock, sockets.list({ node: b!.id }, { limit: 2, after: page.next! }))
+  assert.deepEqual([last.value.length, last.next], [1, null])
+  assert.deepEqual((await settle(clock, sockets.broadcast('x', { node: b!.id }))).value, { value: { sent: 3, queued: 0, dropped: 0 }, complete: true, missing: [] })
+  assert.deepEqual((await settle(clock, sockets.broadcast('x', { node: a!.id }))).value, { value: { sent: 2, queued: 0, dropped: 0 }, complete: true, missing: [] })
+})
+
 test('filters that do not travel are refused', async () => {
   const { nodes: [a] } = await createFleet(1)
-  const wrong: unknown[] = [{ where: () => true }, { id: 1 }, {}, { owner: undefined }, { owner: 7 }, { nope: 1 }, null, 'everyone', { owner: 'x'.repeat(5_000) }, { state: 'odd' }]
+  const wrong: unknown[] = [{ where: () => true }, { id: 1 }, { node: 7 }, { node: undefined }, { node: 'a', id: '1' }, { node: 'a', owner: undefined }, { node: 'a', where: () => true }, { node: 'x'.repeat(5_000) }, {}, { owner: undefined }, { owner: 7 }, { nope: 1 }, null, 'everyone', { owner: 'x'.repeat(5_000) }, { state: 'odd' }]
   for (const filter of wrong) {
     for (const call of [a!.sockets.count(filter as never), a!.sockets.list(filter as never), a!.sockets.broadcast('x', filter as never)]) {
       await assert.rejects(call, code('SOCKETS_ERR_INVALID_FILTER'), JSON.stringify(filter))
