@@ -4,6 +4,7 @@
  * A cause says what ended a connection, and is used on the server; a code is what the peer is told (RFC 6455 §7.4). 1005 and
  * 1006 are never sent and describe what was received; they are written where that is recorded.
  */
+import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE } from './errors.ts'
 
 /** Close codes by name, for this package and for applications. 1005, 1006 and 1015 must never be sent (RFC 6455 §7.4.1). */
 export const CloseCode = {
@@ -85,6 +86,12 @@ export function isSendable (code: unknown): code is number {
     ((code as number) >= 1000 && (code as number) <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
     ((code as number) >= 3000 && (code as number) <= 4999)
   )
+}
+
+/** Checks a code and a reason of the application. Throws SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_INVALID_ARGUMENT. */
+export function checkClose (code: unknown, reason: unknown): void {
+  if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
+  if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
 }
 
 /** Cuts a reason to `maxBytes` bytes of UTF-8 on a character boundary. */

@@ -8,9 +8,9 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { outside } from '../base/async-context.ts'
-import { CloseCode, escapeReason, isSendable, truncateReason, type CloseCause } from '../base/close-codes.ts'
+import { checkClose, CloseCode, escapeReason, truncateReason, type CloseCause } from '../base/close-codes.ts'
 import { rejected } from '../base/deferred.ts'
-import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE } from '../base/errors.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import { Attachments } from './attachments.ts'
 import { CloseEventWait } from './close-event-wait.ts'
 import { CleanupHooks, type CleaningConnection } from './cleanup-hooks.ts'
@@ -199,8 +199,7 @@ export class ManagedConnection implements ClosingConnection<ManagedConnection>, 
 
   /** Sends a close frame with a code of ours. Returns false if the connection was closing: the first cause wins. */
   end (cause: CloseCause, code: number, reason: string, asked?: ActOptions): boolean {
-    if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
-    if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
+    checkClose(code, reason)
     outside(() => { this.sending() })
     const text = truncateReason(reason)
     return this.startClosing(cause, code, text, () => {

@@ -2,8 +2,8 @@
  * An order to other nodes: plain data, checked by the node that gives it and by each node that carries it out.
  */
 import { show } from '../base/check.ts'
-import { isSendable, truncateReason } from '../base/close-codes.ts'
-import { SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE } from '../base/errors.ts'
+import { checkClose, truncateReason } from '../base/close-codes.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import type { ActOptions } from '../connection/connection.ts'
 import { checkedAct } from '../track/audit.ts'
 import type { FleetFilter } from '../track/fleet.ts'
@@ -41,8 +41,7 @@ export function checkOrder (given: Order): Order {
   const { act } = given
   if (act === 'disconnect') {
     const { code, reason } = given
-    if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
-    if (typeof reason !== 'string') throw new SOCKETS_ERR_INVALID_ARGUMENT('reason', 'a string', typeof reason)
+    checkClose(code, reason)
     return { act, filter: checkRemoteFilter(given.filter), code, reason: truncateReason(reason), ...checkedAct(given) }
   }
   if (act === 'move') return { act, filter: checkRemoteFilter(given.filter), ...checkedAct(given) }

@@ -5,13 +5,13 @@
  * again after each beat, until that node has acknowledged it or has left: at least once within a beat of the moment at which both
  * reach the engine. A node keeps the ids of orders that it has carried out: each is carried out once.
  */
-import { show } from '../base/check.ts'
-import { CloseCode, escapeReason } from '../base/close-codes.ts'
+import { escapeReason } from '../base/close-codes.ts'
 import { inSlices } from '../base/clock.ts'
-import { SOCKETS_ERR_FLEET_UNAVAILABLE, SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
 import type { ActOptions } from '../connection/connection.ts'
 import { codeOf, readAct } from '../track/audit.ts'
+import { checkedClose } from '../track/close-options.ts'
 import type { CloseOptions } from '../track/close-options.ts'
 import type { FleetDrainOptions, FleetFilter } from '../track/fleet.ts'
 import { missingOf, readAnswers, readCount } from './ask.ts'
@@ -83,12 +83,7 @@ export class FleetOrders implements FleetPart {
   // ——— what the application asks for
 
   disconnect (filter: FleetFilter, close: CloseOptions = {}): Promise<Answer<number>> {
-    return this.#give('disconnect', filter, close, () => {
-      // A bare code would be ignored.
-      if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
-      const { code = CloseCode.Forbidden, reason = '' } = close
-      return { ...close, act: 'disconnect', filter, code, reason }
-    })
+    return this.#give('disconnect', filter, close, () => ({ ...close, ...checkedClose(close), act: 'disconnect', filter }))
   }
 
   move (filter: FleetFilter, asked: ActOptions = {}): Promise<Answer<number>> {

@@ -55,9 +55,6 @@ export class FleetPlaces implements FleetPart, SharedPlaces, PlaceBook {
     host.share(this)
   }
 
-  /** Number of keys and claims; without those of connections that are open. */
-  get size (): number { return this.#keys.size + this.#undecided.size }
-
   // ——— what admission asks
 
   get up (): boolean { return this.#core.up && !this.#closed }

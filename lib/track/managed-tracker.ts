@@ -5,11 +5,10 @@
  */
 import type { WebSocket, WebSocketServer } from 'ws'
 import { outside } from '../base/async-context.ts'
-import { show } from '../base/check.ts'
-import { CAUSE_CODES, CloseCode, isSendable, withRetry } from '../base/close-codes.ts'
+import { CAUSE_CODES, withRetry } from '../base/close-codes.ts'
 import type { Clock } from '../base/clock.ts'
 import { rejected } from '../base/deferred.ts'
-import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_INVALID_CLOSE_CODE, SOCKETS_ERR_UNKNOWN_SOCKET } from '../base/errors.ts'
+import { SOCKETS_ERR_CLEANUP_DEADLOCK, SOCKETS_ERR_INVALID_ARGUMENT, SOCKETS_ERR_UNKNOWN_SOCKET } from '../base/errors.ts'
 import { attempt } from '../base/guard.ts'
 import { insideCleanup } from '../connection/cleanups.ts'
 import { isClosing } from '../connection/connection.ts'
@@ -23,6 +22,7 @@ import type { Tracing } from '../connection/tracing.ts'
 import { auditRecord, checkedAct, codeOf, readAct } from './audit.ts'
 import type { Act } from './audit.ts'
 import type { BroadcastResult } from './broadcast.ts'
+import { checkedClose } from './close-options.ts'
 import type { CloseOptions } from './close-options.ts'
 import type { DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
 import type { Events, LifecycleEvents, Listener, Refusal } from './events.ts'
@@ -141,11 +141,8 @@ export class ManagedTracker implements Tracker {
   disconnect (filter: Filter, close: CloseOptions = {}): number {
     const act = { action: 'disconnect', target: filter, connections: 0 } as const
     try {
-      // A bare code would be ignored.
-      if (typeof close !== 'object' || close === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('close', 'an object such as { code: 3003 }', show(close))
-      const { code = CloseCode.Forbidden, reason = '' } = close
       // Before the first close: a bad code must not throw halfway.
-      if (!isSendable(code)) throw new SOCKETS_ERR_INVALID_CLOSE_CODE(code)
+      const { code, reason } = checkedClose(close)
       const asked = checkedAct(close)
       const connections = this.#registry.select(filter).filter((connection) => connection.end('disconnected', code, reason, asked)).length
       this.audited({ ...act, ...asked, outcome: 'done', connections })
