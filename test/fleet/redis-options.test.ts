@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import { redisFleet } from '../../lib/fleet/redis/index.ts'
 import type { RedisClient, RedisFleetOptions } from '../../lib/fleet/redis/index.ts'
+import sockets from '../../lib/index.ts'
 
 const client = (): Redis => new Redis({ lazyConnect: true })
 const app = {} as FastifyInstance
@@ -28,6 +30,12 @@ test('a function that returns no client throws when the plugin is registered', (
   assert.throws(() => provider(undefined)(app), invalid(/^redis\(app\) must return a client of ioredis 5 or 6, got undefined: register the plugin that makes it before this one$/))
   assert.throws(() => provider(Promise.resolve(client()))(app), invalid(/^redis must be .+, got a promise$/))
   assert.throws(() => provider({})(app), invalid(/^redis must be .+, got an object$/))
+})
+
+test('what a function throws is what the registration rejects with', async () => {
+  const error = new Error('mine')
+  const instance = Fastify()
+  await assert.rejects(async () => { await instance.register(sockets, { fleet: redisFleet({ redis: () => { throw error }, name: 'chat' }) }) }, (thrown) => thrown === error)
 })
 
 test('a function gets the application', () => {
