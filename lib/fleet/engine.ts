@@ -48,7 +48,7 @@ export interface Beat {
 
 /** What a node reads at each beat. */
 export interface Pulse {
-  /** Time of the engine, milliseconds. */
+  /** Time of the engine, milliseconds; also that of the owners in `offline`, as `at` of `PresenceChange`. */
   readonly now: number
   /** The node was no member before this beat: what it had written is gone, and is to be written again. */
   readonly joined: boolean
@@ -77,8 +77,13 @@ export interface LabelCount {
   readonly away: number
 }
 
-/** Owners that have come online or gone offline by a call; each change is told to one node only, once. */
+/**
+ * Owners that have come online or gone offline by a call; each change is told to one node only, once. No owner is in both lists, and
+ * what is told again, because an answer was lost, is still so.
+ */
 export interface PresenceChange {
+  /** Time of the call by the engine, milliseconds: of two calls the later one has the greater, as fractions if need be. */
+  readonly at: number
   /** Owners that have come online. */
   readonly online: readonly string[]
   /** Owners that have gone offline. */

@@ -63,7 +63,7 @@ export class GuardedEngine implements FleetEngine {
   leave (node: string): Promise<void> { return this.#call('leave', LAST, () => this.#engine.leave(node), isAnything) }
   send (nodes: readonly string[], message: string): Promise<void> { return this.#call('send', CALL, () => this.#engine.send(nodes, message), isAnything) }
   order (node: string, id: string, order: string, notice: string): Promise<void> { return this.#call('order', CALL, () => this.#engine.order(node, id, order, notice), isAnything) }
-  label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#call('label', CALL, () => this.#engine.label(node, counts), (value) => hasLists(value, { online: isText, offline: isText })) }
+  label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> { return this.#call('label', CALL, () => this.#engine.label(node, counts), (value) => hasLists(value, { online: isText, offline: isText }) && Number.isFinite((value as PresenceChange).at)) }
   find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> { return this.#call('find', CALL, () => this.#engine.find(kind, label), (value) => hasLists(value, { nodes: isCount })) }
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> { return this.#call('take', CALL, () => this.#engine.take(node, asked), (value) => Array.isArray(value) && value.length === asked.length) }
   book (node: string, booking: Booking): Promise<Turns> { return this.#call('book', CALL, () => this.#engine.book(node, booking), (value) => hasLists(value, { seconds: Number.isFinite })) }

@@ -265,7 +265,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     if (again < counts.length) this.#rewrite = this.#all()
   }
 
-  #tell ({ counts, again, unwritten }: Batch, { online, offline }: PresenceChange): void {
+  #tell ({ counts, again, unwritten }: Batch, { at, online, offline }: PresenceChange): void {
     if (online.length + offline.length === 0) return
     // Owners who are only away, or were known to be online before the engine has lost its data, are no news; but one that has come
     // and gone since the call before is. Others may be in the answer, too: an engine tells again what was in an answer that has been
@@ -274,7 +274,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     counts.forEach(({ kind, label, count }, i) => {
       if (kind === 'owner') ((count > 0 && (i < again || !this.#known)) || unwritten.has(label) ? news : known).add(label)
     })
-    this.#told({ online: online.filter((owner) => news.has(owner) || !known.has(owner)), offline })
+    this.#told({ at, online: online.filter((owner) => news.has(owner) || !known.has(owner)), offline })
   }
 }
 

@@ -14,6 +14,9 @@ import type {
 /** Owners told to be offline by one beat, at most. */
 const MAX_OFFLINE = 1000
 
+/** Between two calls that tell changes, milliseconds, at least. */
+const LEAST_TIME = 0.001
+
 type Hear = (message: string) => void
 
 /** What one member has written. */
@@ -38,6 +41,7 @@ export class MemoryFleet {
   /** Owner → until when it stays online without connections. */
   readonly #away = new Map<string, number>()
   #calendar = new Calendar()
+  #lastTime = -Infinity
 
   constructor (clock: Ticker) {
     this.#clock = clock
@@ -79,7 +83,7 @@ export class MemoryFleet {
     const lost = [...this.#members].filter(([, { leaseEnd }]) => leaseEnd <= now)
     for (const [id, gone] of lost) this.#remove(id, gone, now + away)
     return {
-      now,
+      now: this.#time(),
       joined,
       nodes: [...this.#members].map((entry) => record(entry, now)),
       lost: lost.map((entry) => record(entry, now)),
@@ -122,7 +126,7 @@ export class MemoryFleet {
       if (away > 0) this.#expect(label, this.#clock.now() + away)
       if (this.#isOnline(label) !== wasOnline) (wasOnline ? offline : online).push(label)
     }
-    return { online, offline }
+    return { at: this.#time(), online, offline }
   }
 
   find (kind: LabelCount['kind'], label: string): Whereabouts {
@@ -151,6 +155,9 @@ export class MemoryFleet {
     const capacity = [...this.#members.values()].reduce((sum, { capacity }) => sum + capacity, 0)
     return this.#calendar.book(node, booking, this.#clock.now(), capacity)
   }
+
+  /** Returns the time, later than the last one that was asked for. */
+  #time (): number { return (this.#lastTime = Math.max(this.#clock.now(), this.#lastTime + LEAST_TIME)) }
 
   #member (node: string): Member {
     const member = this.#members.get(node)

@@ -1,11 +1,13 @@
 /**
  * Presence: whether an owner has a connection on any node, and events when that changes.
  *
- * The engine tells each change to one node, which tells the nodes that have listeners: at most once. An owner whose clients were told
+ * The engine tells each change to one node, which tells the nodes that have listeners: at most once, and in the order of the engine:
+ * a change that arrives after a later one of the same owner, from another node, is left out. An owner whose clients were told
  * to come back, or whose node was lost, stays online for that time.
  */
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { must } from './ask.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import { countHere } from './counted.ts'
 import type { PresenceChange, Pulse, Whereabouts } from './engine.ts'
@@ -16,6 +18,9 @@ const BATCH = 250
 
 export class Presences implements FleetPart {
   readonly #core: FleetCore
+  /** Owner → time of its last change that was told: since the last beat, and between the last two. */
+  #last = new Map<string, number>()
+  #before = new Map<string, number>()
   readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
 
   constructor (core: FleetCore) {
@@ -39,30 +44,41 @@ export class Presences implements FleetPart {
   /** A node that has no listener is told nothing. */
   info (): Record<string, unknown> { return this.#listens ? { presence: true } : {} }
 
-  beaten ({ offline }: Pulse): void {
-    if (offline.length > 0) this.changed({ online: [], offline })
+  beaten ({ now, offline }: Pulse): void {
+    // No message is that late.
+    this.#before = this.#last
+    this.#last = new Map()
+    if (offline.length > 0) this.changed({ at: now, online: [], offline })
   }
 
   /** The engine has told a change to this node. */
-  changed ({ online, offline }: PresenceChange): void {
+  changed ({ at, online, offline }: PresenceChange): void {
     const to = this.#core.others.filter(({ info }) => info['presence'] === true).map(({ id }) => id)
     for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
-      this.#core.send(to, 'presence', { online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
+      this.#core.send(to, 'presence', { at, online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
     }
-    this.#emit({ online, offline }, true)
+    this.#emit({ at, online, offline }, true)
   }
 
   get #listens (): boolean { return this.#core.listens('online') || this.#core.listens('offline') }
 
   #hear (body: unknown): void {
-    const { online, offline } = body as Record<string, unknown>
-    this.#emit({ online: owners(online), offline: owners(offline) }, false)
+    const { at, online, offline } = body as Record<string, unknown>
+    must(Number.isFinite(at))
+    this.#emit({ at: at as number, online: owners(online), offline: owners(offline) }, false)
   }
 
-  #emit ({ online, offline }: PresenceChange, here: boolean): void {
+  #emit ({ at, online, offline }: PresenceChange, here: boolean): void {
     if (!this.#listens) return
-    for (const owner of online) this.#core.emit('online', { owner, here })
-    for (const owner of offline) this.#core.emit('offline', { owner, here })
+    for (const owner of online) if (this.#isNews(owner, at)) this.#core.emit('online', { owner, here })
+    for (const owner of offline) if (this.#isNews(owner, at)) this.#core.emit('offline', { owner, here })
+  }
+
+  /** Returns false if a later change of an owner was told. */
+  #isNews (owner: string, at: number): boolean {
+    if (at < (this.#last.get(owner) ?? this.#before.get(owner) ?? -Infinity)) return false
+    this.#last.set(owner, at)
+    return true
   }
 }
 

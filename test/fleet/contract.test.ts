@@ -11,7 +11,7 @@ import { promises } from './contract.ts'
 
 /** An engine that accepts calls of nodes that are no members. */
 class Welcoming extends MemoryFleet {
-  override label (node: string, counts: readonly LabelCount[]): PresenceChange { return this.#orNothing(() => super.label(node, counts), { online: [], offline: [] }) }
+  override label (node: string, counts: readonly LabelCount[]): PresenceChange { return this.#orNothing(() => super.label(node, counts), { at: 0, online: [], offline: [] }) }
   override take (node: string, asked: readonly PlacesAsked[]): PlacesGiven[] { return this.#orNothing(() => super.take(node, asked), asked.map(() => ({ given: 0, oldestAt: null }))) }
   override book (node: string, booking: Booking): Turns { return this.#orNothing(() => super.book(node, booking), { first: 1, seconds: [], rate: 0 }) }
 
@@ -211,10 +211,20 @@ const BROKEN: Record<string, typeof MemoryFleet> = {
   },
   'each node tells its owners': class extends MemoryFleet {
     override label (node: string, counts: readonly LabelCount[]): PresenceChange {
-      super.label(node, counts)
+      const { at } = super.label(node, counts)
       const owners = (gone: boolean) => counts.filter(({ kind, count }) => kind === 'owner' && gone === (count === 0)).map(({ label }) => label)
-      return { online: owners(false), offline: owners(true) }
+      return { at, online: owners(false), offline: owners(true) }
     }
+  },
+  'changes have the time of the last beat': class extends MemoryFleet {
+    #now = 0
+    override beat (node: string, beat: Beat): Pulse {
+      const pulse = super.beat(node, beat)
+      this.#now = pulse.now
+      return pulse
+    }
+
+    override label (node: string, counts: readonly LabelCount[]): PresenceChange { return { ...super.label(node, counts), at: this.#now } }
   },
   'owners are not away': class extends MemoryFleet {
     override label (node: string, counts: readonly LabelCount[]): PresenceChange { return super.label(node, counts.map((item) => ({ ...item, away: 0 }))) }

@@ -305,6 +305,13 @@ promise('one call writes thousands of counts, whatever the labels', async (groun
   assert.deepEqual((await b!.find('')).nodes, [])
 })
 
+promise('of two calls that tell changes, the later one has the greater time', async (ground) => {
+  const [a, b] = await join(ground, ['a', 'b'])
+  const label = async (node: EngineNode, count: number): Promise<number> => (await node.engine.label(node.id, [{ kind: 'owner', label: 'x', count, away: 0 }])).at
+  const times = [await label(a!, 1), await label(b!, 1), (await a!.beat()).now, await label(a!, 0), (await b!.beat()).now, await label(b!, 0)]
+  for (const [i, time] of times.slice(1).entries()) assert.ok(time > times[i]!, times.join(', '))
+})
+
 promise('an owner comes online with the first connection and goes offline with the last, each told once', async (ground) => {
   const [a, b] = await join(ground, ['a', 'b'])
   const both = await Promise.all([a!.owner('x', 1), b!.owner('x', 1)])

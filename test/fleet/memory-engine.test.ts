@@ -42,7 +42,8 @@ test('an owner that comes back after its time, but before a beat, has not been o
   await a.label('a', [{ kind: 'owner', label: 'x', count: 0, away: 500 }])
   clock.tick(600)
   assert.equal((await a.find('owner', 'x')).expectedBack, 0)
-  assert.deepEqual(await a.label('a', [{ kind: 'owner', label: 'x', count: 1, away: 0 }]), { online: [], offline: [] })
+  const { online, offline } = await a.label('a', [{ kind: 'owner', label: 'x', count: 1, away: 0 }])
+  assert.deepEqual([online, offline], [[], []])
   assert.deepEqual((await a.beat('a', BEAT)).offline, [])
 })
 

@@ -70,6 +70,29 @@ test('an owner who has come and gone between two calls, and is expected back, is
   assert.deepEqual(heard.slice(2).map(([, event]) => event), ['offline ann here', 'offline ann'])
 })
 
+test('the last event is right, however late the messages of one of two nodes arrive', async () => {
+  const fleet = await setup(3)
+  const { node, other, memory, clock } = fleet
+  const third: string[] = []
+  for (const event of ['online', 'offline'] as const) fleet.nodes[2]!.sockets.on(event, () => { third.push(event) })
+  await clock.run(4_000)
+  const { connection } = node.open({ owner: 'ann', peer: 'answers' })
+  await clock.run(500)
+  const { send } = memory
+  memory.send = (nodes, message) => {
+    const isLate = (JSON.parse(message) as { from: string }).from === node.id
+    clock.setTimeout(() => { send.call(memory, nodes, message) }, isLate ? 100 : 1)
+  }
+  connection.end('application', 1000, '')
+  await clock.flush()
+  const back = other.open({ owner: 'ann', peer: 'answers' })
+  await clock.run(500)
+  assert.deepEqual(third, ['online', 'online'])
+  back.connection.end('application', 1000, '')
+  await clock.run(500)
+  assert.equal(third.at(-1), 'offline')
+})
+
 test('without the engine, presence is what this node knows, or unknown', async () => {
   const { node, clock } = await setup()
   node.open({ owner: 'ann' })
@@ -119,11 +142,11 @@ test('messages that are no changes of presence are ignored, in part or as a whol
   const { node, memory, clock } = fleet
   const heard = listen(fleet)
   const { ignored } = node.sockets
-  for (const body of [null, {}, { online: 'ann', offline: [1, 'bob'] }, { online: Array.from({ length: 2_000 }, (_, i) => `owner ${i}`) }]) {
+  for (const body of [null, {}, { at: 1, online: 'ann', offline: [1, 'bob'] }, { at: 2, online: Array.from({ length: 2_000 }, (_, i) => `owner ${i}`) }]) {
     memory.send([node.id], JSON.stringify({ v: 1, type: 'presence', from: 'x', body }))
   }
   await clock.flush()
-  assert.equal(node.sockets.ignored, ignored + 1)
+  assert.equal(node.sockets.ignored, ignored + 2)
   assert.deepEqual(heard.map(([, event]) => event), ['offline bob', ...Array.from({ length: 250 }, (_, i) => `online owner ${i}`)])
 })
 
@@ -159,8 +182,8 @@ test('what an engine tells again, because its answer was lost, is told', async (
   const heard = listen(fleet)
   const { label } = memory
   memory.label = (id, counts) => {
-    const { online, offline } = label.call(memory, id, counts)
-    return { online: ['before', ...online], offline }
+    const { online, ...rest } = label.call(memory, id, counts)
+    return { ...rest, online: ['before', ...online] }
   }
   node.open({ owner: 'ann' })
   await clock.flush()

@@ -2,7 +2,7 @@
  * A node of a fleet for tests of engines: short calls of its engine, and all that it hears.
  */
 import assert from 'node:assert/strict'
-import type { Beat, Booking, FleetEngine, LabelCount, PlacesAsked, Pulse, Turns } from '../../lib/fleet/engine.ts'
+import type { Beat, Booking, FleetEngine, LabelCount, PlacesAsked, PresenceChange, Pulse, Turns } from '../../lib/fleet/engine.ts'
 
 /** A time that does not end in a test. */
 export const LONG = 60_000
@@ -24,8 +24,10 @@ export class EngineNode {
   }
 
   leave (): Promise<void> { return this.engine.leave(this.id) }
-  count (kind: LabelCount['kind'], label: string, count: number, away = 0) {
-    return this.engine.label(this.id, [{ kind, label, count, away }])
+  /** Writes one count; returns what the call tells, without its time. */
+  async count (kind: LabelCount['kind'], label: string, count: number, away = 0): Promise<Omit<PresenceChange, 'at'>> {
+    const { online, offline } = await this.engine.label(this.id, [{ kind, label, count, away }])
+    return { online, offline }
   }
 
   owner (label: string, count: number, away = 0) { return this.count('owner', label, count, away) }

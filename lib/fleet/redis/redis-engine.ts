@@ -19,6 +19,9 @@ import type { Script } from './prelude.ts'
 /** Digits that an order in an inbox begins with: when it was put, microseconds. */
 const STAMP = 16
 
+/** Of a millisecond: ids of answers are times. */
+const MICROSECONDS = 1_000
+
 const LONE_SURROGATE = /\p{Surrogate}/u
 
 type Row = [id: string, info: string, capacity: string, at: string]
@@ -55,7 +58,8 @@ export class RedisEngine implements FleetEngine {
 
   async beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
     type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
-    const [, now, joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, ...settled])
+    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, ...settled])
+    const now = Number(id) / MICROSECONDS
     const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: now - Number(at) })
     return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
   }
@@ -70,8 +74,8 @@ export class RedisEngine implements FleetEngine {
     // One argument for all: ioredis takes more time for four of each than Redis does for the whole call. cjson reads no half of a pair
     // of surrogates; as an argument of its own it would become U+FFFD, too.
     const items = JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, wellFormed(label), count, away]))
-    const [, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, items])
-    return { online, offline }
+    const [id, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, items])
+    return { at: Number(id) / MICROSECONDS, online, offline }
   }
 
   async find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> {

@@ -53,6 +53,13 @@ end
 
 remove_slices()
 
+-- Told again: those who are back by now are not.
+local offline = {}
+for _, owner in ipairs(told.offline) do
+  if next(read(key('owner'), owner)) == nil and not call('ZSCORE', key('away'), owner) then table.insert(offline, owner) end
+end
+told.offline = offline
+
 local room = math.max(0, ${MAX_OFFLINE} - #told.offline)
 for _, owner in ipairs(call('ZRANGEBYSCORE', key('away'), '-inf', now, 'LIMIT', 0, unreachable and -1 or room)) do
   if unreachable then
@@ -94,14 +101,15 @@ if lease then
 end
 `)
 
-// As BEAT: changes whose answer has been lost are told again.
+// As BEAT: changes whose answer has been lost are told again, those that are still so.
 export const LABEL = new Script(`
 local lease, heard = member(node), ARGV[2]
 if not lease then return no_member(node) end
 
 local last = call('HMGET', key('node', node), 'labelled', 'changes')
-local changes = { online = {}, offline = {} }
-if last[1] and last[1] ~= heard then changes = cjson.decode(last[2]) end
+local changes, changed = { online = {}, offline = {} }, {}
+local again = { online = {}, offline = {} }
+if last[1] and last[1] ~= heard then again = cjson.decode(last[2]) end
 
 local function online (owner, nodes)
   return next(nodes) ~= nil or call('ZSCORE', key('away'), owner) and true
@@ -120,9 +128,17 @@ for _, item in ipairs(cjson.decode(ARGV[3])) do
     if count > before then call('ZREM', key('away'), label) end
     if away > 0 then expect(label, now + away) end
     local is = online(label, nodes)
-    if is and not was then table.insert(changes.online, label) end
-    if was and not is then table.insert(changes.offline, label) end
+    if not is ~= not was then
+      changed[label] = true
+      table.insert(is and changes.online or changes.offline, label)
+    end
   end
+end
+for _, owner in ipairs(again.online) do
+  if not changed[owner] and online(owner, read(key('owner'), owner)) then table.insert(changes.online, owner) end
+end
+for _, owner in ipairs(again.offline) do
+  if not changed[owner] and not online(owner, read(key('owner'), owner)) then table.insert(changes.offline, owner) end
 end
 call('HSET', key('node', node), 'labelled', stamp, 'changes', cjson.encode(changes))
 keep(lease, key('owner'), key('tag'), key('away'), key('owner', node), key('tag', node))

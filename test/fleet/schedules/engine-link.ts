@@ -52,11 +52,21 @@ export class SharedEngine {
     const last = told.joined ? undefined : this.#told.get(call)
     if (last !== undefined && last.number !== heard) {
       if (last.told.joined) told.joined = true
-      for (const what of ['lost', 'offline', 'online'] as const) if (told[what]) told[what] = [...last.told[what]!, ...told[what]]
+      if (told.lost) told.lost = [...last.told.lost!, ...told.lost]
+      // Of owners what is still so.
+      const named = new Set([...told.online ?? [], ...told.offline ?? []])
+      for (const what of ['offline', 'online'] as const) {
+        if (told[what]) told[what] = [...last.told[what]!.filter((owner) => !named.has(owner) && this.#isOnline(owner) === (what === 'online')), ...told[what]]
+      }
     }
     const answer = { number: ++this.#answers, told }
     this.#told.set(call, answer)
     return answer
+  }
+
+  #isOnline (owner: string): boolean {
+    const { nodes, expectedBack } = this.memory.find('owner', owner)
+    return nodes.length > 0 || expectedBack !== null
   }
 
   receive (carryOut: () => void, lose: () => void): void {
@@ -67,7 +77,7 @@ export class SharedEngine {
 }
 
 /** What an answer tells once. */
-interface Told { joined?: boolean, lost?: readonly unknown[], offline?: readonly unknown[], online?: readonly unknown[] }
+interface Told { joined?: boolean, lost?: readonly unknown[], offline?: readonly string[], online?: readonly string[] }
 
 /** Time after which the client of an engine gives up a call, milliseconds: less than a beat has. */
 const TIMEOUT = 1_500
