@@ -67,6 +67,18 @@ const SABOTAGES: Array<[what: string, sabotage: (world: World) => void]> = [
       leave.call(world, node)
     }
   }],
+  ['more places are given than there are', ({ engine: { memory } }) => {
+    const { take } = memory
+    memory.take = (node, asked) => take.call(memory, node, asked.map((each) => ({ ...each, max: each.max + 1 })))
+  }],
+  ['places are not given back', ({ engine: { memory } }) => {
+    const { take } = memory
+    memory.take = (node, asked) => take.call(memory, node, asked.map((each) => ({ ...each, have: each.have + 1 })))
+  }],
+  ['another connection than the oldest makes room', ({ engine: { memory } }) => {
+    const { take } = memory
+    memory.take = (node, asked) => take.call(memory, node, asked.map((each) => ({ ...each, oldest: each.oldest && -each.oldest })))
+  }],
   ['states of handovers stay', ({ engine: { memory } }) => { memory.handovers.put('x', 'y', 1e9) }]
 ]
 

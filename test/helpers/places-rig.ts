@@ -62,6 +62,27 @@ export async function settle<T> (clock: FakeClock, promise: Promise<T>): Promise
   return await promise
 }
 
+/** A handshake as in handshake/admission-checks.ts. Resolves with its connection, which is open, or with the reason of the refusal. */
+export async function admit (rig: TrackerRig, owner?: string, move?: string): Promise<Pair | string> {
+  const request = {}
+  const { tracker, admission, moves } = rig
+  const { links } = moves
+  const claims = links.claim(request, move)
+  const opens = (again: boolean) => !tracker.accepting
+    ? 'draining'
+    : links.serves(request, owner) ? null : admission!.opening('', owner, true, '/', again)
+  if (!tracker.accepting) return 'draining'
+  const refusal = admission!.arrived('/', claims) ?? (claims ? null : await admission!.claimOnArrival(request, '/', move)) ??
+    opens(false) ?? (links.serves(request, owner) ? null : await admission!.claim(request, owner, '/', move)) ?? opens(true)
+  if (!links.release(request)) admission!.left()
+  admission!.release(request)
+  if (refusal !== null) return refusal
+  const pair = rig.accept(owner === undefined ? { peer: 'answers' } : { peer: 'answers', owner })
+  moves.offered(pair.connection, move)
+  tracker.opened(pair.connection)
+  return pair
+}
+
 function createNode (engine: FleetEngine, clock: FakeClock, options: LifecycleOptions): PlacesNode {
   const faulty = makeFaulty(engine, clock)
   const takes: PlacesNode['takes'] = []
@@ -77,29 +98,13 @@ function createNode (engine: FleetEngine, clock: FakeClock, options: LifecycleOp
       }
   })
   const rig = createTracker({ heartbeat: false, backpressure: false, ...options, fleet: () => watched }, 'fatal', { clock, engine: watched })
-  const admission = rig.admission!
   const node: PlacesNode = {
     ...rig,
     takes,
     answer: null,
     get frozen () { return faulty.fault === 'hang' },
     set frozen (frozen) { faulty.fault = frozen ? 'hang' : 'none' },
-    async handshake (owner, move) {
-      const request = {}
-      const { links } = rig.moves
-      // As in handshake/admission-checks.ts.
-      const claims = links.claim(request, move)
-      const opens = (again: boolean) => links.serves(request, owner) ? null : admission.opening('', owner, true, '/', again)
-      const refusal = admission.arrived('/', claims) ?? (claims ? null : await admission.claimOnArrival(request, '/', move)) ??
-        opens(false) ?? (links.serves(request, owner) ? null : await admission.claim(request, owner, '/', move)) ?? opens(true)
-      if (!links.release(request)) admission.left()
-      admission.release(request)
-      if (refusal !== null) return refusal
-      const pair = rig.accept(owner === undefined ? { peer: 'answers' } : { peer: 'answers', owner })
-      rig.moves.offered(pair.connection, move)
-      rig.tracker.opened(pair.connection)
-      return pair
-    },
+    handshake: (owner, move) => admit(rig, owner, move),
     async connect (owner, move) {
       const pair = await settle(clock, node.handshake(owner, move))
       if (typeof pair === 'string') throw new Error(`refused: ${pair}`)

@@ -3,9 +3,10 @@
  * Then all faults end, and the fleet must know itself again; then all nodes leave, and nothing may remain.
  */
 import { isClosing } from '../../../lib/connection/connection.ts'
+import type { Connection } from '../../../lib/connection/connection.ts'
 import { Random } from '../../simulation/random.ts'
 import { World } from './world.ts'
-import type { Client, Node } from './world.ts'
+import type { Client, FleetLimits, Node } from './world.ts'
 import type { EngineLink } from './engine-link.ts'
 
 const OWNERS = ['ann', 'bob', 'cid', 'dan', 'eve']
@@ -24,15 +25,23 @@ export interface RunResult {
   trace: string[]
 }
 
+function limitsOf (random: Random): FleetLimits {
+  return {
+    total: { max: random.pick([6, 12]), policy: 'refuse', scope: 'fleet' },
+    perOwner: { max: random.pick([1, 2, 4]), policy: random.pick(['refuse', 'evict-oldest']), scope: 'fleet' }
+  }
+}
+
 /** Runs the schedule of a seed. `sabotage` breaks something first. */
 export async function run (seed: number, sabotage?: (world: World) => void): Promise<RunResult> {
   const random = new Random(seed)
   const { random: chance } = Math
   Math.random = random.next
-  const world = new World(random, { heartbeat: false, backpressure: false, drain: { timeout: 4_000 }, closeTimeout: 500 })
+  const options = { heartbeat: false, backpressure: false, drain: { timeout: 4_000 }, closeTimeout: 500 } as const
+  const world = new World(random, random.chance(0.5) ? options : { ...options, limits: limitsOf(random), onOutage: random.pick(['local', 'refuse']) })
   sabotage?.(world)
   try {
-    for (const phase of [live, checkView, checkKnowledge, checkOrders, end]) {
+    for (const phase of [live, checkView, checkKnowledge, checkOrders, checkLimits, end]) {
       if (world.breach === null) await phase(world)
     }
   } catch (error) {
@@ -175,6 +184,32 @@ async function checkOrders (world: World): Promise<void> {
       if (taken && node.state === 'running' && !isClosing(pair.connection.state)) world.violate('an order is carried out', `${by} on ${node.name}`)
     }
   }
+}
+
+/** A handshake opens if no limit is reached on all nodes together, and only then; or the oldest connection makes room. */
+async function checkLimits (world: World): Promise<void> {
+  const { limits, random } = world
+  if (limits === null) return
+  for (let i = 0; i < 10; i++) {
+    const owner = random.pick(OWNERS)
+    const [ofOwner, all] = [{ owner }, 'all' as const].map((filter) => sum(world.where(filter))) as [number, number]
+    const evicts = limits.perOwner.policy === 'evict-oldest'
+    const isFull = ofOwner >= limits.perOwner.max
+    const expected = all >= limits.total.max ? 'total' : isFull && !evicts ? 'perOwner' : 'open'
+    const node = random.pick(world.running)
+    const oldest = oldestOf(world, owner)
+    world.note(`${owner} shakes hands with ${node.name}: ${ofOwner} of its connections are open, ${all} in all`)
+    const answer = settled(world.admit(node, owner).then((result) => typeof result === 'string' ? result : 'open'))
+    await world.advance(1_500)
+    if (answer.value !== expected) world.violate('limits are exact', `${owner} on ${node.name}: ${JSON.stringify(answer)}, not ${expected}`)
+    if (isFull && expected === 'open' && oldest !== null && !isClosing(oldest.state)) world.violate('the oldest makes room', owner)
+  }
+}
+
+/** The oldest connection of an owner; null: the clocks of nodes do not tell which it is. */
+function oldestOf (world: World, owner: string): Connection | null {
+  const [first, second] = world.running.flatMap(({ rig }) => rig.tracker.list({ owner })).filter(({ state }) => !isClosing(state)).sort((a, b) => a.openedAt - b.openedAt)
+  return first === undefined || (second !== undefined && second.openedAt - first.openedAt < 100) ? null : first
 }
 
 /** Each change of an owner is told once. Two nodes tell two changes within milliseconds in any order. */

@@ -7,6 +7,7 @@ import { isClosing } from '../../../lib/connection/connection.ts'
 import { retryIn } from '../../../lib/base/close-codes.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import type { Pair } from '../../helpers/fake-host.ts'
+import { admit } from '../../helpers/places-rig.ts'
 import { createTracker } from '../../helpers/tracker-rig.ts'
 import type { TrackerRig } from '../../helpers/tracker-rig.ts'
 import type { Random } from '../../simulation/random.ts'
@@ -32,7 +33,7 @@ export class Node {
     this.name = name
     this.clock = new NodeClock(world.clock)
     this.link = new EngineLink(world.engine, this.clock, world.random.between(1, 8))
-    this.rig = createTracker(options, 'info', { clock: this.clock, engine: this.link.engine })
+    this.rig = createTracker({ ...options, fleet: () => this.link.engine }, 'info', { clock: this.clock, engine: this.link.engine })
     this.fleet = this.rig.fleet.fleet
     void this.rig.fleet.fleet.start()
   }
@@ -43,11 +44,12 @@ export class Node {
   get serves (): boolean { return this.state === 'running' && !this.clock.frozen }
 }
 
-/** A client, connected or on its way back. */
+/** A client, connected, or on its way. */
 export interface Client {
   readonly name: string
   readonly owner: string
   readonly tag: string
+  /** Where it is connected, or shakes hands. */
   node: Node | null
   pair: Pair | null
 }
@@ -61,6 +63,12 @@ export interface Order {
   state: 'open' | 'refused' | 'kept' | 'done'
 }
 
+/** Limits that all nodes share. */
+export interface FleetLimits {
+  total: { max: number, policy: 'refuse', scope: 'fleet' }
+  perOwner: { max: number, policy: 'refuse' | 'evict-oldest', scope: 'fleet' }
+}
+
 export class World {
   readonly clock = new FakeClock()
   readonly random: Random
@@ -69,6 +77,8 @@ export class World {
   readonly clients = new Set<Client>()
   readonly trace: string[] = []
   readonly options: LifecycleOptions
+  /** Limits that all nodes share; null: there are none. */
+  readonly limits: FleetLimits | null
   /** Owner → what the fleet has told of it, by the node that has found it. */
   readonly told = new Map<string, Array<'online' | 'offline'>>()
   breach: { invariant: string, message: string } | null = null
@@ -82,6 +92,7 @@ export class World {
 
   constructor (random: Random, options: LifecycleOptions) {
     this.random = random
+    this.limits = options.limits as FleetLimits | undefined ?? null
     this.options = options
     this.engine = new SharedEngine(this.clock)
   }
@@ -120,14 +131,57 @@ export class World {
     return node
   }
 
-  /** Connects a client to a node. It comes back when the server says so, or its node is gone. */
+  /** Connects a client to a node, if that has room for it. It comes back when the server says so, or its node is gone. */
   connect (node: Node, client: Client): void {
-    this.note(`${client.name} (${client.owner}, ${client.tag}) connects to ${node.name}`)
-    const pair = node.rig.accept({ peer: 'answers', owner: client.owner })
-    node.rig.tracker.opened(pair.connection)
-    pair.connection.tag(client.tag)
-    Object.assign(client, { node, pair })
+    client.node = node
     this.clients.add(client)
+    if (this.limits === null) {
+      this.#connected(client, node, node.rig.open({ peer: 'answers', owner: client.owner }))
+      return
+    }
+    void this.admit(node, client.owner).then((result) => {
+      // One that has been given up, or is on its way to another node, is gone.
+      const waits = client.node === node && client.pair === null && this.clients.has(client)
+      if (typeof result !== 'string') {
+        if (waits) this.#connected(client, node, result)
+        else result.socket.peerCloses()
+      } else if (waits) {
+        this.note(`${client.name} (${client.owner}) is refused by ${node.name}: ${result}`)
+        client.node = null
+        this.comeBack(client, 1_000 + this.random.upTo(2_000))
+      }
+    })
+  }
+
+  /** A handshake of an owner. Resolves with the connection, or with the reason of the refusal. */
+  async admit (node: Node, owner: string): Promise<Pair | string> {
+    const result = await admit(node.rig, owner)
+    // A node that decides alone, because the engine does not answer yet, may exceed them.
+    if (this.strict && this.options.onOutage === 'refuse') this.checkLimits()
+    return result
+  }
+
+  /** No limit is exceeded. */
+  checkLimits (): void {
+    if (this.limits === null) return
+    const { total, perOwner } = this.limits
+    const owners = new Map<string, number>()
+    let all = 0
+    for (const { alive, rig } of this.nodes) {
+      for (const { state, owner } of alive ? rig.tracker.list() : []) {
+        if (isClosing(state)) continue
+        all++
+        owners.set(owner!, (owners.get(owner!) ?? 0) + 1)
+      }
+    }
+    if (all > total.max) this.violate('the total stays within its limit', `${all} are open`)
+    for (const [owner, count] of owners) if (count > perOwner.max) this.violate('an owner stays within its limit', `${owner} has ${count}`)
+  }
+
+  #connected (client: Client, node: Node, pair: Pair): void {
+    this.note(`${client.name} (${client.owner}, ${client.tag}) connects to ${node.name}`)
+    pair.connection.tag(client.tag)
+    client.pair = pair
     void pair.connection.closed.then(({ cause, reason }) => {
       if (client.pair !== pair) return
       this.note(`${client.name} is closed by ${node.name}: ${cause} ${reason}`)
@@ -155,7 +209,7 @@ export class World {
   order (node: Node, owner: string): void {
     const by = `order ${this.orders.length}`
     const known = new Set(node.fleet.nodes.map(({ id }) => id))
-    const pairs = [...this.clients].flatMap(({ owner: of, node, pair }) => of === owner && node !== null && known.has(node.id) ? [{ node, pair: pair! }] : [])
+    const pairs = [...this.clients].flatMap(({ owner: of, node, pair }) => of === owner && pair !== null && known.has(node!.id) ? [{ node: node!, pair }] : [])
     this.note(`${node.name} gives ${by}: disconnect ${owner}`)
     const order: Order = { by, pairs, issuer: node, state: 'open' }
     this.orders.push(order)
