@@ -9,6 +9,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { within } from './server.ts'
 import type { LogLine } from './server.ts'
+import type { Scope } from './scope.ts'
 
 /** Milliseconds in which a process must say something, on a machine that is busy with something else; the watchdog has more. */
 const PATIENCE = 240_000
@@ -70,10 +71,19 @@ export class Child {
   }
 }
 
+/** How a fixture is forked. */
+export interface ForkOptions {
+  /** Program that runs Node, by the first of `execArgv`: of a namespace. */
+  execPath?: string
+  execArgv?: string[]
+  env?: Record<string, string | undefined>
+}
+
 /** Forks a fixture of test/process/fixtures; it is killed when the test is over. */
-export function forkFixture (t: TestContext, name: string, args: string[] = [], { execArgv = [], env = {} }: { execArgv?: string[], env?: Record<string, string | undefined> } = {}): Child {
+export function forkFixture (t: Pick<Scope, 'after'>, name: string, args: string[] = [], { execPath = process.execPath, execArgv = [], env = {} }: ForkOptions = {}): Child {
   const child = fork(fileURLToPath(new URL(`../process/fixtures/${name}.ts`, import.meta.url)), args, {
-    execArgv: [...TYPESCRIPT, ...execArgv],
+    execPath,
+    execArgv: [...execArgv, ...TYPESCRIPT],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc']
   })

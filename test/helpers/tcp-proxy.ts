@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import type { TestContext } from 'node:test'
+import type { Scope } from './scope.ts'
 
 export class TcpProxy {
   /** Milliseconds by which each answer comes later. */
@@ -24,8 +24,8 @@ export class TcpProxy {
 
   get port (): number { return (this.#server.address() as AddressInfo).port }
 
-  async start (): Promise<void> {
-    this.#server.listen(0, '127.0.0.1')
+  async start (host: string): Promise<void> {
+    this.#server.listen(0, host)
     await once(this.#server, 'listening')
   }
 
@@ -64,9 +64,9 @@ export class TcpProxy {
 }
 
 /** Starts a proxy that ends with the test. */
-export async function startProxy (t: Pick<TestContext, 'after'>, target: number): Promise<TcpProxy> {
+export async function startProxy (t: Pick<Scope, 'after'>, target: number, host = '127.0.0.1'): Promise<TcpProxy> {
   const proxy = new TcpProxy(target)
-  await proxy.start()
+  await proxy.start(host)
   t.after(() => proxy.close())
   return proxy
 }

@@ -201,6 +201,8 @@ async function checkLimits (world: World): Promise<void> {
     world.note(`${owner} shakes hands with ${node.name}: ${ofOwner} of its connections are open, ${all} in all`)
     const answer = settled(world.admit(node, owner).then((result) => typeof result === 'string' ? result : 'open'))
     await world.advance(1_500)
+    // After a fault there may be more than the limit, and one handshake evicts a few only.
+    if (evicts && ofOwner > limits.perOwner.max) continue
     if (answer.value !== expected) world.violate('limits are exact', `${owner} on ${node.name}: ${JSON.stringify(answer)}, not ${expected}`)
     if (isFull && expected === 'open' && oldest !== null && !isClosing(oldest.state)) world.violate('the oldest makes room', owner)
   }
