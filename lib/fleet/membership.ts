@@ -4,6 +4,7 @@
  * Every beat renews the lease. A beat that finds the node gone joins it anew: it was frozen for longer than its lease, or the engine
  * has lost what it had. A node that no longer hears the message that it sends to itself with each beat listens anew.
  */
+import { atMost } from '../base/clock.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { NodeView } from './core.ts'
 import type { Beat, Pulse } from './engine.ts'
@@ -43,8 +44,9 @@ export class Membership {
   /** Nodes that have said that they leave, until a beat no longer shows them. */
   readonly #left = new Set<string>()
   #timer: Timer | null = null
-  #state: 'new' | 'running' | 'closed' = 'new'
-  #beating = false
+  #state: 'new' | 'running' | 'leaving' | 'closed' = 'new'
+  /** The beat under way. */
+  #beating: Promise<void> | null = null
   /** A beat was asked for during another one. */
   #again = false
   #begunAt = -Infinity
@@ -80,30 +82,37 @@ export class Membership {
   async start (): Promise<void> {
     if (this.#state !== 'new') return
     this.#state = 'running'
-    await this.#beat()
+    await this.#begin()
   }
 
   /** Beats at once, or as soon as the last beat is LEAST_INTERVAL old. */
   beat (): void {
-    if (this.#state !== 'running') return
-    if (this.#beating) this.#again = true
+    if (!this.#runs) return
+    if (this.#beating !== null) this.#again = true
     else this.#arm(LEAST_INTERVAL)
   }
 
   /** Ends the beats. */
-  close (): void {
-    this.#state = 'closed'
-    if (this.#timer !== null) this.#host.clock.clearTimeout(this.#timer)
-    this.#timer = null
-  }
+  close (): void { this.#end('closed') }
 
   /** Ends the beats, and leaves. */
   async leave (): Promise<void> {
-    const { node, engine, messages } = this.#host
+    const { node, clock, engine, messages } = this.#host
+    this.#end('leaving')
+    // The engine tells an owner's change to one node: what the beat under way is told would be lost.
+    if (this.#beating !== null) await atMost(clock, this.#beating, CALL_DEADLINE)
     this.close()
     // The message first: to the others, a node that is gone without it is lost.
     await messages.send(this.others.map(({ id }) => id), 'left', {}).catch(() => {})
     await engine.leave(node).catch(() => {})
+  }
+
+  get #runs (): boolean { return this.#state === 'running' }
+
+  #end (state: 'leaving' | 'closed'): void {
+    this.#state = state
+    if (this.#timer !== null) this.#host.clock.clearTimeout(this.#timer)
+    this.#timer = null
   }
 
   /** Sets the timer of the next beat, `interval` after the last one began. */
@@ -112,25 +121,28 @@ export class Membership {
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = clock.setTimeout(() => {
       this.#timer = null
-      void this.#beat()
+      void this.#begin()
     }, Math.max(0, this.#begunAt + interval - clock.now()))
     this.#timer.unref()
   }
 
+  async #begin (): Promise<void> {
+    this.#beating = this.#beat()
+    await this.#beating
+    this.#beating = null
+    if (this.#runs) this.#arm(this.#again ? LEAST_INTERVAL : BEAT_INTERVAL)
+  }
+
   async #beat (): Promise<void> {
     const { node, clock, engine } = this.#host
-    this.#beating = true
     this.#again = false
     this.#begunAt = clock.now()
     if (this.#isDeaf) await this.#listen()
     // A beat after the end would join again.
-    if (this.#state !== 'running') return
+    if (!this.#runs) return
     const sentAt = clock.now()
     const pulse = await engine.beat(node, { ...this.#host.beat(), lease: LEASE, away: RETURN }).catch(() => null)
-    this.#beating = false
-    if (this.#state !== 'running') return
-    if (pulse !== null) this.#answered(pulse, sentAt)
-    this.#arm(this.#again ? LEAST_INTERVAL : BEAT_INTERVAL)
+    if (pulse !== null && this.#state !== 'closed') this.#answered(pulse, sentAt)
   }
 
   /** Whether the last message to itself that was sent should have been heard. */
@@ -138,7 +150,7 @@ export class Membership {
 
   async #listen (): Promise<void> {
     const { node, engine, messages } = this.#host
-    const hear = (text: string) => { if (this.#state === 'running') messages.hear(text) }
+    const hear = (text: string) => { if (this.#runs) messages.hear(text) }
     this.#heard = this.#probe
     this.#listening = await engine.listen(node, hear).then(() => true, () => false)
   }

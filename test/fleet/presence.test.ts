@@ -190,6 +190,23 @@ test('what an engine tells again, because its answer was lost, is told', async (
   assert.deepEqual(heard, [[0, 'online before here'], [0, 'online ann here']])
 })
 
+test('what the last beat of a node that leaves is told of owners, it tells the others', async () => {
+  const fleet = await setup()
+  const { node, other, memory, clock } = fleet
+  await clock.run(4_000)
+  node.open({ owner: 'ann' }).connection.end('drain', 1012, 'service restart')
+  await clock.flush()
+  const heard = listen(fleet)
+  await clock.run(10_000)
+  // The engine tells it now; the answer arrives later.
+  other.faulty.lag = 100
+  while (memory.find('owner', 'ann').expectedBack !== null) await clock.run(10)
+  const closed = other.fleet.close()
+  await clock.run(1_000)
+  await closed
+  assert.deepEqual(heard, [[1, 'offline ann here'], [0, 'offline ann']])
+})
+
 test('owners of a node that was frozen for long are offline once, and online when it is back', async () => {
   const fleet = await setup()
   const { node, clock } = fleet
