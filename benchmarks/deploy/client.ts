@@ -2,6 +2,7 @@
  * One client on partysocket: what its application sees of a deploy. The second act of the demo has the same.
  */
 import ReconnectingWebSocket from 'partysocket/ws'
+import { monotonicMicros } from '../monotonic.ts'
 
 /** Beginning of a question, and of its answer. */
 const QUESTION = '?'
@@ -12,9 +13,10 @@ export class CountingClient {
   readonly #socket: ReconnectingWebSocket
   readonly #numbers = new Set<string>()
   readonly #questions = new Set<string>()
-  #closedAt: number | null = null
-  /** 'close' events. */
+  #withoutSince: number | null = null
+  /** 'close' events, and when the last one was, microseconds of the monotonic clock. */
   closes = 0
+  closedAt = 0
   /** Milliseconds between each 'close' and the next 'open'. */
   without = 0
   /** Longest time between two published messages, milliseconds. */
@@ -28,13 +30,14 @@ export class CountingClient {
   constructor (url: string, WebSocket: unknown) {
     this.#socket = new ReconnectingWebSocket(url, [], { WebSocket })
     this.#socket.addEventListener('open', () => {
-      if (this.#closedAt !== null) this.without += performance.now() - this.#closedAt
-      this.#closedAt = null
+      if (this.#withoutSince !== null) this.without += performance.now() - this.#withoutSince
+      this.#withoutSince = null
     })
     this.#socket.addEventListener('close', () => {
       this.closes++
+      this.closedAt = monotonicMicros()
       // A failed attempt to connect is a 'close', too.
-      this.#closedAt ??= performance.now()
+      this.#withoutSince ??= performance.now()
     })
     this.#socket.addEventListener('message', ({ data }) => { this.#received(data as string) })
   }

@@ -46,4 +46,6 @@ export interface CrowdControl {
   connected (): Promise<void>
   /** Counts, given the number of messages that each room should have had. */
   counts (published: number): Counts
+  /** When clients were closed, each that was: the last time. Microseconds of the monotonic clock. */
+  closed (): number[]
 }

@@ -43,6 +43,8 @@ answer<CrowdControl>({
 
   connected: () => connected(clients),
 
+  closed: () => clients.filter(({ closes }) => closes > 0).map(({ closedAt }) => closedAt),
+
   counts (published) {
     const sum: Counts = { clients: clients.length, longest: 0, total: 0, pause: 0, closes: 0, lost: 0, twice: 0, asked: 0, unanswered: 0 }
     for (const client of clients) {

@@ -54,6 +54,6 @@ export interface LeavingServerControl {
   start (options: LeavingOptions): Promise<{ port: number }>
   /** Number of nodes that it knows. */
   nodes (): number
-  /** When connections were opened since then. */
-  opened (since: number): number[]
+  /** When connections to a room were opened since then. */
+  opened (since: number, room: string): number[]
 }

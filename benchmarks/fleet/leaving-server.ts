@@ -15,8 +15,8 @@ const GRACE_PERIOD = 30_000
 const plugin = await loadPlugin(process.argv[2]!)
 const redisFleet = await loadRedisFleet(process.argv[2]!)
 const app = Fastify()
-/** When each connection was opened, microseconds of the monotonic clock. */
-const opened: number[] = []
+/** When each connection was opened, microseconds of the monotonic clock, and to which room. */
+const opened: Array<{ at: number, room: string }> = []
 
 answer<LeavingServerControl>({
   async start ({ redis, rate, settleDelay }) {
@@ -26,10 +26,10 @@ answer<LeavingServerControl>({
       drain: { terminationGracePeriod: GRACE_PERIOD, settleDelay, reconnect: { rate } },
       ...redis === null ? {} : { fleet: redisFleet({ redis: new Redis({ ...redis, lazyConnect: true }), name: 'leave' }) }
     })
-    app.get('/:room/:client', { websocket: true }, () => { opened.push(monotonicMicros()) })
+    app.get<{ Params: { room: string } }>('/:room/:client', { websocket: true }, (_socket, { params: { room } }) => { opened.push({ at: monotonicMicros(), room }) })
     await app.listen({ port: 0, host: '127.0.0.1' })
     return { port: (app.server.address() as AddressInfo).port }
   },
   nodes: () => app.sockets.fleet.nodes.length,
-  opened: (since) => opened.filter((at) => at >= since)
+  opened: (since, room) => opened.filter((each) => each.at >= since && each.room === room).map(({ at }) => at)
 })

@@ -1,6 +1,8 @@
 /**
  * Nodes that leave at once: eight servers behind HAProxy, three of which get SIGTERM at the same moment. Half of the clients have the
  * client class of this library below partysocket, the others partysocket alone.
+ *
+ * A client of the class comes in its turn. One of partysocket alone is closed in its turn, and comes back when it likes.
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,6 +28,9 @@ const SETTLE_DELAY = 3 * CHECK
 /** Time before the nodes leave, and for what is under way at the end, milliseconds. */
 const CALM = 3_000
 const SECOND = 1e6
+/** Rooms of the clients with the class and without it. */
+const CLASS = 'class'
+const ALONE_ROOM = 'alone'
 
 const FLEET: Candidate = { name: 'ours with a fleet', server: 'ours' }
 const ALONE: Candidate = { name: 'ours', server: 'ours' }
@@ -59,7 +64,7 @@ export async function measureLeaving (isFleet: boolean, connections: number, { s
     if (isFleet) while (!(await Promise.all(servers.map(({ remote }) => remote.nodes()))).every((nodes) => nodes === count)) await sleep(CHECK)
     haproxy = await startHaproxy(ports)
     const url = `ws://127.0.0.1:${haproxy.port}`
-    await Promise.all(crowds.map(({ remote }, i) => remote.open({ url, count: Math.ceil(connections / crowdCount), rooms: ['room'], lifecycle: hasClass(i) ? join(folder, 'client/index.js') : null })))
+    await Promise.all(crowds.map(({ remote }, i) => remote.open({ url, count: Math.ceil(connections / crowdCount), rooms: [hasClass(i) ? CLASS : ALONE_ROOM], lifecycle: hasClass(i) ? join(folder, 'client/index.js') : null })))
     await sleep(CALM)
 
     const since = monotonicMicros()
@@ -68,13 +73,19 @@ export async function measureLeaving (isFleet: boolean, connections: number, { s
     await Promise.all(crowds.map(({ remote }) => remote.connected()))
     await sleep(CALM)
 
-    const opened = (await Promise.all(servers.slice(leaving).map(({ remote }) => remote.opened(since)))).flat()
+    const opened = async (room: string) => (await Promise.all(servers.slice(leaving).map(({ remote }) => remote.opened(since, room)))).flat()
+    const [withClass, alone] = [await opened(CLASS), await opened(ALONE_ROOM)]
+    const closed = (await Promise.all(crowds.filter((_, i) => !hasClass(i)).map(({ remote }) => remote.closed()))).flat()
     const seen = await Promise.all(crowds.map(({ remote }) => remote.counts(0)))
-    const busiest = busiestSecond(opened)
+    const busiest = (what: string, times: number[]): Measurement[] => [
+      { metric: `${what} in the busiest second`, unit: 'clients', value: busiestSecond(times) },
+      { metric: `${what} in the busiest second, of the rate`, unit: '%', value: busiestSecond(times) / rate * 100 }
+    ]
     return [
-      { metric: 'arrivals in the busiest second', unit: 'clients', value: busiest },
-      { metric: 'arrivals in the busiest second, of the rate', unit: '%', value: busiest / rate * 100 },
-      { metric: 'arrivals', unit: 'clients', value: opened.length },
+      ...busiest('turns', [...withClass, ...closed]),
+      ...busiest('arrivals', [...withClass, ...alone]),
+      { metric: 'arrivals, clients of the class', unit: 'clients', value: withClass.length },
+      { metric: 'arrivals, clients of partysocket alone', unit: 'clients', value: alone.length },
       { metric: 'until the last node has ended', unit: 's', value: duration },
       ...without('clients of the class', seen.filter((_, i) => hasClass(i))),
       ...without('clients of partysocket alone', seen.filter((_, i) => !hasClass(i)))
