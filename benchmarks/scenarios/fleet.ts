@@ -147,16 +147,18 @@ async function reach (cluster: Cluster): Promise<Measurement[]> {
 /** Disconnects owners one after the other, from a node that has none of them: how long until each client is gone. */
 async function disconnects (cluster: Cluster): Promise<Measurement[]> {
   const { members: [first], loads } = cluster
-  // The clients of the second process: the owners of the first were asked for.
   const load = loads[1]!.remote
   const times: number[] = []
-  for (const owner of cluster.ownersElsewhere(1).slice(0, EFFECTS)) {
+  for (const owner of disconnected(cluster)) {
     await load.expectEnds(1)
     const { startedAt } = await first!.process.remote.disconnect(owner)
     times.push(((await load.endsReached()).lastAt - startedAt) / 1000)
   }
   return [{ metric: 'disconnect of an owner', unit: 'ms', value: median(times) }]
 }
+
+/** Owners of the second process of clients: those of the first were asked for. */
+function disconnected (cluster: Cluster): string[] { return cluster.ownersElsewhere(1).slice(0, EFFECTS) }
 
 /** Freezes a node, asks another for connections of all, and thaws it. */
 async function freeze (cluster: Cluster, isOurs: boolean): Promise<Measurement[]> {
@@ -176,18 +178,21 @@ async function freeze (cluster: Cluster, isOurs: boolean): Promise<Measurement[]
 /** Kills a node: when the others no longer know it, and what they are told of its owners. */
 async function kill (cluster: Cluster, isOurs: boolean): Promise<Measurement[]> {
   const last = cluster.members.length - 1
-  const owners = cluster.ownersOf(last)
+  // Those that were disconnected have gone before.
+  const gone = new Set(disconnected(cluster))
+  const owners = cluster.ownersOf(last).filter((owner) => !gone.has(owner))
   const [killed] = cluster.members.splice(last)
   const startedAt = performance.now()
   await killed!.process.stop()
   await cluster.known(last)
-  const gone: Measurement = { metric: 'killed node out of the view', unit: 's', value: (performance.now() - startedAt) / 1000 }
-  if (!isOurs) return [gone]
+  const time: Measurement = { metric: 'killed node out of the view', unit: 's', value: (performance.now() - startedAt) / 1000 }
+  if (!isOurs) return [time]
   await sleep(AWAY)
   const told = await Promise.all(cluster.members.map(({ process }) => process.remote.told()))
-  const offline = told.flatMap((each) => each.offline).filter((owner) => owners.includes(owner))
+  const all = new Set(owners)
+  const offline = told.flatMap((each) => each.offline).filter((owner) => all.has(owner))
   return [
-    gone,
+    time,
     { metric: 'nodes that were told of it once', unit: `of ${last}`, value: told.filter(({ lost }) => lost.filter((id) => id === killed!.id).length === 1).length },
     { metric: 'its owners told offline', unit: '%', value: new Set(offline).size / owners.length * 100 },
     { metric: 'its owners told offline twice', unit: '%', value: (offline.length - new Set(offline).size) / owners.length * 100 }
