@@ -81,7 +81,7 @@ const CONNECTIONS: readonly Action[] = [
     }
   },
   // It had spent the time until now in a verifyClient: admission did not hold it.
-  { name: 'a handshake that was under way opens', weight: 1, alone: true, act: (world) => { open(world, connect(world)) } },
+  { name: 'a handshake that was under way opens', weight: 6, alone: true, act: (world) => { open(world, connect(world)) } },
   {
     name: 'comes again and again',
     weight: 2.5,
@@ -252,6 +252,7 @@ const CLOCKS: readonly Action[] = [
     weight: 1,
     alone: true,
     async act (world) {
+      world.starved = true
       for (let i = world.random.upTo(8); i > 0; i--) {
         await stall(world, 2_000)
         await world.advance(world.random.upTo(60))

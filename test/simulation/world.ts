@@ -98,7 +98,7 @@ export class World {
   readonly sending = new Sending(this)
   /** Ends the sabotage. */
   readonly undo: () => void
-  /** The process got little CPU for a while. */
+  /** The process got little CPU for a while, or stood still again and again: a drain then closes connections earlier. */
   starved = false
   /** What @fastify/under-pressure says. */
   underPressure = false
