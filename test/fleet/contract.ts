@@ -476,7 +476,7 @@ promise('each key has places of its own, and each one asked for its answer, in o
   assert.deepEqual(await a!.engine.take('a', []), [])
 })
 
-promise('the node with the oldest connection is named to who gets fewer places than it wants', async (ground) => {
+promise('a node that gets fewer places than it wants is told which node has the oldest connection', async (ground) => {
   const [a, b, c] = await join(ground, ['a', 'b', 'c'])
   await a!.take(1, 0, 3, { oldest: 1000.5 })
   await b!.take(1, 0, 3, { oldest: 1000.25 })
@@ -625,7 +625,7 @@ promise('bookings of many nodes are those that the arithmetic of the calendar gi
   }
 })
 
-promise('a state is handed over from one node to another, to one of those who take it', async (ground) => {
+promise('a state is handed over from one node to another, to one of those that take it', async (ground) => {
   const [a, b] = await join(ground, ['a', 'b'])
   for (const [index, text] of TEXTS.entries()) {
     const id = `id ${index}`

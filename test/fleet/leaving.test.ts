@@ -14,7 +14,7 @@ test('where no node stays, or has room, there are no turns', () => {
   assert.equal(toBooked({ first: 250, seconds: [0, 0], rate: 80 }, 0, 1_000, 1_010), null)
 })
 
-test('what is not as an engine answers is no booking', () => {
+test('an answer of an engine in another shape is no booking', () => {
   const turns = { first: 250, seconds: [20, 80], rate: 80 }
   for (const wrong of [{ first: 0 }, { first: 1_001 }, { first: NaN }, { seconds: 'x' }, { seconds: [NaN] }, { seconds: [-1, 5] }, { seconds: [Infinity] }, { seconds: Array.from({ length: 4_000 }, () => 1) }]) {
     assert.equal(toBooked({ ...turns, ...wrong } as Turns, 0, 1_000, 1_010), null, JSON.stringify(wrong))

@@ -278,19 +278,19 @@ test('messages of another version, of another program, or damaged are ignored an
 })
 
 /** Adds a member that answers every question as a test says. */
-async function addLiar (rig: Awaited<ReturnType<typeof createFleet>>, answer: (type: string) => unknown): Promise<void> {
+async function addForeign (rig: Awaited<ReturnType<typeof createFleet>>, answer: (type: string) => unknown): Promise<void> {
   const { memory, clock } = rig
-  memory.beat('liar', { info: '{}', capacity: 1, lease: 600_000, settled: [], away: 0 })
-  memory.listen('liar', (text) => {
+  memory.beat('foreign', { info: '{}', capacity: 1, lease: 600_000, settled: [], away: 0 })
+  memory.listen('foreign', (text) => {
     const { type, from, body } = JSON.parse(text) as { type: string, from: string, body: { id: number, type: string } }
-    if (type === 'ask') memory.send([from], writeMessage('answer', 'liar', { id: body.id, value: answer(body.type) }))
+    if (type === 'ask') memory.send([from], writeMessage('answer', 'foreign', { id: body.id, value: answer(body.type) }))
   })
   await clock.run(4_000)
 }
 
 const ROW = { id: 1, state: 'open', tags: [], route: '/', ip: '', requestId: '', openedAt: 1 }
 const STORY = { id: 1, state: 'open', openedAt: 1, events: [], summary: '' }
-const LIES: Record<string, unknown[]> = {
+const WRONG_ANSWERS: Record<string, unknown[]> = {
   count: [null, -1, 1.5, '3', {}, [], 2 ** 60],
   list: [null, 1, {}, { items: 1 }, { items: [null], more: false }, { items: [], more: true }, { items: new Array<object>(501).fill(ROW), more: false },
     ...[{ id: 'x' }, { state: 'odd' }, { owner: 7 }, { tags: 'x' }, { tags: [1] }, { route: 1 }, { ip: null }, { requestId: {} }, { openedAt: 'now' }].map((field) => ({ items: [{ ...ROW, ...field }], more: false }))],
@@ -301,29 +301,29 @@ const LIES: Record<string, unknown[]> = {
 test('a node whose answer has an unknown form is missing', async () => {
   const rig = await createFleet(1)
   const [a] = rig.nodes
-  let lie: unknown
-  await addLiar(rig, () => lie)
+  let wrong: unknown
+  await addForeign(rig, () => wrong)
   const ask = {
     count: () => a!.sockets.count(),
     list: () => a!.sockets.list(),
     explain: () => a!.sockets.explain({ owner: '42' }),
     broadcast: () => a!.sockets.broadcast('x', 'all')
   }
-  for (const [type, lies] of Object.entries(LIES)) {
-    for (lie of lies) {
+  for (const [type, answers] of Object.entries(WRONG_ANSWERS)) {
+    for (wrong of answers) {
       const { value } = await settle(rig.clock, ask[type as keyof typeof ask]() as Promise<{ complete: boolean, missing: ReadonlyArray<{ node: string, state: string }> }>)
-      assert.deepEqual([value.complete, value.missing.map(({ node, state }) => [node, state])], [false, [['liar', 'silent']]], `${type} ${JSON.stringify(lie)}`)
+      assert.deepEqual([value.complete, value.missing.map(({ node, state }) => [node, state])], [false, [['foreign', 'silent']]], `${type} ${JSON.stringify(wrong)}`)
     }
   }
 })
 
-test('a node that answers truly in another language is believed', async () => {
+test('an answer of a foreign member in the right form is used', async () => {
   const rig = await createFleet(1)
-  await addLiar(rig, (type) => ({ count: 5, list: { items: [ROW], more: false }, explain: { items: [STORY], more: false }, broadcast: { sent: 1, queued: 2, dropped: 3 } })[type])
+  await addForeign(rig, (type) => ({ count: 5, list: { items: [ROW], more: false }, explain: { items: [STORY], more: false }, broadcast: { sent: 1, queued: 2, dropped: 3 } })[type])
   const { clock, nodes: [a] } = rig
   assert.equal((await settle(clock, a!.sockets.count())).value.value, 5)
-  assert.deepEqual((await settle(clock, a!.sockets.list())).value.value, [{ ...ROW, node: 'liar', owner: undefined }])
-  assert.deepEqual((await settle(clock, a!.sockets.explain({ owner: '42' }))).value.value, [{ node: 'liar', story: STORY }])
+  assert.deepEqual((await settle(clock, a!.sockets.list())).value.value, [{ ...ROW, node: 'foreign', owner: undefined }])
+  assert.deepEqual((await settle(clock, a!.sockets.explain({ owner: '42' }))).value.value, [{ node: 'foreign', story: STORY }])
   assert.deepEqual((await settle(clock, a!.sockets.broadcast('x', 'all'))).value.value, { sent: 1, queued: 2, dropped: 3 })
 })
 
