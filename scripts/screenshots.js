@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { deflateSync, inflateSync } from 'node:zlib'
 import './typescript.js'
 
-const [{ default: Fastify }, { default: sockets }, { default: page }, { connect }, { startPage }] = await Promise.all([
+const [{ default: Fastify }, { default: sockets }, { default: page }, { connect, createFleet }, { startPage }] = await Promise.all([
   import('fastify'), import('../lib/index.ts'), import('../lib/show/page/index.ts'), import('../lib/testing/index.ts'), import('../test/helpers/browser.ts')
 ])
 
@@ -42,19 +42,34 @@ app.sockets.disconnect({ owner: 'ken' }, { reason: 'account closed', by: 'ops', 
 await new Promise((resolve) => { setTimeout(resolve, 500) })
 
 const shown = app.sockets.history.find(({ cause }) => cause === 'disconnected').id
+// Three more servers, which are a fleet; one of them leaves.
+const fleet = createFleet()
+const others = []
+for (let i = 0; i < 3; i++) {
+  const other = Fastify()
+  await other.register(sockets, { fleet, owner: (request) => request.query.user, drain: { terminationGracePeriod: 30_000, reconnect: { rate: 8 } } })
+  other.get('/chat/:room', { websocket: true }, (socket, request) => { other.sockets.of(socket).tag(`room:${request.params.room}`) })
+  await other.register(page, { prefix: '/ops', unprotected: true, actions: ['disconnect'] })
+  others.push(other)
+  for (let j = 0; j < 40 + 7 * i; j++) await connect(other, `/chat/${['lobby', 'support', 'random'][j % 3]}?user=${NAMES[j % 10]}`)
+}
+
 const address = `http://127.0.0.1:${app.server.address().port}/ops`
 const browser = await startPage(atEnd)
 await browser.call('Emulation.setDeviceMetricsOverride', SIZE)
 mkdirSync(FOLDER, { recursive: true })
 for (const [name, query] of [['connections', '?q=room&sort=owner'], ['connection', `?id=${shown}`], ['history', '?view=history'], ['routes', '?view=routes']]) await take(name, query)
+others[2].sockets.drain().catch(() => {})
+await new Promise((resolve) => { setTimeout(resolve, 2_500) })
+for (const [name, query] of [['nodes', '?view=nodes'], ['fleet', '?view=fleet&owner=ada']]) await take(name, query, `http://127.0.0.1:${others[0].server.address().port}/ops`)
 app.sockets.drain().catch(() => {})
 await new Promise((resolve) => { setTimeout(resolve, 4_000) })
 await take('drain', '?view=drain')
 for (const end of ends) await end()
 process.exit()
 
-async function take (name, query) {
-  await browser.goto(address + query)
+async function take (name, query, of = address) {
+  await browser.goto(of + query)
   for (const theme of ['light', 'dark']) {
     await browser.call('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: theme }] })
     await browser.evaluate('new Promise(requestAnimationFrame)')

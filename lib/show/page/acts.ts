@@ -4,9 +4,12 @@
  */
 import type { FastifyRequest } from 'fastify'
 import { attempt } from '../../base/guard.ts'
+import type { ActOptions } from '../../connection/connection.ts'
 import { isAllowed } from '../../limit/origin.ts'
+import type { Fleet, FleetFilter } from '../../track/fleet.ts'
+import { answerOf, namesOf } from './answers.ts'
 import { count } from './html.ts'
-import type { Site } from './layout.ts'
+import type { Site } from './site.ts'
 import { ACTIONS } from './options.ts'
 import type { PageAction } from './options.ts'
 
@@ -21,10 +24,19 @@ export interface ActAnswer {
 
 const FOREIGN: ActAnswer = { status: 403, message: 'Refused: the request does not come from this page.' }
 
+/** An act as a request asks for it. */
+type Asked = { readonly why: string } & ({
+  readonly action: 'drain'
+  readonly target: 'all'
+} | {
+  readonly action: 'disconnect'
+  readonly target: { id: number } | { node: string, id: number } | { owner: string }
+})
+
 /** Does what a request asks for. `by` says who asks. */
-export function act ({ tracker, actions }: Site, request: FastifyRequest, by: (request: FastifyRequest) => string | undefined): ActAnswer {
+export async function act ({ tracker, fleet, actions }: Site, request: FastifyRequest, by: (request: FastifyRequest) => string | undefined): Promise<ActAnswer> {
   const foreign = request.headers[ACT_HEADER] === undefined || !isSameOrigin(request)
-  const asked = parse(request.body)
+  const asked = parse(request.body, fleet)
   if (asked === null) return foreign ? FOREIGN : { status: 400, message: 'This is not an act of the page.' }
   const { action, target, why } = asked
   const named = attempt(() => by(request), (err) => { request.log.error({ err }, 'page: by() failed') })
@@ -37,18 +49,33 @@ export function act ({ tracker, actions }: Site, request: FastifyRequest, by: (r
     void tracker.drain(who)
     return { status: 202, message: 'The drain has begun.' }
   }
-  const closed = tracker.disconnect(target, who)
-  return { status: 200, message: closed === 0 ? 'There is no such connection any more.' : `${count(closed)} closed.` }
+  const isHere = fleet === null || ('id' in target && !('node' in target))
+  return isHere ? closed(tracker.disconnect(target, who)) : await disconnectInFleet(fleet, target, who)
+}
+
+/** Closes connections of all nodes, or one of another. Nodes that have not answered close theirs later. */
+async function disconnectInFleet (fleet: Fleet, target: FleetFilter, who: ActOptions): Promise<ActAnswer> {
+  const { answer, failed } = await answerOf(fleet.disconnect(target, who))
+  if (failed !== undefined) return { status: 503, message: `Nothing was closed: ${failed}` }
+  const { value, missing } = answer
+  return missing.length === 0 ? closed(value) : { status: 202, message: `${count(value)} closed. Not answered: ${namesOf(missing)}. They close theirs when they are back.` }
+}
+
+function closed (connections: number): ActAnswer {
+  return { status: 200, message: connections === 0 ? 'There is no such connection any more.' : `${count(connections)} closed.` }
 }
 
 /** Reads an act: everything of it comes from the client. Returns null if it makes no sense. */
-function parse (body: unknown): { action: PageAction, target: 'all' | { id: number } | { owner: string }, why: string } | null {
+function parse (body: unknown, fleet: Fleet | null): Asked | null {
   if (typeof body !== 'object' || body === null) return null
   const { action, target, why } = body as Record<string, unknown>
   if (!ACTIONS.includes(action as PageAction) || typeof why !== 'string') return null
   if (action === 'drain') return { action, target: 'all', why }
-  const { id, owner } = (target ?? {}) as Record<string, unknown>
-  if (Number.isSafeInteger(id)) return { action: 'disconnect', target: { id: id as number }, why }
+  const { node, id, owner } = (target ?? {}) as Record<string, unknown>
+  if (Number.isSafeInteger(id)) {
+    if (node === undefined || node === fleet?.node) return { action: 'disconnect', target: { id: id as number }, why }
+    return fleet !== null && typeof node === 'string' ? { action: 'disconnect', target: { node, id: id as number }, why } : null
+  }
   return typeof owner === 'string' ? { action: 'disconnect', target: { owner }, why } : null
 }
 

@@ -67,7 +67,8 @@ const LAST = 8.64e15
 
 /** Formats epoch milliseconds, in UTC. */
 export function time (at: number): Markup {
-  if (at > LAST) return html`never`
+  // Other nodes tell times, too: those are unchecked.
+  if (!(Math.abs(at) <= LAST)) return html`never`
   const iso = new Date(at).toISOString()
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')}</time>`
 }

@@ -6,13 +6,7 @@ import { href, html } from './html.ts'
 import type { Markup } from './html.ts'
 import { changesOf, numbersOf } from './numbers.ts'
 import type { PageAction } from './options.ts'
-import type { ManagedTracker } from '../../track/managed-tracker.ts'
-
-/** What views are made of. */
-export interface Site {
-  readonly tracker: ManagedTracker
-  readonly actions: readonly PageAction[]
-}
+import type { Site } from './site.ts'
 
 /** A view of the page. */
 export interface View {
@@ -20,10 +14,12 @@ export interface View {
   readonly body: Markup
 }
 
-const VIEWS = [['', 'Connections'], ['history', 'History'], ['routes', 'Routes'], ['drain', 'Drain']] as const
+const CONNECTIONS = ['', 'Connections'] as const
+const VIEWS = [['history', 'History'], ['routes', 'Routes'], ['drain', 'Drain']] as const
+const FLEET_VIEWS = [['fleet', 'All servers'], ['nodes', 'Nodes']] as const
 
 /** Writes the whole document. */
-export function document ({ tracker, actions }: Site, current: string, { title, body }: View): string {
+export function document ({ tracker, fleet, actions }: Site, current: string, { title, body }: View): string {
   const stats = tracker.stats()
   return `<!doctype html>${html`
 <html lang="en">
@@ -38,9 +34,9 @@ export function document ({ tracker, actions }: Site, current: string, { title, 
 <body>
 <header>
 <h1>WebSockets <small>${hostname()} · ${process.pid}</small></h1>
-<nav>${VIEWS.map(([view, name]) => html`<a href="${view === '' ? '?' : href({ view })}"${view === current && html` aria-current="page"`}>${name}</a>`)}</nav>
+<nav>${[CONNECTIONS, ...fleet === null ? [] : FLEET_VIEWS, ...VIEWS].map(([view, name]) => html`<a href="${view === '' ? '?' : href({ view })}"${view === current && html` aria-current="page"`}>${name}</a>`)}</nav>
 </header>
-<dl id="numbers" data-changes="${changesOf(stats)}">${numbersOf(stats).map(({ key, name, text }) => html`<div><dt>${name}</dt><dd data-live="${key}">${text}</dd></div>`)}</dl>
+<dl id="numbers" data-changes="${changesOf(stats, fleet?.nodes)}">${numbersOf(stats).map(({ key, name, text }) => html`<div><dt>${name}</dt><dd data-live="${key}">${text}</dd></div>`)}</dl>
 <output id="stale"></output>
 <output id="said"></output>
 <main>

@@ -2,9 +2,10 @@
  * The live numbers: what the page shows of the whole server, as text by key. Made from counters, never by a walk over connections.
  */
 import { count, duration } from './html.ts'
-import type { ManagedTracker } from '../../track/managed-tracker.ts'
+import type { Site } from './site.ts'
 import type { DrainProgress } from '../../track/drain-report.ts'
-import type { TrackerStats } from '../../track/stats.ts'
+import type { FleetNode } from '../../track/fleet.ts'
+import type { FleetStats, TrackerStats } from '../../track/stats.ts'
 
 /** A number with its name. */
 export interface LiveNumber {
@@ -17,7 +18,7 @@ export interface LiveNumber {
 export interface LiveMessage {
   /** Key → text. */
   readonly texts: Record<string, string>
-  /** Connections opened and closed and messages so far: another number means other rows. */
+  /** Connections opened and closed and messages so far, and what other nodes have: another number means other rows. */
   readonly changes: number
   /** Part of the drain's time that has passed, 0 to 1. */
   readonly share: number
@@ -28,7 +29,7 @@ export interface LiveMessage {
 }
 
 /** Returns the numbers of the head of the page. */
-export function numbersOf ({ state, connections, owners, working, opened, closed, refused, faults }: TrackerStats): LiveNumber[] {
+export function numbersOf ({ state, connections, owners, working, opened, closed, refused, faults, fleet }: TrackerStats): LiveNumber[] {
   return [
     { key: 'state', name: 'Server', text: state },
     { key: 'connections', name: 'Open', text: count(connections) },
@@ -37,8 +38,13 @@ export function numbersOf ({ state, connections, owners, working, opened, closed
     { key: 'opened', name: 'Opened', text: count(opened) },
     { key: 'closed', name: 'Closed', text: count(sum(Object.values(closed))) },
     { key: 'refused', name: 'Refused', text: count(sum(Object.values(refused))) },
-    { key: 'faults', name: 'Faults', text: count(faults) }
+    { key: 'faults', name: 'Faults', text: count(faults) },
+    ...fleet === null ? [] : [{ key: 'nodes', name: 'Nodes', text: nodesText(fleet) }]
   ]
+}
+
+function nodesText ({ state, nodes: { running, draining } }: FleetStats): string {
+  return `${count(running + draining)}${draining > 0 ? `, ${count(draining)} leaving` : ''}${state === 'down' ? ', no engine' : ''}`
 }
 
 /** Returns the numbers of a drain. */
@@ -57,21 +63,25 @@ export function progressOf ({ phase, elapsed, timeout, connections, working, que
 export const NO_PROGRESS: LiveNumber[] = progressOf({ phase: 'settle', elapsed: 0, timeout: 0, connections: 0, working: 0, queued: 0, closed: 0 }).map((number) => ({ ...number, text: '–' }))
 
 /** Returns the message for open pages. `progress`: null before a drain. */
-export function messageOf (tracker: ManagedTracker, progress: DrainProgress | null): LiveMessage {
+export function messageOf ({ tracker, fleet }: Pick<Site, 'tracker' | 'fleet'>, progress: DrainProgress | null): LiveMessage {
   const stats = tracker.stats()
   const numbers = [...numbersOf(stats), ...progress === null ? [] : progressOf(progress)]
   return {
     texts: Object.fromEntries(numbers.map(({ key, text }) => [key, text])),
-    changes: changesOf(stats),
+    changes: changesOf(stats, fleet?.nodes),
     share: progress === null ? 0 : Math.min(1, progress.elapsed / progress.timeout),
     held: tracker.holding.map(({ connection, route, name, duration: taken }) => [`#${connection} ${route}`, name, duration(taken)]),
     end: stats.state === 'drained'
   }
 }
 
-/** Returns how many connections were opened and closed and messages received and sent. */
-export function changesOf ({ opened, closed, routes }: TrackerStats): number {
-  return opened + sum(Object.values(closed)) + sum(Object.values(routes).map(({ messages }) => messages.received + messages.sent))
+/** Weight of a change of another node: it must not make up for one of this node. */
+const WEIGHT = 1e6
+
+/** Returns how many connections were opened and closed and messages received and sent here, and a number that changes with other nodes. */
+export function changesOf ({ opened, closed, routes }: TrackerStats, nodes: readonly FleetNode[] = []): number {
+  const elsewhere = nodes.map(({ self, state, connections }) => self ? 0 : 1 + connections + Number(state === 'draining'))
+  return opened + sum(Object.values(closed)) + sum(Object.values(routes).map(({ messages }) => messages.received + messages.sent)) + WEIGHT * sum(elsewhere)
 }
 
 /** Adds up. */

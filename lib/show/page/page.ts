@@ -12,7 +12,8 @@ import type { DrainProgress, DrainReport } from '../../track/drain-report.ts'
 import { act } from './acts.ts'
 import { assets } from './assets.ts'
 import { document } from './layout.ts'
-import type { Site, View } from './layout.ts'
+import type { View } from './layout.ts'
+import type { Site } from './site.ts'
 import { LiveStreams } from './live.ts'
 import { messageOf } from './numbers.ts'
 import { resolvePageOptions } from './options.ts'
@@ -20,7 +21,10 @@ import type { PageOptions } from './options.ts'
 import { connectionView } from './views/connection.ts'
 import { connectionsView } from './views/connections.ts'
 import { drainView } from './views/drain.ts'
+import { fleetView } from './views/fleet.ts'
 import { historyView } from './views/history.ts'
+import { nodesView } from './views/nodes.ts'
+import { remoteView } from './views/remote.ts'
 import { routesView } from './views/routes.ts'
 
 /** Headers of every answer. */
@@ -39,10 +43,11 @@ const MAX_BODY = 4_096
 async function registerPage (app: FastifyInstance, given: PageOptions): Promise<void> {
   const options = resolvePageOptions(given)
   const tracker = app.sockets as ManagedTracker
-  const site: Site = { tracker, actions: options.actions }
+  // Without the option, to read `fleet` would make one.
+  const site: Site = { tracker, fleet: tracker.stats().fleet && tracker.fleet, actions: options.actions }
   let progress: DrainProgress | null = null
   let report: DrainReport | null = null
-  const live = new LiveStreams(tracker.clock, () => messageOf(tracker, progress))
+  const live = new LiveStreams(tracker.clock, () => messageOf(site, progress))
 
   tracker.on('progress', (event) => {
     progress = event
@@ -72,7 +77,7 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
   })
 
   app.post('/', { bodyLimit: MAX_BODY }, async (request, reply) => {
-    const { status, message } = act(site, request, options.by)
+    const { status, message } = await act(site, request, options.by)
     return reply.headers(HEADERS).code(status).send({ message })
   })
 
@@ -80,8 +85,13 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
     if (name === 'history') return historyView(site, query)
     if (name === 'routes') return routesView(site, query)
     if (name === 'drain') return drainView(site, progress, report)
+    const { fleet } = site
+    if (fleet !== null && name === 'nodes') return nodesView({ ...site, fleet }, query)
+    if (fleet !== null && name === 'fleet') return fleetView({ ...site, fleet }, query)
     const id = query.get('id')
-    return id === null ? connectionsView(site, query) : connectionView(site, Number(id))
+    if (id === null) return connectionsView(site, query)
+    const node = query.get('node') ?? fleet?.node
+    return fleet === null || node === fleet.node ? connectionView(site, Number(id)) : remoteView({ ...site, fleet }, node!, Number(id))
   }
 
   function openStream (reply: FastifyReply): FastifyReply {

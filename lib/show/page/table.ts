@@ -50,29 +50,34 @@ function write (place: Place | undefined): string | undefined {
   return place && `${place.id}:${typeof place.key === 'string' ? '=' : ''}${place.key}`
 }
 
-/** Writes a page of rows. */
-export function table<T> (label: string, columns: ReadonlyArray<Column<T>>, { rows, total, first, previous, next }: Picked<T>, { parameters, sort, descending }: Asked): Markup {
-  const link = (more: Record<string, string | undefined>) => href({ ...parameters, sort, dir: descending ? 'desc' : 'asc', ...more })
-  return html`
-<div id="rows">
-<div class="table" tabindex="0" role="region" aria-label="${label}">
+/** Writes rows below headings; without any, below the names of the columns. */
+export function grid<T> (label: string, columns: ReadonlyArray<Column<T>>, rows: readonly T[], headings: Content = columns.map((column) => heading(column, null, null))): Markup {
+  return html`<div class="table" tabindex="0" role="region" aria-label="${label}">
 <table>
-<thead><tr>${columns.map((column) => heading(column, column.sort === sort ? descending : null, (dir) => link({ sort: column.sort, dir })))}</tr></thead>
+<thead><tr>${headings}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${columns.map(({ numeric, cell }) => html`<td${numeric && html` class="n"`}>${cell(row)}</td>`)}</tr>
 `)}</tbody>
 </table>
-</div>
+</div>`
+}
+
+/** Writes a page of rows, and what follows them. */
+export function table<T> (label: string, columns: ReadonlyArray<Column<T>>, { rows, total, first, previous, next }: Picked<T>, { parameters, sort, descending }: Asked, more?: Content): Markup {
+  const link = (more: Record<string, string | undefined>) => href({ ...parameters, sort, dir: descending ? 'desc' : 'asc', ...more })
+  return html`
+<div id="rows">
+${grid(label, columns, rows, columns.map((column) => heading(column, column.sort === sort ? descending : null, (dir) => link({ sort: column.sort, dir }))))}
 <p class="pager">${total === 0 ? 'None' : rows.length === 0 ? `${count(total)} in all` : `${count(first)}–${count(first + rows.length - 1)} of ${count(total)}`}
 ${(previous !== undefined || rows.length < total) && html` <a href="${link({})}">First</a>`}
 ${previous !== undefined && html` <a rel="prev" href="${link({ before: write(previous) })}">Previous</a>`}
 ${next !== undefined && html` <a rel="next" href="${link({ after: write(next) })}">Next</a>`}</p>
-</div>`
+${more}</div>`
 }
 
 /** `descending`: null if the table is not sorted by this column. */
-function heading<T> ({ name, sort, numeric, ascending }: Column<T>, descending: boolean | null, link: (dir: string) => string): Markup {
+function heading<T> ({ name, sort, numeric, ascending }: Column<T>, descending: boolean | null, link: ((dir: string) => string) | null): Markup {
   const ascends = descending ?? ascending === true
-  const content = sort === undefined ? name : html`<a href="${link(ascends ? 'asc' : 'desc')}">${name}</a>`
+  const content = sort === undefined || link === null ? name : html`<a href="${link(ascends ? 'asc' : 'desc')}">${name}</a>`
   return html`<th scope="col"${numeric && html` class="n"`}${descending !== null && html` aria-sort="${descending ? 'descending' : 'ascending'}"`}>${content}</th>`
 }
 

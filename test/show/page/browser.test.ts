@@ -11,6 +11,8 @@ import basicAuth from '@fastify/basic-auth'
 import cookie from '@fastify/cookie'
 import type { PageOptions } from '../../../lib/show/page/index.ts'
 import page from '../../../lib/show/page/index.ts'
+import type { LifecycleOptions } from '../../../lib/options/options.ts'
+import { createFleet } from '../../../lib/testing/create-fleet.ts'
 import { startPage } from '../../helpers/browser.ts'
 import type { Page } from '../../helpers/browser.ts'
 import { missing } from '../../helpers/optional.ts'
@@ -22,8 +24,8 @@ const skip = missing('chromium')
 const HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 /** An app with the page below /ops, and WebSocket routes whose clients choose their tags and owners. */
-function startApp (t: test.TestContext, options: (app: TestApp) => PageOptions | Promise<PageOptions>): Promise<TestApp> {
-  return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false }, async (app) => {
+function startApp (t: test.TestContext, options: (app: TestApp) => PageOptions | Promise<PageOptions>, more: LifecycleOptions = {}): Promise<TestApp> {
+  return start(t, { owner: (request) => (request.query as { user?: string }).user, allowedOrigins: false, ...more }, async (app) => {
     app.get('/chat/:room', { websocket: true }, (socket, request) => { app.sockets.of(socket).tag((request.params as { room: string }).room) })
     await app.register(page, { prefix: '/ops', ...await options(app) })
   })
@@ -56,7 +58,7 @@ test('an operator signs in with a name and a password, and every view shows host
   const app = await startApp(t, async (app) => {
     await app.register(basicAuth, { authenticate: true, validate: (name, password, _request, _reply, done) => { done(name === 'ops' && password === 'secret' ? undefined : new Error('no')) } })
     return { onRequest: app.basicAuth, actions: ['disconnect', 'drain'] }
-  })
+  }, { fleet: createFleet() })
   await connect(t, app, `/chat/${encodeURIComponent(HOSTILE)}?user=${encodeURIComponent(HOSTILE)}`)
   const gone = await connect(t, app, '/chat/a')
   await gone.close(4000, HOSTILE)
@@ -75,10 +77,10 @@ test('an operator signs in with a name and a password, and every view shows host
   await chromium.goto(`${origin}/ops`)
   assert.ok(asked > 0)
 
-  for (const query of ['', `?q=${encodeURIComponent(HOSTILE)}`, `?id=${id}`, '?view=history', `?view=history&code=${encodeURIComponent(HOSTILE)}`, '?view=routes', '?view=drain']) {
+  for (const query of ['', `?q=${encodeURIComponent(HOSTILE)}`, `?id=${id}`, '?view=history', `?view=history&code=${encodeURIComponent(HOSTILE)}`, '?view=routes', '?view=drain', '?view=nodes', '?view=fleet', `?view=fleet&owner=${encodeURIComponent(HOSTILE)}`]) {
     await chromium.goto(`${origin}/ops${query}`)
     assert.equal(await chromium.evaluate('Boolean(window.hacked || document.querySelector(\'main img, main script\'))'), false, query)
-    if (!/routes|drain|code/.test(query)) assert.match(await chromium.evaluate(textOf('main')), /<img src=x/, query)
+    if (!/routes|drain|code|nodes/.test(query)) assert.match(await chromium.evaluate(textOf('main')), /<img src=x/, query)
     // The script has run.
     await chromium.evaluate(ask('document.querySelector(\'[data-live=opened]\').textContent === \'2\''))
   }
@@ -128,7 +130,7 @@ test('an operator signs in with a session cookie; numbers and rows change by the
 })
 
 test('the page works by keyboard, on a phone, in both themes, and its tables without script', { skip }, async (t) => {
-  const app = await startApp(t, () => ({ unprotected: true }))
+  const app = await startApp(t, () => ({ unprotected: true }), { fleet: createFleet() })
   for (let i = 0; i < 60; i++) await connect(t, app, `/chat/room-${i % 3}?user=user-${i}`)
   const chromium = await watch(t)
   const address = `http://127.0.0.1:${portOf(app)}/ops`
@@ -157,7 +159,7 @@ test('the page works by keyboard, on a phone, in both themes, and its tables wit
   assert.notEqual(colours[0], colours[1])
 
   await chromium.call('Emulation.setDeviceMetricsOverride', { width: 360, height: 640, deviceScaleFactor: 2, mobile: true })
-  for (const query of ['', '?view=history', '?view=routes', '?view=drain', `?id=${app.sockets.list()[0]!.id}`]) {
+  for (const query of ['', '?view=history', '?view=routes', '?view=drain', '?view=nodes', '?view=fleet', `?id=${app.sockets.list()[0]!.id}`]) {
     await chromium.goto(`${address}${query}`)
     assert.ok(await chromium.evaluate<number>('document.documentElement.scrollWidth') <= 360, query)
   }

@@ -6,15 +6,19 @@ import type { Story, StoryEvent } from '../../../track/story.ts'
 import { bytes, count, duration, href, html, time } from '../html.ts'
 import type { Content, Markup } from '../html.ts'
 import { actButton } from '../layout.ts'
-import type { Site, View } from '../layout.ts'
+import type { View } from '../layout.ts'
+import type { Site } from '../site.ts'
 import { facts } from '../table.ts'
+
+/** What the view says of an id that is unknown. */
+export const UNKNOWN = html`<p>Neither an open connection nor one of the <a href="${href({ view: 'history' })}">history</a> has this id.</p>`
 
 /** Makes the view. */
 export function connectionView (site: Site, id: number): View {
   const { tracker } = site
   const story = Number.isSafeInteger(id) ? tracker.explain({ id })[0] : undefined
   const title = `Connection ${id}`
-  if (story === undefined) return { title, body: html`<p>Neither an open connection nor one of the <a href="${href({ view: 'history' })}">history</a> has this id.</p>` }
+  if (story === undefined) return { title, body: UNKNOWN }
   const connection = tracker.get(id)
   const { state, route, requestId, openedAt, closedAt, summary } = story
   const owner = connection?.owner ?? story.owner
@@ -25,7 +29,7 @@ export function connectionView (site: Site, id: number): View {
 ${facts([
   ['State', html`<span class="state ${state}">${state}</span>`],
   ['Route', route],
-  ['Owner', owner !== undefined && html`${owner} <a href="${href({ q: owner })}">connections</a> <a href="${href({ view: 'history', owner })}">history</a>`],
+  ['Owner', owner !== undefined && ownerFact(site, owner)],
   ['Address', connection?.ip ?? story.ip],
   ['Request', requestId],
   ['Opened', html`${time(openedAt)} (open for ${duration((closedAt ?? tracker.clock.wallNow()) - openedAt)})`],
@@ -33,8 +37,18 @@ ${facts([
 ])}
 ${storyOf(story)}
 ${connection !== undefined && html`<p class="buttons">${actButton(site, 'disconnect', 'Disconnect', `Disconnect connection ${id}?`, { id })}
-${owner !== undefined && actButton(site, 'disconnect', 'Disconnect its owner', `Disconnect every connection of “${owner}”?`, { owner })}</p>`}`
+${owner !== undefined && ownerButton(site, owner)}</p>`}`
   }
+}
+
+/** A button that closes the connections of an owner, on all servers of a fleet. */
+export function ownerButton (site: Site, owner: string): Markup | false {
+  return actButton(site, 'disconnect', 'Disconnect its owner', `Disconnect every connection of “${owner}”${site.fleet === null ? '' : ', on all servers'}?`, { owner })
+}
+
+/** An owner, and where to find its connections. */
+export function ownerFact ({ fleet }: Site, owner: string): Markup {
+  return html`${owner} <a href="${href(fleet === null ? { q: owner } : { view: 'fleet', owner })}">connections</a> <a href="${href({ view: 'history', owner })}">history</a>`
 }
 
 /** What only a connection that is not closed has. */
@@ -50,7 +64,8 @@ function liveFacts ({ tags, socket, rtt, messagesReceived, idleTimeout, maxLifet
   ]
 }
 
-function storyOf ({ events }: Story): Markup {
+/** Writes the story of a connection. */
+export function storyOf ({ events }: Story): Markup {
   return html`<h3>Story</h3>
 <ol class="story">${events.map((event) => html`<li>${time(event.at)} <b>${event.what}</b> ${detail(event)}</li>`)}</ol>`
 }

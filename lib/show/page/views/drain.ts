@@ -1,33 +1,37 @@
 /**
  * The drain: its plan as a timeline, where it is, what it waits for, and its report.
  */
+import type { FleetTurns } from '../../../track/fleet.ts'
 import type { DrainPlan, DrainProgress, DrainReport, Holder } from '../../../track/drain-report.ts'
 import { count, duration, html } from '../html.ts'
 import type { Markup } from '../html.ts'
 import { actButton } from '../layout.ts'
-import type { Site, View } from '../layout.ts'
+import type { View } from '../layout.ts'
+import type { Site } from '../site.ts'
 import { NO_PROGRESS, messageOf, progressOf } from '../numbers.ts'
 import { facts } from '../table.ts'
+import { leavers, leaves } from './nodes.ts'
 
 /** Width of the timeline, in its own units. */
 const WIDTH = 1_000
 
 /** Makes the view. `progress` and `report`: null before a drain and before its end. */
 export function drainView (site: Site, progress: DrainProgress | null, report: DrainReport | null): View {
-  const { tracker } = site
+  const { tracker, fleet } = site
   const plan = tracker.plan()
-  const { share, held } = messageOf(tracker, progress)
+  const { share, held } = messageOf(site, progress)
   const numbers = progress === null ? NO_PROGRESS : progressOf(progress)
   return {
     title: 'Drain',
     body: html`
-${timeline(plan, share)}
+${timeline(plan, share, fleet?.nodes.find(({ self }) => self)?.booked)}
 ${progress === null && html`<p>The server is not draining. A drain takes ${duration(plan.timeout)} at most.</p>`}
 ${tracker.state === 'running' && html`<p class="buttons">${actButton(site, 'drain', 'Drain this server', `Drain this server? ${count(tracker.size)} connections are closed, and no new ones are accepted.`)}</p>`}
 <section id="progress" aria-label="Progress"${progress === null && html` hidden`}>
 <dl class="facts">${numbers.map(({ key, name, text }) => html`<dt>${name}</dt><dd data-live="${key}">${text}</dd>`)}</dl>
 <table id="held"><caption>Waits for</caption><thead><tr><th scope="col">Connection</th><th scope="col">What</th><th scope="col" class="n">Time</th></tr></thead><tbody>${held.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table>
 </section>
+${fleet !== null && leavers(fleet)}
 ${report !== null && reportOf(report)}
 <h3>Plan</h3>
 <div class="table" tabindex="0" role="region" aria-label="Plan"><table class="plan"><thead><tr><th scope="col">Phase</th><th scope="col" class="n">From</th><th scope="col" class="n">To, at the latest</th><th scope="col">What happens</th></tr></thead>
@@ -36,11 +40,12 @@ ${report !== null && reportOf(report)}
   }
 }
 
-/** Attributes, not styles: the Content-Security-Policy allows no inline style. */
-function timeline ({ phases, timeout }: DrainPlan, share: number): Markup {
+/** `booked`: turns in the calendar of the fleet. Attributes, not styles: the Content-Security-Policy allows no inline style. */
+function timeline ({ phases, timeout }: DrainPlan, share: number, booked: FleetTurns | null = null): Markup {
   const at = (milliseconds: number) => Math.round(milliseconds / timeout * WIDTH)
   return html`<svg class="timeline" viewBox="0 0 ${WIDTH} 40" preserveAspectRatio="none" role="img" aria-label="Timeline of the drain, ${duration(timeout)}">
 ${phases.map(({ phase, from, to }) => html`<rect class="${phase}" x="${at(from)}" width="${at(to - from)}" y="0" height="40"><title>${phase}: ${duration(from)} to ${duration(to)}</title></rect>`)}
+${booked !== null && html`<rect class="booked" x="${Math.round(share * WIDTH)}" width="${Math.min(WIDTH - Math.round(share * WIDTH), at(booked.within))}" y="30" height="10"><title>booked: ${leaves(booked)}</title></rect>`}
 <rect id="now" x="${Math.round(share * WIDTH)}" width="4" y="0" height="40"${share === 0 && html` visibility="hidden"`}></rect>
 </svg>`
 }

@@ -3,11 +3,18 @@
  */
 import { CAUSE_CODES } from '../../../base/close-codes.ts'
 import type { CloseRecord } from '../../../connection/connection.ts'
+import type { Fleet, FleetStory } from '../../../track/fleet.ts'
+import { answerOf, gaps } from '../answers.ts'
 import { bytes, count, cut, duration, href, html, time } from '../html.ts'
-import type { Site, View } from '../layout.ts'
+import type { Markup } from '../html.ts'
+import type { View } from '../layout.ts'
+import type { Site } from '../site.ts'
 import { pick } from '../pick.ts'
-import { keepOrder, orderIn, placesIn, select, table } from '../table.ts'
+import { grid, keepOrder, orderIn, placesIn, select, table } from '../table.ts'
 import type { Column } from '../table.ts'
+
+/** Longest summary of a story in a table, characters. */
+const MAX_SUMMARY = 200
 
 const closedAt = ({ openedAt, duration }: CloseRecord) => openedAt + duration
 
@@ -27,7 +34,7 @@ const COLUMNS: Array<Column<CloseRecord>> = [
 ]
 
 /** Makes the view. */
-export async function historyView ({ tracker }: Site, query: URLSearchParams): Promise<View> {
+export async function historyView ({ tracker, fleet }: Site, query: URLSearchParams): Promise<View> {
   const owner = query.get('owner')?.trim() ?? ''
   const cause = query.get('cause') ?? ''
   const code = query.get('code')?.trim() ?? ''
@@ -45,6 +52,25 @@ ${select('cause', 'Cause', Object.keys(CAUSE_CODES).toSorted(), cause)}
 ${keepOrder(sort, descending)}
 <button>Search</button>
 </form>
-${table('Closed connections', COLUMNS, picked, { parameters: { view: 'history', owner, cause, code }, sort, descending })}`
+${table('Closed connections', COLUMNS, picked, { parameters: { view: 'history', owner, cause, code }, sort, descending }, fleet !== null && owner !== '' && await elsewhere(fleet, owner))}`
   }
+}
+
+const ELSEWHERE: Array<Column<FleetStory>> = [
+  { name: 'Opened (UTC)', cell: ({ story }) => time(story.openedAt) },
+  { name: 'Node', cell: ({ node }) => cut(node) },
+  { name: 'Id', cell: ({ node, story: { id } }) => html`<a href="${href({ node, id })}">${id}</a>` },
+  { name: 'Route', cell: ({ story }) => cut(story.route) },
+  { name: 'State', cell: ({ story: { state } }) => html`<span class="state ${state}">${state}</span>` },
+  { name: 'Story', cell: ({ story }) => cut(story.summary, MAX_SUMMARY) }
+]
+
+/** What the other servers know of an owner: open connections, and those of their history. */
+async function elsewhere (fleet: Fleet, owner: string): Promise<Markup> {
+  const told = await answerOf(fleet.explain({ owner }))
+  const stories = (told.answer?.value ?? []).filter(({ node }) => node !== fleet.node)
+  return html`<h3>On other servers</h3>
+${stories.length > 0 ? grid('On other servers', ELSEWHERE, stories) : html`<p>None</p>`}
+${gaps(told)}
+`
 }

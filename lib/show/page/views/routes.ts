@@ -3,7 +3,8 @@
  */
 import type { RouteStats } from '../../../track/stats.ts'
 import { bytes, count, cut, html } from '../html.ts'
-import type { Site, View } from '../layout.ts'
+import type { View } from '../layout.ts'
+import type { Site } from '../site.ts'
 import { sum } from '../numbers.ts'
 import { pick } from '../pick.ts'
 import { facts, orderIn, placesIn, table } from '../table.ts'
