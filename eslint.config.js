@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs'
 import neostandard from 'neostandard'
+
+// Persons in place of things of the system, and names that do not say what a type does. test/docs/words.test.ts reads texts for them, too.
+const { words, names } = JSON.parse(readFileSync(new URL('scripts/words.json', import.meta.url), 'utf8'))
 
 const CLOCK = 'Take a Clock: only lib/base/clock.ts reads the time or makes timers.'
 
@@ -7,6 +11,12 @@ export default [
     ts: true,
     ignores: ['dist/', 'coverage/', 'node_modules/']
   }),
+  {
+    rules: {
+      'no-warning-comments': ['error', { terms: words, location: 'anywhere' }],
+      'id-denylist': ['error', ...names]
+    }
+  },
   {
     files: ['**/*.ts'],
     rules: {

@@ -2,8 +2,9 @@
  * Words that the texts of this project do not use: persons in place of things of the system, and names of types that do not say
  * what the type does.
  *
- * Read are the prose of documents, comments, sentences in string literals (errors, log lines, titles of tests), and identifiers.
- * Code that a text quotes in backquotes, and the output of examples, may have any words.
+ * Read are the prose of documents, comments, sentences in string literals (errors, log lines, titles of tests), and identifiers; lint
+ * looks for the same words in comments and identifiers (eslint.config.js). Code that a text quotes in backquotes, and the output of
+ * examples, may have any words.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -15,17 +16,16 @@ import { readDocument, ROOT } from './markdown.ts'
 
 /** Folders that are checked, and files of the root. */
 const PLACES = ['lib', 'test', 'docs', 'examples', 'benchmarks', 'observability', 'scripts', ...readdirSync(ROOT).filter((file) => file.endsWith('.md'))]
-/** The subject of a sentence is the client, the caller, the application, the connection. */
-const WORDS = /\b(?:whoever|whomever|(?:some|any|every)(?:body|one)|nobody|no one|newcomers?|strangers?|he|him|his|she|hers?|doorkeepers?|overseers?|timekeepers?|gatekeepers?|outbox(?:es)?)\b/gi
-/** A type is called after what it does. */
-const NAMES = ['Doorkeeper', 'Overseer', 'Intake', 'Outbox', 'Timekeeper', 'Gatekeeper', 'Farewell', 'Tally', 'Vitals', 'Extras', 'Footprint', 'Terms', 'Ending', 'Rounds']
+/** The subject of a sentence is the client, the caller, the application, the connection; a type is called after what it does. */
+const { words: WORDS, names: NAMES } = JSON.parse(readFileSync(join(ROOT, 'scripts/words.json'), 'utf8')) as { words: string[], names: string[] }
+const WORD = new RegExp(`\\b(?:${WORDS.join('|')})\\b`, 'gi')
 
 /** A word that does not belong, and its line. */
 interface Finding { line: number, word: string }
 
 function inText (text: string, line: number): Finding[] {
   const plain = text.replaceAll(/`[^`]*`/g, (code) => code.replaceAll(/[^\n]/g, ''))
-  return [...plain.matchAll(WORDS)].map(({ 0: word, index }) => ({ line: line + plain.slice(0, index).split('\n').length - 1, word }))
+  return [...plain.matchAll(WORD)].map(({ 0: word, index }) => ({ line: line + plain.slice(0, index).split('\n').length - 1, word }))
 }
 
 function inSource (source: string): Finding[] {
