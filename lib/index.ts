@@ -33,7 +33,7 @@ export type {
 } from './options/options.ts'
 export type { BroadcastResult } from './track/broadcast.ts'
 export type {
-  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFailure, FleetFilter, FleetListener, FleetNode, FleetOutage, FleetPage, FleetPageOptions, FleetPresence, FleetStory, FleetStoryQuery, FleetTurns, MissingNode, OwnerPresence, RemoteConnection
+  Answer, Fleet, FleetDrainOptions, FleetEvents, FleetFailure, FleetFilter, FleetListener, FleetNode, FleetOutage, FleetPage, FleetPageOptions, FleetPresence, FleetSelection, FleetStory, FleetStoryQuery, FleetTurns, MissingNode, OwnerPresence, RemoteConnection
 } from './track/fleet.ts'
 export type {
   Beat, Booking, FleetEngine, FleetProvider, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts

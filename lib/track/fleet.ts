@@ -61,11 +61,20 @@ export interface Answer<T> {
 }
 
 /** Selects connections of the fleet, as `Filter` does those of one node: a function `where` does not travel. */
-export type FleetFilter = 'all' | {
+export type FleetFilter = 'all' | (FleetSelection & {
   /** Id of the node that has the connection. */
   node?: string
-  /** The id of the connection; needs `node`, for it is unique on its node alone. */
-  id?: number
+  /** Needs `node`. */
+  id?: never
+}) | (FleetSelection & {
+  /** Id of the node that has the connection. */
+  node: string
+  /** The id of the connection, unique on its node. */
+  id: number
+})
+
+/** What a filter selects on every node. */
+export interface FleetSelection {
   /** The owner of the connection. */
   owner?: string
   /** A tag of the connection. */
