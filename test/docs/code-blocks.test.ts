@@ -5,19 +5,18 @@ import assert from 'node:assert/strict'
 import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, suite } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { buildSync, transformSync } from 'esbuild'
 import { WebSocket } from 'ws'
-import { TYPESCRIPT } from '../helpers/child.ts'
 import { entries } from '../helpers/entries.ts'
 import { documents, ROOT } from './markdown.ts'
 import type { CodeBlock } from './markdown.ts'
 
 const NAME = 'fastify-websocket-lifecycle'
-const RUNNER = join(import.meta.dirname, 'run-block.ts')
 /** What users import, and the sources behind it. */
 const ENTRIES = new Map(entries.map(({ name, file }) => [name, `lib/${file}.ts`]))
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
@@ -46,23 +45,47 @@ const folder = mkdtempSync(join(tmpdir(), 'docs-'))
 symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
 after(() => { rmSync(folder, { recursive: true, force: true }) })
 
+// Bundled once: each block is a process of its own, and half of its time would be the start with all the sources.
+buildSync({
+  entryPoints: [...ENTRIES.values()].map((file) => join(ROOT, file)),
+  outbase: join(ROOT, 'lib'),
+  outdir: join(folder, 'lib'),
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  packages: 'external',
+  sourcemap: 'inline'
+})
+cpSync(join(ROOT, 'lib/show/page/assets'), join(folder, 'lib/show/page/assets'), { recursive: true })
+const RUNNER = join(folder, 'run-block.mjs')
+writeFileSync(RUNNER, withoutTypes(readFileSync(join(import.meta.dirname, 'run-block.ts'), 'utf8')))
+
 const blocks = documents().flatMap(({ blocks }) => blocks)
 const scripts = blocks.filter(({ language }) => language === 'js' || language === 'ts')
 const runs = ({ flags, text }: CodeBlock) =>
   !flags.includes('fragment') && !NOT_INSTALLED.some((name) => text.includes(`from '${name}'`))
 
-/** Writes a block to a file; to be run, it gets the sources in place of the package. */
+/** Writes a block to a file; to be run, it gets the bundled sources in place of the package. */
 function write ({ place, language, text }: CodeBlock, kind: 'run' | 'read'): string {
-  const file = join(folder, `${kind}-${place.replaceAll(/[^\w]/g, '-')}.m${language}`)
-  let written = text
-  if (kind === 'run') for (const [name, source] of ENTRIES) written = written.replaceAll(`from '${name}'`, `from '${pathToFileURL(join(ROOT, source)).href}'`)
-  writeFileSync(file, written)
+  const file = (extension: string) => join(folder, `${kind}-${place.replaceAll(/[^\w]/g, '-')}.${extension}`)
+  if (kind === 'read') return written(file(`m${language}`), text)
+  let program = text
+  for (const [name, source] of ENTRIES) program = program.replaceAll(`from '${name}'`, `from '${pathToFileURL(join(folder, source.replace(/\.ts$/, '.mjs'))).href}'`)
+  return written(file('mjs'), withoutTypes(program))
+}
+
+function written (file: string, text: string): string {
+  writeFileSync(file, text)
   return file
 }
 
+function withoutTypes (text: string): string { return transformSync(text, { loader: 'ts', format: 'esm', target: 'es2022', sourcemap: 'inline' }).code }
+
 async function execute (args: string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
-  // Or a block that is a test would report to ours.
-  const env = { ...process.env, NODE_TEST_CONTEXT: undefined, JWT_SECRET: 'secret of the examples' }
+  // Or a block that is a test would report to ours. And coverage takes time: what documents show has tests of its own.
+  const env = { ...process.env, NODE_TEST_CONTEXT: undefined, NODE_V8_COVERAGE: undefined, JWT_SECRET: 'secret of the examples' }
   const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const timer = setTimeout(() => { child.kill('SIGKILL') }, PATIENCE)
   let stdout = ''
@@ -79,7 +102,7 @@ suite('code blocks of the documents', { concurrency: 2 }, () => {
     test(`${block.place} runs${block.output === undefined ? '' : ' and prints what the document says'}`, async () => {
       // A test closes what it opens; for everything else the runner does.
       const runner = block.text.includes("from 'node:test'") ? [] : [RUNNER]
-      const { code, stdout, stderr } = await execute([...TYPESCRIPT, ...runner, write(block, 'run')])
+      const { code, stdout, stderr } = await execute(['--enable-source-maps', ...runner, write(block, 'run')])
       assert.equal(code, 0, `${stdout}\n${stderr}`)
       if (block.output !== undefined) assert.equal(stdout, block.output)
     })
@@ -129,7 +152,7 @@ suite('what the README shows first', () => {
   after(() => { child?.kill('SIGKILL') })
 
   test('tells its client to come back when it gets SIGTERM, and exits 0', async () => {
-    child = fork(RUNNER, [write(first, 'run')], { cwd: folder, execArgv: TYPESCRIPT, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    child = fork(RUNNER, [write(first, 'run')], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     const exited = once(child, 'exit')
     const [{ port }] = await once(child, 'message') as [{ port: number }]
     const client = new WebSocket(`ws://127.0.0.1:${port}/echo`)
