@@ -25,7 +25,7 @@ test('a listener of the fleet that hangs holds up neither the others nor the end
   const b = await add()
   const { connection } = b.open({ owner: 'ann', peer: 'answers' })
   await clock.run(500)
-  connection.close()
+  void connection.close()
   await clock.run(500)
   void b.fleet.close()
   await clock.run(500)

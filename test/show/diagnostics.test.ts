@@ -135,7 +135,7 @@ test('what listeners of the fleet hear is published with its tracker', async (t)
   published.length = 0
   const { connection } = b!.open({ owner: '42' })
   await clock.run(1_000)
-  connection.close()
+  void connection.close()
   await clock.run(3_000)
   void b!.fleet.close()
   await clock.run(1_000)
