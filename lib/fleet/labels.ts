@@ -1,21 +1,23 @@
 /**
  * Tells the engine how many connections this node has of each owner and with each tag.
  *
- * A connection counts until it closes, or until its client has moved to a new one. Counts are absolute, and go out in batches: one
- * call is under way at a time, and what changes meanwhile goes out with the next. A call that has failed is made again after the next
- * beat; a node that joins anew writes all its counts again. No connection waits for any of this.
+ * A connection counts until it closes, or until its client has moved to a new one. Counts are absolute, and go out in batches: at once
+ * when the last call is some time ago, else what has changed meanwhile together. One call is under way at a time. A call that has
+ * failed is made again after the next beat; a node that joins anew writes all its counts again. No connection waits for any of this.
  */
-import type { CloseCause } from '../base/close-codes.ts'
-import { retryIn } from '../base/close-codes.ts'
 import { isClosing } from '../connection/connection.ts'
 import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import type { LabelCount, PresenceChange, Pulse } from './engine.ts'
 import { RETURN } from './membership.ts'
+import { timeAway } from './time-away.ts'
 
 /** After the engine has lost its data, all nodes have joined anew and written their counts within this time, milliseconds: two beats. */
 const REBUILD = 4_000
+
+/** Least time from one call to the next, milliseconds: a call takes as much CPU time as 100 counts. */
+const INTERVAL = 100
 
 /** Most counts of one call. */
 const BATCH = 1_000
@@ -23,19 +25,12 @@ const BATCH = 1_000
 /** Number of owners who are away above which those whose time is over are forgotten between two beats, too. */
 const MANY_AWAY = 1_000
 
-/** Closes after which the client connects again. */
-const RETURNING: ReadonlySet<CloseCause> = new Set(['drain', 'leave', 'lifetime', 'rebalance'])
-/** Closes by the client: it connects again if it was told that the server drains. */
-const BY_CLIENT: ReadonlySet<CloseCause> = new Set(['client', 'network'])
-
 /** Counts of one kind. */
 interface Kind {
   readonly kind: LabelCount['kind']
   readonly counts: Map<string, number>
-  /** Labels whose count was not written since it has changed. */
-  readonly changed: Set<string>
-  /** Those of them that the engine has no count of: if they have none any more, there is nothing to write. */
-  readonly unwritten: Set<string>
+  /** Labels whose count was not written since it has changed; whether the engine has had no count of it. */
+  readonly changed: Map<string, boolean>
 }
 
 /** Counts of one call. */
@@ -43,16 +38,16 @@ interface Batch {
   readonly counts: LabelCount[]
   /** Index of the first one that is written only because the node has joined anew. */
   readonly again: number
-  /** Owners that the engine had no count of. */
-  readonly unwritten: ReadonlySet<string>
+  /** Owners that have come and gone since the call before; null: none. */
+  readonly passed: ReadonlySet<string> | null
 }
 
 export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedConnection>> {
   readonly #core: FleetCore
   readonly #told: (change: PresenceChange) => void
   readonly #unhook: () => void
-  readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Set(), unwritten: new Set() }
-  readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Set(), unwritten: new Set() }
+  readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Map() }
+  readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Map() }
   /** Owners whose clients are expected back, and until when. */
   readonly #away = new Map<string, number>()
   /** Size of it at which it is looked through. */
@@ -69,6 +64,8 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   #beatenAt = -Infinity
   /** Whether a call waits for the next beat: the node is no member yet, or the last call has failed. */
   #waits = true
+  /** When the last call began that has written all there was. */
+  #calledAt = -Infinity
   /** Resolves when nothing is left to write, or a call has failed. */
   #writing: Promise<void> | null = null
 
@@ -125,9 +122,10 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     this.#known = now - this.#beatenAt < RETURN
     this.#beatenAt = now
     if (this.#known) this.#rebuiltAt = now + REBUILD
-    for (const owner of this.#away.keys()) this.#owners.changed.add(owner)
+    const { counts, changed } = this.#owners
+    for (const owner of this.#away.keys()) changed.set(owner, changed.get(owner) ?? false)
     // The engine does not know that these were online, and could not tell that they are not: they are away for a while.
-    if (this.#known) for (const owner of this.#owners.changed) if (!this.#owners.counts.has(owner)) this.#expect(owner, RETURN)
+    if (this.#known) for (const owner of changed.keys()) if (!counts.has(owner)) this.#expect(owner, RETURN)
     this.#rewrite = this.#all()
     this.#resume()
   }
@@ -171,15 +169,15 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     const count = before + by
     if (count === 0) kind.counts.delete(label)
     else kind.counts.set(label, count)
-    if (before === 0 && !kind.changed.has(label)) kind.unwritten.add(label)
     // The owner is back.
     if (by === 1 && kind === this.#owners && this.#away.size > 0) this.#away.delete(label)
     const away = by === -1 && kind === this.#owners && this.#core.clock.now() < this.#rebuiltAt ? Math.max(told, RETURN) : told
     if (away > 0) this.#expect(label, away)
+    const isNew = kind.changed.get(label) ?? before === 0
     // In an outage of hours, owners come and go that the engine need never know.
-    if (count === 0 && away === 0 && kind.unwritten.delete(label)) kind.changed.delete(label)
-    else kind.changed.add(label)
-    if (!this.#waits) this.#writing ??= this.#write()
+    if (isNew && count === 0 && away === 0) kind.changed.delete(label)
+    else kind.changed.set(label, isNew)
+    this.#begin()
   }
 
   #expect (owner: string, away: number): void {
@@ -192,12 +190,12 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
 
   /** Forgets times away that are over, and with them owners that the engine has never known. */
   #endAway (): void {
-    const { counts, changed, unwritten } = this.#owners
+    const { counts, changed } = this.#owners
     const now = this.#core.clock.now()
     for (const [owner, until] of this.#away) {
       if (until > now) continue
       this.#away.delete(owner)
-      if (!counts.has(owner) && unwritten.delete(owner)) changed.delete(owner)
+      if (!counts.has(owner) && changed.get(owner) === true) changed.delete(owner)
     }
   }
 
@@ -205,16 +203,17 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
 
   #resume (): void {
     this.#waits = false
-    this.#writing ??= this.#write()
+    this.#begin()
   }
 
+  #begin (): void { if (this.#writing === null && this.#hasMore) this.#writing = this.#write() }
+
   async #write (): Promise<void> {
-    const { clock, engine, node } = this.#core
-    while (true) {
-      // What changes in this turn goes out together; and other work has a turn between two calls.
-      await new Promise<void>((resolve) => { clock.setImmediate(resolve) })
+    const { engine, node } = this.#core
+    while (this.#hasMore) {
+      await new Promise<void>((resolve) => { this.#pause(resolve) })
       const batch = this.#waits ? null : this.#take()
-      if (batch === null) break
+      if (batch === null) continue
       try {
         this.#tell(batch, await engine.label(node, batch.counts))
       } catch {
@@ -225,16 +224,28 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     this.#writing = null
   }
 
+  /** Waits until the next call is due; a turn at least, so that what changes in one goes out together, and other work has turns. */
+  #pause (due: () => void): void {
+    const { clock } = this.#core
+    const wait = this.#calledAt + INTERVAL - clock.now()
+    if (wait > 0) clock.setTimeout(due, wait).unref()
+    else clock.setImmediate(due)
+  }
+
+  /** Whether there is something to write, and no call waits for the next beat. */
+  get #hasMore (): boolean { return !this.#waits && (this.#owners.changed.size > 0 || this.#tags.changed.size > 0 || this.#rewrite !== null) }
+
   /** Takes the counts of the next call; null if there are none. */
   #take (): Batch | null {
     const counts: LabelCount[] = []
-    const unwritten = new Set<string>()
+    let passed: Set<string> | null = null
     for (const kind of [this.#owners, this.#tags]) {
-      for (const label of kind.changed) {
+      for (const [label, isNew] of kind.changed) {
         if (counts.length === BATCH) break
         kind.changed.delete(label)
-        if (kind.unwritten.delete(label) && kind === this.#owners) unwritten.add(label)
-        counts.push(this.#toCount(kind, label))
+        const item = this.#toCount(kind, label)
+        counts.push(item)
+        if (isNew && item.count === 0) (passed ??= new Set()).add(label)
       }
     }
     const again = counts.length
@@ -243,7 +254,10 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
       if (value === undefined) this.#rewrite = null
       else counts.push(this.#toCount(...value))
     }
-    return counts.length === 0 ? null : { counts, again, unwritten }
+    if (counts.length === 0) return null
+    // A part of many is followed by the next at once.
+    if (counts.length < BATCH) this.#calledAt = this.#core.clock.now()
+    return { counts, again, passed }
   }
 
   #toCount ({ kind, counts }: Kind, label: string): LabelCount {
@@ -257,30 +271,25 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
 
   #putBack ({ counts, again }: Batch): void {
     for (const { kind, label } of counts.slice(0, again)) {
-      const { changed, unwritten } = kind === 'owner' ? this.#owners : this.#tags
-      changed.add(label)
       // The call may have been carried out.
-      unwritten.delete(label)
+      (kind === 'owner' ? this.#owners : this.#tags).changed.set(label, false)
     }
     if (again < counts.length) this.#rewrite = this.#all()
   }
 
-  #tell ({ counts, again, unwritten }: Batch, { at, online, offline }: PresenceChange): void {
+  #tell ({ counts, again, passed }: Batch, { at, online, offline }: PresenceChange): void {
     if (online.length + offline.length === 0) return
     // Owners who are only away, or were known to be online before the engine has lost its data, are no news; but one that has come
     // and gone since the call before is. Others may be in the answer, too: an engine tells again what was in an answer that has been
     // lost.
-    const [news, known] = [new Set<string>(), new Set<string>()]
-    counts.forEach(({ kind, label, count }, i) => {
-      if (kind === 'owner') ((count > 0 && (i < again || !this.#known)) || unwritten.has(label) ? news : known).add(label)
-    })
-    this.#told({ at, online: online.filter((owner) => news.has(owner) || !known.has(owner)), offline })
+    let known: Set<string> | null = null
+    // Backwards: one that has changed while all were written again is in both parts, and news.
+    for (let i = counts.length - 1; i >= 0 && online.length > 0; i--) {
+      const { kind, label, count } = counts[i]!
+      if (kind === 'tag') continue
+      if (count > 0 ? i < again || !this.#known : passed?.has(label)) known?.delete(label)
+      else (known ??= new Set()).add(label)
+    }
+    this.#told({ at, online: known === null ? online : online.filter((owner) => !known.has(owner)), offline })
   }
-}
-
-/** Returns for how long the owner of a connection that closes is expected back, milliseconds; 0: it is not. */
-function timeAway ({ ending }: ManagedConnection): number {
-  const { cause, reason, drained } = ending!
-  if (RETURNING.has(cause)) return retryIn(reason) + RETURN
-  return drained && BY_CLIENT.has(cause) ? RETURN : 0
 }

@@ -60,13 +60,13 @@ test('owners and tags are counted on every node, until their connections close',
   first.connection.end('disconnected', 3003, '')
   second.connection.setOwner(undefined)
   // Silent peers: both are still open below.
-  await clock.flush()
+  await clock.run(100)
   assert.deepEqual(find(fleet, 'ann').counts, [1])
   assert.deepEqual(find(fleet, 'bob').counts, [])
   assert.deepEqual(find(fleet, 'lobby', 'tag').counts, [1])
   first.connection.tag('late')
   first.connection.setOwner('late')
-  await clock.flush()
+  await clock.run(100)
   assert.deepEqual([find(fleet, 'late', 'tag').counts, find(fleet, 'late').counts], [[], []])
 })
 
@@ -100,7 +100,7 @@ for (const [cause, code, reason, away] of [
   test(`the owner of a connection closed with ${code} "${reason}", cause ${cause}, is ${away === null ? 'not expected back' : `expected back within ${away} ms`}`, async () => {
     const fleet = await setup()
     const { connection } = fleet.node.open({ owner: 'ann' })
-    await fleet.clock.flush()
+    await fleet.clock.run(100)
     connection.end(cause, code, reason)
     await fleet.clock.flush()
     assert.deepEqual(find(fleet, 'ann'), { counts: [], expectedBack: away })
@@ -133,17 +133,31 @@ test('the longest of several delays counts, and an owner who is back is not away
   const fleet = await setup()
   const { node, clock } = fleet
   const connections = ['60000', '1000'].map(() => node.open({ owner: 'ann' }).connection)
-  await clock.flush()
+  await clock.run(100)
   connections[0]!.end('drain', 1012, 'service restart; retry=60000')
   await clock.run(500)
   connections[1]!.end('drain', 1012, 'service restart; retry=1000')
   await clock.flush()
   assert.equal(find(fleet, 'ann').expectedBack, 74_500)
   const { connection } = node.open({ owner: 'ann' })
-  await clock.flush()
+  await clock.run(100)
   connection.end('application', 1000, '')
-  await clock.flush()
+  await clock.run(100)
   assert.deepEqual(find(fleet, 'ann'), { counts: [], expectedBack: null })
+})
+
+test('the first change is written at once, and those of the next 100 milliseconds together', async () => {
+  const { node, clock, written } = await setup()
+  node.open({ owner: 'ann' })
+  await clock.flush()
+  assert.equal(written.length, 1)
+  for (let i = 0; i < 9; i++) {
+    node.open({ owner: `owner ${i}` })
+    await clock.run(10)
+  }
+  assert.equal(written.length, 1)
+  await clock.run(10)
+  assert.deepEqual(written.map((counts) => counts.length), [1, 9])
 })
 
 test('one call is under way at a time; what changes meanwhile goes out together', async () => {
@@ -294,7 +308,7 @@ test('without the fleet no connection is counted; one that begins later counts t
   assert.deepEqual(memory.find('tag', 'lobby').nodes, [['n', 1]])
 
   for (const each of registry.snapshot()) each.kill('application')
-  await clock.flush()
+  await clock.run(100)
   assert.equal(labels.size, 0)
   assert.deepEqual([told.at(-1)!.online, told.at(-1)!.offline], [[], ['ann']])
   labels.close()

@@ -113,10 +113,10 @@ test('every node that listens is told once, one of them `here`', async () => {
   await clock.flush()
   assert.deepEqual(heard.splice(0), [[0, 'online ann here'], [1, 'online ann'], [2, 'online ann']])
   first.connection.end('application', 1000, '')
-  await clock.flush()
+  await clock.run(100)
   assert.deepEqual(heard, [])
   second.connection.end('application', 1000, '')
-  await clock.flush()
+  await clock.run(100)
   assert.deepEqual(heard, [[1, 'offline ann here'], [0, 'offline ann'], [2, 'offline ann']])
 })
 

@@ -23,6 +23,8 @@ const STAMP = 16
 const MICROSECONDS = 1_000
 
 const LONE_SURROGATE = /\p{Surrogate}/u
+/** How JSON writes one; other text may have these characters, too. */
+const ESCAPED_SURROGATE = '\\ud'
 
 type Row = [id: string, info: string, capacity: string, at: string]
 
@@ -73,9 +75,11 @@ export class RedisEngine implements FleetEngine {
   async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> {
     // One argument for all: ioredis takes more time for four of each than Redis does for the whole call. cjson reads no half of a pair
     // of surrogates; as an argument of its own it would become U+FFFD, too.
-    const items = JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, wellFormed(label), count, away]))
-    const [id, online, offline] = await this.#next<[id: string, online: string[], offline: string[]]>(LABEL, node, (heard) => [heard, items])
-    return { at: Number(id) / MICROSECONDS, online, offline }
+    const write = (form: (label: string) => string): string => JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, form(label), count, away]))
+    const items = write((label) => label)
+    const [id, changes] = await this.#next<[id: string, changes: string]>(LABEL, node, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
+    const { online, offline } = JSON.parse(changes) as Record<'online' | 'offline', unknown>
+    return { at: Number(id) / MICROSECONDS, online: listOf(online), offline: listOf(offline) }
   }
 
   async find (kind: LabelCount['kind'], label: string): Promise<Whereabouts> {
@@ -144,6 +148,9 @@ export class RedisEngine implements FleetEngine {
     return await answer
   }
 }
+
+/** Returns a list of Lua: cjson writes an empty one as an object. */
+function listOf (list: unknown): string[] { return Array.isArray(list) ? list : [] }
 
 function wellFormed (text: string): string { return LONE_SURROGATE.test(text) ? Buffer.from(text).toString() : text }
 
