@@ -22,9 +22,6 @@ export class OrderActs {
     this.#rebalance = new Rebalance(core, ceiling, random)
   }
 
-  /** Number of connections that leave. */
-  get size (): number { return this.#rebalance.size }
-
   /** Begins to carry out an order. Returns the number of connections that are closed, asked to move, or leave. */
   carryOut (order: Order): number {
     const { clock } = this.#core

@@ -72,9 +72,6 @@ export class FleetOrders implements FleetPart {
     this.#acts = new OrderActs(core, reconnectCeiling, random)
   }
 
-  /** Number of orders and ids that are kept, and of connections that leave. */
-  get size (): number { return this.#kept.size + this.#done.size + this.#settled.size + this.#acts.size }
-
   /** Number of orders that nodes have not acknowledged. */
   get waiting (): number { return this.#kept.size }
   /** Number of orders that this node has carried out. */

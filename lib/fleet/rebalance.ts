@@ -54,8 +54,7 @@ export class Rebalance {
     this.#random = random
   }
 
-  /** Number of connections that leave. */
-  get size (): number { return this.#queue.size + this.#late.size }
+  get #isEmpty (): boolean { return this.#queue.size + this.#late.size === 0 }
 
   /** Whether a connection leaves. */
   has (connection: ManagedConnection): boolean { return this.#queue.has(connection) || this.#late.has(connection) }
@@ -63,7 +62,7 @@ export class Rebalance {
   /** Adds connections, in this order. */
   add (connections: readonly ManagedConnection[], departure: Departure): void {
     for (const connection of connections) if (!this.has(connection)) this.#queue.set(connection, departure)
-    if (this.size === 0) return
+    if (this.#isEmpty) return
     // Connections that close must not be kept until their turn.
     this.#unhook ??= this.#core.hooks.add(this, 'closing')
     this.#bookAt = this.#core.clock.now()
@@ -74,7 +73,7 @@ export class Rebalance {
     const waited = this.#queue.delete(connection)
     this.#late.delete(connection)
     if (waited && this.#queue.size === 0) this.#giveBack()
-    if (this.size === 0) this.clear()
+    if (this.#isEmpty) this.clear()
   }
 
   /** No connection leaves any more, unless its client has moved. */
@@ -151,7 +150,7 @@ export class Rebalance {
       this.#turns.take(now)
       this.#leave(connection, departure)
     }
-    if (this.size > 0) this.#next()
+    if (!this.#isEmpty) this.#next()
     else this.clear()
   }
 

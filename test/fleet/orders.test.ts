@@ -301,7 +301,7 @@ test('what is no order is ignored and counted, wherever it comes from', async ()
   memory.order(node.id, 'version', JSON.stringify({ v: 2, type: 'order', from: 'y', body: { id: 'version', from: 'y', order } }), '')
   await clock.run(4_000)
   assert.equal(connection.state, 'open')
-  // The bells were no messages either.
+  // The notices were no messages either.
   assert.equal(node.sockets.ignored, ignored + 3 * bad.length + 4)
   // And they leave the inbox.
   await clock.run(4_000)
@@ -330,12 +330,12 @@ test('the orders that are kept, and the ids of those that were carried out, are 
   }
   const orders = new FleetOrders(core as unknown as FleetCore, { reconnectCeiling: Infinity })
   for (let i = 0; i < 16_384; i++) await orders.move('all')
-  assert.equal(orders.size, 16_384)
+  assert.equal(orders.waiting, 16_384)
   await assert.rejects(orders.move('all'), { code: 'SOCKETS_ERR_FLEET_UNAVAILABLE', message: /16384 orders wait/ })
   // Those for a node that has crashed make room for others.
   core.nodes.delete('x')
   await orders.move('all')
-  assert.equal(orders.size, 16_384)
+  assert.equal(orders.waiting, 16_384)
 
   const pulse = (from: number, to: number): Pulse => ({
     now: 0,
@@ -348,21 +348,21 @@ test('the orders that are kept, and the ids of those that were carried out, are 
       return [id, writeMessage('order', 'x', { id, from: 'x', order: { act: 'move', filter: 'all' } })] as const
     })
   })
-  const settle = () => { while (orders.settled().length > 0) orders.beaten(pulse(0, 0)) }
-  orders.beaten(pulse(0, 65_536 + 10))
-  await clock.flush()
-  assert.equal(carriedOut, 65_536 + 10)
-  orders.beaten(pulse(10, 20))
-  assert.equal(carriedOut, 65_536 + 10)
-  assert.equal(orders.settled().length, 4_096)
-  settle()
-  assert.equal(orders.size, 16_384 + 65_536)
+  /** Number of orders that are carried out with a beat: those whose ids are not kept. */
+  const carriesOut = async (from: number, to: number): Promise<number> => {
+    const before = carriedOut
+    orders.beaten(pulse(from, to))
+    await clock.flush()
+    return carriedOut - before
+  }
+  assert.equal(await carriesOut(0, 65_536 + 10), 65_536 + 10)
+  assert.deepEqual([await carriesOut(10, 20), orders.settled().length], [0, 4_096])
+  while (orders.settled().length > 0) await carriesOut(0, 0)
   clock.pass(600_000)
-  orders.beaten(pulse(0, 0))
-  assert.equal(orders.size, 65_536)
+  assert.deepEqual([await carriesOut(10, 20), orders.waiting], [0, 0])
+  assert.equal(await carriesOut(0, 10), 10, 'the oldest ids are not kept')
   clock.pass(300_000)
-  orders.beaten(pulse(0, 0))
-  assert.equal(orders.size, 0)
+  assert.equal(await carriesOut(30, 40), 10)
 })
 
 // ——— moving and leaving
