@@ -194,7 +194,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
       : { limits, onOutage: options.onOutage, running, local: admission, share: (places) => { admission.share(places) } },
     counters: () => {
       const { count, sum } = statistics.handshakes.toHistogram()
-      return { now: clock.now(), busy: surroundings.busy(), handshakes: count, time: sum }
+      return { now: clock.now(), busy: surroundings.busy(), cpu: clock.cpu(), handshakes: count, time: sum }
     },
     channels: surroundings.fleetChannels,
     expected: () => expected.count,

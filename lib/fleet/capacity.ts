@@ -1,10 +1,13 @@
 /**
  * How many clients a second this node can take, learned from what handshakes cost it.
  *
- * From one measurement to the next the event loop was busy for a part of the time, and some handshakes came. The slope of the one over
- * the other is what a handshake costs; what is left at no handshakes is the application's other work. Old measurements fade. Before
- * handshakes have come at different rates the cost is that of the rate which was set. If handshakes take twice as long as they
- * did, something else than this process is short, and the capacity is half.
+ * From one measurement to the next the event loop has worked for a part of the time, and some handshakes came. The slope of the one
+ * over the other is what a handshake costs; what is left at no handshakes is the application's other work. Old measurements fade.
+ * Before handshakes have come at different rates the cost is that of the rate which was set.
+ *
+ * Work is CPU time: on a machine that runs too much the event loop is busy for longer than it works. The part of a CPU that it has had
+ * while it was busy, in the last 10 seconds, is what there is for all work. If handshakes take twice as long as they did, something
+ * else than this process is short, and the capacity is half.
  */
 
 /** Weight of a measurement when the next one is made. */
@@ -19,6 +22,8 @@ const LEAST_COST = 1e-5
 const FAST = 20
 /** Noise of the part of the event loop that is busy, at least: clocks are coarse. */
 const LEAST_NOISE = 0.005
+/** The same of the part of a CPU. */
+const SHARE_FADES = 0.8
 /** Weight of the last handshakes in their mean time, and how fast the best of it is forgotten. */
 const WEIGHT = 0.3
 const FORGETS = 1.005
@@ -28,6 +33,8 @@ export interface LoadCounters {
   /** Monotonic milliseconds, and those in which the event loop was busy. */
   readonly now: number
   readonly busy: number
+  /** Milliseconds of CPU time of the process; threads beside the event loop count too. */
+  readonly cpu: number
   /** Handshakes, and the milliseconds that they took in all. */
   readonly handshakes: number
   readonly time: number
@@ -37,13 +44,16 @@ export class Capacity {
   readonly #read: () => LoadCounters
   readonly #usual: number
   #last: LoadCounters
-  /** Weighted sums over measurements: their number, handshakes a second (x), the busy part (y), and their products. */
+  /** Weighted sums over measurements: their number, handshakes a second (x), the part of work (y), and their products. */
   #n = 0
   #x = 0
   #y = 0
   #xx = 0
   #xy = 0
   #yy = 0
+  /** Milliseconds of the last measurements in which the event loop has worked, and in which it was busy. */
+  #worked = 0
+  #busy = 0
   /** Mean time of the last handshakes, and the best that it was, milliseconds. */
   #mean = 0
   #best = Infinity
@@ -60,16 +70,22 @@ export class Capacity {
     const read = this.#read()
     if (read.now - this.#last.now >= LEAST_TIME) this.#take(read)
     const cost = Math.max(LEAST_COST, this.#cost)
-    const other = this.#n === 0 ? 0 : Math.min(MOST_OTHER, Math.max(0, (this.#y - cost * this.#x) / this.#n))
+    const share = this.#busy === 0 ? 1 : this.#worked / this.#busy
+    const other = this.#n === 0 ? 0 : Math.min(MOST_OTHER * share, Math.max(0, (this.#y - cost * this.#x) / this.#n))
     const slow = Math.min(1, Math.max(FAST, this.#best) / Math.max(FAST, this.#mean))
-    return Math.max(1, Math.round((1 - other) / cost * slow))
+    // Handshakes of a process that has little CPU are slow, too: that counts once.
+    return Math.max(1, Math.round(Math.min(share - other, (1 - other) * slow) / cost))
   }
 
   #take (read: LoadCounters): void {
     const time = read.now - this.#last.now
     const count = read.handshakes - this.#last.handshakes
     const x = count / time * 1_000
-    const y = Math.min(1, (read.busy - this.#last.busy) / time)
+    const busy = Math.min(time, read.busy - this.#last.busy)
+    const worked = Math.min(busy, read.cpu - this.#last.cpu)
+    const y = worked / time
+    this.#busy = this.#busy * SHARE_FADES + busy
+    this.#worked = this.#worked * SHARE_FADES + worked
     this.#n = this.#n * FADES + 1
     this.#x = this.#x * FADES + x
     this.#y = this.#y * FADES + y

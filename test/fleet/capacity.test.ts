@@ -6,13 +6,15 @@ import { generator } from '../helpers/generator.ts'
 /** A node whose handshakes cost `cost` seconds of the event loop, beside `other` of it for other work. */
 function node ({ cost = 0.002, other = 0.1, noise = 0.01, rate = 200 } = {}) {
   const random = generator(7)
-  const counters = { now: 0, busy: 0, handshakes: 0, time: 0 }
+  const counters = { now: 0, busy: 0, cpu: 0, handshakes: 0, time: 0 }
   const capacity = new Capacity(rate, () => ({ ...counters }))
-  /** Lets two seconds pass with so many handshakes a second, which take so many milliseconds each. */
-  const pass = (handshakes: number, took = 5, costs = cost) => {
+  /** Lets two seconds pass with so many handshakes a second, which take so many milliseconds each; the process has a part of a CPU. */
+  const pass = (handshakes: number, took = 5, costs = cost, share = 1) => {
     const count = Math.round(2 * handshakes)
+    const worked = Math.min(share, Math.max(0, other + costs * count / 2 + (random() - 0.5) * 2 * noise))
     counters.now += 2_000
-    counters.busy += 2_000 * Math.min(1, Math.max(0, other + costs * count / 2 + (random() - 0.5) * 2 * noise))
+    counters.busy += 2_000 * worked / share
+    counters.cpu += 2_000 * worked
     counters.handshakes += count
     counters.time += count * took
     return capacity.measure()
@@ -57,6 +59,31 @@ test('when handshakes take twice as long the capacity is half', () => {
   assert.ok(Math.abs(after / before - 1) < 0.1, `${before} ${after}`)
 })
 
+test('a process that gets a part of a CPU takes that part, within 20 seconds, and all when it has it again', () => {
+  for (const took of [1, 30]) {
+    const { pass, random } = node({ cost: 0.002, other: 0.05, noise: 0.002 })
+    const measure = (share: number): number => {
+      let measured = 0
+      for (let i = 0; i < 10; i++) measured = pass(20 + random() * 80, took / share, 0.002, share)
+      return measured
+    }
+    for (let i = 0; i < 6; i++) measure(1)
+    const [starved, again] = [measure(0.25), (measure(1), measure(1))]
+    assert.ok(Math.abs(starved / ((0.25 - 0.05) / 0.002) - 1) < 0.3, `${took}: ${starved}`)
+    assert.ok(Math.abs(again / ((1 - 0.05) / 0.002) - 1) < 0.3, `${took}: ${again}`)
+  }
+})
+
+test('CPU time of other threads is none of the event loop', () => {
+  const { pass, counters, random } = node({ cost: 0.002, other: 0.1 })
+  let measured = 0
+  for (let i = 0; i < 60; i++) {
+    counters.cpu += 4_000
+    measured = pass(random() * 150)
+  }
+  assert.ok(Math.abs(measured / 450 - 1) < 0.1, `${measured}`)
+})
+
 test('a handshake of a few milliseconds is never slow', () => {
   const { pass, random } = node({ noise: 0.001 })
   let before = 0
@@ -78,5 +105,6 @@ test('a node that is busy has some capacity left, and measurements of less than 
   assert.equal(pass(0), 10)
   counters.now += 900
   counters.busy = 0
+  counters.cpu = 0
   assert.equal(capacity.measure(), 10)
 })
