@@ -608,8 +608,8 @@ promise('bookings of many nodes are those that the arithmetic of the calendar gi
     const turns = await node.engine.book(node.id, booking)
     const after = (await clock.beat()).now
     if (booking.leaves) capacities.set(node.id, 0)
-    // The end of the second tells the time of the booking, unless the machine stood still.
-    const now = Math.ceil((before + booking.from + turns.first - 0.01) / 1000) * 1000 - booking.from - turns.first
+    // The end of the second tells the time of the booking, which may have no fraction, unless the machine stood still.
+    const now = Math.ceil((before + booking.from + turns.first - 1) / 1000) * 1000 - booking.from - turns.first
     if (after - before < 900) {
       const expected = model.book(node.id, booking, now, sum([...capacities.values()]))
       close(turns.rate, expected.rate)
