@@ -97,6 +97,31 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     await hearsItself(b!)
   })
 
+  test(title('Redis is back with what it had some time ago, as a replica that is promoted may be: the node joins anew'), { skip }, async (t) => {
+    const server = await startRedis(t)
+    const [a] = await join(t, connect(t, server), ['a'])
+    const restart = async (): Promise<Pulse> => {
+      await server.kill()
+      await server.start()
+      return await persist(async () => await a!.beat())
+    }
+    const count = async (label: string, count: number): Promise<void> => { await a!.engine.label('a', [{ kind: 'owner', label, count, away: 0 }]) }
+    await count('x', 1)
+    await server.command('SAVE')
+    // All that it has answered is there.
+    assert.equal((await restart()).joined, false)
+    await count('x', 0)
+    await count('y', 1)
+    assert.equal((await restart()).joined, true)
+    for (const label of ['x', 'y']) assert.deepEqual((await a!.engine.find('owner', label)).nodes, [])
+    assert.equal((await a!.beat()).joined, false)
+    await server.command('SAVE')
+    const places = { key: 'total', want: 0, max: 10, oldest: null }
+    await a!.engine.take('a', [{ ...places, have: 1 }])
+    assert.equal((await restart()).joined, true)
+    assert.equal((await a!.beat()).joined, false)
+  })
+
   test(title('Redis is frozen: calls end, then fail at once; thawed, no node is lost'), { skip }, async (t) => {
     const server = await startRedis(t)
     const lease = 1_000

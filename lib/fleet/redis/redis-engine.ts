@@ -37,6 +37,9 @@ export class RedisEngine implements FleetEngine {
   #subscriber: Connection | undefined
   /** Call that must be told what its last answer was → id of that answer. */
   readonly #heard = new Map<string, Promise<string>>()
+  /** Number of the last call that writes, and node → number of the last one that was answered: a beat says it. */
+  #lastWrite = 0
+  readonly #written = new Map<string, number>()
   /** Number of the last call of `listen`. */
   #lastListen = 0
   #closed = false
@@ -60,7 +63,7 @@ export class RedisEngine implements FleetEngine {
 
   async beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
     type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
-    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, ...settled])
+    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, this.#written.get(node) ?? 0, ...settled])
     const now = Number(id) / MICROSECONDS
     const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: Math.floor(now) - Number(at) })
     return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
@@ -77,7 +80,12 @@ export class RedisEngine implements FleetEngine {
     // of surrogates; as an argument of its own it would become U+FFFD, too.
     const write = (form: (label: string) => string): string => JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, form(label), count, away]))
     const items = write((label) => label)
-    const [id, changes] = await this.#next<[id: string, changes: string]>(LABEL, node, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
+    let number = 0
+    const [id, changes] = await this.#next<[id: string, changes: string]>(LABEL, node, (heard) => {
+      number = ++this.#lastWrite
+      return [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items, number]
+    })
+    this.#wrote(node, number)
     const { online, offline } = JSON.parse(changes) as Record<'online' | 'offline', unknown>
     return { at: Number(id) / MICROSECONDS, online: listOf(online), offline: listOf(offline) }
   }
@@ -89,7 +97,9 @@ export class RedisEngine implements FleetEngine {
 
   async take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> {
     const items = asked.flatMap(({ key, have, want, max, oldest }) => [key, have, want, max, oldest ?? ''])
-    const answers = await this.#run(TAKE, [node, ...items]) as Array<[given: number, oldestAt: string | null]>
+    const number = ++this.#lastWrite
+    const answers = await this.#run(TAKE, [node, number, ...items]) as Array<[given: number, oldestAt: string | null]>
+    this.#wrote(node, number)
     return answers.map(([given, oldestAt]) => ({ given, oldestAt }))
   }
 
@@ -131,6 +141,8 @@ export class RedisEngine implements FleetEngine {
     if (this.#commands === undefined) throw new Error('Redis is not connected: the engine does not listen yet')
     return this.#commands
   }
+
+  #wrote (node: string, number: number): void { this.#written.set(node, Math.max(number, this.#written.get(node) ?? 0)) }
 
   async #run (script: Script, args: ReadonlyArray<string | number>): Promise<unknown> {
     return await this.#connection().run(script, this.#prefix, args)

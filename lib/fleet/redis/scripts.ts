@@ -17,8 +17,11 @@ export const HELLO = new Script('return now')
 // An answer that has been lost is given again: the caller says which one it heard last.
 // Leases and times away do not end while Redis is frozen or out of reach for all: no node could renew its lease, or write that an owner is back.
 export const BEAT = new Script(`
-local info, capacity, lease, away, heard = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local info, capacity, lease, away, heard, written = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local own, leases, inbox = key('node', node), key('leases'), key('inbox', node)
+
+-- A replica that was promoted may lack what its primary had answered last: what it has of this node is of no use.
+if member(node) and tonumber(call('HGET', own, 'wrote') or 0) < written then remove(node, now + away) end
 
 local last = call('HMGET', own, 'beat', 'told')
 local told = { joined = not last[1], lost = {}, offline = {} }
@@ -28,7 +31,7 @@ if told.joined and call('ZSCORE', key('removed'), node) and remove_slice(node, $
   return redis.error_reply('ERR node ' .. node .. ' is being removed: it may join again in a moment')
 end
 
-for i = 7, #ARGV do call('HDEL', inbox, ARGV[i]) end
+for i = 8, #ARGV do call('HDEL', inbox, ARGV[i]) end
 
 local others, newest = {}, 0
 for _, id in ipairs(call('ZRANGE', leases, 0, -1)) do
@@ -72,6 +75,7 @@ end
 
 call('ZADD', leases, now + lease, node)
 call('HSET', own, 'info', info, 'capacity', capacity, 'lease', lease, 'at', string.format('%.0f', now), 'beat', stamp, 'told', cjson.encode(told))
+if not last[1] then call('HSET', own, 'wrote', written) end
 keep(lease, leases, own, inbox, key('owner'), key('tag'), key('places'), key('away'), key('removed'),
   key('owner', node), key('tag', node), key('places', node))
 
@@ -142,7 +146,7 @@ for _, owner in ipairs(again.offline) do
 end
 -- One text: a client of Redis takes much longer for a list.
 local text = cjson.encode(changes)
-call('HSET', key('node', node), 'labelled', stamp, 'changes', text)
+call('HSET', key('node', node), 'labelled', stamp, 'changes', text, 'wrote', ARGV[4])
 keep(lease, key('owner'), key('tag'), key('away'), key('owner', node), key('tag', node))
 return { stamp, text }
 `)
@@ -164,7 +168,7 @@ export const TAKE = new Script(`
 local lease = member(node)
 if not lease then return no_member(node) end
 local answers = {}
-for i = 2, #ARGV, 5 do
+for i = 3, #ARGV, 5 do
   local name, have, want, max, oldest = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local nodes = read(key('places'), name)
   nodes[node] = nil
@@ -182,6 +186,7 @@ for i = 2, #ARGV, 5 do
   end
   table.insert(answers, { given, oldestAt })
 end
+call('HSET', key('node', node), 'wrote', ARGV[2])
 keep(lease, key('places'), key('places', node))
 return answers
 `)
