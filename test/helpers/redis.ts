@@ -37,6 +37,8 @@ export interface RedisSettings {
   userOf?: string
   /** A Cluster of this one node. */
   cluster?: boolean
+  /** Port of the primary whose replica it is. */
+  replicaOf?: number
 }
 
 /** What runs: it ends with this process at the latest. */
@@ -50,7 +52,7 @@ export class RedisServer {
   #process: ChildProcess | undefined
   #admin: Redis | undefined
 
-  constructor (port: number, folder: string, { password, tls = false, userOf, cluster = false }: RedisSettings) {
+  constructor (port: number, folder: string, { password, tls = false, userOf, cluster = false, replicaOf }: RedisSettings) {
     this.#folder = folder
     this.options = {
       host: '127.0.0.1',
@@ -63,7 +65,8 @@ export class RedisServer {
       '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder,
       ...(password === undefined ? [] : ['--requirepass', password]),
       ...(userOf === undefined ? [] : ['--user', 'fleet', 'on', '>pass', ...aclRules(userOf)]),
-      ...(cluster ? ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] : [])
+      ...(cluster ? ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] : []),
+      ...(replicaOf === undefined ? [] : ['--replicaof', '127.0.0.1', String(replicaOf)])
     ]
   }
 
