@@ -110,8 +110,8 @@ export const SCENARIOS: Record<string, ScenarioText> = {
     }
   },
   'fleet-leave': {
-    text: 'Eight servers behind HAProxy, as in [the guide](../guides/deploy.md#proxies); three get SIGTERM at the same moment. Half of the clients have the client class of this plugin below partysocket, ' +
-      'the others partysocket alone. `drain.reconnect.rate` is a fifteenth of the clients that leave. Without a fleet each server keeps this rate by itself.',
+    text: 'Eight servers behind HAProxy, as in [the guide](../guides/deploy.md#proxies-and-load-balancers); three get SIGTERM at the same moment. Half of the clients have the client class of this plugin below partysocket, ' +
+      'the others partysocket alone. `drain.reconnect.rate` is a thirtieth of the clients that leave. Without a fleet each server keeps this rate by itself.',
     metrics: {
       'turns in the busiest second': 'connections that clients of the class opened on the servers that stay, and clients of partysocket alone that were closed, in the second with the most of both: what the servers that leave decide. *Of the rate*: divided by `drain.reconnect.rate`',
       'arrivals in the busiest second': 'connections opened on the servers that stay, in the second with the most. Clients of partysocket alone come back at random, 1 to 5 s after their close frame',

@@ -68,7 +68,11 @@ const HEADLINES: Array<{ scenario: string, metric: string, text: string, peer?: 
   { scenario: 'handshakes', metric: 'CPU', text: 'CPU of a handshake', peer: 'bare' },
   { scenario: 'in-process', metric: 'added to handshake', text: 'added to a handshake, in-process' },
   { scenario: 'echo', metric: 'CPU', text: 'CPU of an echoed message', peer: 'bare' },
-  { scenario: 'in-process', metric: 'added to message, sync listener', text: 'added to a message, in-process' }
+  { scenario: 'in-process', metric: 'added to message, sync listener', text: 'added to a message, in-process' },
+  { scenario: 'fleet', metric: 'connections of an owner', text: 'ten nodes: where an owner is connected', peer: 'Socket.IO with redis-adapter' },
+  { scenario: 'fleet', metric: 'page of connections', text: 'ten nodes: a list of connections', peer: 'Socket.IO with redis-adapter' },
+  { scenario: 'fleet', metric: 'broadcast to a tag', text: 'ten nodes: a broadcast to a tag', peer: 'Socket.IO with redis-adapter' },
+  { scenario: 'fleet', metric: 'disconnect of an owner', text: 'ten nodes: disconnecting an owner', peer: 'Socket.IO with redis-adapter' }
 ]
 
 /** Notes below the summary, if it has their marks. */

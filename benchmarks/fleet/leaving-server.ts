@@ -10,7 +10,7 @@ import { loadPlugin, loadRedisFleet } from '../servers/plugin.ts'
 import type { LeavingServerControl } from './control.ts'
 
 /** Milliseconds. */
-const GRACE_PERIOD = 30_000
+const GRACE_PERIOD = 60_000
 
 const plugin = await loadPlugin(process.argv[2]!)
 const redisFleet = await loadRedisFleet(process.argv[2]!)

@@ -22,7 +22,7 @@ const SERVERS = 8
 const LEAVING = 3
 const CROWDS = 4
 /** Time in which those that leave may have their clients back, by the option `drain.reconnect.rate`, milliseconds. */
-const RETURN = 15_000
+const RETURN = 30_000
 /** Longer than HAProxy takes to notice that a server is not ready, milliseconds. */
 const SETTLE_DELAY = 3 * CHECK
 /** Time before the nodes leave, and for what is under way at the end, milliseconds. */
