@@ -8,6 +8,7 @@
 import { isClosing } from '../connection/connection.ts'
 import type { ConnectionHooks } from '../connection/hooks.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
+import { CallPause } from './call-pause.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import type { LabelCount, PresenceChange, Pulse } from './engine.ts'
 import { RETURN } from './membership.ts'
@@ -15,9 +16,6 @@ import { timeAway } from './time-away.ts'
 
 /** After the engine has lost its data, all nodes have joined anew and written their counts within this time, milliseconds: two beats. */
 const REBUILD = 4_000
-
-/** Least time from one call to the next, milliseconds: a call takes as much CPU time as 100 counts. */
-const INTERVAL = 100
 
 /** Most counts of one call. */
 const BATCH = 1_000
@@ -46,6 +44,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   readonly #core: FleetCore
   readonly #told: (change: PresenceChange) => void
   readonly #unhook: () => void
+  readonly #pause: CallPause
   readonly #owners: Kind = { kind: 'owner', counts: new Map(), changed: new Map() }
   readonly #tags: Kind = { kind: 'tag', counts: new Map(), changed: new Map() }
   /** Owners whose clients are expected back, and until when. */
@@ -64,14 +63,13 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   #beatenAt = -Infinity
   /** Whether a call waits for the next beat: the node is no member yet, or the last call has failed. */
   #waits = true
-  /** When the last call began that has written all there was. */
-  #calledAt = -Infinity
   /** Resolves when nothing is left to write, or a call has failed. */
   #writing: Promise<void> | null = null
 
   /** `told` gets what the engine says about owners. Reads the connections that there are. */
   constructor (core: FleetCore, told: (change: PresenceChange) => void) {
     this.#core = core
+    this.#pause = new CallPause(core.clock)
     this.#told = told
     this.#unhook = core.hooks.add(this, 'ownerSet', 'tagged', 'untagged', 'moved', 'closing')
     core.registry.visit((connection) => {
@@ -139,6 +137,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
 
   /** Resolves when all counts are written; rejects if they cannot be. */
   async leaving (): Promise<void> {
+    this.#pause.end()
     await this.#writing
     if (this.#waits) this.#resume()
     await this.#writing
@@ -148,6 +147,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   close (): void {
     this.#unhook()
     this.#waits = true
+    this.#pause.end()
   }
 
   // ——— counting
@@ -211,7 +211,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
   async #write (): Promise<void> {
     const { engine, node } = this.#core
     while (this.#hasMore) {
-      await new Promise<void>((resolve) => { this.#pause(resolve) })
+      await this.#pause.wait()
       const batch = this.#waits ? null : this.#take()
       if (batch === null) continue
       try {
@@ -222,14 +222,6 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
       }
     }
     this.#writing = null
-  }
-
-  /** Waits until the next call is due; a turn at least, so that what changes in one goes out together, and other work has turns. */
-  #pause (due: () => void): void {
-    const { clock } = this.#core
-    const wait = this.#calledAt + INTERVAL - clock.now()
-    if (wait > 0) clock.setTimeout(due, wait).unref()
-    else clock.setImmediate(due)
   }
 
   /** Whether there is something to write, and no call waits for the next beat. */
@@ -256,7 +248,7 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     }
     if (counts.length === 0) return null
     // A part of many is followed by the next at once.
-    if (counts.length < BATCH) this.#calledAt = this.#core.clock.now()
+    if (counts.length < BATCH) this.#pause.begin()
     return { counts, again, passed }
   }
 

@@ -257,6 +257,22 @@ test('a node that drains writes its last counts before it leaves', async () => {
   assert.deepEqual(find(fleet, 'ann'), { counts: [], expectedBack: 14_050 })
 })
 
+test('a node that leaves writes its last counts at once, though the call before was a moment ago', async () => {
+  const fleet = await setup()
+  const { node, clock } = fleet
+  const [{ connection }] = [node.open({ owner: 'ann' }), node.open({ owner: 'ben' })]
+  await clock.flush()
+  connection.end('drain', 1012, 'service restart')
+  const before = clock.now()
+  const closed = node.fleet.close()
+  await clock.flush()
+  await closed
+  assert.equal(clock.now(), before)
+  assert.deepEqual(find(fleet, 'ann'), { counts: [], expectedBack: 15_000 })
+  // Offline with the next beat.
+  assert.deepEqual(find(fleet, 'ben'), { counts: [], expectedBack: 0 })
+})
+
 test('a node that cannot write its last counts does not leave: its owners are away when its lease ends', async () => {
   const fleet = await setup()
   const { node, other, clock } = fleet

@@ -41,7 +41,7 @@ test('listeners are added and removed, and events that do not exist are refused'
   const listener = () => {}
   assert.equal(fleet.on('joined', listener).off('joined', listener), fleet)
   for (const method of ['on', 'off'] as const) {
-    assert.throws(() => fleet[method]('closed' as never, listener), { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: /one of joined, left, lost, online, offline/ })
+    assert.throws(() => fleet[method]('closed' as never, listener), { code: 'SOCKETS_ERR_INVALID_ARGUMENT', message: /one of joined, left, lost, up, down, online, offline/ })
     assert.throws(() => fleet[method]('joined', undefined as never), { code: 'SOCKETS_ERR_INVALID_ARGUMENT' })
   }
 })
