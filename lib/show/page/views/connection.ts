@@ -20,19 +20,13 @@ export function connectionView (site: Site, id: number): View {
   const title = `Connection ${id}`
   if (story === undefined) return { title, body: UNKNOWN }
   const connection = tracker.get(id)
-  const { state, route, requestId, openedAt, closedAt, summary } = story
   const owner = connection?.owner ?? story.owner
   return {
     title,
     body: html`
-<p>${summary}</p>
+<p>${story.summary}</p>
 ${facts([
-  ['State', html`<span class="state ${state}">${state}</span>`],
-  ['Route', route],
-  ['Owner', owner !== undefined && ownerFact(site, owner)],
-  ['Address', connection?.ip ?? story.ip],
-  ['Request', requestId],
-  ['Opened', html`${time(openedAt)} (open for ${duration((closedAt ?? tracker.clock.wallNow()) - openedAt)})`],
+  ...storyFacts(site, story, owner, connection?.ip),
   ...connection === undefined ? [] : liveFacts(connection)
 ])}
 ${storyOf(story)}
@@ -47,8 +41,20 @@ export function ownerButton (site: Site, owner: string): Markup | false {
 }
 
 /** An owner, and where to find its connections. */
-export function ownerFact ({ fleet }: Site, owner: string): Markup {
+function ownerFact ({ fleet }: Site, owner: string): Markup {
   return html`${owner} <a href="${href(fleet === null ? { q: owner } : { view: 'fleet', owner })}">connections</a> <a href="${href({ view: 'history', owner })}">history</a>`
+}
+
+/** What a story tells of its connection; `owner` and `ip` are those of a connection that is not closed. */
+export function storyFacts (site: Site, { state, route, requestId, openedAt, closedAt, ...story }: Story, owner: string | undefined, ip = story.ip): Array<[string, Content]> {
+  return [
+    ['State', html`<span class="state ${state}">${state}</span>`],
+    ['Route', route],
+    ['Owner', owner !== undefined && ownerFact(site, owner)],
+    ['Address', ip],
+    ['Request', requestId],
+    ['Opened', html`${time(openedAt)} (open for ${duration(Math.max(0, (closedAt ?? site.tracker.clock.wallNow()) - openedAt))})`]
+  ]
 }
 
 /** What only a connection that is not closed has. */

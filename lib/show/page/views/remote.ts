@@ -4,16 +4,16 @@
 import { attempt } from '../../../base/guard.ts'
 import type { Fleet } from '../../../track/fleet.ts'
 import { answerOf, gaps } from '../answers.ts'
-import { duration, href, html, time } from '../html.ts'
+import { href, html } from '../html.ts'
 import { actButton } from '../layout.ts'
 import type { View } from '../layout.ts'
 import type { Site } from '../site.ts'
 import { facts } from '../table.ts'
-import { ownerButton, ownerFact, storyOf, UNKNOWN } from './connection.ts'
+import { ownerButton, storyFacts, storyOf, UNKNOWN } from './connection.ts'
 
 /** Makes the view. */
 export async function remoteView (site: Site & { fleet: Fleet }, node: string, id: number): Promise<View> {
-  const { tracker, fleet } = site
+  const { fleet } = site
   const title = `Connection ${id} of ${node}`
   if (!Number.isSafeInteger(id)) return { title, body: UNKNOWN }
   // A closed connection has a story alone; at once, so that a node that does not answer is waited for once.
@@ -21,21 +21,15 @@ export async function remoteView (site: Site & { fleet: Fleet }, node: string, i
   const story = told.answer?.value[0]?.story
   if (story === undefined) return { title, body: gaps(told) || UNKNOWN }
   const connection = listed.answer?.value[0]
-  const { state, route, requestId, openedAt, closedAt, summary } = story
   const owner = connection?.owner ?? story.owner
   return {
     title,
     body: html`
-<p>${summary}</p>
+<p>${story.summary}</p>
 ${facts([
   ['Node', html`<a href="${href({ view: 'fleet', node })}">${node}</a>`],
-  ['State', html`<span class="state ${state}">${state}</span>`],
-  ['Route', route],
-  ['Owner', owner !== undefined && ownerFact(site, owner)],
-  ['Tags', connection?.tags.join(', ')],
-  ['Address', connection?.ip ?? story.ip],
-  ['Request', requestId],
-  ['Opened', html`${time(openedAt)} (open for ${duration(Math.max(0, (closedAt ?? tracker.clock.wallNow()) - openedAt))})`]
+  ...storyFacts(site, story, owner, connection?.ip),
+  ['Tags', connection?.tags.join(', ')]
 ])}
 ${attempt(() => storyOf(story), () => {}) ?? html`<p>The story cannot be read.</p>`}
 ${connection !== undefined && html`<p class="buttons">${actButton(site, 'disconnect', 'Disconnect', `Disconnect connection ${id} of ${node}?`, { node, id })}
