@@ -35,12 +35,15 @@ export async function churn (redis: { port: number }, { nodes, every, stay }: Ch
   return result
 }
 
-/** Throws unless these events of another node tell that each of these nodes has joined and then left, or nothing: it was too short. */
-export function assertTold (ids: readonly string[], events: readonly string[]): void {
-  assert.deepEqual(events.filter((event) => event.startsWith('lost')), [])
-  const seen = ids.map((id) => events.filter((event) => event.endsWith(id)).map((event) => event.split(' ')[0]))
-  for (const how of seen) if (how.length > 0) assert.deepEqual(how, ['joined', 'left'])
-  assert.ok(seen.some((how) => how.length > 0))
+/**
+ * Throws unless these events of another node tell that each of these nodes has joined and then left, or nothing: it was too short. One
+ * that cannot say in time that it leaves, because the machine is busy, is lost. Returns the number of those.
+ */
+export function assertTold (ids: readonly string[], events: readonly string[]): number {
+  const seen = ids.map((id) => events.filter((event) => event.endsWith(id)).map((event) => event.split(' ')[0]).join(' '))
+  for (const how of seen) assert.match(how, /^(?:joined (?:left|lost) ?)*$/)
+  assert.ok(seen.some((how) => how !== ''))
+  return seen.filter((how) => how.includes('lost')).length
 }
 
 async function visit (port: number, owner: string, stay: number, { ids, owners, events }: Churn): Promise<void> {

@@ -46,11 +46,11 @@ const FAULTS: Record<string, { seconds: number, run (server: RedisServer, nodes:
       await timeAgreed(nodes)
       await sleep(AWAY)
       const told = await Promise.all(nodes.map((node) => node.events()))
-      for (const heard of told) assertTold(ids, heard)
+      const gone = Math.max(...told.map((heard) => assertTold(ids, heard)))
       const all = [...events, ...told.flat()]
       const times = (event: string) => all.filter((other) => other === event).length
       const missed = owners.filter((owner) => times(`online ${owner}`) !== 1 || times(`offline ${owner}`) !== 1)
-      console.log(`  ${ids.length} nodes have joined and left, each told once to all; ${owners.length - missed.length} owners were told online once and offline once`)
+      console.log(`  ${ids.length} nodes have joined and left, each told once to all; the machine was too busy for ${gone} of them to say so; ${owners.length - missed.length} owners were told online once and offline once`)
       assert.deepEqual(missed.map((owner) => [owner, times(`online ${owner}`), times(`offline ${owner}`)]), [])
       assert.equal(times('offline shared'), 0)
       const stray = [...(await server.keys()).keys()].filter((key) => ids.some((id) => key.endsWith(id)))
