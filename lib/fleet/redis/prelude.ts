@@ -34,6 +34,13 @@ local function no_member (id)
   return redis.error_reply('ERR node ' .. id .. ' is no member of the fleet: it must beat first')
 end
 
+-- Numbers the calls that write in the order in which they are carried out: the script of a call may have to be sent again.
+local function count_write ()
+  local count = tonumber(call('HGET', key('node', node), 'wrote') or 0) + 1
+  call('HSET', key('node', node), 'wrote', count)
+  return count
+end
+
 -- A field that holds node → value; one without nodes is deleted.
 local function read (hash, field)
   local text = call('HGET', hash, field)

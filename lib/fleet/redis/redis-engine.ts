@@ -37,8 +37,7 @@ export class RedisEngine implements FleetEngine {
   #subscriber: Connection | undefined
   /** Call that must be told what its last answer was → id of that answer. */
   readonly #heard = new Map<string, Promise<string>>()
-  /** Number of the last call that writes, and node → number of the last one that was answered: a beat says it. */
-  #lastWrite = 0
+  /** Node → how many of its calls that write were carried out, by the answers: a beat says it. */
   readonly #written = new Map<string, number>()
   /** Number of the last call of `listen`. */
   #lastListen = 0
@@ -80,12 +79,8 @@ export class RedisEngine implements FleetEngine {
     // of surrogates; as an argument of its own it would become U+FFFD, too.
     const write = (form: (label: string) => string): string => JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, form(label), count, away]))
     const items = write((label) => label)
-    let number = 0
-    const [id, changes] = await this.#next<[id: string, changes: string]>(LABEL, node, (heard) => {
-      number = ++this.#lastWrite
-      return [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items, number]
-    })
-    this.#wrote(node, number)
+    const [id, changes, count] = await this.#next<[id: string, changes: string, count: number]>(LABEL, node, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
+    this.#wrote(node, count)
     const { online, offline } = JSON.parse(changes) as Record<'online' | 'offline', unknown>
     return { at: Number(id) / MICROSECONDS, online: listOf(online), offline: listOf(offline) }
   }
@@ -97,9 +92,8 @@ export class RedisEngine implements FleetEngine {
 
   async take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]> {
     const items = asked.flatMap(({ key, have, want, max, oldest }) => [key, have, want, max, oldest ?? ''])
-    const number = ++this.#lastWrite
-    const answers = await this.#run(TAKE, [node, number, ...items]) as Array<[given: number, oldestAt: string | null]>
-    this.#wrote(node, number)
+    const [count, answers] = await this.#run(TAKE, [node, ...items]) as [count: number, answers: Array<[given: number, oldestAt: string | null]>]
+    this.#wrote(node, count)
     return answers.map(([given, oldestAt]) => ({ given, oldestAt }))
   }
 
@@ -142,7 +136,7 @@ export class RedisEngine implements FleetEngine {
     return this.#commands
   }
 
-  #wrote (node: string, number: number): void { this.#written.set(node, Math.max(number, this.#written.get(node) ?? 0)) }
+  #wrote (node: string, count: number): void { this.#written.set(node, Math.max(count, this.#written.get(node) ?? 0)) }
 
   async #run (script: Script, args: ReadonlyArray<string | number>): Promise<unknown> {
     return await this.#connection().run(script, this.#prefix, args)

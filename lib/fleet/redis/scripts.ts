@@ -146,9 +146,9 @@ for _, owner in ipairs(again.offline) do
 end
 -- One text: a client of Redis takes much longer for a list.
 local text = cjson.encode(changes)
-call('HSET', key('node', node), 'labelled', stamp, 'changes', text, 'wrote', ARGV[4])
+call('HSET', key('node', node), 'labelled', stamp, 'changes', text)
 keep(lease, key('owner'), key('tag'), key('away'), key('owner', node), key('tag', node))
-return { stamp, text }
+return { stamp, text, count_write() }
 `)
 
 export const FIND = new Script(`
@@ -168,7 +168,7 @@ export const TAKE = new Script(`
 local lease = member(node)
 if not lease then return no_member(node) end
 local answers = {}
-for i = 3, #ARGV, 5 do
+for i = 2, #ARGV, 5 do
   local name, have, want, max, oldest = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local nodes = read(key('places'), name)
   nodes[node] = nil
@@ -186,9 +186,8 @@ for i = 3, #ARGV, 5 do
   end
   table.insert(answers, { given, oldestAt })
 end
-call('HSET', key('node', node), 'wrote', ARGV[2])
 keep(lease, key('places'), key('places', node))
-return answers
+return { count_write(), answers }
 `)
 
 // As Calendar (../calendar.ts): seconds hold rates, clients a second.
