@@ -98,9 +98,7 @@ export class FleetOrders implements FleetPart {
   beaten ({ orders }: Pulse): void {
     for (const id of this.#leaving) this.#settled.delete(id)
     this.#leaving = []
-    const now = this.#core.clock.now()
-    forget(this.#done, now)
-    forget(this.#kept, now)
+    forget(this.#kept, this.#core.clock.now())
     this.#carryOutAll(orders)
     void this.#putAll()
   }
@@ -200,6 +198,8 @@ export class FleetOrders implements FleetPart {
         else ids.push(id)
       }, () => { this.#core.ignore() })
     }, () => {
+      // Not before: after a long outage the inbox may still have one.
+      forget(this.#done, this.#core.clock.now())
       for (const [from, ids] of acknowledged) this.#core.send([from], 'done', { ids }).catch(() => {})
     })
   }

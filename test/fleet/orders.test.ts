@@ -226,6 +226,26 @@ test('an engine that fails while the nodes are asked: the order is kept, and all
   assert.equal(await putWithin(fleet, 4_000), 0)
 })
 
+test('an order that was carried out before an outage of 15 minutes, and still is in the inbox after it, is not carried out again', async () => {
+  const fleet = await setup()
+  const { node, other, third, clock } = fleet
+  for (let i = 0; i < 8; i++) other.open()
+  await clock.run(2_000)
+  // The order arrives; its answer does not.
+  other.faulty.fault = 'refuse'
+  other.faulty.only = ['send', 'beat']
+  const { value, missing } = await after(fleet, 1_000, node.sockets.drain({ fraction: 0.5 }))
+  assert.deepEqual([value, missing.map((each) => each.node)], [0, [other.id]])
+  await clock.run(1_000)
+  other.faulty.only = null
+  for (const { faulty } of [node, third]) faulty.fault = 'refuse'
+  await clock.run(1_000_000)
+  assert.deepEqual([fleet.told()[1]!.length, other.tracker.size], [1, 4])
+  for (const { faulty } of fleet.nodes) faulty.fault = 'none'
+  await clock.run(10_000)
+  assert.deepEqual([fleet.told()[1], other.tracker.size], [[], 4])
+})
+
 /** Counts the orders that nodes put into inboxes within a time. */
 async function putWithin ({ nodes, clock }: FleetRig, time: number): Promise<number> {
   for (const { faulty } of nodes) faulty.calls.length = 0
@@ -362,6 +382,7 @@ test('the orders that are kept, and the ids of those that were carried out, are 
   assert.deepEqual([await carriesOut(10, 20), orders.waiting], [0, 0])
   assert.equal(await carriesOut(0, 10), 10, 'the oldest ids are not kept')
   clock.pass(300_000)
+  assert.equal(await carriesOut(30, 40), 0, 'ids are forgotten after the inbox was read')
   assert.equal(await carriesOut(30, 40), 10)
 })
 
