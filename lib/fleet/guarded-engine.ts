@@ -9,6 +9,7 @@ import { afterInput } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_FLEET_UNAVAILABLE } from '../base/errors.ts'
+import { attempt } from '../base/guard.ts'
 import type { HandoverStore } from '../move/handover-store.ts'
 import type { Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts } from './engine.ts'
 
@@ -100,7 +101,7 @@ export class GuardedEngine implements FleetEngine {
       const timer = this.#clock.setTimeout(() => { afterInput(this.#clock, expired) }, deadline)
       timer.unref()
       const answered = (value: T) => {
-        if (!isValid(value)) return refused(new SOCKETS_ERR_FLEET_UNAVAILABLE(`${name}() was answered with ${show(value)}`))
+        if (attempt(() => isValid(value), () => {}) !== true) return refused(new SOCKETS_ERR_FLEET_UNAVAILABLE(`${name}() was answered with ${show(value)}`))
         settle(() => { resolve(value) })
       }
       try {

@@ -148,6 +148,12 @@ test('an answer of another shape is no answer', async () => {
   }
 })
 
+test('an answer that cannot be read is no answer', async () => {
+  const { clock, engine } = guardWith({ beat: () => ({ get nodes () { throw new Error('not to be read') } }) })
+  const { code, after } = await outcome(clock, engine.beat('a', BEAT))
+  assert.deepEqual([code, after, engine.up], ['SOCKETS_ERR_FLEET_UNAVAILABLE', 0, false])
+})
+
 test('a thenable that throws, or settles twice, is one failure', async () => {
   const { clock, engine } = guardWith({
     find: () => ({ then: () => { throw new Error('no promise') } }),
