@@ -10,6 +10,12 @@ export const SHARE = 0.8
 
 const SECOND = 1_000
 
+/** Turns a second, at most: of more, a turn takes no time that a clock shows. */
+const MOST_RATE = 1e7
+
+/** Turns in all, at least: what sums of fractions leave is no turn. */
+const LEAST_TURNS = 1e-9
+
 /** Most seconds of an answer: an hour, and the part of a second before it. */
 const MOST_SECONDS = 3_601
 
@@ -24,7 +30,8 @@ export async function bookTurns ({ clock, node, engine }: FleetCore, booking: Om
  * answered at `received`, by the clock of the node: the engine booked them in between. What an engine answers is not trusted.
  */
 export function toBooked ({ first, seconds }: Turns, from: number, sent: number, received: number): Booked | null {
-  const isSound = first > 0 && first <= SECOND && Array.isArray(seconds) && seconds.length <= MOST_SECONDS && seconds.every((turns) => turns >= 0 && turns < Infinity)
-  if (!isSound || !seconds.some((turns) => turns > 0)) return null
+  const isSound = first > 0 && first <= SECOND && Array.isArray(seconds) && seconds.length <= MOST_SECONDS &&
+    Array.from(seconds).every((turns, index) => turns >= 0 && turns * SECOND <= MOST_RATE * (index === 0 ? first : SECOND))
+  if (!isSound || !seconds.some((turns) => turns > LEAST_TURNS)) return null
   return { begins: (sent + received) / 2 + from, first, length: SECOND, turns: seconds }
 }

@@ -16,7 +16,7 @@ test('where no node stays, or has room, there are no turns', () => {
 
 test('an answer of an engine in another shape is no booking', () => {
   const turns = { first: 250, seconds: [20, 80], rate: 80 }
-  for (const wrong of [{ first: 0 }, { first: 1_001 }, { first: NaN }, { seconds: 'x' }, { seconds: [NaN] }, { seconds: [-1, 5] }, { seconds: [Infinity] }, { seconds: Array.from({ length: 4_000 }, () => 1) }]) {
+  for (const wrong of [{ first: 0 }, { first: 1_001 }, { first: NaN }, { seconds: 'x' }, { seconds: [NaN] }, { seconds: [-1, 5] }, { seconds: [Infinity] }, { seconds: [1e15] }, { first: 1e-9 }, { seconds: [5e-324] }, { seconds: new Array<number>(2).concat(5) }, { seconds: Array.from({ length: 4_000 }, () => 1) }]) {
     assert.equal(toBooked({ ...turns, ...wrong } as Turns, 0, 1_000, 1_010), null, JSON.stringify(wrong))
   }
 })
