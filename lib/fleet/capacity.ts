@@ -106,7 +106,8 @@ export class Capacity {
    */
   get #cost (): number {
     if (this.#n === 0) return this.#usual
-    const xx = this.#xx - this.#x * this.#x / this.#n
+    // Sums of large numbers are inexact.
+    const xx = Math.max(0, this.#xx - this.#x * this.#x / this.#n)
     const xy = this.#xy - this.#x * this.#y / this.#n
     const yy = this.#yy - this.#y * this.#y / this.#n
     const noise = Math.max(LEAST_NOISE ** 2, (yy - (xx > 0 ? xy * xy / xx : 0)) / this.#n)

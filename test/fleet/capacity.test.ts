@@ -108,3 +108,19 @@ test('a node that is busy has some capacity left, and measurements of less than 
   counters.cpu = 0
   assert.equal(capacity.measure(), 10)
 })
+
+test('it is a number at the lowest rates and steady handshakes, too, whose sums are inexact', () => {
+  for (const rate of [0.01, 0.1]) {
+    const { capacity, counters } = node({ rate })
+    for (let i = 1; i <= 200; i++) {
+      const time = 2_000 + i % 13 / 7
+      counters.now += time
+      counters.busy += time / 2
+      counters.cpu += time / 2
+      counters.handshakes += 5 * time
+      counters.time += 15 * time
+      const measured = capacity.measure()
+      assert.ok(measured >= 1 && measured < Infinity, `${measured} after ${i} measurements`)
+    }
+  }
+})
