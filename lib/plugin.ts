@@ -188,6 +188,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     await fleet.close()
     limiter.close()
     tracker.close()
+    app.server.removeListener('listening', onListening)
     disarm(target)
   })
 
@@ -209,6 +210,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     close: async () => { await app.close() },
     abort: () => { tracker.abortDrain() }
   }
+  const onListening = () => { arm(target) }
   app.addHook('onListen', async () => {
     const secondary = secondaryServers(root)
     closeGates.listens(secondary)
@@ -230,7 +232,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
   // Nothing after this fails: if the registration fails before, another attempt may use the server.
   closeGates.registered()
   // Clients connect from then on; hooks of onListen are called later, one after another.
-  if (options.signals !== false) app.server.once('listening', () => { arm(target) })
+  if (options.signals !== false) app.server.once('listening', onListening)
   warnAboutBudget(log, options.plan)
   if ((app.initialConfig as { http2?: boolean }).http2) warnAboutHttp2(log)
 }

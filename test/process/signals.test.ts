@@ -362,3 +362,14 @@ test('signals: false, and an app that does not listen, arm nothing', async (t) =
   await Promise.all([off.close(), silent.close()])
   assert.deepEqual(listening(), before)
 })
+
+test('an app whose server listens only after it was closed arms nothing', async (t) => {
+  const before = listening()
+  const app = await start(t, { signals: true }, undefined, { listen: false })
+  const listens = app.listen({ port: 0, host: '127.0.0.1' })
+  await app.close()
+  await listens
+  assert.deepEqual(listening(), before)
+  // Fastify leaves it open.
+  app.server.close()
+})
