@@ -25,6 +25,8 @@ const MAX_PAGE = 500
 const MAX_ANSWER = 262_144
 /** Most stories of an answer. */
 const MAX_STORIES = 100
+/** Most events of a story of another node: more than any story has. */
+const MAX_EVENTS = 100
 const MAX_OWNER = 1_024
 const MAX_TAGS = 100
 const MAX_TAG = 256
@@ -168,12 +170,14 @@ function readPart (value: unknown): Part<Record<string, unknown>> {
   return { items, more: Boolean(more) }
 }
 
+function isTextOrNone (value: unknown): boolean { return value === undefined || typeof value === 'string' }
+
 function readRows (value: unknown, node: string): Part<RemoteConnection> {
   const { items, more } = readPart(value)
   return {
     more,
     items: items.map(({ id, state, owner, tags, route, ip, requestId, openedAt }) => {
-      must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && (owner === undefined || typeof owner === 'string') && Number.isFinite(openedAt))
+      must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && isTextOrNone(owner) && Number.isFinite(openedAt))
       must(Array.isArray(tags) && [route, ip, requestId, ...tags].every((text) => typeof text === 'string'))
       return { node, id, state, owner, tags, route, ip, requestId, openedAt } as RemoteConnection
     })
@@ -182,6 +186,9 @@ function readRows (value: unknown, node: string): Part<RemoteConnection> {
 
 function readStories (value: unknown): Part<Story> {
   const { items, more } = readPart(value)
-  for (const { id, state, openedAt, events, summary } of items) must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && Number.isFinite(openedAt) && Array.isArray(events) && typeof summary === 'string')
+  for (const { id, state, openedAt, closedAt = openedAt, events, owner, ip, ...texts } of items) {
+    must(Number.isSafeInteger(id) && STATES.includes(state as ConnectionState) && Number.isFinite(openedAt) && Number.isFinite(closedAt) && Array.isArray(events) && events.length <= MAX_EVENTS)
+    must(isTextOrNone(owner) && isTextOrNone(ip) && ['route', 'requestId', 'summary'].every((key) => typeof texts[key] === 'string'))
+  }
   return { items: items as unknown as Story[], more }
 }

@@ -289,12 +289,12 @@ async function addForeign (rig: Awaited<ReturnType<typeof createFleet>>, answer:
 }
 
 const ROW = { id: 1, state: 'open', tags: [], route: '/', ip: '', requestId: '', openedAt: 1 }
-const STORY = { id: 1, state: 'open', openedAt: 1, events: [], summary: '' }
+const STORY = { id: 1, route: '/', requestId: '', state: 'open', openedAt: 1, events: [], summary: '' }
 const WRONG_ANSWERS: Record<string, unknown[]> = {
   count: [null, -1, 1.5, '3', {}, [], 2 ** 60],
   list: [null, 1, {}, { items: 1 }, { items: [null], more: false }, { items: [], more: true }, { items: new Array<object>(501).fill(ROW), more: false },
     ...[{ id: 'x' }, { state: 'odd' }, { owner: 7 }, { tags: 'x' }, { tags: [1] }, { route: 1 }, { ip: null }, { requestId: {} }, { openedAt: 'now' }].map((field) => ({ items: [{ ...ROW, ...field }], more: false }))],
-  explain: [null, { items: [{}], more: false }, ...[{ id: 'x' }, { state: 1 }, { openedAt: null }, { events: {} }, { summary: 1 }].map((field) => ({ items: [{ ...STORY, ...field }], more: false }))],
+  explain: [null, { items: [{}], more: false }, ...[{ id: 'x' }, { state: 1 }, { openedAt: null }, { events: {} }, { events: new Array(101).fill({}) }, { summary: 1 }, { route: null }, { requestId: { toString: 1 } }, { owner: [] }, { ip: 7 }, { closedAt: 'now' }].map((field) => ({ items: [{ ...STORY, ...field }], more: false }))],
   broadcast: [null, {}, { sent: 1, queued: 0 }, { sent: -1, queued: 0, dropped: 0 }, { sent: '1', queued: 0, dropped: 0 }]
 }
 
