@@ -13,7 +13,7 @@ import { prefixOf, TIMEOUTS } from './client.ts'
 import type { RedisClient, Timeouts } from './client.ts'
 import { Connection } from './connection.ts'
 import { RedisHandovers } from './redis-handovers.ts'
-import { BEAT, BOOK, FIND, HELLO, LABEL, LEAVE, ORDER, SEND, TAKE } from './scripts.ts'
+import { BEAT, BEING_REMOVED, BOOK, FIND, HELLO, LABEL, LEAVE, ORDER, SEND, TAKE } from './scripts.ts'
 import type { Script } from './prelude.ts'
 
 /** Digits that an order in an inbox begins with: when it was put, microseconds. */
@@ -60,12 +60,15 @@ export class RedisEngine implements FleetEngine {
     this.#subscriber = await this.#connect(this.#subscriber, call, async (connection) => { await connection.subscribe(`${this.#prefix}to:${node}`, hear) })
   }
 
-  async beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
-    type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
-    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, this.#written.get(node) ?? 0, ...settled])
-    const now = Number(id) / MICROSECONDS
-    const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: Math.floor(now) - Number(at) })
-    return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
+  async beat (node: string, beat: Beat): Promise<Pulse> {
+    for (;;) {
+      try {
+        return await this.#beat(node, beat)
+      } catch (error) {
+        // Each call removes a slice. In the time until the next beat, nodes would take this one for lost, and its owners for offline.
+        if (!(error as Error).message.includes(BEING_REMOVED)) throw error
+      }
+    }
   }
 
   async leave (node: string): Promise<void> { await this.#run(LEAVE, [node]) }
@@ -105,6 +108,14 @@ export class RedisEngine implements FleetEngine {
   async close (): Promise<void> {
     this.#closed = true
     await Promise.all([this.#commands?.close(), this.#subscriber?.close()])
+  }
+
+  async #beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
+    type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
+    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, this.#written.get(node) ?? 0, ...settled])
+    const now = Number(id) / MICROSECONDS
+    const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: Math.floor(now) - Number(at) })
+    return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
   }
 
   /**

@@ -11,6 +11,9 @@ const MAX_OFFLINE = 1000
 /** Seconds of the calendar that one booking looks at. */
 const MAX_SECONDS = 3600
 
+/** What a beat is refused with while a part of what its node had written before is there. */
+export const BEING_REMOVED = ' is being removed: it may join again in a moment'
+
 /** Checks that Redis is new enough and accepts the user. */
 export const HELLO = new Script('return now')
 
@@ -28,7 +31,7 @@ local told = { joined = not last[1], lost = {}, offline = {} }
 if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
 -- Otherwise what it had written before would count as written now.
 if told.joined and call('ZSCORE', key('removed'), node) and remove_slice(node, ${MAX_REMOVED}) <= 0 then
-  return redis.error_reply('ERR node ' .. node .. ' is being removed: it may join again in a moment')
+  return redis.error_reply('ERR node ' .. node .. '${BEING_REMOVED}')
 end
 
 for i = 8, #ARGV do call('HDEL', inbox, ARGV[i]) end
