@@ -76,7 +76,8 @@ function parse (body: unknown, fleet: Fleet | null): Asked | null {
     if (node === undefined || node === fleet?.node) return { action: 'disconnect', target: { id: id as number }, why }
     return fleet !== null && typeof node === 'string' ? { action: 'disconnect', target: { node, id: id as number }, why } : null
   }
-  return typeof owner === 'string' ? { action: 'disconnect', target: { owner }, why } : null
+  // An owner is that of all nodes: with a part of another target, more would be closed than was asked for.
+  return typeof owner === 'string' && node === undefined && id === undefined ? { action: 'disconnect', target: { owner }, why } : null
 }
 
 /** Returns whether a request comes from a page of this server: the browser says so, or its origin is the host. */

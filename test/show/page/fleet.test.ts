@@ -189,7 +189,7 @@ test('an act on another node is refused as one on this node', async (t) => {
   assert.equal((await act({ action: 'disconnect', target })).status, 403)
   assert.equal((await act({ action: 'disconnect', target }, { ...OWN, origin: 'https://evil.example' })).status, 403)
   assert.deepEqual([audit, b.sockets.size], [['refused', 'refused'], 1])
-  for (const wrong of [{ node: 7, id: 1 }, { node: nodes[1] }, { node: nodes[1], id: '1' }]) assert.equal((await act({ action: 'disconnect', target: wrong })).status, 400)
+  for (const wrong of [{ node: 7, id: 1 }, { node: nodes[1] }, { node: nodes[1], id: '1' }, { node: nodes[1], owner: 'ada' }, { id: '1', owner: 'ada' }]) assert.equal((await act({ action: 'disconnect', target: wrong })).status, 400)
 })
 
 test('a frozen node costs a view 300 ms at most and is named, and closes its connections when it is back', async (t) => {
