@@ -21,6 +21,8 @@ export class Presences implements FleetPart {
   /** Owner → time of its last change that was told: since the last beat, and between the last two. */
   #last = new Map<string, number>()
   #before = new Map<string, number>()
+  /** Time of the last beat. */
+  #beatenAt = -Infinity
   readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
 
   constructor (core: FleetCore) {
@@ -45,9 +47,10 @@ export class Presences implements FleetPart {
   info (): Record<string, unknown> { return this.#listens ? { presence: true } : {} }
 
   beaten ({ now, offline }: Pulse): void {
-    // No message is that late.
-    this.#before = this.#last
+    // No message is that late. A replica that was promoted may have a clock behind that of its primary.
+    this.#before = now < this.#beatenAt ? new Map() : this.#last
     this.#last = new Map()
+    this.#beatenAt = now
     if (offline.length > 0) this.changed({ at: now, online: [], offline })
   }
 

@@ -176,6 +176,28 @@ test('an engine that has lost its data makes no owner online again, and owners t
   assert.deepEqual(heard, [[0, 'offline ann here'], [1, 'offline ann']])
 })
 
+test('changes are told by an engine whose clock has gone back, too', async () => {
+  const fleet = await setup()
+  const { node, memory, clock } = fleet
+  const heard = listen(fleet)
+  await clock.run(4_000)
+  const { connection } = node.open({ owner: 'ann', peer: 'answers' })
+  await clock.flush()
+  const { beat, label } = memory
+  memory.beat = (id, given) => {
+    const pulse = beat.call(memory, id, given)
+    return { ...pulse, now: pulse.now - 60_000 }
+  }
+  memory.label = (id, counts) => {
+    const change = label.call(memory, id, counts)
+    return { ...change, at: change.at - 60_000 }
+  }
+  await clock.run(2_050)
+  connection.end('application', 1000, '')
+  await clock.run(500)
+  assert.deepEqual(heard.filter(([, event]) => event.startsWith('offline')), [[0, 'offline ann here'], [1, 'offline ann']])
+})
+
 test('what an engine tells again, because its answer was lost, is told', async () => {
   const fleet = await setup()
   const { node, memory, clock } = fleet
