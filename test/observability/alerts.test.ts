@@ -141,7 +141,7 @@ const CASES: Record<string, Case> = {
     // 60 and 50 clients a second on two nodes; the third one leaves, and takes none.
     fires: { 'ws_connections_opened_total{@}': '0+3600x20', 'ws_connections_opened_total{job="chat",instance="b"}': '0+3000x20', 'ws_fleet_capacity{@}': '50x20', 'ws_fleet_capacity{job="chat",instance="b"}': '50x20', 'ws_fleet_capacity{job="chat",instance="c"}': '0x20' },
     // As many as two nodes can take, not evenly; and what a server without a fleet takes is its own affair.
-    silent: { 'ws_connections_opened_total{@}': '0+3600x20', 'ws_connections_opened_total{job="chat",instance="b"}': '0+2400x20', 'ws_fleet_capacity{@}': '50x20', 'ws_fleet_capacity{job="chat",instance="b"}': '50x20', 'ws_connections_opened_total{job="other",instance="d"}': '0+60000x20' }
+    silent: { 'ws_connections_opened_total{@}': '0+3600x20', 'ws_connections_opened_total{job="chat",instance="b"}': '0+2400x20', 'ws_fleet_capacity{@}': '50x20', 'ws_fleet_capacity{job="chat",instance="b"}': '50x20', 'ws_connections_opened_total{job="other",instance="d"}': '0+60000x20', 'ws_connections_opened_total{job="chat",instance="e"}': '0+60000x20' }
   },
   WebSocketMetricsMissing: {
     at: 10,
