@@ -56,7 +56,7 @@ export async function act ({ tracker, fleet, actions }: Site, request: FastifyRe
 /** Closes connections of all nodes, or one of another. Nodes that have not answered close theirs later. */
 async function disconnectInFleet (fleet: Fleet, target: FleetFilter, who: ActOptions): Promise<ActAnswer> {
   const { answer, failed } = await answerOf(fleet.disconnect(target, who))
-  if (failed !== undefined) return { status: 503, message: `Nothing was closed: ${failed}` }
+  if (failed !== undefined) return { status: 503, message: `No server has confirmed it: ${failed}` }
   const { value, missing } = answer
   return missing.length === 0 ? closed(value) : { status: 202, message: `${count(value)} closed. Not answered: ${namesOf(missing)}. They close theirs when they are back.` }
 }

@@ -230,7 +230,7 @@ test('while the engine does not answer the page says so, and shows what this nod
   void answer.then(({ statusCode }) => { status = statusCode })
   await passUntil(clock, () => status > 0)
   assert.deepEqual([status, b.sockets.size, a.sockets.size], [503, 1, 0])
-  assert.match((await answer).json<{ message: string }>().message, /^Nothing was closed: /)
+  assert.match((await answer).json<{ message: string }>().message, /^No server has confirmed it: /)
   faulty.fault = 'none'
   await passUntil(clock, () => b.sockets.fleet.state === 'up')
 })
