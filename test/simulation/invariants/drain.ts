@@ -63,6 +63,8 @@ export const drain: readonly Invariant[] = [
     name: 'a drain closes no client before its turn, unless its time is up',
     ending ({ drain, starved, clock, options }, peer, cause, reason) {
       if (!isDrain(cause) || reason === null || options.drain.spread !== 'auto' || starved) return undefined
+      // A handshake that opens after the drain waits for nothing.
+      if (drain.doneAt !== null) return undefined
       const early = retryIn(reason) - options.drain.reconnect.minDelay
       const left = drain.startedAt!.now + lastFrame(options) - clock.now()
       return early > NO_TURNS && left > CLOSING && `${peer.name} is closed ${early} ms before its turn, ${left} ms before the last frame`
