@@ -114,7 +114,8 @@ export class PlaceCalls {
     this.#inFlight = true
     this.#core.engine.take(this.#core.node, sent.map(({ asked }) => asked)).then((given) => {
       this.#answered(sent, given, rewrites === this.#rewrites)
-    }, () => { this.#failed(sent) })
+      // Also if the answer cannot be read: it comes from foreign code.
+    }).catch(() => { this.#failed(sent) })
   }
 
   #answered (sent: readonly Sent[], given: readonly PlacesGiven[], known: boolean): void {

@@ -9,8 +9,9 @@ import type { NodeRecord } from './engine.ts'
 
 /** Longest text that a node says about itself, characters. */
 const MAX_INFO = 16_384
-/** Most clients a second: more is no number to plan with. */
+/** Most clients a second, and most connections of a node: more is no number to plan with, and sums of it lose their last digits. */
 const MAX_CAPACITY = 1_000_000
+const MAX_CONNECTIONS = 100_000_000
 /** Longest version, characters. */
 const MAX_VERSION = 64
 
@@ -37,7 +38,7 @@ export function readNode ({ id, info: text, capacity, silent }: NodeRecord, cloc
 export function toPlain ({ info, ...node }: NodeView): FleetNode { return node }
 
 /** Reads a number of connections. */
-function readCount (said: unknown): number { return Number.isSafeInteger(said) && (said as number) > 0 ? said as number : 0 }
+function readCount (said: unknown): number { return Number.isSafeInteger(said) && (said as number) > 0 ? Math.min(said as number, MAX_CONNECTIONS) : 0 }
 
 /** Reads what turns a node had booked `since` milliseconds ago. */
 function readTurns (said: unknown, since: number): FleetTurns | null {

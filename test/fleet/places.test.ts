@@ -298,6 +298,19 @@ test('a call that the engine carries out late takes no place for longer than a b
   await end(fleet)
 })
 
+test('an answer that cannot be read is asked for again', async () => {
+  const fleet = await createPlaces(1, { limits: perOwner(1) })
+  const [node] = fleet.nodes as [PlacesNode]
+  node.answer = () => [{ get given (): number { throw new Error('not to be read') }, oldestAt: null }]
+  const first = node.handshake('ann')
+  await fleet.clock.run(500)
+  assert.notEqual(typeof await first, 'string', 'without an answer a handshake is admitted')
+  node.answer = null
+  await fleet.clock.run(4_000)
+  assert.equal(await settle(fleet.clock, node.handshake('ann')), 'perOwner')
+  await end(fleet)
+})
+
 test('an answer that makes no sense gives no place', async () => {
   const fleet = await createPlaces(1, { limits: perOwner(1, 'evict-oldest') })
   const [node] = fleet.nodes as [PlacesNode]
