@@ -97,6 +97,8 @@ export interface Stage {
 
 /** Runs `body` with a client that is connected and has been served, over the class `Base`. */
 export async function onStage (t: TestContext, library: Library, connect: Connect, body: (stage: Stage) => Promise<void>, Base = OWN): Promise<void> {
+  // What the class knows of addresses: a port of an earlier test may come again.
+  Reflect.deleteProperty(globalThis, Symbol.for('fastify-websocket-lifecycle/client'))
   // Some libraries tell of lost connections there.
   for (const method of ['info', 'warn', 'error'] as const) t.mock.method(console, method, () => {})
   const { app } = await serve(t, library)
