@@ -4,8 +4,8 @@
  * What the application sees of it goes from CONNECTING to OPEN, CLOSING and CLOSED, as for any WebSocket. The wait for the moment at
  * which the server wants it back is a part of CONNECTING. After 'close' no timer and no listener of a socket is left.
  */
-import { addressState, noteClose } from './address-state.ts'
-import type { AddressState } from './address-state.ts'
+import { addressState, noteClose } from './backoff.ts'
+import type { AddressState } from './backoff.ts'
 import { CONTROL, Link, LOST } from './link.ts'
 import type { End, Failure } from './link.ts'
 import type { BaseClass, BaseSocket, GlobalClass, LifecycleClass, StandardPart } from './socket.ts'

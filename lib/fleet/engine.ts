@@ -165,7 +165,7 @@ export interface FleetEngine {
   find (kind: LabelCount['kind'], label: string): Promise<Whereabouts>
   /** Says what places a node has, and takes more: exactly, however many nodes ask at once. One answer for each that is asked. */
   take (node: string, asked: readonly PlacesAsked[]): Promise<PlacesGiven[]>
-  /** Books turns, as `Calendar` of calendar.ts does. They stay when their node leaves or is lost: its clients may know them. */
+  /** Books turns, as `Calendar` of arrivals-calendar.ts does. They stay when their node leaves or is lost: its clients may know them. */
   book (node: string, booking: Booking): Promise<Turns>
   /** Where handed-over states wait. */
   readonly handovers: HandoverStore

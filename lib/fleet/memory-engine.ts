@@ -6,7 +6,7 @@
  */
 import type { Ticker } from '../base/clock.ts'
 import { LocalHandoverStore } from '../move/handover-store.ts'
-import { Calendar } from './calendar.ts'
+import { Calendar } from './arrivals-calendar.ts'
 import type {
   Beat, Booking, FleetEngine, LabelCount, NodeRecord, PlacesAsked, PlacesGiven, PresenceChange, Pulse, Turns, Whereabouts
 } from './engine.ts'

@@ -26,8 +26,8 @@ import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
 import { traceOf } from './handshake.ts'
 import type { HandshakeChecks } from './handshake-checks.ts'
-import { refuse, statusOf } from './refusals.ts'
-import type { Refused } from './refusals.ts'
+import { refuse, statusOf } from './refusal-answers.ts'
+import type { Refused } from './refusal-answers.ts'
 
 export class AdmissionChecks implements HandshakeChecks {
   readonly retryAfter: number

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { Refusal } from '../track/events.ts'
 import type { Trace } from './handshake.ts'
-import type { Refused } from './refusals.ts'
+import type { Refused } from './refusal-answers.ts'
 
 /** Decides about handshakes, and is told of their end. */
 export interface HandshakeChecks {

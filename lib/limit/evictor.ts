@@ -1,5 +1,6 @@
 /**
- * Evicts connections to make room under limits: 4001, cause `replaced`. evictions.ts chooses them and bounds their number.
+ * Evicts connections to make room under limits: 4001, cause `replaced`. victim.ts chooses them, eviction-budget.ts bounds
+ * their number.
  */
 import { CAUSE_CODES } from '../base/close-codes.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
@@ -7,9 +8,9 @@ import type { Enforcement } from '../track/enforcement.ts'
 import type { Registry } from '../track/registry.ts'
 import { addressKey } from './address-key.ts'
 import type { CountedLimit, Limit, Limits } from './admission-decision.ts'
-import { victimOf } from './evictions.ts'
-import type { EvictionBudget } from './evictions.ts'
+import type { EvictionBudget } from './eviction-budget.ts'
 import type { Keys, Places } from './places.ts'
+import { victimOf } from './victim.ts'
 
 const REPLACED = 'replaced'
 

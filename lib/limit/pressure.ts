@@ -15,7 +15,7 @@ import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { MOVE_TIME } from '../connection/mover.ts'
 import type { Mover } from '../connection/mover.ts'
 import type { Registry } from '../track/registry.ts'
-import { idlestFirst } from './evictions.ts'
+import { idlestFirst } from './victim.ts'
 
 /** Time between two checks, milliseconds. */
 const INTERVAL = 1_000

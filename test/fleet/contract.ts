@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { Calendar } from '../../lib/fleet/calendar.ts'
+import { Calendar } from '../../lib/fleet/arrivals-calendar.ts'
 import type { Beat, FleetEngine, LabelCount, Turns } from '../../lib/fleet/engine.ts'
 import { EngineNode, LONG } from '../helpers/engine-node.ts'
 import { generator } from '../helpers/generator.ts'

@@ -48,7 +48,7 @@ const SOCKET_EXCEPTIONS: Record<string, string> = {
   'base/internals.ts': 'node:http',
   'limit/address-key.ts': 'node:net',
   'handshake/admission-checks.ts': 'node:http',
-  'handshake/refusals.ts': 'node:http'
+  'handshake/refusal-answers.ts': 'node:http'
 }
 
 const MAX_LINES = 300

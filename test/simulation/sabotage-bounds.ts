@@ -3,7 +3,7 @@
  */
 import { Enforcement } from '../../lib/track/enforcement.ts'
 import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
-import { EvictionBudget } from '../../lib/limit/evictions.ts'
+import { EvictionBudget } from '../../lib/limit/eviction-budget.ts'
 import { Slots } from '../../lib/limit/slots.ts'
 import { Backpressure } from '../../lib/limit/backpressure.ts'
 import { Broadcasts } from '../../lib/track/broadcast.ts'

@@ -193,7 +193,7 @@ keep(lease, key('places'), key('places', node))
 return { count_write(), answers }
 `)
 
-// As Calendar (../calendar.ts): seconds hold rates, clients a second.
+// As Calendar (../arrivals-calendar.ts): seconds hold rates, clients a second.
 export const BOOK = new Script(`
 local calendar = key('calendar')
 if not member(node) then return no_member(node) end

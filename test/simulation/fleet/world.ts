@@ -4,7 +4,7 @@
  * A node takes as many handshakes a second as it has capacity, one after the other; more of them wait, and above QUEUE they are
  * refused. A client that is refused comes again after a random delay that doubles.
  */
-import { Calendar } from '../../../lib/fleet/calendar.ts'
+import { Calendar } from '../../../lib/fleet/arrivals-calendar.ts'
 import type { Random } from '../random.ts'
 import { Arrivals } from './arrivals.ts'
 import { Events } from './events.ts'

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Calendar } from '../../lib/fleet/calendar.ts'
+import { Calendar } from '../../lib/fleet/arrivals-calendar.ts'
 
 const EVEN = { from: 0, share: 0.8, ceiling: Infinity }
 

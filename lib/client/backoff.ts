@@ -1,5 +1,6 @@
 /**
- * What is known of an address (origin and path): when it may be tried again, or that the server wants no attempts.
+ * How long attempts to reconnect wait: what is known of an address (origin and path), that is when it may be tried again, or that the
+ * server wants no attempts.
  *
  * Kept at one place for all sockets of a page or process, of both builds of this package. Moments are those of `performance.now()`.
  */

@@ -1,5 +1,6 @@
 /**
- * The ways a handshake is refused: each reason with its HTTP status and the text of the answer.
+ * What a refused client is answered: each reason with its HTTP status and its text. admission-checks.ts chooses between an HTTP answer
+ * and a close frame, handshakes.ts sends it.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Refusal } from '../track/events.ts'
