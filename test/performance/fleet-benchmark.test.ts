@@ -10,12 +10,13 @@ import { missing } from '../helpers/optional.ts'
 
 test('nodes in processes of their own count their clients together, and disconnect those of each other', { skip: missing('redis') }, () =>
   Cluster.run({ file: 'ours', args: [libraryFolder()] }, 3, async (cluster) => {
-    await cluster.open(12)
     await cluster.openTagged(cluster.members[1]!, 'room', 2)
+    await cluster.open(12)
     const [asker, ...others] = cluster.members.map(({ process }) => process.remote)
     const owner = cluster.ownersElsewhere(1)[0]!
     assert.deepEqual(cluster.ownersOf(1), ['1-0-0', '1-0-1', '1-1-0', '1-1-1'])
     assert.deepEqual(await Promise.all(others.map(async ({ sample }) => (await sample()).connections)), [6, 4])
+    // A node writes its counts in order: the tag is known, too, to which a broadcast goes.
     while ((await asker!.ask('count', owner)).found !== 1);
 
     const [tagged, load] = cluster.loads.map(({ remote }) => remote)
