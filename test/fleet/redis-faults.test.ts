@@ -28,6 +28,8 @@ import { startProxy } from '../helpers/tcp-proxy.ts'
 const skip = missing('redis')
 /** Both versions of ioredis end connections and reject commands in their own ways. */
 const VERSIONS = { 5: Redis5, 6: Redis } as unknown as Record<string, new (options: object) => Redis>
+/** A lease that is over soon, milliseconds. What is not written again is gone after 600 leases: less is none on a busy machine. */
+const SHORT = 40
 const HASTY: Timeouts = { ...PATIENT, commandTimeout: 500 }
 
 /** Has a node send itself messages until it hears one. */
@@ -229,7 +231,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     const owner = { kind: 'owner', label: 'x', count: 1, away: 0 } as const
 
     await server.command('FLUSHALL')
-    await b!.beat({ lease: 1 })
+    await b!.beat({ lease: SHORT })
     await sleep(50)
     proxy.dropNext = true
     await assert.rejects(a!.beat())
@@ -273,7 +275,7 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     const place = { key: 'total', have: 0, want: 1, max: 1, oldest: null }
     await a!.engine.label('a', Array.from({ length: 6_000 }, (_, index) => ({ kind: 'owner', label: `owner ${index}`, count: 1, away: 0 })))
     assert.equal((await a!.engine.take('a', [place]))[0]!.given, 1)
-    await a!.beat({ lease: 1 })
+    await a!.beat({ lease: SHORT })
     await sleep(50)
     assert.deepEqual((await b!.beat()).lost.map(({ id }) => id), ['a'])
     const left = Number(await server.command('HLEN', '{chat}:owner'))
