@@ -22,7 +22,7 @@ const LEAST_COST = 1e-5
 const FAST = 20
 /** Noise of the part of the event loop that is busy, at least: clocks are coarse. */
 const LEAST_NOISE = 0.005
-/** The same of the part of a CPU. */
+/** Weight of the part of a CPU that a measurement has found when the next one is made. */
 const SHARE_FADES = 0.8
 /** Weight of the last handshakes in their mean time, and how fast the best of it is forgotten. */
 const WEIGHT = 0.3

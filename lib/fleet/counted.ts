@@ -7,7 +7,7 @@ import type { FleetFilter } from '../track/fleet.ts'
 import type { Registry } from '../track/registry.ts'
 
 /** Returns whether a connection counts. */
-export function isCounted (connection: ManagedConnection): boolean { return !isClosing(connection.state) && !connection.host.mover.moved(connection) }
+function isCounted (connection: ManagedConnection): boolean { return !isClosing(connection.state) && !connection.host.mover.moved(connection) }
 
 /** Counts the connections of this node that match, as the engine counts those of others. */
 export function countHere (registry: Registry, filter: FleetFilter): number { return registry.select(filter).filter(isCounted).length }

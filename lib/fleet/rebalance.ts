@@ -125,7 +125,9 @@ export class Rebalance {
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     const [first] = this.#late.values()
-    const turn = this.#queue.size > 0 ? Math.min(this.#turns?.next ?? Infinity, this.#bookAt) : Infinity
+    // A booking under way calls this again when it ends.
+    const bookAt = this.#booking ? Infinity : this.#bookAt
+    const turn = this.#queue.size > 0 ? Math.min(this.#turns?.next ?? Infinity, bookAt) : Infinity
     const at = Math.min(turn, first?.until ?? Infinity)
     if (at === Infinity) return
     this.#timer = clock.setTimeout(() => { this.#onTimer() }, Math.max(0, at - clock.now()))

@@ -139,6 +139,23 @@ test('without the calendar a part leaves at the part of the rate that the node h
   assert.ok(busiest(sent.map(({ at }) => at)) <= 11, `${busiest(sent.map(({ at }) => at))}`)
 })
 
+test('more connections that leave while turns are booked wait for that booking', async (t) => {
+  const rig = await createFleet(2, { drain: { reconnect: { rate: 10 } } })
+  const { clock, nodes: [node] } = rig
+  const sent = frames(rig)
+  for (const owner of ['ann', 'bob']) for (let i = 0; i < 5; i++) node!.open({ owner, peer: 'answers' })
+  Object.assign(node!.faulty, { fault: 'hang', only: ['book'] })
+  const timers = t.mock.method(clock, 'setTimeout')
+  const asked = [node!.sockets.drain({ fraction: 0.5 }), node!.sockets.drain({ fraction: 1 })]
+  // A timer that is due again and again would never let the time of this clock pass.
+  clock.tick(100)
+  await clock.run(100)
+  assert.ok(timers.mock.callCount() < 50, `${timers.mock.callCount()} timers`)
+  await clock.run(4_000)
+  await Promise.all(asked)
+  assert.equal(sent.length, 10)
+})
+
 test('turns of connections that have closed meanwhile are free for other nodes', async () => {
   const rig = await createFleet(2, { drain: { reconnect: { rate: 10 } } })
   const { clock, nodes: [node, other] } = rig
