@@ -130,20 +130,20 @@ export class Admission implements LocalPlaces {
     const { ip, owner } = connection
     const keys = { address: this.#keyOf(ip), owner }
     const place = previous === null ? undefined : this.#places.of(previous)
-    if (place?.counts === 'connection' && place.next === null) {
-      this.#places.enterNext(connection, keys, previous!)
-      return null
-    }
-    const decision = this.#decide(this.#allCountsOf(keys), keys, [])
+    const moves = place?.counts === 'connection' && place.next === null
+    // Another address has not counted its client yet.
+    const facts = !moves ? this.#allCountsOf(keys) : place.address === keys.address ? {} : this.#countsOf({ address: keys.address })
+    const decision = this.#decide(facts, keys, moves ? ['perAddress'] : [])
     if (!decision.admit) return decision.policy
-    this.#places.enter(connection, keys)
+    if (moves) this.#places.enterNext(connection, keys, previous!)
+    else this.#places.enter(connection, keys)
     this.#evictor.makeRoom(decision.evict, keys, connection)
     return null
   }
 
   ownerSet (connection: ManagedConnection, owner: string | undefined): boolean {
     const place = this.#places.of(connection)
-    if (this.#limits.perOwner === false || place === undefined || isClosing(connection.state)) return true
+    if (this.#limits.perOwner === false || place === undefined || place.counts === 'socket' || isClosing(connection.state)) return true
     // It may be waiting for a place under the owner before.
     this.#claims?.release(connection)
     if (place.owner === owner) return true

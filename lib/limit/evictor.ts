@@ -76,7 +76,7 @@ export class Evictor {
     const limit = this.#limits[name]
     if (limit === false || limit.policy === 'refuse') return undefined
     if (name === 'total' && limit.policy === 'evict-oldest') return this.#oldest(admitted)
-    const members = name === 'total' ? this.#host.registry.snapshot() : name === 'perOwner' ? this.#places.owners.members(owner!) : this.#places.addresses.members(address!)
+    const members = name === 'total' ? this.#host.registry.snapshot().filter((connection) => this.#countsHere(connection)) : name === 'perOwner' ? this.#places.owners.members(owner!) : this.#places.addresses.members(address!)
     return victimOf(limit.policy, members, admitted)
   }
 
@@ -84,11 +84,14 @@ export class Evictor {
   #oldest (admitted: ManagedConnection | undefined): ManagedConnection | undefined {
     let oldest: ManagedConnection | undefined
     this.#host.registry.visit((connection) => {
-      if (connection !== admitted && connection.state === 'open' && this.#places.of(connection)?.movesAway !== true) oldest = connection
+      if (connection !== admitted && connection.state === 'open' && this.#countsHere(connection)) oldest = connection
       return oldest === undefined
     })
     return oldest
   }
+
+  /** False for one whose client moves to another node, and for one that waits for a place of all nodes: its end would make no room. */
+  #countsHere (connection: ManagedConnection): boolean { return this.#places.of(connection)?.movesAway === false }
 }
 
 function budgetKey (name: CountedLimit, { address, owner }: Keys): string {

@@ -23,6 +23,8 @@ interface Place {
   owner: string | undefined
   /** What of it counts: only its raw socket, once it was evicted; nothing, while the other connection of its move counts. */
   counts: 'connection' | 'socket' | 'nothing'
+  /** Whether its address counts it, whatever else does: also while the other connection of its move has another address. */
+  addressCounts: boolean
   /** The connection to which its client moves. */
   next: ManagedConnection | null
   /** The connection from which its client moves. */
@@ -60,24 +62,28 @@ export class Places {
 
   enter (connection: ManagedConnection, keys: Keys): void { this.#count(connection, this.#add(connection, keys)) }
 
-  /** The new connection of a move enters; the old one counts for both. */
+  /** The new connection of a move enters; the old one counts for both, under its own address. */
   enterNext (connection: ManagedConnection, keys: Keys, previous: ManagedConnection): void {
-    this.#add(connection, keys).previous = previous
-    this.#places.get(previous)!.next = connection
+    const place = this.#add(connection, keys)
+    const other = this.#places.get(previous)!
+    place.previous = previous
+    other.next = connection
+    if (place.address !== other.address) this.#countAddress(connection, place)
   }
 
   leave (connection: ManagedConnection): void {
     const place = this.#places.get(connection)!
     this.part(connection)
     if (place.previous !== null) this.#places.get(place.previous)!.next = null
-    if (place.counts !== 'nothing') this.#uncount(connection, place)
+    this.#uncount(connection, place)
     this.#uncounted--
     this.#places.delete(connection)
   }
 
-  /** The client of a connection has moved: the new one counts for both. */
+  /** The client of a connection has moved: the new one counts for both. Without one only the raw socket counts, as after an eviction. */
   moved (connection: ManagedConnection): void {
-    if (this.part(connection) !== null) this.#uncount(connection, this.#places.get(connection)!)
+    if (this.part(connection) === null) this.evict(connection)
+    else this.#uncount(connection, this.#places.get(connection)!)
   }
 
   /** The client of a connection moves to another node: it counts there. */
@@ -132,7 +138,7 @@ export class Places {
   }
 
   #add (connection: ManagedConnection, { address, owner }: Keys): Place {
-    const place: Place = { address, owner: this.#byOwner ? owner : undefined, counts: 'nothing', next: null, previous: null, movesAway: false }
+    const place: Place = { address, owner: this.#byOwner ? owner : undefined, counts: 'nothing', next: null, previous: null, movesAway: false, addressCounts: false }
     this.#places.set(connection, place)
     this.#uncounted++
     return place
@@ -142,17 +148,26 @@ export class Places {
     place.counts = 'connection'
     this.#uncounted--
     this.#counted++
-    if (place.address !== undefined) this.addresses.add(place.address, connection)
+    this.#countAddress(connection, place)
     if (place.owner !== undefined) this.owners.add(place.owner, connection)
     this.#tell(place)
   }
 
+  #countAddress (connection: ManagedConnection, place: Place): void {
+    if (place.address === undefined || place.addressCounts) return
+    place.addressCounts = true
+    this.addresses.add(place.address, connection)
+  }
+
+  /** Nothing of a connection counts any more. */
   #uncount (connection: ManagedConnection, place: Place): void {
-    const { address, owner, counts } = place
+    const { address, owner, counts, addressCounts } = place
+    if (addressCounts) this.addresses.remove(address!, connection, counts === 'socket')
+    place.addressCounts = false
+    if (counts === 'nothing') return
     place.counts = 'nothing'
     this.#uncounted++
     if (counts === 'connection') this.#counted--
-    if (address !== undefined) this.addresses.remove(address, connection, counts === 'socket')
     if (owner !== undefined) this.owners.remove(owner, connection, counts === 'socket')
     if (counts === 'connection') this.#tell(place)
   }
