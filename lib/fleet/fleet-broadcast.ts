@@ -57,7 +57,7 @@ export class FleetBroadcast implements FleetPart {
       const { answers, missing } = readAnswers(this.#core, await this.#core.ask('broadcast', body, to, since), readResult)
       return { results: [...answers.values()], missing, known: true }
     } catch {
-      return { results: [], missing: missingOf(nodes, others()), known: false }
+      return { results: [], missing: missingOf(nodes, others()), known: nodesIn(filter) !== undefined }
     }
   }
 }

@@ -3,9 +3,11 @@
  */
 import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_FILTER } from '../base/errors.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { matcher } from '../track/filter.ts'
 import type { Filter } from '../track/filter.ts'
 import type { FleetFilter } from '../track/fleet.ts'
+import type { FleetCore } from './core.ts'
 
 /** Longest value of a filter, characters. */
 const MAX_VALUE = 4_096
@@ -37,6 +39,12 @@ export function filterOn (node: string, filter: FleetFilter): Filter | null {
   const { node: named = node, ...ofNode } = filter
   if (named !== node) return null
   return Object.keys(ofNode).length === 0 ? 'all' : ofNode
+}
+
+/** Returns the connections of a node that a filter selects. */
+export function selectOn ({ node, registry }: Pick<FleetCore, 'node' | 'registry'>, filter: FleetFilter): ManagedConnection[] {
+  const here = filterOn(node, filter)
+  return here === null ? [] : registry.select(here)
 }
 
 /** Returns the label by which the engine finds connections that match: an owner, else a tag. `alone`: nothing else is asked for. */

@@ -21,6 +21,8 @@ export const LEASE = 6_000
 export const RETURN = 15_000
 /** Least time between two beats, milliseconds. */
 const LEAST_INTERVAL = CALL_DEADLINE
+/** A node that is gone so soon after its last beat has left: the lease of one that is lost would not have ended. Milliseconds. */
+const LEFT_WITHIN = LEASE - BEAT_INTERVAL
 /** After the engine was away, or has lost what it had, the other nodes join anew in their next beat: until then none is taken for lost. */
 const PATIENCE = 1.5 * BEAT_INTERVAL
 
@@ -191,12 +193,13 @@ export class Membership {
       if (known === undefined && !first) joined.push(next)
     }
     for (const id of this.#left) if (!present.has(id)) this.#left.delete(id)
-    const lost: NodeView[] = []
-    if (clock.now() >= this.#patientUntil) {
-      lost.push(...this.others.filter(({ id }) => !present.has(id)))
-      for (const { id } of lost) this.#nodes.delete(id)
-    }
+    const gone = clock.now() < this.#patientUntil ? [] : this.others.filter(({ id }) => !present.has(id))
+    for (const { id } of gone) this.#nodes.delete(id)
     this.#host.beaten(pulse)
+    // What a node says when it leaves may arrive after this beat, or not at all.
+    const left = gone.filter(({ id, lastSeen }) => lastSeen < LEFT_WITHIN && !pulse.lost.some((lost) => lost.id === id))
+    const lost = gone.filter((node) => !left.includes(node))
+    if (left.length > 0) this.#host.changed([], left, 'left')
     if (joined.length + lost.length > 0) this.#host.changed(joined, lost, 'lost')
   }
 

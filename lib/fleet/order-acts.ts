@@ -4,9 +4,8 @@
 import { inSlices } from '../base/clock.ts'
 import { isClosing } from '../connection/connection.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
-import type { FleetFilter } from '../track/fleet.ts'
 import type { FleetCore } from './core.ts'
-import { filterOn } from './fleet-filter.ts'
+import { selectOn } from './fleet-filter.ts'
 import type { Order } from './order.ts'
 import { Rebalance } from './rebalance.ts'
 
@@ -29,22 +28,17 @@ export class OrderActs {
     const asked = { by, why }
     if (act === 'disconnect') {
       const { filter, code, reason } = order
-      const connections = this.#select(filter).filter(({ state }) => !isClosing(state))
+      const connections = selectOn(this.#core, filter).filter(({ state }) => !isClosing(state))
       inSlices(clock, connections, (connection) => { connection.end('disconnected', code, reason, asked) })
       return connections.length
     }
-    const open = this.#select(act === 'move' ? order.filter : 'all').filter((connection) => connection.state === 'open' && !this.#rebalance.has(connection))
+    const open = selectOn(this.#core, act === 'move' ? order.filter : 'all').filter((connection) => connection.state === 'open' && !this.#rebalance.has(connection))
     const connections = act === 'move' ? open.filter((connection) => connection.host.mover.canAsk(connection)) : this.#part(open, order.fraction)
     this.#rebalance.add(connections, { closes: act === 'drain', asked })
     return connections.length
   }
 
   close (): void { this.#rebalance.clear() }
-
-  #select (filter: FleetFilter): ManagedConnection[] {
-    const here = filterOn(this.#core.node, filter)
-    return here === null ? [] : this.#core.registry.select(here)
-  }
 
   /** Picks a part of connections at random; of few, as many on average. */
   #part (connections: ManagedConnection[], fraction: number): ManagedConnection[] {

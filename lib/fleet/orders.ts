@@ -129,18 +129,19 @@ export class FleetOrders implements FleetPart {
     }
   }
 
-  /** Asks all nodes, and keeps the order for those that do not answer. */
+  /** Asks the nodes, and keeps the order for those that do not answer. Rejects only if none can have heard. */
   async #ask (order: Order): Promise<Answers<number>> {
     if (this.#kept.size >= MAX_KEPT && !this.#dropLost()) throw new SOCKETS_ERR_FLEET_UNAVAILABLE(`${MAX_KEPT} orders wait for nodes that do not answer`)
+    await this.#core.ready()
     const { node, clock } = this.#core
     const sent: SentOrder = { id: `${node}/${++this.#lastId}`, from: node, order }
-    const asked = await this.#core.ask<unknown>('order', sent, order.act === 'drain' ? undefined : nodesIn(order.filter)).then(
+    const to = (order.act === 'drain' ? undefined : nodesIn(order.filter)) ?? [...this.#core.nodes.keys()]
+    const asked = await this.#core.ask<unknown>('order', sent, to).then(
       (answers) => readAnswers(this.#core, answers, (answer) => readCount((answer as { connections: unknown }).connections)),
-      (error: unknown) => {
+      () => {
+        // The engine has failed meanwhile: this node has begun, and the others may have heard.
         const here = this.#done.get(sent.id)
-        if (here === undefined) throw error
-        // The engine has failed when this node had begun: the others may have heard.
-        return { answers: new Map([[node, here.connections]]), missing: missingOf(this.#core.nodes, this.#core.others.map(({ id }) => id)) }
+        return { answers: new Map(here && [[node, here.connections]]), missing: missingOf(this.#core.nodes, to.filter((id) => id !== node)) }
       })
     this.#done.delete(sent.id)
     if (asked.missing.length > 0) {

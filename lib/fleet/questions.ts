@@ -14,7 +14,7 @@ import type { Story } from '../track/story.ts'
 import { must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { countHere } from './counted.ts'
-import { checkRemoteFilter, filterOn, labelOf, nodesIn } from './fleet-filter.ts'
+import { checkRemoteFilter, labelOf, nodesIn, selectOn } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
 
 /** Connections of a page. */
@@ -91,15 +91,10 @@ export class Questions implements FleetPart {
 
   // ——— answers of this node
 
-  #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : this.#select(filter).length }
-
-  #select (filter: FleetFilter): ManagedConnection[] {
-    const here = filterOn(this.#core.node, filter)
-    return here === null ? [] : this.#core.registry.select(here)
-  }
+  #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : selectOn(this.#core, filter).length }
 
   #list ({ filter, from, after, limit }: { filter: unknown, from?: unknown, after: unknown, limit: unknown }): Part<Row> {
-    const found = this.#select(checkRemoteFilter(filter))
+    const found = selectOn(this.#core, checkRemoteFilter(filter))
     // The page before has ended on this node.
     const least = from === this.#core.node ? after as number : 0
     const next = found.filter(({ id }) => id > least).sort((a, b) => a.id - b.id)

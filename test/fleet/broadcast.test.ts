@@ -99,6 +99,16 @@ test('an engine that answers slowly makes a broadcast no later than 300 ms', asy
   assert.ok(after <= 300, `${after}`)
 })
 
+test('a broadcast to one node is complete without an engine if that is this node; else that node is missing', async () => {
+  const { nodes: [a, b] } = await createFleet(2)
+  a!.open()
+  a!.faulty.fault = 'refuse'
+  const here = await a!.sockets.broadcast('hello', { node: a!.id })
+  assert.deepEqual(here, { value: { sent: 1, queued: 0, dropped: 0 }, complete: true, missing: [] })
+  const there = await a!.sockets.broadcast('hello', { node: b!.id })
+  assert.deepEqual([there.value.sent, there.complete, there.missing.map(({ node }) => node)], [0, false, [b!.id]])
+})
+
 test('a node that is alone, and cannot ask for others, says that its answer is not complete', async () => {
   const rig = await createFleet(1)
   open(rig.nodes[0]!)

@@ -90,6 +90,19 @@ test('a node that closes has left, at once', async () => {
   assert.deepEqual([memory.size, clock.pendingTimers], [0, 0])
 })
 
+test('a node whose last message is lost has left, by its lease', async () => {
+  const { clock, nodes } = await createFleet(3)
+  const heard = nodes.map((node) => listen(node, nodes))
+  Object.assign(nodes[2]!.faulty, { fault: 'refuse', only: ['send'] })
+  await clock.run(500)
+  await Promise.all([nodes[2]!.fleet.close(), clock.flush()])
+  assert.deepEqual(heard.flat(), [])
+  await clock.run(2_000)
+  assert.deepEqual(heard, [['left 2'], ['left 2'], []])
+  await clock.run(20_000)
+  assert.deepEqual(heard, [['left 2'], ['left 2'], []])
+})
+
 test('a beat that is under way while a node leaves does not bring it back', async () => {
   const { clock, nodes: [a, b] } = await createFleet(2)
   const heard = listen(a!, [a!, b!])

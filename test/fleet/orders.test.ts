@@ -226,6 +226,22 @@ test('an engine that fails while the nodes are asked: the order is kept, and all
   assert.equal(await putWithin(fleet, 4_000), 0)
 })
 
+test('an engine that fails while another node is asked: that node may have heard; the order is kept for it, and carried out once', async () => {
+  const fleet = await setup()
+  const { node, other, clock } = fleet
+  const { connection } = other.open({ owner: 'ann', peer: 'answers' })
+  node.faulty.fault = 'hang'
+  const { value, complete, missing } = await after(fleet, 300, node.sockets.disconnect({ node: other.id }))
+  assert.deepEqual([value, complete, missing.map((each) => [each.node, each.state])], [0, false, [[other.id, 'silent']]])
+  assert.equal(connection.state, 'open')
+  // Known to be down, it is asked no more.
+  await assert.rejects(node.sockets.disconnect({ node: other.id }), { code: 'SOCKETS_ERR_FLEET_UNAVAILABLE' })
+  node.faulty.fault = 'none'
+  await clock.run(6_000)
+  assert.equal(connection.state, 'closed')
+  assert.equal(await putWithin(fleet, 4_000), 0)
+})
+
 test('an order that was carried out before an outage of 15 minutes, and still is in the inbox after it, is not carried out again', async () => {
   const fleet = await setup()
   const { node, other, third, clock } = fleet
@@ -344,6 +360,7 @@ test('the orders that are kept, and the ids of those that were carried out, are 
         return []
       }
     },
+    ready: () => Promise.resolve(),
     ask: () => Promise.resolve({ answers: new Map([['n', { connections: 0 }]]), missing }),
     send: () => Promise.resolve(),
     audit: () => {}

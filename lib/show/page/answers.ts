@@ -21,6 +21,6 @@ export function namesOf (missing: readonly MissingNode[]): string {
 
 /** A line about what is missing in an answer; false if nothing is. */
 export function gaps ({ answer, failed }: Awaited<ReturnType<typeof answerOf>>): Markup | false {
-  if (failed !== undefined) return html`<p class="gaps">The fleet has not answered: ${failed}</p>`
+  if (failed !== undefined) return html`<p class="gaps">Not shown: ${failed}</p>`
   return answer.missing.length > 0 && html`<p class="gaps">Not answered: ${namesOf(answer.missing)}. What they have is not shown.</p>`
 }

@@ -90,8 +90,8 @@ async function registerPage (app: FastifyInstance, given: PageOptions): Promise<
     if (fleet !== null && name === 'fleet') return fleetView({ ...site, fleet }, query)
     const id = query.get('id')
     if (id === null) return connectionsView(site, query)
-    const node = query.get('node') ?? fleet?.node
-    return fleet === null || node === fleet.node ? connectionView(site, Number(id)) : remoteView({ ...site, fleet }, node!, Number(id))
+    const node = query.get('node') ?? ''
+    return fleet === null || node === '' || node === fleet.node ? connectionView(site, Number(id)) : remoteView({ ...site, fleet }, node, Number(id))
   }
 
   function openStream (reply: FastifyReply): FastifyReply {
