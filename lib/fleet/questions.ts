@@ -14,7 +14,7 @@ import type { Story } from '../track/story.ts'
 import { must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { countHere } from './counted.ts'
-import { checkRemoteFilter, labelOf, nodesIn, selectOn } from './fleet-filter.ts'
+import { checkRemoteFilter, filterOn, labelOf, nodesIn, selectOn } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
 
 /** Connections of a page. */
@@ -62,15 +62,22 @@ export class Questions implements FleetPart {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new SOCKETS_ERR_INVALID_ARGUMENT('limit', `an integer from 1 to ${MAX_PAGE}`, show(limit))
     const { node: from, id } = after === undefined ? { node: '', id: 0 } : readCursor(after)
     const nodes = (nodesIn(filter) ?? [...this.#core.nodes.keys()]).filter((node) => node >= from).sort()
-    const { answers, missing } = readAnswers(this.#core, await this.#core.ask('list', { filter, from, after: id, limit }, nodes), readRows)
+    const since = this.#core.clock.now()
     const rows: RemoteConnection[] = []
-    for (const node of nodes) {
-      const part = answers.get(node)
-      if (part === undefined) continue
-      const room = limit - rows.length
-      rows.push(...part.items.slice(0, room))
-      // The page ends where a node has more than it has answered with.
-      if (part.items.length > room || part.more) return { ...answer(rows, missing), next: cursorOf(rows) }
+    const missing: MissingNode[] = []
+    // Most often the first have enough. Of those that follow, no more are asked one after another: the answer would come late.
+    const enough = filter === 'all' ? this.#enoughFor(limit, nodes, from) : nodes.length
+    for (const asked of [nodes.slice(0, enough), nodes.slice(enough)]) {
+      const given = readAnswers(this.#core, await this.#core.ask('list', { filter, from, after: id, limit }, asked, since), readRows)
+      missing.push(...given.missing)
+      for (const node of asked) {
+        const part = given.answers.get(node)
+        if (part === undefined) continue
+        const room = limit - rows.length
+        rows.push(...part.items.slice(0, room))
+        // The page ends where a node has more than it has answered with.
+        if (part.items.length > room || part.more) return { ...answer(rows, missing), next: cursorOf(rows) }
+      }
     }
     return { ...answer(rows, missing), next: null }
   }
@@ -89,18 +96,26 @@ export class Questions implements FleetPart {
     return answer(nodes.reduce((sum, [node, count]) => node === this.#core.node ? sum : sum + count, countHere(this.#core.registry, filter)), [])
   }
 
+  /** Returns how many nodes fill a page, by their last beats. Of `from`, the page before has shown some. */
+  #enoughFor (limit: number, nodes: readonly string[], from: string): number {
+    let connections = 0
+    const last = nodes.findIndex((node) => node !== from && (connections += this.#core.nodes.get(node)!.connections) > limit)
+    return last === -1 ? nodes.length : last + 1
+  }
+
   // ——— answers of this node
 
   #count (filter: FleetFilter): number { return filter === 'all' ? this.#core.registry.size : selectOn(this.#core, filter).length }
 
   #list ({ filter, from, after, limit }: { filter: unknown, from?: unknown, after: unknown, limit: unknown }): Part<Row> {
-    const found = selectOn(this.#core, checkRemoteFilter(filter))
+    const { node, registry } = this.#core
+    const here = filterOn(node, checkRemoteFilter(filter))
     // The page before has ended on this node.
-    const least = from === this.#core.node ? after as number : 0
-    const next = found.filter(({ id }) => id > least).sort((a, b) => a.id - b.id)
-    const wanted = next.slice(0, Math.min(MAX_PAGE, limit as number))
-    const { items } = bounded(wanted, rowOf)
-    return { items, more: items.length < next.length }
+    const least = from === node ? after as number : 0
+    const wanted = Math.min(MAX_PAGE, limit as number)
+    const found = here === null ? [] : registry.page(here, least, wanted + 1)
+    const { items } = bounded(found.slice(0, wanted), rowOf)
+    return { items, more: items.length < found.length }
   }
 
   #explain (query: StoryQuery): Part<Story> { return bounded(this.#host.explain(query), (story) => story) }

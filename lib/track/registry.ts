@@ -116,6 +116,20 @@ export class Registry implements Partial<ConnectionHooks<ManagedConnection>> {
     return this.#candidates(filter).filter(matches)
   }
 
+  /** Returns the oldest connections that a filter selects, of those with ids above `after`: `limit` at most, oldest first. */
+  page (filter: Filter, after: number, limit: number): ManagedConnection[] {
+    if (filter !== 'all' && (filter.id ?? filter.owner ?? filter.tag) !== undefined) {
+      return this.select(filter).filter(({ id }) => id > after).sort((a, b) => a.id - b.id).slice(0, limit)
+    }
+    const matches = filter === 'all' ? () => true : matcher(filter)
+    const page: ManagedConnection[] = []
+    this.#all.visit(after, (connection) => {
+      if (matches(connection)) page.push(connection)
+      return page.length < limit
+    })
+    return page
+  }
+
   /** Entries of all indexes, for tests that none is left. */
   get indexSize (): number { return this.size + this.#byOwner.size + this.#byTag.size + this.late.size }
 

@@ -206,6 +206,30 @@ test('a page goes past a node that does not answer, and names it', async () => {
   assert.equal((await settle(clock, first!.sockets.list('all', { limit: 3, after: value.next! }))).value.value.length, 1)
 })
 
+test('a page of all connections asks the nodes that fill it, by their last beats, and the others if they do not', async () => {
+  const { clock, nodes } = await createFleet(3)
+  const sorted = nodes.toSorted((x, y) => x.id < y.id ? -1 : 1)
+  const [first, second, third] = sorted
+  const pairs = sorted.map((node) => open(node, 4))
+  await clock.run(4_000)
+  third!.kill()
+  const page = async (limit: number, after?: string) => {
+    const begun = clock.now()
+    const { value } = await settle(clock, first!.sockets.list('all', { limit, after }))
+    return { value, took: clock.now() - begun, from: value.value.map(({ node }) => sorted.findIndex(({ id }) => id === node)) }
+  }
+  const whole = await page(5)
+  assert.deepEqual([whole.from, whole.value.complete, whole.took < 250], [[0, 0, 0, 0, 1], true, true])
+  // The second has fewer than it has said.
+  for (const { socket } of pairs[1]!.slice(1)) socket.peerCloses(1000)
+  await clock.flush()
+  const more = await page(5)
+  assert.deepEqual([more.from, more.value.missing.map(({ node }) => node), more.value.next], [[0, 0, 0, 0, 1], [third!.id], null])
+  assert.ok(more.took <= 300)
+  assert.deepEqual((await page(2, `${pairs[0]![2]!.connection.id} ${first!.id}`)).from, [0, 1])
+  assert.equal(second!.sockets.state, 'up')
+})
+
 test('a node whose connections are long answers with as many as fit, and the next page goes on', async () => {
   const { clock, nodes: [a, b] } = await createFleet(2)
   for (let i = 0; i < 40; i++) {

@@ -192,3 +192,17 @@ test('the counters tell opened, and closed by cause', async () => {
   assert.equal(host.registry.counters.opened, 3)
   assert.deepEqual(host.registry.counters.closed, { client: 2, application: 1 })
 })
+
+test('a page has the oldest of those that match behind an id, whatever index finds them', () => {
+  const { registry, entries } = registryOf([1, 2, 4, 7, 9])
+  for (const id of [9, 2, 4]) registry.ownerSet(Object.assign(entries.get(id)!, { owner: 'ann' }), 'ann', undefined)
+  const ids = (...args: Parameters<Registry['page']>) => registry.page(...args).map(({ id }) => id)
+  assert.deepEqual(ids('all', 0, 3), [1, 2, 4])
+  assert.deepEqual(ids('all', 4, 3), [7, 9])
+  assert.deepEqual(ids('all', 9, 3), [])
+  assert.deepEqual(ids({ owner: 'ann' }, 0, 2), [2, 4])
+  assert.deepEqual(ids({ owner: 'ann' }, 2, 2), [4, 9])
+  assert.deepEqual(ids({ state: 'open' }, 2, 2), [4, 7])
+  assert.deepEqual(ids({ state: 'draining' }, 0, 2), [])
+  assert.throws(() => ids({}, 0, 1), { code: 'SOCKETS_ERR_INVALID_FILTER' })
+})
