@@ -27,6 +27,8 @@ export interface Handshake {
   deadline?: Deadline
   /** Whether the end of an HTTP answer ends it. */
   endsWithAnswer?: boolean
+  /** Status with which ws has refused it. */
+  declined?: number
   storeWait?: StoreWait
 }
 

@@ -45,7 +45,7 @@ export class Handshakes implements HandshakeGuard, Verification {
     this.#checks = checks
     const end = (raw: Duplex): void => {
       const handshake = this.#inProgress.get(raw)
-      if (this.#end(handshake)) handshake!.trace?.ended(undefined)
+      if (this.#end(handshake)) handshake!.trace?.ended(handshake!.declined)
     }
     this.#onClose = function () { end(this) }
   }
@@ -103,7 +103,10 @@ export class Handshakes implements HandshakeGuard, Verification {
   guard (server: WebSocketServer, handleUpgrade: HandleUpgrade): HandleUpgrade {
     const upgrade: HandleUpgrade = (request, raw, head, opened) => {
       guardVerifier(server, this)
+      const wasEnded = raw.writableEnded
       handleUpgrade(request, raw, head, opened)
+      // ws has not liked the method or a header. What a listener of 'wsClientError' answers is not known.
+      if (!wasEnded && raw.writableEnded && server.listenerCount('wsClientError') === 0) this.declined(request, request.method === 'GET' ? 400 : 405)
     }
     this.#upgrade ??= upgrade
     server.on('headers', selectAlone)
@@ -161,6 +164,8 @@ export class Handshakes implements HandshakeGuard, Verification {
     const handshake = (request as Request)[kHandshake]
     return handshake !== undefined && this.#inProgress.get(handshake.raw) === handshake
   }
+
+  declined (request: IncomingMessage, status: number): void { (request as Request)[kHandshake]!.declined ??= status }
 
   /** A function of the application has thrown: answers 500, unless the handshake is over. */
   failed (request: IncomingMessage, error: unknown): void {

@@ -7,14 +7,19 @@ import type { WebSocketServer } from 'ws'
 import { attempt, isThenable } from '../base/guard.ts'
 
 interface Info { req: IncomingMessage }
-type Answer = (...answer: unknown[]) => void
+type Answer = (verified?: unknown, status?: unknown, ...rest: unknown[]) => void
 type Verifier = (this: unknown, info: Info, callback: Answer) => unknown
 
 /** The handshakes that are verified. */
 export interface Verification {
   isInProgress (request: IncomingMessage): boolean
   failed (request: IncomingMessage, error: unknown): void
+  /** ws is about to refuse a handshake with this status. */
+  declined (request: IncomingMessage, status: number): void
 }
+
+/** Status of a handshake that is not verified, unless `verifyClient` gives another. */
+const UNVERIFIED = 401
 
 const guarded = new WeakSet<object>()
 
@@ -36,6 +41,8 @@ function answersLater (verifyClient: Verifier, verification: Verification): Veri
       // ws would answer again, on a socket that may be open.
       if (answered || !verification.isInProgress(info.req)) return
       answered = true
+      const [verified, status] = answer
+      if (!verified) verification.declined(info.req, Number(status || UNVERIFIED))
       // It calls `handleProtocols` and listeners of 'headers' and 'connection', which may throw.
       attempt(() => { callback(...answer) }, fail)
     }), fail)
@@ -45,6 +52,7 @@ function answersLater (verifyClient: Verifier, verification: Verification): Veri
 function answersAtOnce (verifyClient: Verifier, verification: Verification): (this: unknown, info: Info) => unknown {
   return function (info) {
     const answer = Reflect.apply(verifyClient, this, [info]) as unknown
+    if (!answer) verification.declined(info.req, UNVERIFIED)
     // ws takes a promise for true. Its rejection must not reach the process.
     if (isThenable(answer)) Promise.resolve(answer).then(undefined, (error: unknown) => { verification.failed(info.req, error) })
     return answer

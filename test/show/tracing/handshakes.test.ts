@@ -7,7 +7,7 @@ import { FastifyOtelInstrumentation } from '@fastify/otel'
 import tracing from '../../../lib/show/tracing/index.ts'
 import type { LifecycleOptions } from '../../../lib/index.ts'
 import { createClock } from '../../../lib/testing/index.ts'
-import { connect, rawHandshake, start, until } from '../../helpers/server.ts'
+import { connect, handshake, rawHandshake, rawTcp, start, until } from '../../helpers/server.ts'
 import type { TestApp } from '../../helpers/server.ts'
 import { parentOf, recordSpans } from '../../helpers/spans.ts'
 
@@ -20,6 +20,7 @@ async function serve (t: TestContext, options: LifecycleOptions = {}): Promise<T
   return start(t, options, async (app) => {
     await app.register(tracing)
     app.get('/', { websocket: true }, () => {})
+    app.post('/plain', async () => 'no')
     app.get('/hangs', { websocket: true, onRequest: () => {} }, () => {})
     app.get('/leaves', { websocket: true, onRequest: (request) => { setImmediate(() => { request.raw.socket.destroy() }) } }, () => {})
     app.get('/hijacks', { websocket: true, onRequest: (_request, reply) => { void reply.hijack().raw.writeHead(418).end() } }, () => {})
@@ -93,6 +94,37 @@ test('an answer of a hook past Fastify, an error of a hook, and one of verifyCli
     await assert.rejects(connect(t, app, path))
     assert.deepEqual(await end(), { status, refused: undefined, error: status === 500 ? '500' : undefined }, path)
   }
+})
+
+test('refused by ws: for its method, for a header, or by verifyClient', async (t) => {
+  const app = await serve(t)
+  const refused = async (status: number, on: TestApp, text: string) => {
+    spans.clear()
+    const raw = await rawTcp(t, on)
+    raw.write(text)
+    assert.equal((await raw.answer).status, status)
+    await raw.ended
+    const error = status >= 500 ? String(status) : undefined
+    assert.deepEqual(await end(), { status, refused: undefined, error })
+    assert.equal(spans.one('request').attributes['http.response.status_code'], status)
+  }
+  await refused(400, app, handshake('/', { 'Sec-WebSocket-Key': 'short' }))
+  await refused(400, app, handshake('/', { 'Sec-WebSocket-Version': '7' }))
+  await refused(405, app, handshake('/plain').replace('GET', 'POST'))
+  await refused(401, await serve(t, { options: { verifyClient: (_info: object) => false } }), handshake('/'))
+  for (const [code, status] of [[undefined, 401], [429, 429], [503, 503]] as const) {
+    const verifyClient = (_info: object, done: (verified: boolean, code?: number) => void) => { setImmediate(done, false, code) }
+    await refused(status, await serve(t, { options: { verifyClient } }), handshake('/'))
+  }
+})
+
+test('what a listener of wsClientError answers is not known', async (t) => {
+  const app = await serve(t)
+  app.websocketServer.on('wsClientError', (_error, raw) => { raw.end('HTTP/1.1 418 Teapot\r\n\r\n') })
+  const raw = await rawHandshake(t, app, '/', { 'Sec-WebSocket-Key': 'short' })
+  assert.equal((await raw.answer).status, 418)
+  await raw.ended
+  assert.deepEqual(await end(), { status: undefined, refused: undefined, error: 'connection_closed' })
 })
 
 test('a propagator that throws ends no handshake: its span is a root', async (t) => {
