@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
+import { Cluster as Cluster5 } from 'ioredis-5'
+import { duplicateOf, TIMEOUTS } from '../../lib/fleet/redis/client.ts'
 import { redisFleet } from '../../lib/fleet/redis/index.ts'
 import type { RedisClient, RedisFleetOptions } from '../../lib/fleet/redis/index.ts'
 import sockets from '../../lib/index.ts'
@@ -64,3 +66,13 @@ test('the client of the application is neither connected nor changed', async () 
   assert.equal(redis.status, 'wait')
   assert.equal(redis.eventNames().length, 0)
 })
+
+for (const [version, Client] of [[5, Cluster5], [6, Cluster]] as const) {
+  test(`ioredis ${version}: a duplicate of a Cluster has the user, the password and the TLS of its nodes`, (t) => {
+    const redis = new Client([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true, redisOptions: { username: 'fleet', password: 'pass', tls: { servername: 'x' }, db: 0 } })
+    const duplicate = duplicateOf(redis as unknown as RedisClient, TIMEOUTS) as unknown as Cluster
+    t.after(() => { for (const each of [redis, duplicate]) each.disconnect() })
+    const { username, password, tls, maxRetriesPerRequest } = duplicate.options.redisOptions!
+    assert.deepEqual([username, password, tls, maxRetriesPerRequest], ['fleet', 'pass', { servername: 'x' }, 0])
+  })
+}

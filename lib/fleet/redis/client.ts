@@ -12,7 +12,7 @@ import { CALL_DEADLINE } from '../guarded-engine.ts'
 export interface RedisClient {
   /** Whether it is a `Cluster`. */
   readonly isCluster: boolean
-  /** Options of the client; the engine reads `keyPrefix`. */
+  /** Options of the client; the engine reads `keyPrefix`, and of a Cluster `redisOptions`. */
   readonly options: object
   /** Makes the clients that the engine works on. */
   duplicate (...args: never[]): object
@@ -110,6 +110,8 @@ export function prefixOf (client: RedisClient): string {
 export function duplicateOf (client: RedisClient, timeouts: Timeouts): Duplicate {
   const duplicate = client.duplicate as (...args: unknown[]) => unknown
   const options = { ...OPTIONS, ...timeouts }
-  const args = client.isCluster ? [[], { ...CLUSTER_OPTIONS, slotsRefreshTimeout: timeouts.commandTimeout, redisOptions: options }] : [options]
+  // ioredis 5 takes these in the place of those of the application, which have the password.
+  const { redisOptions } = client.options as { redisOptions?: object }
+  const args = client.isCluster ? [[], { ...CLUSTER_OPTIONS, slotsRefreshTimeout: timeouts.commandTimeout, redisOptions: { ...redisOptions, ...options } }] : [options]
   return Reflect.apply(duplicate, client, args) as Duplicate
 }
