@@ -86,6 +86,8 @@ export class ConnectionTracing implements Tracing<ManagedConnection> {
   }
 
   #waiting (connection: ManagedConnection, message: MessageSpan, waits: boolean): void {
+    // A listener may emit 'close' itself: then nothing else ends the span.
+    if (waits && connection.state === 'closed') return message.giveUp()
     const waiting = this.#waitingOf.get(connection) ?? new Set()
     if (waits) {
       this.#waitingOf.set(connection, waiting.add(message))

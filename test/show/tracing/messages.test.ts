@@ -139,6 +139,22 @@ test('a message whose listener or body never ends has a span that ends with its 
   }
 })
 
+test('so does that of a listener which has emitted the close of its connection itself', async (t) => {
+  const app = await serve(t)
+  LISTENERS.emits = () => {
+    app.sockets.list()[0]!.socket.emit('close', 1000, Buffer.alloc(0))
+    return LISTENERS.hangs!()
+  }
+  const client = await connect(t, app, '/')
+  client.socket.send('emits')
+  await client.next()
+  assert.equal(app.sockets.size, 0)
+  assert.equal(spans.one('websocket.receive').attributes['websocket.message.unfinished'], true)
+  assert.deepEqual([...spans.open], [])
+  release()
+  client.socket.terminate()
+})
+
 test('a message that messages() hands out after its connection has closed has no span', async (t) => {
   spans.reset()
   const [first, second] = [createJob(), createJob()]
