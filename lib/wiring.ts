@@ -12,6 +12,7 @@ import type { LineBudget } from './base/line-budget.ts'
 import type { LogLimiter } from './base/log-limiter.ts'
 import { RunningClock } from './base/running-clock.ts'
 import type { Connection } from './connection/connection.ts'
+import { recordedRequestId } from './connection/facts.ts'
 import { Hooks } from './connection/hooks.ts'
 import type { ManagedConnection } from './connection/managed-connection.ts'
 import { Steps } from './connection/steps.ts'
@@ -139,7 +140,7 @@ export function wire (options: ResolvedOptions, { clock, log, lines, limiter, en
     steps,
     handovers,
     random: Math.random,
-    childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: requestId }),
+    childLogger: ({ id, requestId }) => log.child(requestId === '' ? { connection: id } : { connection: id, reqId: recordedRequestId(requestId) }),
     report: (error, connection) => {
       attempt(() => report(error, connection), (err) => { hookFailed(err, 'errorHandler') })
     },

@@ -100,7 +100,7 @@ export interface Connection {
   readonly state: ConnectionState
   /** Time of the handshake, epoch milliseconds. */
   readonly openedAt: number
-  /** Pattern of the route, such as `/rooms/:id`; for adopted servers the path of the request, without its query string. */
+  /** Pattern of the route, such as `/rooms/:id`; for adopted servers the path of the request, its first 256 characters, without its query string. */
   readonly route: string
   /** Address of the peer as Fastify sees it (`trustProxy` counts); empty if it has none, such as over a Unix socket. */
   readonly ip: string

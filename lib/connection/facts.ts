@@ -6,7 +6,7 @@ import type { RouteSettings } from './settings.ts'
 
 /** Longest request id of a record, characters: with Fastify's `requestIdHeader` it is text of the client. */
 const MAX_REQUEST_ID = 128
-/** Longest route of a record, characters: for an adopted server it is a path. */
+/** Longest route of a record, characters: for an adopted server it is a path, which is text of the client. */
 const MAX_ROUTE = 256
 
 export interface ConnectionFacts {
@@ -20,10 +20,10 @@ export interface ConnectionFacts {
   request?: FastifyRequest | undefined
 }
 
-/** Returns a request id as records and stories have it. */
+/** Returns a request id as records, stories and the log have it. */
 export function recordedRequestId (requestId: string): string { return cut(requestId, MAX_REQUEST_ID) }
 
-/** Returns a route as records and stories have it. */
+/** Returns a route, or a path in place of one, as records, stories and the log have it. */
 export function recordedRoute (route: string): string { return cut(route, MAX_ROUTE) }
 
 function cut (text: string, maxLength: number): string {

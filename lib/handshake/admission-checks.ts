@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { escapeReason } from '../base/close-codes.ts'
 import type { Clock } from '../base/clock.ts'
+import { recordedRoute } from '../connection/facts.ts'
 import type { Deadlines } from '../base/deadlines.ts'
 import type { PolicyName } from '../track/observation.ts'
 import type { Refusal } from '../track/events.ts'
@@ -125,7 +126,7 @@ export class AdmissionChecks implements HandshakeChecks {
   }
 
   failed (request: IncomingMessage, error: unknown): void {
-    this.#limiter.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: pathOf(request) }, 'error')
+    this.#limiter.warn('a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown', { err: error, path: recordedRoute(pathOf(request)) }, 'error')
   }
 
   /** Checks origin and address of a request. Returns whether it was refused and answered. */

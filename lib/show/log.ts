@@ -5,6 +5,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CloseCause } from '../base/close-codes.ts'
+import { recordedRoute } from '../connection/facts.ts'
 import type { Tracker } from '../track/tracker.ts'
 import { LineBudget } from '../base/line-budget.ts'
 import type { LogLimiter } from '../base/log-limiter.ts'
@@ -19,9 +20,6 @@ const PROGRESS_LINES = 7
 
 /** Maximum number of lines about acts of administration in a drain; that about its start comes before it. */
 const AUDIT_LINES = 3
-
-/** Maximum number of characters of a path in a line: the client chooses the path. */
-const MAX_PATH = 256
 
 /** Lines about connections that a policy has closed. */
 const POLICY_CLOSES: Partial<Record<CloseCause, string>> = {
@@ -59,7 +57,7 @@ export function logEvents (tracker: Tracker, log: FastifyBaseLogger, limiter: Lo
   })
   tracker.on('refused', ({ reason, path }) => {
     // Refusals by a drain are expected; requests for plain routes are logged where they are answered.
-    if (reason !== 'draining' && reason !== 'not a websocket route') limiter.warn(`handshakes are refused: ${reason}`, { path: path.slice(0, MAX_PATH) })
+    if (reason !== 'draining' && reason !== 'not a websocket route') limiter.warn(`handshakes are refused: ${reason}`, { path: recordedRoute(path) })
   })
   tracker.on('drain', ({ trigger, connections, timeout }) => {
     lines.begin()

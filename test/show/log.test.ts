@@ -6,7 +6,9 @@ import { logEvents } from '../../lib/show/log.ts'
 import { LineBudget } from '../../lib/base/line-budget.ts'
 import { LogLimiter } from '../../lib/base/log-limiter.ts'
 import type { LoggedReport } from '../../lib/show/logged-report.ts'
+import { startForeign } from '../helpers/foreign-server.ts'
 import { createJob } from '../helpers/job.ts'
+import { connect, start, until } from '../helpers/server.ts'
 import { createTracker } from '../helpers/tracker-rig.ts'
 import type { LogLine, TrackerRig } from '../helpers/tracker-rig.ts'
 
@@ -294,4 +296,31 @@ test('who has asked for a close, and why, are in the audit only', async () => {
   assert.deepEqual(tracker.history.map(({ owner, ip, by, why }) => [owner, ip, by, why]), [['ann', '192.0.2.1', 'eve', 'spam']])
   const [closed] = lines.filter(({ message }) => message === 'socket closed')
   assert.doesNotMatch(JSON.stringify(closed), /\bann\b|192\.0|\beve\b|spam/)
+})
+
+test('no line is long because of a path or a request id that a client has chosen', async (t) => {
+  const foreign = await startForeign(t)
+  foreign.server.on('connection', (socket) => { socket.on('message', () => { throw new Error('no') }) })
+  const long = 'x'.repeat(7_000)
+  const app = await start(t, { options: { verifyClient: ({ req }: { req: { url: string } }) => { if (req.url.includes(long)) throw new Error('no'); return true } } as never }, (app) => {
+    app.get('/', { websocket: true }, (socket) => { socket.on('message', () => { throw new Error('no') }) })
+    app.sockets.adopt(foreign.server)
+  }, { fastify: { requestIdHeader: 'x-request-id' } })
+  await assert.rejects(connect(t, app, `/?${long}`))
+  await assert.rejects(connect(t, app, `/${long}`))
+  const own = await connect(t, app, '/', { headers: { 'x-request-id': long } })
+  const [faulty, breaking] = [await foreign.connect(`/${long}`), await foreign.connect(`/${long}`)]
+  own.socket.send('fault')
+  faulty.socket.send('fault')
+  // A frame of a reserved kind (RFC 6455 §5.2).
+  ;(breaking.socket as unknown as { _socket: { write (data: Buffer): void } })._socket.write(Buffer.from([0x83, 0x80, 0, 0, 0, 0]))
+  await until(() => app.sockets.size === 0)
+  assert.deepEqual(app.logs.filter(({ level }) => level > 30).map(({ msg }) => msg).toSorted(), [
+    'a handshake failed: verifyClient, handleProtocols or a listener of the ws server has thrown',
+    'a peer broke the WebSocket protocol',
+    'handler or listener of a socket failed',
+    'handler or listener of a socket failed'
+  ])
+  // Fastify's own lines about requests have the whole of both.
+  for (const line of app.logs.filter(({ level, reqId }) => level > 30 || reqId === undefined)) assert.ok(JSON.stringify({ ...line, err: undefined }).length < 1_000, JSON.stringify(line).slice(0, 300))
 })
