@@ -102,6 +102,15 @@ test('every answer forbids caches, frames, foreign content and inline scripts', 
   }
 })
 
+test('so does the answer to an act, also to one that cannot be read', async (t) => {
+  const app = await startWithPage(t)
+  for (const [type, payload, status] of [['application/json', '{}', 403], ['application/json', '{', 400], ['application/json', '', 400], ['application/xml', '<a>', 415], ['application/json', `"${'x'.repeat(5_000)}"`, 413]] as const) {
+    const { statusCode, headers } = await app.inject({ method: 'POST', url: '/ops', payload, headers: { 'content-type': type } })
+    assert.deepEqual([statusCode, headers['cache-control'], headers['x-content-type-options']], [status, 'no-store', 'nosniff'])
+    assert.match(String(headers['content-security-policy']), /^default-src 'none';/)
+  }
+})
+
 test('links and forms lead to the page itself by a query alone', async (t) => {
   const app = await startWithPage(t)
   await connect(t, app, '/chat/a?user=ada')
