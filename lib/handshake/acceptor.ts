@@ -36,6 +36,8 @@ import { attach } from '../ws/tracked-socket.ts'
 /** Warning for a proxied route whose handshakes @fastify/http-proxy does not take. */
 const UNPROXIED = '@fastify/http-proxy does not proxy WebSockets of this route: beside other upgrade listeners it compares its prefix with the URL as it stands; use a prefix without parameters'
 
+const NO_ROUTE = 'not a websocket route'
+
 const kUpgrade = Symbol('fastify-websocket-lifecycle.upgrade')
 
 interface Upgrade {
@@ -90,6 +92,7 @@ export class Acceptor implements Acceptance {
     }
     raw![kUpgrade] = undefined
     const route = routeOf(upgrade.request, this.plainRoutes)
+    if (route?.websocket === false) traceOf(raw!)?.refused(NO_ROUTE)
     const connection = this.#attach(socket, raw, factsOf(upgrade.request, route))
     if (this.#options.websocket.errorHandler !== undefined) this.#upgrades.set(connection, upgrade)
     if (route !== undefined) this.#routes.add(route.url)
@@ -153,7 +156,8 @@ export class Acceptor implements Acceptance {
 
   #refuse (request: FastifyRequest, reply: FastifyReply, message: string): void {
     const url = request.routeOptions.url ?? ''
-    this.#tracker.refused({ reason: 'not a websocket route', path: url, ip: request.ip })
+    traceOf(request.raw)?.refused(NO_ROUTE)
+    this.#tracker.refused({ reason: NO_ROUTE, path: url, ip: request.ip })
     this.#limiter.warn(message, { route: url })
     void reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `not a websocket route: ${url}` })
   }
@@ -223,11 +227,11 @@ export class Acceptor implements Acceptance {
   }
 
   #notAWebSocketRoute (connection: ManagedConnection, route: Route, reply: FastifyReply): void {
-    this.#tracker.refused({ reason: 'not a websocket route', path: route.url, ip: connection.ip })
+    this.#tracker.refused({ reason: NO_ROUTE, path: route.url, ip: connection.ip })
     this.#limiter.warnOnce(isProxied(reply) ? UNPROXIED : 'a plain HTTP route was asked for a WebSocket: not a websocket route', route.url)
     // Metrics that count opens and closes must see as many of both. `onOpen` is not called: no handler expects this connection.
     this.#tracker.events.emit('open', connection)
-    connection.socketClosing('refused', 1005, 'not a websocket route')
+    connection.socketClosing('refused', 1005, NO_ROUTE)
   }
 }
 

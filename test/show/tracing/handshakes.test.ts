@@ -4,10 +4,11 @@ import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { propagation } from '@opentelemetry/api'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
+import plugin from '../../../lib/index.ts'
 import tracing from '../../../lib/show/tracing/index.ts'
 import type { LifecycleOptions } from '../../../lib/index.ts'
 import { createClock } from '../../../lib/testing/index.ts'
-import { connect, handshake, rawHandshake, rawTcp, start, until } from '../../helpers/server.ts'
+import { connect, create, handshake, rawHandshake, rawTcp, start, until } from '../../helpers/server.ts'
 import type { TestApp } from '../../helpers/server.ts'
 import { parentOf, recordSpans } from '../../helpers/spans.ts'
 
@@ -20,6 +21,7 @@ async function serve (t: TestContext, options: LifecycleOptions = {}): Promise<T
   return start(t, options, async (app) => {
     await app.register(tracing)
     app.get('/', { websocket: true }, () => {})
+    app.get('/http', () => 'http')
     app.post('/plain', async () => 'no')
     app.get('/hangs', { websocket: true, onRequest: () => {} }, () => {})
     app.get('/leaves', { websocket: true, onRequest: (request) => { setImmediate(() => { request.raw.socket.destroy() }) } }, () => {})
@@ -126,6 +128,34 @@ test('what a listener of wsClientError answers is not known', async (t) => {
   await raw.ended
   assert.deepEqual(await end(), { status: undefined, refused: undefined, error: 'connection_closed' })
 })
+
+test('refused because their route has no WebSockets: a plain route, one that was declared too early, one outside of the context', async (t) => {
+  const app = await serve(t)
+  const client = await connect(t, app, '/http')
+  await client.closed
+  await until(() => app.sockets.size === 0)
+  assert.deepEqual(await end(), { status: 101, refused: 'not a websocket route', error: undefined })
+  for (const path of ['/early', '/outside']) {
+    spans.reset()
+    const refusing = path === '/early'
+      ? await start(t, {}, async (app) => { await app.register(tracing) }, { before: (app) => { app.get('/early', () => 'http') } })
+      : await startInContext(t)
+    await assert.rejects(connect(t, refusing, path), { status: 404 })
+    assert.deepEqual(await end(), { status: 404, refused: 'not a websocket route', error: undefined }, path)
+  }
+})
+
+/** A server with the plugin in a child context, and a route beside it. */
+async function startInContext (t: TestContext): Promise<TestApp> {
+  const app = create(t)
+  await app.register(async (child) => {
+    await child.register(plugin)
+    await child.register(tracing)
+  })
+  app.get('/outside', () => 'http')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return app
+}
 
 test('a propagator that throws ends no handshake: its span is a root', async (t) => {
   const app = await serve(t)
