@@ -8,6 +8,7 @@ import { addressState, noteClose } from './backoff.ts'
 import type { AddressState } from './backoff.ts'
 import { CONTROL, Link, LOST } from './link.ts'
 import type { End, Failure } from './link.ts'
+import type { LifecycleClientOptions } from './options.ts'
 import type { BaseClass, BaseSocket, GlobalClass, LifecycleClass, StandardPart } from './socket.ts'
 import { addAttributes, checkClose, closeEventClass, fail, readAddress, readProtocols } from './standard.ts'
 
@@ -18,49 +19,6 @@ const HOLD = 1_000
 
 /** Longest time that a timer can wait, milliseconds. */
 const MAX_TIMER = 2 ** 31 - 1
-
-/** How the class behaves. */
-export interface LifecycleClientOptions {
-  /** Close codes after which the server wants no further attempts. @default [1008, 3003, 4001] */
-  finalCodes?: readonly number[]
-  /** How long attempts end at once after a final code, milliseconds. @default 60000 */
-  finalFor?: number
-  /**
-   * How long `url` and `protocols` may take when they are functions, and how long the next connection of a move may take to open and
-   * to be prepared, milliseconds. A connection that ends sooner counts as a failed attempt.
-   * @default 10000
-   */
-  timeout?: number
-  /** Offers the server to move connections before it goes (subprotocol `lifecycle.v1`). @default true */
-  move?: boolean
-  /** Makes the next connection of a move ready, for example by logging in; `fastify-websocket-lifecycle/client/prepare` has ready-made ones. */
-  prepare?: Prepare
-  /** Returns the key of a message: a message with a key that was delivered within `dedupeWindow` is not delivered again. */
-  dedupe?: (data: any) => unknown
-  /** Milliseconds. @default 10000 */
-  dedupeWindow?: number
-}
-
-/** The next connection of a move, while it is prepared. */
-export interface NextConnection {
-  /** Sends a message on it. */
-  send (data: any): void
-  /** Resolves with the next message on it, or the next that matches. The application does not get that one, and gets all others. */
-  message (matches?: (data: any) => boolean): Promise<any>
-}
-
-/** Prepares the next connection of a move. */
-export interface Prepare {
-  /**
-   * Called when the next connection is open; the application still uses the current one. A function that it returns is called in the
-   * moment of the move: what the application has sent until then went to the current connection, what follows goes to the next.
-   */
-  (next: NextConnection, current: any): void | (() => void) | Promise<void | (() => void)>
-  /** Called with what the application sends. */
-  sent? (data: any, current: any): void
-  /** Called with what the application gets. */
-  received? (data: any, current: any): void
-}
 
 /**
  * Makes a WebSocket class over `Base`, the global WebSocket by default. Its sockets wait until the server wants them back. Give it to
@@ -88,8 +46,8 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     /** The last request to move. */
     #requested?: object
     #moving = false
-    /** Keys of messages: the newer were delivered within the window, the older within two. */
-    #keys = { older: new Set<unknown>(), newer: new Set<unknown>(), since: 0 }
+    /** Keys of messages, and when they were delivered; in that order. */
+    readonly #keys = new Map<unknown, number>()
     #binaryType = 'blob'
 
     constructor (url: unknown, protocols: unknown = [], ...rest: unknown[]) {
@@ -108,9 +66,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     get bufferedAmount () { return this.#link?.socket.bufferedAmount ?? 0 }
     get binaryType () { return this.#binaryType }
     set binaryType (type) {
-      if (type !== 'blob' && type !== 'arraybuffer') return
-      this.#binaryType = type
-      for (const socket of this.#sockets) socket.binaryType = type
+      if (type === 'blob' || type === 'arraybuffer') this.#binaryType = type
     }
 
     send (data: unknown) {
@@ -134,13 +90,16 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     async #connect () {
       try {
         for (;;) {
-          const protocols = await this.#ask()
-          const state = this.#address = addressState(this.#url!.origin + this.#url!.pathname)
+          const asked = await this.#ask()
+          if (this.#state !== CONNECTING) return
+          const state = this.#goTo(asked.url)
           this.#failures = state.failures
           const delay = state.notBefore - performance.now()
-          if (delay <= 0) return await this.#open(this.#newLink(protocols, state.id), state)
+          if (delay <= 0) return await this.#open(this.#newLink(asked, state.id), state, state.id)
           if (state.final) {
             this.#state = CLOSING
+            // A task of its own: an application that makes a new socket at once must not stop all else.
+            await this.#wait(0)
             return this.#finish({ closed: state.final, failure: new Error(`no attempts wanted after ${state.final.code}`) })
           }
           const { notBefore } = state
@@ -149,16 +108,19 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
           if (state.notBefore === notBefore) state.notBefore = state.namedUntil
         }
       } catch (failure) {
+        // So here, where no network and no delay lie between two attempts.
+        if (!this.#address) await this.#wait(0)
         this.#finish({ closed: LOST, failure: failure as Failure ?? {} })
       }
     }
 
-    async #open (link: Link, state: AddressState) {
+    async #open (link: Link, state: AddressState, offered?: string) {
       await link.opened
       if (this.#state !== CONNECTING) return
       this.#link = link
       this.#state = OPEN
-      delete state.id
+      // Another socket may have got an id since.
+      if (state.id === offered) delete state.id
       void this.#wait(timeout).then(() => { state.failures = this.#failures = 0 })
       this.#dispatch(new Event('open'))
       link.release()
@@ -167,20 +129,25 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     /** Asks for address and subprotocols: a token in them may be a new one each time. */
     async #ask () {
       const [url, protocols] = await Promise.all(this.#asked.map((value) => typeof value === 'function' ? this.#inTime(value()) : value))
-      this.#url = readAddress(url)
-      return readProtocols(protocols)
+      return { url: readAddress(url), protocols: readProtocols(protocols) }
     }
 
-    #newLink (protocols: string[], id?: string) {
+    /** The socket has this address from now on. */
+    #goTo (url: URL) {
+      this.#url = url
+      return (this.#address = addressState(url.origin + url.pathname))
+    }
+
+    #newLink ({ url, protocols }: { url: URL, protocols: string[] }, id?: string) {
       if (this.#state > OPEN) throw new Error('closed')
       const key = crypto.getRandomValues(new Uint32Array(4)).join('-')
       const offers = move ? [OFFER, ...id ? [`${OFFER}.${id}`] : [], `${OFFER}.key.${key}`] : []
-      const socket: BaseSocket = new Base(this.#url!.href, [...protocols, ...offers], ...this.#rest)
-      socket.binaryType = this.#binaryType
+      const socket: BaseSocket = new Base(url.href, [...protocols, ...offers], ...this.#rest)
+      // The application may set its own while messages are held back.
+      socket.binaryType = 'arraybuffer'
       this.#sockets.add(socket)
-      const link = new Link(socket, key, (data) => { this.#deliver(data) }, (link, frame) => this.#takeControlFrame(link, frame))
+      const link: Link = new Link(socket, key, (data) => { this.#deliver(data) }, (frame) => this.#takeControlFrame(link, frame))
       void link.ended.then((end) => {
-        this.#sockets.delete(socket)
         // The server has confirmed that it has all that was sent there. Any other end may have lost something: the application is told.
         if (link.successor && (end.closed.reason === 'moved' || this.#state > OPEN)) link.successor.release()
         else if (link.successor || link === this.#link) {
@@ -188,13 +155,21 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
           if (link === this.#link) link.release()
           this.#finish(end)
         }
+        this.#sockets.delete(socket)
       })
       return link
     }
 
     #deliver (data: unknown) {
-      if (this.#state !== OPEN || this.#isRepeated(dedupe?.(data))) return
-      prepare?.received?.(data, this)
+      if (this.#state !== OPEN) return
+      if (Object(data) === data && this.#binaryType === 'blob') data = new Blob([data as ArrayBuffer])
+      try {
+        if (this.#isRepeated(dedupe?.(data))) return
+        prepare?.received?.(data, this)
+      } catch (error) {
+        // It is reported, and ends nothing: this message, those after it and the close still come.
+        void Promise.reject(error)
+      }
       this.#dispatch(new MessageEvent('message', { data, origin: this.#url!.origin }))
     }
 
@@ -202,11 +177,12 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
       if (key === undefined) return false
       const keys = this.#keys
       const now = performance.now()
-      // During a move none is forgotten: the same message may be held back for long.
-      if (this.#sockets.size < 2 && now - keys.since > dedupeWindow) this.#keys = { older: keys.newer, newer: new Set(), since: now }
-      const repeated = this.#keys.older.has(key) || this.#keys.newer.has(key)
-      this.#keys.newer.add(key)
-      return repeated
+      for (const [old, at] of keys) {
+        // During a move none is forgotten: the same message may be held back for long.
+        if (this.#sockets.size > 1 || now - at <= dedupeWindow) break
+        keys.delete(old)
+      }
+      return keys.has(key) || !keys.set(key, now)
     }
 
     /** Takes a control frame of the server. Returns false for what is none: it may be a message of another client. */
@@ -233,19 +209,20 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
         let next: Link | undefined
         try {
           if (attempt) await this.#wait(Math.random() * 100 * 2 ** attempt)
-          next = this.#newLink(await this.#ask(), old.id)
+          const asked = await this.#ask()
+          next = this.#newLink(asked, old.id)
           await this.#inTime(next.opened)
-          const { socket } = next
-          if (socket.protocol !== old.socket.protocol) throw new Error('another subprotocol')
+          if (next.socket.protocol !== old.socket.protocol) throw new Error('another subprotocol')
           const ready = await this.#inTime(Promise.race([
-            prepare?.({ send: (data) => { socket.send(data) }, message: (matches = () => true) => next!.take(matches) }, this),
-            next.ended.then(() => { throw new Error('ended') })
+            prepare?.({ send: (data) => { next!.socket.send(data) }, message: (matches = () => true) => next!.take(matches) }, this),
+            next.ended.then(() => { throw new Error() })
           ]))
-          if (this.#state + old.socket.readyState + socket.readyState > 3 * OPEN) throw new Error('too late')
-          ready?.()
+          if (this.#state + old.socket.readyState + next.socket.readyState > 3 * OPEN) throw new Error('too late')
+          if (typeof ready === 'function') ready()
           old.socket.send(`${CONTROL}{"type":"moved"}`)
           next.keep()
           old.successor = this.#link = next
+          this.#goTo(asked.url)
           void this.#wait(HOLD).then(() => { next!.release() })
           break
         } catch {
@@ -276,6 +253,7 @@ export function lifecycle<Class extends BaseClass = GlobalClass> (
     /** Resolves after a time, never if the socket ends before. `online`: also when the network is back. */
     #wait (delay: number, online?: boolean) {
       return new Promise<unknown>((resolve) => {
+        if (this.#state === CLOSED) return
         const timer = setTimeout(() => {
           this.#timers.delete(timer)
           resolve(undefined)

@@ -39,7 +39,7 @@ export class Link {
   readonly #wakes: Array<() => void> = []
 
   /** `control` is given the JSON of what may be a control frame, and returns whether it is one: the others are messages. */
-  constructor (socket: BaseSocket, key: string, deliver: (data: unknown) => void, control: (link: Link, frame: string) => boolean) {
+  constructor (socket: BaseSocket, key: string, deliver: (data: unknown) => void, control: (frame: string) => boolean) {
     this.socket = socket
     this.key = key
     this.#deliver = deliver
@@ -58,7 +58,7 @@ export class Link {
     ])
     socket.onmessage = ({ data }: { data: string }) => {
       // Binary data has no such method.
-      if (data.startsWith?.(CONTROL) && control(this, data.slice(CONTROL.length))) return
+      if (data.startsWith?.(CONTROL) && control(data.slice(CONTROL.length))) return
       if (this.#held) {
         this.#held.push(data)
         for (const wake of this.#wakes.splice(0)) wake()

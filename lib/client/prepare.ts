@@ -2,7 +2,7 @@
  * `fastify-websocket-lifecycle/client/prepare`: ready-made values for the option `prepare`. Apart from the class, which most
  * applications load without them.
  */
-import type { NextConnection, Prepare } from './lifecycle.ts'
+import type { NextConnection, Prepare } from './options.ts'
 
 /** Which messages are sent again, and what answers them. */
 export interface HelloOptions {

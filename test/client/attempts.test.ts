@@ -161,17 +161,42 @@ for (const code of [1008, 3003, 4001]) {
   test(`after ${code} attempts end at once for a minute, with that code and reason`, async (t) => {
     const { lose, Socket, url, made, clock, timeToAttempt } = rig(t)
     await lose(code, 'go away')
-    for (const moment of [0, 30_000, 29_999]) {
+    for (const moment of [0, 30_000, 29_990]) {
       await clock.run(moment)
       const socket = new Socket(url)
       const events = record(socket)
-      await clock.flush()
+      await clock.run(1)
       assert.deepEqual(events, [`error no attempts wanted after ${code}`, `close ${code} go away`])
       assert.equal(socket.readyState, 3)
     }
     assert.equal(made.length, 1)
-    await clock.run(1)
+    await clock.run(7)
     assert.equal(await timeToAttempt(), 0)
+  })
+}
+
+for (const [what, url, lose] of [
+  ['after a final code', newAddress(), true],
+  ['whose address cannot be asked', () => { throw new Error('no session') }, false]
+] as const) {
+  test(`an application that makes a new socket as soon as one ends does not stop the event loop: sockets ${what}`, async (t) => {
+    const last = rig(t)
+    const { clock } = last
+    if (lose) {
+      void new last.Socket(url)
+      await clock.flush()
+      last.made[0]!.open()
+      await clock.flush()
+      last.made[0]!.end(4001, 'replaced')
+      await clock.flush()
+    }
+    let sockets = 0
+    const connect = () => { if (++sockets < 100) new last.Socket(url).onclose = connect }
+    connect()
+    await clock.flush()
+    assert.equal(sockets, 1)
+    await clock.run(1)
+    assert.equal(sockets, 2)
   })
 }
 
@@ -286,7 +311,7 @@ for (const [what, url, message] of [
     const { clock, Socket, made } = rig(t, { timeout: 500 })
     const socket = new Socket(url)
     const events = record(socket)
-    await clock.run(500)
+    await clock.run(501)
     assert.match(events[0]!, message)
     assert.deepEqual(events.slice(1), ['close 1006  unclean'])
     assert.equal(made.length, 0)
@@ -294,12 +319,12 @@ for (const [what, url, message] of [
   })
 }
 
-test('a failed question for protocols counts as a failed attempt of the address', async (t) => {
+test('a failed question for protocols is no failed attempt of the address', async (t) => {
   t.mock.method(Math, 'random', () => 1)
   const { clock, Socket, url, lose, timeToAttempt } = rig(t)
   await lose(1000)
   const events = record(new Socket(url, () => 'no token'))
-  await clock.flush()
+  await clock.run(1)
   assert.deepEqual(events, ['error not subprotocols: no token', 'close 1006  unclean'])
   assert.equal(await timeToAttempt(), 0)
 })
@@ -323,6 +348,22 @@ test('a socket that is closed while it waits, or asks, ends at once and leaves n
   assert.deepEqual([waiting.readyState, asking.readyState, made.length, events[1]!.length], [3, 3, 1, 2])
   assert.ok(clock.idle)
 })
+
+for (const [what, code, reason] of [['may be tried later', 1012, 'retry=5000'], ['wants no attempts', 4001, 'replaced']] as const) {
+  test(`an answer that comes after the end of its socket begins nothing, also at an address that ${what}`, async (t) => {
+    const { clock, Socket, url, lose } = rig(t)
+    await lose(code, reason)
+    let answer!: (url: string) => void
+    const socket = new Socket(() => new Promise<string>((resolve) => { answer = resolve }))
+    const events = record(socket)
+    socket.close()
+    await clock.run(1)
+    answer(url)
+    await clock.run(1)
+    assert.deepEqual([events, socket.readyState], [['error ', 'close 1006  unclean'], 3])
+    assert.ok(clock.idle)
+  })
+}
 
 test('all copies of the module know the same of an address', async (t) => {
   const { clock, lose, url } = rig(t)

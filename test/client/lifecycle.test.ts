@@ -49,6 +49,17 @@ test('what arrives with the handshake comes after open', async (t) => {
   await once(socket as unknown as EventTarget, 'close')
 })
 
+test('binaryType may be set in the handler of open, for what has arrived with the handshake too', async (t) => {
+  const url = await serve(t, (socket) => { socket.send(Buffer.from('welcome')) })
+  const socket = new (lifecycle(WebSocket))(url)
+  socket.onopen = () => { socket.binaryType = 'arraybuffer' }
+  const events = record(socket)
+  await once(socket as unknown as EventTarget, 'message')
+  assert.deepEqual(events, ['open', 'message [object ArrayBuffer]'])
+  socket.close()
+  await once(socket as unknown as EventTarget, 'close')
+})
+
 test('options after the protocols reach the class below; lifecycle.v1 is offered last, and the application does not see it', async () => {
   const { Base, made } = fakeBase()
   const options = { headers: {} }
@@ -101,6 +112,7 @@ test('an error event has an Error where its message is known, else neither', asy
   const listen = (socket: EventTarget) => { socket.addEventListener('error', (event) => { errors.push(event) }) }
   listen(new Class(async () => { throw new RangeError('no token') }))
   const [first, second, third] = [newAddress(), newAddress(), newAddress()]
+  await clock.run(1)
   for (const address of [first, second, third]) listen(new Class(address))
   await clock.flush()
   const below = new TypeError('refused')
@@ -111,7 +123,7 @@ test('an error event has an Error where its message is known, else neither', asy
   made[2]!.end(4001, 'replaced')
   await clock.flush()
   listen(new Class(third))
-  await clock.flush()
+  await clock.run(1)
   assert.deepEqual(errors.map((event) => 'error' in event ? `${String(event.error)}` : 'none'), [
     'RangeError: no token', 'TypeError: refused', 'none', 'Error: no attempts wanted after 4001'
   ])

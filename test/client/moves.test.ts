@@ -79,6 +79,34 @@ test('address and subprotocols are asked again for a move', async (t) => {
   assert.deepEqual([made[1]!.url, socket.url], [`${address}?token=2`, `${address}?token=2`])
 })
 
+test('the address of a move is that of the socket from the move on: what its closes say counts there', async (t) => {
+  const clock = fakeTime(t)
+  const { Base, made } = fakeBase()
+  const rooms = [newAddress(), newAddress(), newAddress()]
+  const Socket = lifecycle(Base)
+  let asked = 0
+  const socket = new Socket(() => rooms[asked++]!)
+  await clock.flush()
+  made[0]!.open()
+  await clock.flush()
+  t.mock.method(Math, 'random', () => 0)
+  askToMove(made[0]!)
+  await clock.run(1)
+  made[1]!.fail()
+  await clock.run(1)
+  assert.deepEqual([made[2]!.url, socket.url], [rooms[2], rooms[0]])
+  made[2]!.open()
+  await clock.flush()
+  assert.equal(socket.url, rooms[2])
+  made[2]!.end(1012, 'service restart; retry=5000')
+  await clock.flush()
+  for (const room of rooms) void new Socket(room)
+  await clock.run(4_999)
+  assert.deepEqual(made.slice(3).map(({ url }) => url), rooms.slice(0, 2))
+  await clock.run(1)
+  assert.equal(made[5]!.url, rooms[2])
+})
+
 /** Ways in which an attempt to move fails; each is tried four times. */
 const FAILURES: Record<string, (next: FakeSocket, rest: { clock: Awaited<ReturnType<typeof openOne>>['clock'], prepared: { fail: () => void } }) => unknown> = {
   'is refused': (next) => { next.fail() },
@@ -414,6 +442,66 @@ test('dedupe drops what was delivered within the window, on either connection', 
   assert.deepEqual(events.slice(-2), ['message #4', 'message #1'])
 })
 
+test('dedupe forgets a message when its window is over, also if no other has come since', async (t) => {
+  const { clock, made, events } = await openOne(t, { dedupe: (data: string) => data, dedupeWindow: 300 })
+  for (const wait of [0, 300, 1, 301, 10_000]) {
+    await clock.run(wait)
+    made[0]!.receive('tick')
+  }
+  assert.equal(events.filter((event) => event === 'message tick').length, 4)
+})
+
+test('messages and the close are told although dedupe throws', async (t) => {
+  const errors: unknown[] = []
+  const reject = Promise.reject.bind(Promise)
+  // An unhandled rejection would end the test.
+  t.mock.method(Promise, 'reject', (error: unknown) => error instanceof SyntaxError ? errors.push(error) : reject(error))
+  const { clock, made, events, move } = await openOne(t, { dedupe: (data: string) => JSON.parse(data) as unknown })
+  await move(made[0]!)
+  for (const data of ['{', '1', '1']) made[1]!.receive(data)
+  made[0]!.end(1012, 'moved')
+  await clock.flush()
+  made[1]!.end(1001, 'bye')
+  await clock.flush()
+  assert.deepEqual(events, ['open', 'message {', 'message 1', 'close 1001 bye'])
+  assert.equal(errors.length, 1)
+})
+
+test('what is held back is delivered as the binaryType of then', async (t) => {
+  const { made, clock, events, socket, move } = await openOne(t)
+  await move(made[0]!)
+  for (let i = 0; i < 2; i++) made[1]!.receive(new ArrayBuffer(1))
+  socket.addEventListener('message', () => { socket.binaryType = 'arraybuffer' })
+  made[0]!.end(1012, 'moved')
+  await clock.flush()
+  assert.deepEqual(events.slice(1), ['message [object Blob]', 'message [object ArrayBuffer]'])
+})
+
+test('prepare may return what it likes: only a function is called', async (t) => {
+  const { made, clock, works } = await openOne(t, { prepare: (next) => next.message() })
+  askToMove(made[0]!)
+  await clock.run(1)
+  made[1]!.open()
+  await clock.flush()
+  made[1]!.receive('welcome')
+  await clock.flush()
+  assert.equal(made[0]!.sent.at(-1), MOVED)
+  made[0]!.end(1012, 'moved')
+  await clock.flush()
+  await works(made[1]!)
+})
+
+test('a control frame that comes after the end of its socket begins no wait', async (t) => {
+  const { clock, made, socket, events, move } = await openOne(t)
+  await move(made[0]!)
+  const [old, next] = made as [FakeSocket, FakeSocket]
+  next.end(1006)
+  await clock.flush()
+  assert.deepEqual([events.at(-1), socket.readyState], ['close 1006  unclean', 3])
+  askToMove(old, 60_000)
+  assert.ok(clock.idle)
+})
+
 test('with move: false control frames are messages', async (t) => {
   const { clock, made, events } = await openOne(t, { move: false })
   askToMove(made[0]!)
@@ -468,6 +556,20 @@ test('the id of a handover is offered by the next connection to the address, unt
     else made[attempt]!.fail()
     await clock.flush()
   }
+})
+
+test('an id stays for its next connection when another socket opens that has not offered it', async (t) => {
+  const { clock, made, url, Socket } = await openOne(t)
+  void new Socket(url)
+  await clock.flush()
+  made[0]!.receive(frameFor(made[0]!, { type: 'handover', id: ID }))
+  made[0]!.end(1012, 'service restart; retry=0')
+  await clock.flush()
+  made[1]!.open()
+  await clock.flush()
+  void new Socket(url)
+  await clock.run(1)
+  assert.deepEqual(offersOf(made[2]!), ['lifecycle.v1', `lifecycle.v1.${ID}`])
 })
 
 test('in 1,000 of 1,000 moves that fail at a random point, the current connection works on', async (t) => {
