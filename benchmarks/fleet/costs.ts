@@ -18,8 +18,11 @@ import { cpuMicros } from '../servers/stall-probe.ts'
 import type { RedisAddress } from './control.ts'
 
 export interface FleetCostsControl {
-  /** CPU of the node per connection that opens, microseconds; `redis`: what Redis takes for it in addition. */
-  connects (redis: RedisAddress): Promise<Pair & { redis: number }>
+  /**
+   * CPU of the node per connection that opens, microseconds; `redis`: what Redis takes for it in addition. They open all at once, or
+   * one every `gap` milliseconds.
+   */
+  connects (redis: RedisAddress, gap: number): Promise<Pair & { redis: number }>
   /** Milliseconds from the handshake to its answer: limits of this node come first, those of all nodes second. */
   places (redis: RedisAddress): Promise<Pair>
 }
@@ -41,14 +44,14 @@ const redisFleet = await loadRedisFleet(process.argv[2]!)
 let owners = 0
 
 answer<FleetCostsControl>({
-  async connects (address) {
+  async connects (address, gap) {
     const redis = new Redis({ ...address })
-    const [alone, fleet] = [await makeApp({}), await makeApp(fleetOn(address, 'connects'))]
+    const [alone, fleet] = [await makeApp({}), await makeApp(fleetOn(address, `connects-${gap}`))]
     const redisCosts = new Map<FastifyInstance, number>([[alone, 0], [fleet, 0]])
     let counts = false
     const work = (app: FastifyInstance) => async () => {
       const before = await redisCpu(redis)
-      const cost = await open(app)
+      const cost = await open(app, gap)
       if (counts) redisCosts.set(app, redisCosts.get(app)! + await redisCpu(redis) - before)
       await leave(app)
       return cost
@@ -81,10 +84,14 @@ async function makeApp (options: LifecycleOptions): Promise<FastifyInstance> {
 }
 
 /** CPU microseconds of this process until the connections are open and counted. */
-async function open (app: FastifyInstance): Promise<number> {
+async function open (app: FastifyInstance, gap: number): Promise<number> {
   const openings = Array.from({ length: CONNECTIONS }, () => handshake(`/?owner=${owners++}`))
   const before = cpuMicros()
-  for (const opening of openings) upgrade(app.server, opening)
+  const startedAt = performance.now()
+  for (const [i, opening] of openings.entries()) {
+    upgrade(app.server, opening)
+    if (gap > 0) await sleep(Math.max(0, startedAt + (i + 1) * gap - performance.now()))
+  }
   await sleep(COUNTED)
   const cost = cpuMicros() - before
   if (app.sockets.size !== CONNECTIONS) throw new Error(`${app.sockets.size} of ${CONNECTIONS} are open`)

@@ -78,10 +78,12 @@ async function measureCosts (library: string): Promise<Measurement[]> {
   const child = new Child<FleetCostsControl>(join(import.meta.dirname, '../fleet/costs.ts'), [library])
   try {
     const { host, port } = redis.options
-    const connects = await child.remote.connects({ host, port })
+    const connects = await child.remote.connects({ host, port }, 0)
+    const steady = await child.remote.connects({ host, port }, 1)
     const places = await child.remote.places({ host, port })
     return [
-      { metric: 'added to a connection', unit: 'µs', value: connects.added },
+      { metric: 'added to a connection, 1,000 at once', unit: 'µs', value: connects.added },
+      { metric: 'added to a connection, one a millisecond', unit: 'µs', value: steady.added },
       { metric: 'added to a connection, in Redis', unit: 'µs', value: connects.redis },
       { metric: 'added to a handshake by a limit of all nodes', unit: 'ms', value: places.added }
     ]
