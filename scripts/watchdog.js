@@ -23,8 +23,15 @@ function giveUp () {
     ? `still running: ${[...running].map((name) => JSON.stringify(name)).join(' > ')}`
     : 'no test is running, but the process does not end'
   console.error(`${process.argv[1]}: nothing happened for ${LIMIT} ms; ${where}; ` +
-    `kept alive by: ${process.getActiveResourcesInfo().join(', ')}`)
+    `kept alive by: ${countsOf(process.getActiveResourcesInfo())}`)
   process.exit(1)
+}
+
+/** Returns how often each name is there: a test may have a thousand sockets. */
+function countsOf (names) {
+  const counts = new Map()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return [...counts].map(([name, count]) => count === 1 ? name : `${count} × ${name}`).join(', ')
 }
 
 // Processes and threads started by a test inherit this preload; hooks of node:test would make test files of them.

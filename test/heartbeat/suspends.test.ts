@@ -20,7 +20,7 @@ describe('when processes were stopped', { concurrency: 4 }, () => {
       await server.stopped(2_000, async () => { clients.freeze() })
       await server.intervals(1.2)
       clients.thaw()
-    }, { interval: 600 })
+    }, { interval: 1_200 })
     assert.equal(ours.killed, 0)
     assert.ok(recipe.killed > 0)
   })
