@@ -16,7 +16,7 @@ export interface Place {
   readonly id: number
 }
 
-/** Longest run of work in one turn of the event loop, milliseconds; the last one is followed by the writing of the rows. */
+/** Longest run of work in one turn of the event loop, milliseconds. */
 const SLICE = 1
 
 /** What to pick. */
@@ -46,8 +46,8 @@ interface Row<T> extends Place {
   readonly item: T
 }
 
-/** Picks a page of rows. */
-export function pick<T extends { readonly id: number }> (clock: Clock, items: readonly T[], selection: Selection<T>): Promise<Picked<T>> {
+/** Picks a page of rows. The walk shares no turn with what is done before it and after it, such as the writing of the rows. */
+export async function pick<T extends { readonly id: number }> (clock: Clock, items: readonly T[], selection: Selection<T>): Promise<Picked<T>> {
   const { before, after } = selection
   // A page before a place is one behind it in the other direction.
   const direction = selection.descending === (before === undefined) ? -1 : 1
@@ -55,26 +55,29 @@ export function pick<T extends { readonly id: number }> (clock: Clock, items: re
   const rows: Array<Row<T>> = []
   let total = 0
   let passed = 0
-  return new Promise((resolve) => {
+  await turn(clock)
+  await new Promise<void>((resolve) => {
     inSlices(clock, items, (item) => {
       if (!selection.matches(item)) return
       total++
       const row: Row<T> = { key: selection.key(item), id: item.id, item }
       if (start !== undefined && direction * compare(row, start) <= 0) passed++
       else insert(rows, row, direction)
-    }, () => {
-      if (before !== undefined) rows.reverse()
-      const first = (before === undefined ? passed : total - passed - rows.length) + 1
-      resolve({
-        rows: rows.map(({ item }) => item),
-        total,
-        first,
-        previous: first > 1 && rows.length > 0 ? rows[0] : undefined,
-        next: first + rows.length <= total ? rows.at(-1) : undefined
-      })
-    }, SLICE)
+    }, resolve, SLICE)
   })
+  await turn(clock)
+  if (before !== undefined) rows.reverse()
+  const first = (before === undefined ? passed : total - passed - rows.length) + 1
+  return {
+    rows: rows.map(({ item }) => item),
+    total,
+    first,
+    previous: first > 1 && rows.length > 0 ? rows[0] : undefined,
+    next: first + rows.length <= total ? rows.at(-1) : undefined
+  }
 }
+
+function turn (clock: Clock): Promise<void> { return new Promise((resolve) => { clock.setImmediate(resolve) }) }
 
 /** Adds a row to sorted rows, of which the first MAX_ROWS are kept. */
 function insert<T> (rows: Array<Row<T>>, row: Row<T>, direction: number): void {
