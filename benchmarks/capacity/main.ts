@@ -15,7 +15,7 @@ import { libraryFolder } from '../library.ts'
 const COSTS = [0, 1, 4, 16]
 /** Milliseconds: a rate lasts so long while the node learns, and in all; and saturation. */
 const STEP = 2_000
-const LEARNS = 40_000
+const LEARNS = 100_000
 const SATURATES = 6_000
 /** Clients at a time that keep the server busy. */
 const CLIENTS = 32
