@@ -25,7 +25,7 @@ import type { Moves } from '../move/moves.ts'
 import type { ManagedTracker } from '../track/managed-tracker.ts'
 import type { Wiring } from '../wiring.ts'
 import { addressOf } from '../ws/released-memory.ts'
-import { traceOf } from './handshake.ts'
+import { isCounted, traceOf } from './handshake.ts'
 import type { HandshakeChecks } from './handshake-checks.ts'
 import { refuse, statusOf } from './refusal-answers.ts'
 import type { Refused } from './refusal-answers.ts'
@@ -85,8 +85,9 @@ export class AdmissionChecks implements HandshakeChecks {
     if (admission === null) return null
     const { links } = this.#moves
     const { address, owner } = this.#acceptor.whoIs(request, raw)
-    // Those of adopted servers have not claimed it before.
-    const claimed = links.claim(request, offerOf(request)?.id)
+    // Those of adopted servers have not claimed it before, nor has one that arrived while another had. That one was counted until now.
+    if (!links.hasClaimed(request) && links.claim(request, offerOf(request)?.id) && isCounted(request)) admission.left()
+    const claimed = links.hasClaimed(request)
     if (links.serves(request, owner)) return null
     return this.#refusal(admission.opening(address, owner, this.#options.refusal === 'http' && !claimed, pathOf(request), again))
   }

@@ -47,6 +47,11 @@ export function isRefused (request: IncomingMessage): boolean {
   return (request as Request)[kHandshake]?.refused === true
 }
 
+/** Returns whether a handshake in progress was admitted on arrival. */
+export function isCounted (request: IncomingMessage): boolean {
+  return (request as Request)[kHandshake]?.counted === true
+}
+
 /** Returns the trace of a handshake that is not over, if it has one. */
 export function traceOf (request: IncomingMessage): Trace | null {
   return (request as Request)[kHandshake]?.trace ?? null

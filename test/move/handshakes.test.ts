@@ -128,6 +128,29 @@ test('a handshake that is cut off in a hook gives the id back', async (t) => {
   hook.open()
 })
 
+test('a handshake that was counted on arrival is not counted when it is over, though the id was given back before it opened', async (t) => {
+  const [hook, other] = [gate(), gate()]
+  let gone!: Promise<unknown>
+  const app = await serve(t, { limits: { handshakes: { max: 1 } } }, (app) => {
+    app.addHook('onRequest', async ({ raw, url }) => { if (url === '/slow') gone = new Promise((resolve) => { raw.socket.once('close', resolve) }) })
+    app.get('/slow', { websocket: true, preValidation: hook.wait }, () => {})
+    app.get('/other', { websocket: true, preValidation: other.wait }, () => {})
+  })
+  const client = await join(t, app)
+  const { id } = await ask(app, client)
+  const protocols = { 'Sec-WebSocket-Protocol': `lifecycle.v1, lifecycle.v1.${id}` }
+  const first = await rawHandshake(t, app, '/slow', protocols)
+  await hook.arrived
+  const second = await rawHandshake(t, app, '/other', protocols)
+  await other.arrived
+  first.reset()
+  await gone
+  other.open()
+  assert.equal((await second.answer).status, 101)
+  await join(t, app)
+  hook.open()
+})
+
 test('the same on an adopted ws server', async (t) => {
   const app = await serve(t, { limits: { total: { max: 1 }, perAddress: { max: 1 } } })
   const foreign = await startForeign(t)
