@@ -102,7 +102,7 @@ export interface Connection {
   readonly openedAt: number
   /** Pattern of the route, such as `/rooms/:id`; for adopted servers the path of the request, its first 256 characters, without its query string. */
   readonly route: string
-  /** Address of the peer as Fastify sees it (`trustProxy` counts); empty if it has none, such as over a Unix socket. */
+  /** Address of the peer as Fastify sees it (`trustProxy` counts), its first 64 characters; empty if it has none, such as over a Unix socket. */
   readonly ip: string
   /** Fastify's request id; empty for adopted servers. */
   readonly requestId: string

@@ -6,7 +6,7 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { IncomingMessage } from 'node:http'
-import { recordedRoute } from '../connection/facts.ts'
+import { pathAsRoute } from '../connection/facts.ts'
 import type { ConnectionFacts } from '../connection/facts.ts'
 import { handlerFailed, isExpected, noteFault } from '../connection/faults.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../base/errors.ts'
@@ -90,7 +90,7 @@ function misplaced (options: object & { config?: object }, websocket: boolean): 
 /** Returns the facts of a connection whose request reached Fastify. */
 export function factsOf (request: FastifyRequest, route: Route | undefined): ConnectionFacts {
   return {
-    route: route?.url ?? request.routeOptions.url ?? recordedRoute(pathOf(request.raw)),
+    route: route?.url ?? request.routeOptions.url ?? pathAsRoute(pathOf(request.raw)),
     ip: takeAddress(request) ?? '',
     // `genReqId` may return a value that cannot be converted to a string.
     requestId: attempt(() => String(request.id), () => {}) ?? '',
@@ -101,7 +101,7 @@ export function factsOf (request: FastifyRequest, route: Route | undefined): Con
 
 /** Returns the facts of a connection that no Fastify route has opened. */
 export function foreignFacts (raw: IncomingMessage | undefined): ConnectionFacts {
-  return { route: raw === undefined ? '' : recordedRoute(pathOf(raw)), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }
+  return { route: raw === undefined ? '' : pathAsRoute(pathOf(raw)), ip: raw?.socket?.remoteAddress ?? '', requestId: '' }
 }
 
 /** Returns the path of a request without its query string, which may contain a token. */

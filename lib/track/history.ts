@@ -3,6 +3,7 @@
  * option `history` keeps them; the record that events and promises have never has them.
  */
 import type { CloseRecord } from '../connection/connection.ts'
+import { ownText } from '../connection/facts.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 
 /** What the history keeps. */
@@ -65,5 +66,5 @@ export function newest<T> (entries: T[], most: number, idOf: (entry: T) => numbe
 
 /** Returns what is kept of a connection besides its record. */
 export function labelsOf ({ owner, ip }: ManagedConnection, kept: HistorySettings): Labels {
-  return { ...(kept.owner && owner !== undefined ? { owner } : {}), ...(kept.ip ? { ip } : {}) }
+  return { ...(kept.owner && owner !== undefined ? { owner: ownText(owner) } : {}), ...(kept.ip ? { ip } : {}) }
 }

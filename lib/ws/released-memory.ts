@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { packListeners, rawSocketOf, receiverOf, replaceResponse, responseOn, shareExtensions, withoutAddress } from '../base/internals.ts'
+import { recordedAddress } from '../connection/facts.ts'
 import { connectionOf } from '../connection/of-socket.ts'
 import { onRawClose } from './tracked-socket.ts'
 import type { SocketPolicy } from './tracked-socket.ts'
@@ -25,15 +26,16 @@ export function errorListenerReplacer (policy: Pick<SocketPolicy, 'unheardError'
   }
 }
 
-/** Returns the address of a client; undefined for requests of `injectWS`, for which Fastify would throw with `trustProxy`. */
+/** Returns the address of a client; undefined for requests of `injectWS`, for which Fastify would throw with `trustProxy`, and where TCP has ended. */
 export function addressOf (request: FastifyRequest): string | undefined {
-  return request.raw.socket === undefined ? undefined : request.ip
+  const ip = request.raw.socket === undefined ? undefined : request.ip as string | undefined
+  return ip === undefined ? undefined : recordedAddress(ip)
 }
 
 /** Returns the same, and releases the copy that Node.js keeps, unless it was asked for before: it may be wanted after the end. */
 export function takeAddress (request: FastifyRequest): string | undefined {
   const socket = request.raw.socket as Socket | undefined
-  return socket === undefined ? undefined : withoutAddress(socket, () => request.ip)
+  return socket === undefined ? undefined : withoutAddress(socket, () => addressOf(request))
 }
 
 /** Stands for the responses of all open sockets, with what terminators and this package use of a response. */
