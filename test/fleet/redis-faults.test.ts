@@ -16,6 +16,7 @@ import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import type { Pulse } from '../../lib/fleet/engine.ts'
 import type { RedisClient, Timeouts } from '../../lib/fleet/redis/client.ts'
+import { Connection } from '../../lib/fleet/redis/connection.ts'
 import { RedisEngine } from '../../lib/fleet/redis/redis-engine.ts'
 import { EngineNode, LONG } from '../helpers/engine-node.ts'
 import { freePort } from '../helpers/free-port.ts'
@@ -347,22 +348,47 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
   })
 }
 
+/** A server that answers each command by its text, in small letters; undefined: it does not. */
+async function startScripted (t: TestContext, answer: (text: string) => string | undefined): Promise<{ host: string, port: number, lazyConnect: true, connections: () => number }> {
+  let connections = 0
+  const server = createServer((socket) => {
+    connections++
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      const text = data.toString().toLowerCase()
+      const reply = text.includes('hello\r\n') ? "-ERR unknown command 'hello'\r\n" : answer(text)
+      if (reply !== undefined) socket.write(reply)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => { server.close() })
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port, lazyConnect: true, connections: () => connections }
+}
+
 for (const [version, Client] of Object.entries(VERSIONS)) {
   test(`ioredis ${version}: a server that is older than Redis 7 is refused`, async (t) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => {})
-      socket.on('data', (data) => {
-        const text = data.toString().toLowerCase()
-        if (text.includes('hello')) socket.write("-ERR unknown command 'hello'\r\n")
-        else if (text.includes('evalsha')) socket.write('-NOSCRIPT No matching script. Please use EVAL.\r\n')
-        else socket.write("-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n")
-      })
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.after(() => { server.close() })
-    const engine = new RedisEngine(new Client({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', lazyConnect: true }), 'chat', PATIENT)
+    const options = await startScripted(t, (text) => text.includes('evalsha')
+      ? '-NOSCRIPT No matching script. Please use EVAL.\r\n'
+      : "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n")
+    const engine = new RedisEngine(new Client(options), 'chat', PATIENT)
     await assert.rejects(engine.listen('a', () => {}), /^Error: a fleet needs Redis 7 or newer$/)
     await engine.close()
+  })
+
+  test(`ioredis ${version}: many calls that are not answered in time end their connection once`, async (t) => {
+    const warned = t.mock.method(process, 'emitWarning', () => {})
+    const options = await startScripted(t, () => undefined)
+    const connection = new Connection(new Client(options), { ...PATIENT, commandTimeout: 20 })
+    await connection.open()
+    for (const made of [2, 3]) {
+      const calls = Promise.allSettled(Array.from({ length: 20 }, () => connection.call('GET', ['x'])))
+      // Their time is over in the same turn.
+      for (const end = performance.now() + 40; performance.now() < end;) { /* busy */ }
+      assert.deepEqual(new Set((await calls).map((call) => call.status === 'rejected' && (call.reason as Error).message)), new Set(['Command timed out']))
+      await persist(async () => { assert.ok(connection.ready && options.connections() === made) })
+    }
+    assert.deepEqual(warned.mock.calls.map((call) => String(call.arguments[0])), [])
+    await connection.close()
   })
 }
 

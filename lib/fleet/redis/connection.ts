@@ -23,9 +23,12 @@ export class Connection {
   /** Why there is no connection. */
   #failure: Error | undefined
   #closed = false
+  /** Whether the connection is about to end, and to be made anew. */
+  #ends = false
 
   constructor (client: RedisClient, timeouts: Timeouts) {
     this.#client = duplicateOf(client, timeouts)
+    this.#client.on('close', () => { this.#ends = false })
     this.#client.on('error', (error: Error) => { this.#failure = withoutCommand(error) })
   }
 
@@ -67,6 +70,13 @@ export class Connection {
     await ended
   }
 
+  /** Makes the connection anew. Once for all commands that time out: each time, ioredis adds a listener to its socket. */
+  #renew (): void {
+    if (this.#ends) return
+    this.#ends = this.ready
+    this.#client.disconnect(true)
+  }
+
   async #tried<T> (answer: Promise<T>): Promise<T> {
     try {
       return await answer
@@ -74,7 +84,7 @@ export class Connection {
       const error = withoutCommand(rejection as Error)
       const { message } = error
       // A frozen Redis carries out all that it has been sent when it thaws: it is sent no more.
-      if (message === TIMED_OUT) this.#client.disconnect(true)
+      if (message === TIMED_OUT) this.#renew()
       if (NO_SHEBANG.test(message)) throw new Error('a fleet needs Redis 7 or newer', { cause: error })
       if (!NOT_CONNECTED.test(message)) throw error
       const why = this.#failure?.message ?? (message.startsWith('NOAUTH') ? message : 'the connection has ended')
