@@ -18,6 +18,7 @@ import type { Pulse } from '../../lib/fleet/engine.ts'
 import type { RedisClient, Timeouts } from '../../lib/fleet/redis/client.ts'
 import { Connection } from '../../lib/fleet/redis/connection.ts'
 import { RedisEngine } from '../../lib/fleet/redis/redis-engine.ts'
+import { BEING_REMOVED } from '../../lib/fleet/redis/scripts.ts'
 import { EngineNode, LONG } from '../helpers/engine-node.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { missing } from '../helpers/optional.ts'
@@ -389,6 +390,27 @@ for (const [version, Client] of Object.entries(VERSIONS)) {
     }
     assert.deepEqual(warned.mock.calls.map((call) => String(call.arguments[0])), [])
     await connection.close()
+  })
+
+  test(`ioredis ${version}: what a beat is told too late is told again, also if it was long because its node was being removed`, async (t) => {
+    const id = '1700000000000001'
+    const beats: string[] = []
+    const options = await startScripted(t, (text) => {
+      if (text.includes('subscribe')) return '*3\r\n$9\r\nsubscribe\r\n$11\r\n{chat}:to:a\r\n:1\r\n'
+      if (!text.includes('{"info"')) return ':1\r\n'
+      beats.push(text)
+      if (beats.length > 1) return `*7\r\n$16\r\n${id}\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n`
+      // Longer than the plugin waits.
+      while (performance.now() < end) { /* busy */ }
+      return `-ERR node a${BEING_REMOVED}\r\n`
+    })
+    const engine = new RedisEngine(new Client(options), 'chat', { ...PATIENT, beatTimeout: 30 })
+    await engine.listen('a', () => {})
+    const end = performance.now() + 40
+    const beat = { info: '{"info":1}', capacity: 1, lease: LONG, settled: [], away: LONG }
+    for (let i = 0; i < 2; i++) await engine.beat('a', beat)
+    assert.deepEqual(beats.map((text) => text.includes(id)), [false, false, false])
+    await engine.close()
   })
 }
 

@@ -19,7 +19,7 @@ import { freePort } from './free-port.ts'
 import { locate } from './optional.ts'
 
 /** For an engine that waits as long as a busy machine takes. */
-export const PATIENT: Timeouts = { ...TIMEOUTS, commandTimeout: 60_000, labelTimeout: 60_000, connectTimeout: 60_000 }
+export const PATIENT: Timeouts = { ...TIMEOUTS, commandTimeout: 60_000, beatTimeout: 60_000, labelTimeout: 60_000, connectTimeout: 60_000 }
 
 /** What a client needs to get in, as the default user. */
 export interface RedisAddress {

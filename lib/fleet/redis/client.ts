@@ -6,7 +6,7 @@
 import type { FastifyInstance } from 'fastify'
 import { check, show } from '../../base/check.ts'
 import { isThenable } from '../../base/guard.ts'
-import { CALL_DEADLINE } from '../guarded-engine.ts'
+import { BEAT_DEADLINE, CALL_DEADLINE } from '../guarded-engine.ts'
 
 /** A client of ioredis, version 5 or 6: `Redis` or `Cluster`. */
 export interface RedisClient {
@@ -37,14 +37,15 @@ const EXPECTED = 'a client of ioredis 5 or 6, or a function of the application t
 export interface Timeouts {
   /** For the answer to a command: less than the time a beat has. */
   readonly commandTimeout: number
-  /** For the answer to `label`: as long as the plugin waits for it. */
+  /** For the answers to `beat` and `label`: as long as the plugin waits for them. */
+  readonly beatTimeout: number
   readonly labelTimeout: number
   readonly connectTimeout: number
   /** For a connection to end by itself, which it does not while Redis is frozen. */
   readonly disconnectTimeout: number
 }
 
-export const TIMEOUTS: Timeouts = { commandTimeout: 1_500, labelTimeout: CALL_DEADLINE, connectTimeout: 2_000, disconnectTimeout: 100 }
+export const TIMEOUTS: Timeouts = { commandTimeout: 1_500, beatTimeout: BEAT_DEADLINE, labelTimeout: CALL_DEADLINE, connectTimeout: 2_000, disconnectTimeout: 100 }
 
 const MAX_RETRY_DELAY = 1_000
 

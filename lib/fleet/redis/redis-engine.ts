@@ -61,9 +61,10 @@ export class RedisEngine implements FleetEngine {
   }
 
   async beat (node: string, beat: Beat): Promise<Pulse> {
+    const until = systemClock.now() + this.#timeouts.beatTimeout
     for (;;) {
       try {
-        return await this.#beat(node, beat)
+        return await this.#beat(node, beat, until)
       } catch (error) {
         // Each call removes a slice. In the time until the next beat, nodes would take this one for lost, and its owners for offline.
         if (!(error as Error).message.includes(BEING_REMOVED)) throw error
@@ -82,7 +83,8 @@ export class RedisEngine implements FleetEngine {
     // of surrogates; as an argument of its own it would become U+FFFD, too.
     const write = (form: (label: string) => string): string => JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, form(label), count, away]))
     const items = write((label) => label)
-    const [id, changes, count] = await this.#next<[id: string, changes: string, count: number]>(LABEL, node, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
+    const until = systemClock.now() + this.#timeouts.labelTimeout
+    const [id, changes, count] = await this.#next<[id: string, changes: string, count: number]>(LABEL, node, until, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
     this.#wrote(node, count)
     const { online, offline } = JSON.parse(changes) as Record<'online' | 'offline', unknown>
     return { at: Number(id) / MICROSECONDS, online: listOf(online), offline: listOf(offline) }
@@ -110,9 +112,9 @@ export class RedisEngine implements FleetEngine {
     await Promise.all([this.#commands?.close(), this.#subscriber?.close()])
   }
 
-  async #beat (node: string, { info, capacity, lease, settled, away }: Beat): Promise<Pulse> {
+  async #beat (node: string, { info, capacity, lease, settled, away }: Beat, until: number): Promise<Pulse> {
     type Answer = [id: string, now: number, joined: number, nodes: Row[], lost: Row[], inbox: string[], offline: string[]]
-    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, (heard) => [info, capacity, lease, away, heard, this.#written.get(node) ?? 0, ...settled])
+    const [id, , joined, nodes, lost, inbox, offline] = await this.#next<Answer>(BEAT, node, until, (heard) => [info, capacity, lease, away, heard, this.#written.get(node) ?? 0, ...settled])
     const now = Number(id) / MICROSECONDS
     const record = ([id, info, capacity, at]: Row): NodeRecord => ({ id, info, capacity: Number(capacity), silent: Math.floor(now) - Number(at) })
     return { now, joined: joined === 1, nodes: nodes.map(record), lost: lost.map(record), orders: ordersOf(inbox), offline }
@@ -153,15 +155,16 @@ export class RedisEngine implements FleetEngine {
     return await this.#connection().run(script, this.#prefix, args)
   }
 
-  /** Runs a script whose answers begin with an id: after the call before it, for it must know what that one was answered. */
-  async #next<T extends [id: string, ...unknown[]]> (script: Script, node: string, args: (heard: string) => Array<string | number>): Promise<T> {
+  /**
+   * Runs a script whose answers begin with an id: after the call before it, for it must know what that one was answered. The plugin
+   * waits for the answer until then.
+   */
+  async #next<T extends [id: string, ...unknown[]]> (script: Script, node: string, until: number, args: (heard: string) => Array<string | number>): Promise<T> {
     const key = `${script.sha} ${node}`
     const before = this.#heard.get(key) ?? Promise.resolve('')
-    const calledAt = systemClock.now()
     const answer = before.then(async (heard) => await this.#run(script, [node, ...args(heard)]) as T)
-    // The plugin does not wait for an answer that comes late, and is told again.
-    const isLate = () => script === LABEL && systemClock.now() - calledAt > this.#timeouts.labelTimeout
-    this.#heard.set(key, answer.then(async ([id]) => isLate() ? await before : id, async () => await before))
+    // What comes late the plugin has not heard, and is told again.
+    this.#heard.set(key, answer.then(async ([id]) => systemClock.now() > until ? await before : id, async () => await before))
     return await answer
   }
 }
