@@ -76,11 +76,11 @@ export class Ask {
     return { answers: question.answers as Map<string, T>, missing: question.missing }
   }
 
-  /** A node is gone: no question waits for it. What has left has closed its connections, and is not missing. */
-  gone (id: string, how: 'left' | 'lost', lastSeen: number): void {
+  /** A node is gone: no question waits for it. What has said that it leaves has closed its connections, and is not missing. */
+  gone (id: string, said: boolean, lastSeen: number): void {
     for (const question of this.#underWay.values()) {
       if (!question.waiting.delete(id)) continue
-      if (how === 'lost') question.missing.push({ node: id, state: 'lost', lastSeen })
+      if (!said) question.missing.push({ node: id, state: 'lost', lastSeen })
       this.#finish(question)
     }
   }

@@ -38,8 +38,8 @@ export interface FleetPart {
   beaten? (pulse: Pulse): void
   /** The node has joined, or joined anew: what it has written in the engine is gone. */
   joined? (): void
-  /** A node is gone. */
-  gone? (node: NodeView, how: 'left' | 'lost'): void
+  /** A node has said that it leaves: it does not come back, as one that is lost may. */
+  left? (node: NodeView): void
   /** Type of a message → what to do with it. The body is JSON of another node: unchecked. */
   readonly hears?: Readonly<Record<string, (body: unknown, from: string) => void>>
   /** Type of a question → its answer, a JSON value or a promise of one. What it throws or rejects with is no answer. */

@@ -192,11 +192,11 @@ export class ManagedCore implements FleetCore {
     this.#tell((part) => { part.beaten?.(pulse) })
   }
 
-  #changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost'): void {
+  #changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost', said = false): void {
     this.#host.reporter.changed(joined, gone, how, this.nodes.size)
     for (const node of gone) {
-      this.#ask.gone(node.id, how, node.lastSeen)
-      this.#tell((part) => { part.gone?.(node, how) })
+      this.#ask.gone(node.id, said, node.lastSeen)
+      if (said) this.#tell((part) => { part.left?.(node) })
     }
     for (const node of joined) this.emit('joined', toPlain(node))
     for (const node of gone) this.emit(how, toPlain(node))

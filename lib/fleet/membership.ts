@@ -36,8 +36,8 @@ export interface MembershipHost {
   beat (): Omit<Beat, 'lease' | 'away'>
   /** A beat was answered. */
   beaten (pulse: Pulse): void
-  /** The nodes are others than before. */
-  changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost'): void
+  /** The nodes are others than before. `said`: those that are gone have said that they leave. */
+  changed (joined: readonly NodeView[], gone: readonly NodeView[], how: 'left' | 'lost', said?: boolean): void
 }
 
 export class Membership {
@@ -196,7 +196,8 @@ export class Membership {
     const gone = clock.now() < this.#patientUntil ? [] : this.others.filter(({ id }) => !present.has(id))
     for (const { id } of gone) this.#nodes.delete(id)
     this.#host.beaten(pulse)
-    // What a node says when it leaves may arrive after this beat, or not at all.
+    // What a node says when it leaves may arrive after this beat, or not at all. It may also be about to join anew: what it had written
+    // is being removed, after a failover.
     const left = gone.filter(({ id, lastSeen }) => lastSeen < LEFT_WITHIN && !pulse.lost.some((lost) => lost.id === id))
     const lost = gone.filter((node) => !left.includes(node))
     if (left.length > 0) this.#host.changed([], left, 'left')
@@ -210,6 +211,6 @@ export class Membership {
     this.#nodes.delete(id)
     // A beat that is under way may still show it.
     this.#left.add(id)
-    this.#host.changed([], [node], 'left')
+    this.#host.changed([], [node], 'left', true)
   }
 }

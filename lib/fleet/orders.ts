@@ -103,10 +103,7 @@ export class FleetOrders implements FleetPart {
     void this.#putAll()
   }
 
-  gone ({ id }: NodeView, how: 'left' | 'lost'): void {
-    // A node that was lost may come back: it was frozen, or the engine has lost its data.
-    if (how === 'left') for (const order of this.#kept.keys()) this.#acknowledged(order, id)
-  }
+  left ({ id }: NodeView): void { for (const order of this.#kept.keys()) this.#acknowledged(order, id) }
 
   close (): void { this.#acts.close() }
 

@@ -212,6 +212,30 @@ test('a node that leaves is not waited for any longer', async () => {
   assert.equal(await putWithin(fleet, 4_000), 0)
 })
 
+test('a node that the engine does not know for a moment gets the order all the same', async () => {
+  const fleet = await setup()
+  const { node, other, memory, clock } = fleet
+  const heard: string[] = []
+  for (const event of ['left', 'joined'] as const) node.sockets.on(event, ({ id }) => { if (id === other.id) heard.push(event) })
+  const pairs = [1, 2].map(() => other.open({ peer: 'answers' }))
+  const [first, second] = pairs.map(({ connection }) => ({ node: other.id, id: connection.id }))
+  await clock.run(4_000)
+  // A beat does not show it, while one order is kept for it and another one under way.
+  other.faulty.fault = 'hang'
+  await after(fleet, 600, node.sockets.disconnect(first!))
+  const answer = node.sockets.disconnect(second!)
+  memory.leave(other.id)
+  node.fleet.fleet.draining()
+  await clock.run(100)
+  assert.deepEqual(heard, ['left'])
+  assert.deepEqual((await after(fleet, 300, answer)).missing.map(({ node: id }) => id), [other.id])
+  other.faulty.fault = 'none'
+  await clock.run(6_000)
+  assert.deepEqual(heard, ['left', 'joined'])
+  assert.deepEqual(pairs.map(({ connection }) => connection.state), ['closed', 'closed'])
+  assert.equal(await putWithin(fleet, 4_000), 0)
+})
+
 test('an engine that fails while the nodes are asked: the order is kept, and all others are missing', async () => {
   const fleet = await setup()
   const { node, other, third, clock } = fleet
