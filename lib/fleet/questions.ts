@@ -67,7 +67,7 @@ export class Questions implements FleetPart {
     const missing: MissingNode[] = []
     // Most often the first have enough. Of those that follow, no more are asked one after another: the answer would come late.
     const enough = filter === 'all' ? this.#enoughFor(limit, nodes, from) : nodes.length
-    for (const asked of [nodes.slice(0, enough), nodes.slice(enough)]) {
+    for (const asked of enough < nodes.length ? [nodes.slice(0, enough), nodes.slice(enough)] : [nodes]) {
       const given = readAnswers(this.#core, await this.#core.ask('list', { filter, from, after: id, limit }, asked, since), readRows)
       missing.push(...given.missing)
       for (const node of asked) {

@@ -230,6 +230,23 @@ test('a page of all connections asks the nodes that fill it, by their last beats
   assert.equal(second!.sockets.state, 'up')
 })
 
+test('a page for which all nodes were asked asks no more: it is one question, and an engine that has failed since does not matter', async () => {
+  const { clock, nodes: [a, b] } = await createFleet(2)
+  for (const node of [a!, b!]) open(node, 2)
+  const { questions: before } = a!.tracker.stats().fleet!
+  await settle(clock, a!.sockets.list('all'))
+  await settle(clock, a!.sockets.list({ route: '/chat' }))
+  assert.deepEqual(a!.tracker.stats().fleet!.questions, { ...before, complete: before.complete + 2 })
+  b!.kill()
+  const asked = a!.sockets.list('all')
+  await clock.flush()
+  a!.faulty.fault = 'refuse'
+  await clock.run(200)
+  a!.fleet.fleet.draining()
+  const { value } = await settle(clock, asked)
+  assert.deepEqual([a!.sockets.state, value.value.length, value.missing.map(({ node }) => node)], ['down', 2, [b!.id]])
+})
+
 test('a node whose connections are long answers with as many as fit, and the next page goes on', async () => {
   const { clock, nodes: [a, b] } = await createFleet(2)
   for (let i = 0; i < 40; i++) {
