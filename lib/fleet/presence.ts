@@ -11,18 +11,19 @@ import { must } from './ask.ts'
 import type { FleetCore, FleetPart } from './core.ts'
 import { countHere } from './counted.ts'
 import type { PresenceChange, Pulse, Whereabouts } from './engine.ts'
+import { BEAT_INTERVAL } from './membership.ts'
 import type { OwnerPresence } from '../track/fleet.ts'
 
 /** Most owners of one message. */
 const BATCH = 250
+/** No message arrives so late, milliseconds: changes are kept for two beats at most. */
+const LATEST = 2 * BEAT_INTERVAL
 
 export class Presences implements FleetPart {
   readonly #core: FleetCore
   /** Owner → time of its last change that was told: since the last beat, and between the last two. */
   #last = new Map<string, number>()
   #before = new Map<string, number>()
-  /** Time of the last beat. */
-  #beatenAt = -Infinity
   readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
 
   constructor (core: FleetCore) {
@@ -47,10 +48,9 @@ export class Presences implements FleetPart {
   info (): Record<string, unknown> { return this.#listens ? { presence: true } : {} }
 
   beaten ({ now, offline }: Pulse): void {
-    // No message is that late. A replica that was promoted may have a clock behind that of its primary.
-    this.#before = now < this.#beatenAt ? new Map() : this.#last
+    // No message is that late.
+    this.#before = this.#last
     this.#last = new Map()
-    this.#beatenAt = now
     if (offline.length > 0) this.changed({ at: now, online: [], offline })
   }
 
@@ -79,7 +79,9 @@ export class Presences implements FleetPart {
 
   /** Returns false if a later change of an owner was told. */
   #isNews (owner: string, at: number): boolean {
-    if (at < (this.#last.get(owner) ?? this.#before.get(owner) ?? -Infinity)) return false
+    const last = this.#last.get(owner) ?? this.#before.get(owner) ?? -Infinity
+    // Older than a late one, it is a new one: a replica that was promoted may have a clock behind that of its primary.
+    if (at < last && last - at < LATEST) return false
     this.#last.set(owner, at)
     return true
   }
