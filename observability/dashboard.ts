@@ -51,7 +51,7 @@ const ROWS: Record<string, Panel[]> = {
   ],
   'Application and drain': [
     { title: 'Work in flight', queries: { 'sum by (instance) (ws_work_in_flight{})': '{{instance}}' }, description: 'Connections that a drain would wait for.' },
-    { title: 'Faults', unit: 'cps', queries: { 'sum by (instance) (rate(ws_faults_total{}[]))': '{{instance}}' }, description: 'Errors of handlers, listeners and cleanups. The log has each.' },
+    { title: 'Faults', unit: 'cps', queries: { 'sum by (instance) (rate(ws_faults_total{}[]))': '{{instance}}' }, description: 'Errors of handlers and listeners. The log has each.' },
     { title: 'Cleanups, by outcome', unit: 'cps', queries: { 'sum by (outcome) (rate(ws_cleanups_total{}[]))': '{{outcome}}' }, description: 'abandoned: given up after cleanupTimeout.' },
     { title: 'Policies that only observe', unit: 'cps', queries: { 'sum by (policy) (rate(ws_observed_total{}[]))': '{{policy}}' }, description: 'What would happen without mode observe.' },
     { title: 'Drains: phase', queries: { 'max by (instance) (ws_drain_phase{})': '{{instance}}' }, description: PHASES.map((phase, value) => `${value} ${phase}`).join(', ') },
