@@ -32,7 +32,7 @@ export function newId (): string { return randomBytes(16).toString('base64url') 
 
 /** Asks the client to open a new connection in `delay` milliseconds, and to offer `id` there. `key`: that of the client's offer. */
 export function moveFrame (delay: number, id: string, key: string | undefined): string {
-  return `${PREFIX}${JSON.stringify({ type: 'move', in: Math.max(0, Math.round(delay)), id, key })}`
+  return `${PREFIX}${JSON.stringify({ type: 'move', in: Math.max(0, Math.ceil(delay)), id, key })}`
 }
 
 /** Tells the client to offer `id` when it comes back. `key`: that of the client's offer. */

@@ -108,7 +108,10 @@ export class Moves implements Mover<ManagedConnection> {
     client.id = id
     this.#host.steps.add(connection, 'asked to move')
     this.#host.asked(connection, id, delay)
-    this.#links.open(id, connection, this.#host.clock.now() + Math.max(0, delay) + MOVE_TIME)
+    const time = Math.max(0, delay) + MOVE_TIME
+    this.#links.open(id, connection, this.#host.clock.now() + time)
+    // A call of `move()` waits for the turn that counts.
+    if (client.result !== null) this.#host.running.set(client.deadline, time)
     return true
   }
 

@@ -281,6 +281,20 @@ test('a client that holds both connections for longer than its time has two: the
   }
 })
 
+test('a client that is asked again while move() waits has the time of its new turn', async () => {
+  const { clock, join, moves, tracker } = setup({ total: { max: 1 } })
+  const old = join()
+  const moving = old.connection.move()
+  await clock.run(4_000)
+  assert.ok(moves.ask(old.connection, 10_000))
+  await clock.run(12_000)
+  const next = join({ id: asksOf(old.socket)[1]!.id })
+  old.socket.peerSends(MOVED)
+  await clock.flush()
+  assert.equal(await moving, true)
+  assert.deepEqual([states(old, next), tracker.size], [['closed', 'open'], 1])
+})
+
 test('where there is room, it counts by itself', async () => {
   const { admission, clock, connect, join } = setup({ total: { max: 2 }, perOwner: { max: 2 } })
   const old = join({ owner: 'ann' })
