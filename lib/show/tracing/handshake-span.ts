@@ -24,7 +24,7 @@ export function traceHandshake (request: IncomingMessage): HandshakeSpan | null 
   const active = context.active()
   const outer = trace.getSpan(active)
   const parent = outer === undefined ? attempt(() => propagation.extract(active, request.headers), failed) ?? active : active
-  const attributes = { 'http.request.method': 'GET', 'network.protocol.name': 'http', 'network.protocol.version': request.httpVersion }
+  const attributes = { 'http.request.method': request.method, 'network.protocol.name': 'http', 'network.protocol.version': request.httpVersion }
   const span = startSpan('websocket.handshake', { kind: outer === undefined ? SpanKind.SERVER : SpanKind.INTERNAL, attributes }, parent)
   return span === undefined ? null : new HandshakeSpan(span, parent)
 }

@@ -113,6 +113,7 @@ test('refused by ws: for its method, for a header, or by verifyClient', async (t
   await refused(400, app, handshake('/', { 'Sec-WebSocket-Key': 'short' }))
   await refused(400, app, handshake('/', { 'Sec-WebSocket-Version': '7' }))
   await refused(405, app, handshake('/plain').replace('GET', 'POST'))
+  assert.equal(spans.one('websocket.handshake').attributes['http.request.method'], 'POST')
   await refused(401, await serve(t, { options: { verifyClient: (_info: object) => false } }), handshake('/'))
   for (const [code, status] of [[undefined, 401], [429, 429], [503, 503]] as const) {
     const verifyClient = (_info: object, done: (verified: boolean, code?: number) => void) => { setImmediate(done, false, code) }
