@@ -6,7 +6,7 @@ import { show } from '../base/check.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import type { BroadcastResult } from '../track/broadcast.ts'
 import type { FleetFilter } from '../track/fleet.ts'
-import { missingOf, readAnswers, readCount } from './ask.ts'
+import { missingOf, must, readAnswers, readCount } from './ask.ts'
 import type { Answer, FleetCore, FleetPart, MissingNode } from './core.ts'
 import { checkRemoteFilter, filterOn, labelOf, nodesIn } from './fleet-filter.ts'
 import type { FleetHost } from './host.ts'
@@ -21,6 +21,8 @@ export class FleetBroadcast implements FleetPart {
   readonly answers = {
     broadcast: (body: unknown) => {
       const { text, bytes, filter } = body as { text?: string, bytes?: string, filter: unknown }
+      // Of an object with a length, Buffer makes as many bytes.
+      must(text !== undefined || typeof bytes === 'string')
       return this.#sendHere(text ?? Buffer.from(bytes!, 'base64'), checkRemoteFilter(filter))
     }
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { writeMessage } from '../../lib/fleet/messages.ts'
 import { createFleet, settle } from '../helpers/fleet-rig.ts'
 import type { FleetRigNode } from '../helpers/fleet-rig.ts'
 import type { Pair } from '../helpers/fake-host.ts'
@@ -134,6 +135,16 @@ test('what is no message, and what is too long, is refused and sent to no node',
   }
   await rig.clock.run(500)
   assert.deepEqual(pairs.map(got), [[], []])
+})
+
+test('a broadcast of another node that is no text is sent to no connection', async () => {
+  const { clock, memory, nodes: [a, b] } = await createFleet(2)
+  const pair = open(a!)
+  const wrong = [{}, { text: 5 }, { text: null }, { text: { length: 3 } }, { bytes: 5 }, { bytes: { length: 3 } }, { bytes: [1, 2, 3] }]
+  const { ignored } = a!.sockets
+  for (const body of wrong) memory.send([a!.id], writeMessage('ask', b!.id, { id: 1, type: 'broadcast', body: { ...body, filter: 'all' } }))
+  await clock.flush()
+  assert.deepEqual([got(pair), a!.sockets.ignored - ignored], [[], wrong.length])
 })
 
 test('a message of 1 MiB that JSON writes with six times as many characters arrives', async () => {
