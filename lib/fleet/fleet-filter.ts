@@ -23,6 +23,7 @@ export function checkRemoteFilter (given: unknown): FleetFilter {
   for (const [key, value] of Object.entries(filter as object)) {
     if (key === 'where') throw new SOCKETS_ERR_INVALID_FILTER('"where" is a function, and functions do not travel to other nodes')
     if (key === 'id' && !named) throw new SOCKETS_ERR_INVALID_FILTER('"id" is not unique in a fleet: add "node", or select by owner or tag')
+    if (key === 'id' && !Number.isFinite(value)) throw new SOCKETS_ERR_INVALID_FILTER(`"id" must be a number that JSON can write, got ${show(value)}`)
     if (typeof value === 'string' && value.length > MAX_VALUE) throw new SOCKETS_ERR_INVALID_FILTER(`"${key}" has more than ${MAX_VALUE} characters`)
   }
   return filter as FleetFilter

@@ -135,7 +135,7 @@ test('a filter with a node selects connections of that node, and no other node i
 
 test('filters that do not travel are refused', async () => {
   const { nodes: [a] } = await createFleet(1)
-  const wrong: unknown[] = [{ where: () => true }, { id: 1 }, { node: 7 }, { node: undefined }, { node: 'a', id: '1' }, { node: 'a', owner: undefined }, { node: 'a', where: () => true }, { node: 'x'.repeat(5_000) }, {}, { owner: undefined }, { owner: 7 }, { nope: 1 }, null, 'everyone', { owner: 'x'.repeat(5_000) }, { state: 'odd' }]
+  const wrong: unknown[] = [{ where: () => true }, { id: 1 }, { node: 7 }, { node: undefined }, { node: 'a', id: '1' }, { node: 'a', id: NaN }, { node: 'a', owner: undefined }, { node: 'a', where: () => true }, { node: 'x'.repeat(5_000) }, {}, { owner: undefined }, { owner: 7 }, { nope: 1 }, null, 'everyone', { owner: 'x'.repeat(5_000) }, { state: 'odd' }]
   for (const filter of wrong) {
     for (const call of [a!.sockets.count(filter as never), a!.sockets.list(filter as never), a!.sockets.broadcast('x', filter as never)]) {
       await assert.rejects(call, code('SOCKETS_ERR_INVALID_FILTER'), JSON.stringify(filter))
