@@ -13,6 +13,8 @@ const redis = new Redis(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379', { laz
 
 await app.register(sockets, {
   signals: true,
+  // A broadcast to the fleet has 1 MiB at most.
+  options: { maxPayload: 65_536 },
   readiness: '/ready',
   // The whole fleet has one of these; a node that leaves books its clients' turns.
   fleet: redisFleet({ redis, name: 'chat' }),
