@@ -40,14 +40,17 @@ local others, newest = {}, 0
 for _, id in ipairs(call('ZRANGE', leases, 0, -1)) do
   local fields = call('HMGET', key('node', id), 'info', 'capacity', 'at', 'lease')
   newest = math.max(newest, tonumber(fields[3]) or 0)
-  if id ~= node then table.insert(others, { id, fields[1] or '', fields[2] or '0', fields[3] or '0', fields[4] or 0 }) end
+  if id ~= node then table.insert(others, { id, fields[1] or '', fields[2] or '0', fields[3] or '0', tonumber(fields[4]) or 0 }) end
 end
 local unreachable = now - newest >= lease
 
 local nodes = { { node, info, capacity, string.format('%.0f', now) } }
 for _, other in ipairs(others) do
   local id, its_lease = other[1], table.remove(other)
-  local ended = tonumber(call('ZSCORE', leases, id)) <= now
+  local ends = tonumber(call('ZSCORE', leases, id))
+  local ended = ends <= now
+  -- The clock has gone back, as after a failover to a host whose clock is behind: a node that is gone must not stay for as long.
+  if its_lease > 0 and ends > now + its_lease then call('ZADD', leases, now + its_lease, id) end
   if ended and unreachable then call('ZADD', leases, now + its_lease, id) end
   if ended and not unreachable then
     table.insert(told.lost, other)
