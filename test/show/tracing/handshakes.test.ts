@@ -123,7 +123,7 @@ test('refused by ws: for its method, for a header, or by verifyClient', async (t
 
 test('what a listener of wsClientError answers is not known', async (t) => {
   const app = await serve(t)
-  app.websocketServer.on('wsClientError', (_error, raw) => { raw.end('HTTP/1.1 418 Teapot\r\n\r\n') })
+  app.websocketServer.on('wsClientError', (_error, raw) => { raw.end('HTTP/1.1 418 Teapot\r\n\r\n', () => { raw.destroy() }) })
   const raw = await rawHandshake(t, app, '/', { 'Sec-WebSocket-Key': 'short' })
   assert.equal((await raw.answer).status, 418)
   await raw.ended
