@@ -26,6 +26,7 @@ import { checkedClose } from './close-options.ts'
 import type { CloseOptions } from './close-options.ts'
 import type { DrainPlan, DrainReport, DrainTrigger, Holder } from './drain-report.ts'
 import type { Events, LifecycleEvents, Listener, Refusal } from './events.ts'
+import type { HistoryEntry } from './history.ts'
 import { matcher } from './filter.ts'
 import type { Filter } from './filter.ts'
 import type { Fleet } from './fleet.ts'
@@ -187,6 +188,9 @@ export class ManagedTracker implements Tracker {
   get drainCapacity (): number | null { return this.#drain.capacity }
 
   get clock (): Clock { return this.#host.clock }
+
+  /** What the history has, for a page of it. */
+  get historyEntries (): HistoryEntry[] { return this.#registry.history.entries }
 
   /** The work and the cleanups that the drain waits for now, the longest first, ten at most. */
   get holding (): Holder[] { return this.#drain.holding }

@@ -2,7 +2,7 @@
  * The history: how the last connections ended.
  */
 import { CAUSE_CODES } from '../../../base/close-codes.ts'
-import type { CloseRecord } from '../../../connection/connection.ts'
+import type { HistoryEntry } from '../../../track/history.ts'
 import type { Fleet, FleetStory } from '../../../track/fleet.ts'
 import { answerOf, gaps } from '../answers.ts'
 import { bytes, count, cut, duration, href, html, time } from '../html.ts'
@@ -16,21 +16,21 @@ import type { Column } from '../table.ts'
 /** Longest summary of a story in a table, characters. */
 const MAX_SUMMARY = 200
 
-const closedAt = ({ openedAt, duration }: CloseRecord) => openedAt + duration
+const closedAt = ({ record }: HistoryEntry) => record.openedAt + record.duration
 
-const COLUMNS: Array<Column<CloseRecord>> = [
-  { name: 'Closed (UTC)', sort: 'closed', key: closedAt, cell: (record) => time(closedAt(record)) },
+const COLUMNS: Array<Column<HistoryEntry>> = [
+  { name: 'Closed (UTC)', sort: 'closed', key: closedAt, cell: (entry) => time(closedAt(entry)) },
   { name: 'Id', sort: 'id', key: ({ id }) => id, cell: ({ id }) => html`<a href="${href({ id })}">${id}</a>` },
-  { name: 'Route', sort: 'route', ascending: true, key: ({ route }) => route, cell: ({ route }) => cut(route) },
+  { name: 'Route', sort: 'route', ascending: true, key: ({ record }) => record.route, cell: ({ record }) => cut(record.route) },
   { name: 'Owner', sort: 'owner', ascending: true, key: ({ owner }) => owner ?? '', cell: ({ owner }) => cut(owner ?? '') },
-  { name: 'Cause', sort: 'cause', ascending: true, key: ({ cause }) => cause, cell: ({ cause }) => cause },
-  { name: 'Code', sort: 'code', key: ({ code }) => code, numeric: true, cell: ({ code }) => code },
-  { name: 'Reason', cell: ({ reason }) => cut(reason) },
-  { name: 'Clean', cell: ({ clean }) => clean ? 'yes' : 'no' },
-  { name: 'Open for', sort: 'duration', key: (record) => record.duration, numeric: true, cell: (record) => duration(record.duration) },
-  { name: 'Messages', sort: 'messages', key: ({ messages }) => messages, numeric: true, cell: ({ messages }) => count(messages) },
-  { name: 'Received', numeric: true, cell: ({ bytesReceived }) => bytes(bytesReceived) },
-  { name: 'Sent', numeric: true, cell: ({ bytesSent }) => bytes(bytesSent) }
+  { name: 'Cause', sort: 'cause', ascending: true, key: ({ record }) => record.cause, cell: ({ record }) => record.cause },
+  { name: 'Code', sort: 'code', key: ({ record }) => record.code, numeric: true, cell: ({ record }) => record.code },
+  { name: 'Reason', cell: ({ record }) => cut(record.reason) },
+  { name: 'Clean', cell: ({ record }) => record.clean ? 'yes' : 'no' },
+  { name: 'Open for', sort: 'duration', key: ({ record }) => record.duration, numeric: true, cell: ({ record }) => duration(record.duration) },
+  { name: 'Messages', sort: 'messages', key: ({ record }) => record.messages, numeric: true, cell: ({ record }) => count(record.messages) },
+  { name: 'Received', numeric: true, cell: ({ record }) => bytes(record.bytesReceived) },
+  { name: 'Sent', numeric: true, cell: ({ record }) => bytes(record.bytesSent) }
 ]
 
 /** Makes the view. */
@@ -39,8 +39,8 @@ export async function historyView ({ tracker, fleet }: Site, query: URLSearchPar
   const cause = query.get('cause') ?? ''
   const code = query.get('code')?.trim() ?? ''
   const { sort, key, descending } = orderIn(query, COLUMNS)
-  const matches = (record: CloseRecord) => (owner === '' || record.owner === owner) && (cause === '' || record.cause === cause) && (code === '' || String(record.code) === code)
-  const picked = await pick(tracker.clock, tracker.history, { matches, key, descending, ...placesIn(query) })
+  const matches = ({ record, owner: kept }: HistoryEntry) => (owner === '' || kept === owner) && (cause === '' || record.cause === cause) && (code === '' || String(record.code) === code)
+  const picked = await pick(tracker.clock, tracker.historyEntries, { matches, key, descending, ...placesIn(query) })
   return {
     title: 'History',
     body: html`
