@@ -44,7 +44,7 @@ export interface FleetTurns {
 export interface MissingNode {
   /** Id of the node. */
   readonly node: string
-  /** `silent`: it did not answer in time; `lost`: its lease has ended. */
+  /** `silent`: it did not answer in time; `lost`: it is gone. */
   readonly state: 'silent' | 'lost'
   /** Time since its last beat, milliseconds; null if this node has never heard of it. */
   readonly lastSeen: number | null

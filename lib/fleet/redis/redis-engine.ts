@@ -79,11 +79,11 @@ export class RedisEngine implements FleetEngine {
   async order (node: string, id: string, order: string, notice: string): Promise<void> { await this.#run(ORDER, [node, id, order, notice]) }
 
   async label (node: string, counts: readonly LabelCount[]): Promise<PresenceChange> {
+    const until = systemClock.now() + this.#timeouts.labelTimeout
     // One argument for all: ioredis takes more time for four of each than Redis does for the whole call. cjson reads no half of a pair
     // of surrogates; as an argument of its own it would become U+FFFD, too.
     const write = (form: (label: string) => string): string => JSON.stringify(counts.map(({ kind, label, count, away }) => [kind, form(label), count, away]))
     const items = write((label) => label)
-    const until = systemClock.now() + this.#timeouts.labelTimeout
     const [id, changes, count] = await this.#next<[id: string, changes: string, count: number]>(LABEL, node, until, (heard) => [heard, items.includes(ESCAPED_SURROGATE) ? write(wellFormed) : items])
     this.#wrote(node, count)
     const { online, offline } = JSON.parse(changes) as Record<'online' | 'offline', unknown>
