@@ -11,7 +11,7 @@
  */
 
 /** Weight of a measurement when the next one is made. */
-const FADES = 0.95
+const FADES = 0.98
 /** Shortest time between two measurements, milliseconds. */
 const LEAST_TIME = 1_000
 /** Most of the event loop that other work is taken to need: a node that serves takes some clients. */
