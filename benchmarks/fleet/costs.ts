@@ -31,6 +31,9 @@ export interface FleetCostsControl {
 const CONNECTIONS = 1_000
 const TURNS = 20
 const WARM_UP = 5
+/** The same where connections open one after another: a turn takes seconds. */
+const STEADY_TURNS = 6
+const STEADY_WARM_UP = 2
 /** Until the counts of a turn have reached Redis, and until the ends of one have, milliseconds. */
 const COUNTED = 700
 /** Single handshakes. */
@@ -56,12 +59,13 @@ answer<FleetCostsControl>({
       await leave(app)
       return cost
     }
-    await compare(WARM_UP, 0, work(alone), work(fleet))
+    const [warmUp, turns] = gap === 0 ? [WARM_UP, TURNS] : [STEADY_WARM_UP, STEADY_TURNS]
+    await compare(warmUp, 0, work(alone), work(fleet))
     counts = true
-    const pair = await compare(TURNS, 0, work(alone), work(fleet))
+    const pair = await compare(turns, 0, work(alone), work(fleet))
     redis.disconnect()
     const scale = 1 / CONNECTIONS
-    return { first: pair.first * scale, second: pair.second * scale, added: pair.added * scale, redis: (redisCosts.get(fleet)! - redisCosts.get(alone)!) / TURNS * scale }
+    return { first: pair.first * scale, second: pair.second * scale, added: pair.added * scale, redis: (redisCosts.get(fleet)! - redisCosts.get(alone)!) / turns * scale }
   },
   async places (address) {
     const limit = (scope: 'node' | 'fleet'): LifecycleOptions => ({ ...fleetOn(address, `places-${scope}`), limits: { perOwner: { max: MANY, scope } } })
