@@ -11,7 +11,10 @@ import { kTrace } from '../../connection/of-socket.ts'
 /** The two ids, and the flags as a character. */
 export type KeptContext = string & { readonly kept: unique symbol }
 
-const [TRACE_ID, BOTH_IDS] = [32, 48]
+const TRACE_ID = 32
+const BOTH_IDS = 48
+/** Read once: the package has a getter for what holds it, and every message asks. */
+const { SAMPLED } = TraceFlags
 
 export function keep ({ socket }: ManagedConnection, { traceId, spanId, traceFlags }: SpanContext): void {
   // Copied, because V8 would keep the parts of a string that was put together.
@@ -22,7 +25,7 @@ export function keep ({ socket }: ManagedConnection, { traceId, spanId, traceFla
 /** Returns the context of a connection's handshake, if it was traced. */
 export function keptOf ({ socket }: ManagedConnection): KeptContext | undefined { return (socket as { [kTrace]?: KeptContext })[kTrace] }
 
-export function isSampled (kept: KeptContext): boolean { return (kept.charCodeAt(BOTH_IDS) & TraceFlags.SAMPLED) !== 0 }
+export function isSampled (kept: KeptContext): boolean { return (kept.charCodeAt(BOTH_IDS) & SAMPLED) !== 0 }
 
 export function toContext (kept: KeptContext): SpanContext {
   return { traceId: kept.slice(0, TRACE_ID), spanId: kept.slice(TRACE_ID, BOTH_IDS), traceFlags: kept.charCodeAt(BOTH_IDS) }
