@@ -1,6 +1,6 @@
 /**
- * The cost that tracing adds to a message, a handshake and a connection, of which the handshake is sampled or not: see
- * tracing/main.ts.
+ * The cost that tracing adds to a message, a handshake and a connection, of which the handshake is sampled or not, and what the same
+ * program measures without tracing: see tracing/main.ts.
  */
 import { join } from 'node:path'
 import { OURS } from '../candidates.ts'
@@ -10,7 +10,7 @@ import { Child } from '../rpc.ts'
 import type { Scenario } from '../scenario.ts'
 import type { TracingControl } from '../tracing/main.ts'
 
-const CANDIDATES: Candidate[] = ['not sampled', 'sampled'].map((name) => ({ ...OURS, name }))
+const CANDIDATES: Candidate[] = ['not sampled', 'sampled', 'control'].map((name) => ({ ...OURS, name }))
 
 export const tracing: Scenario = {
   title: 'Tracing',

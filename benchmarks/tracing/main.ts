@@ -2,7 +2,8 @@
  * The cost of `fastify-websocket-lifecycle/tracing`: two apps with the plugin, one of them traced, in this process and in turns. There
  * are two such pairs: the app that is made later is slower by some nanoseconds a message, and is the traced one in one of them.
  *
- * Its program's first argument is the folder of the built library; the second, 'sampled', samples every trace, else none is.
+ * Its program's first argument is the folder of the built library; of the second, 'sampled' samples every trace, and 'control' traces no
+ * app: what is measured then is the error of all this.
  */
 import type { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
@@ -31,8 +32,8 @@ export interface TracingControl {
   heap (): Promise<number>
 }
 
-const [folder, sampled] = process.argv.slice(2)
-const sampler = new ParentBasedSampler({ root: sampled === 'sampled' ? new AlwaysOnSampler() : new AlwaysOffSampler() })
+const [folder, kind] = process.argv.slice(2)
+const sampler = new ParentBasedSampler({ root: kind === 'sampled' ? new AlwaysOnSampler() : new AlwaysOffSampler() })
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 trace.setGlobalTracerProvider(new BasicTracerProvider({ sampler, spanProcessors: [new NoopSpanProcessor()] }))
 
@@ -41,7 +42,7 @@ const { default: tracing } = await import(pathToFileURL(join(folder!, 'show/trac
 const makePlain = () => makeApp(async (app) => { await app.register(sockets) })
 const makeTraced = () => makeApp(async (app) => {
   await app.register(sockets)
-  await app.register(tracing)
+  if (kind !== 'control') await app.register(tracing)
 })
 const [plain, traced, laterTraced, laterPlain] = [await makePlain(), await makeTraced(), await makeTraced(), await makePlain()]
 const pairs = [[plain, traced], [laterPlain, laterTraced]] as const
