@@ -92,7 +92,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
     metrics: {
       'connections of an owner': '`fleet.count({ owner })`; for Socket.IO `io.in(owner).fetchSockets()`',
       'where an owner is': '`fleet.presence(owner)`',
-      'page of connections': '`fleet.list(\'all\', { limit: 50 })`; for Socket.IO `io.fetchSockets()`, which is all of them',
+      'page of connections': '`fleet.list({ state: \'open\' }, { limit: 50 })`, for which all nodes are asked; for Socket.IO `io.fetchSockets()`, which is all of them',
       'number of nodes': '`fleet.nodes.length`, which is what the last beat said; for Socket.IO `serverCount()`, which asks Redis',
       'broadcast to a tag': 'of 64 KiB, from the call until the last of 100 clients on two nodes has it',
       'nodes that a broadcast reaches': 'nodes to which Redis has sent the message',
