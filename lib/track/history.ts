@@ -48,10 +48,9 @@ export class History {
 
   /** All of the history, oldest first. No record is copied: that takes 10 ms of 10,000. */
   get entries (): HistoryEntry[] {
-    const { length } = this.#records
     const entries: HistoryEntry[] = []
-    for (let i = 0; i < length; i++) {
-      const at = (this.#next + i) % length
+    for (let i = 0; i < this.#records.length; i++) {
+      const at = this.#at(i)
       const record = this.#records[at]!
       entries.push({ id: record.id, record, owner: this.#labels[at]?.owner })
     }
@@ -61,9 +60,8 @@ export class History {
   /** Returns the records of which a field has a value, or all of them, oldest first; of more than `most` those with the highest ids. */
   find (key?: 'id' | 'owner' | 'requestId', value?: unknown, most = Infinity): CloseRecord[] {
     const found: number[] = []
-    const { length } = this.#records
-    for (let i = 0; i < length; i++) {
-      const at = (this.#next + i) % length
+    for (let i = 0; i < this.#records.length; i++) {
+      const at = this.#at(i)
       if (key === undefined || (key === 'owner' ? this.#labels[at]?.owner : this.#records[at]![key]) === value) found.push(at)
     }
     return newest(found, most, (at) => this.#records[at]!.id).map((at) => {
@@ -71,6 +69,9 @@ export class History {
       return labels === undefined ? this.#records[at]! : { ...this.#records[at]!, ...labels }
     })
   }
+
+  /** Where the record is that `i` others are older than. */
+  #at (i: number): number { return (this.#next + i) % this.#records.length }
 }
 
 /** Returns the entries with the highest ids, at most `most`, in their order. */

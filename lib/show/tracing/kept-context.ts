@@ -2,9 +2,9 @@
  * The context of a handshake's span, kept on the socket of its connection: a string of 72 bytes in memory, half of what the object
  * takes.
  */
-import { Buffer } from 'node:buffer'
 import { TraceFlags } from '@opentelemetry/api'
 import type { SpanContext } from '@opentelemetry/api'
+import { ownText } from '../../connection/facts.ts'
 import type { ManagedConnection } from '../../connection/managed-connection.ts'
 import { kTrace } from '../../connection/of-socket.ts'
 
@@ -17,9 +17,9 @@ const BOTH_IDS = 48
 const { SAMPLED } = TraceFlags
 
 export function keep ({ socket }: ManagedConnection, { traceId, spanId, traceFlags }: SpanContext): void {
-  // Copied, because V8 would keep the parts of a string that was put together.
-  const text = Buffer.from(traceId + spanId + String.fromCharCode(traceFlags), 'latin1').toString('latin1');
-  (socket as { [kTrace]?: KeptContext })[kTrace] = text as KeptContext
+  // V8 would keep the parts of a string that was put together.
+  const text = ownText(traceId + spanId + String.fromCharCode(traceFlags)) as KeptContext;
+  (socket as { [kTrace]?: KeptContext })[kTrace] = text
 }
 
 /** Returns the context of a connection's handshake, if it was traced. */
