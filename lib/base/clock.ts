@@ -90,13 +90,13 @@ export const LONG_SLICE = 15
  */
 export const RUN = 64
 
-/** Calls `act` for each item, a slice of `length` milliseconds at a time, the first at once; then `done`. */
-export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) => void, done?: () => void, length = SLICE): void {
+/** Calls `act` for each item, a slice of `length()` milliseconds at a time, the first at once; then `done`. */
+export function inSlices<T> (clock: Clock, items: readonly T[], act: (item: T) => void, done?: () => void, length = () => SLICE): void {
   let next = 0
   slice()
 
   function slice (): void {
-    const until = clock.now() + length
+    const until = clock.now() + length()
     while (next < items.length) {
       act(items[next++]!)
       if (next < items.length && clock.now() >= until) return clock.setImmediate(slice)

@@ -21,6 +21,8 @@ import type { TrackerState } from '../track/stats.ts'
 /** What the gates need of the tracker. */
 export interface DrainingTracker {
   readonly state: TrackerState
+  /** Number of connections. */
+  readonly size: number
   /** Starts the drain or joins it. */
   startDrain (trigger: 'close'): Promise<unknown>
   /** Runs a hook in the drain's *notify*. After *notify* has begun, calls it at once and returns its promise. */
@@ -64,12 +66,13 @@ export class CloseGates implements Gate {
   get closing (): boolean { return this.#begun !== null }
   get draining (): boolean { return this.#tracker.state !== 'running' }
 
-  async drained (): Promise<void> {
+  async drained (): Promise<boolean> {
     await this.begin()
-    if (!this.#servesWebSockets()) return
+    if (!this.#servesWebSockets()) return true
     // Input that has arrived is read first: it may be a request, or the rest of one. If the server listens again, or still, its
     // connections belong to another application.
     afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
+    return this.#tracker.size === 0
   }
 
   /** A raw socket has been upgraded to WebSocket. */

@@ -5,6 +5,7 @@
  * frames rather than end late.
  */
 import { afterInput, inSlices, LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
+import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
 import type { CloseFrames } from './close-frame.ts'
 import type { Pace } from './pace.ts'
@@ -32,7 +33,7 @@ export class CutOff {
 
   /** Returns the moment to begin, for the number of connections that are left. */
   at ({ cutAt, endAt }: DrainMoments): number {
-    return Math.min(cutAt, endAt - this.#expected(LONG_SLICE))
+    return Math.min(cutAt, endAt - this.#expected(this.#pace.longSlice))
   }
 
   /** Destroys all raw sockets by `endAt`. */
@@ -44,31 +45,52 @@ export class CutOff {
     const startedAt = clock.now()
     const left = registry.snapshot()
     let done = left.length * HEAD_START
+    const slice = startedAt + this.#expected(SLICE) < endAt ? SLICE : this.#pace.longSlice
     inSlices(clock, left, (connection) => {
+      // giveUp() has them all.
+      if (this.givingUp) return
       const now = clock.now()
       const rest = (now - startedAt) * (left.length - done) / done++
       this.#closeFrames.terminate(connection, now + rest / MARGIN <= endAt)
-    }, undefined, startedAt + this.#expected(SLICE) < endAt ? SLICE : LONG_SLICE)
+    }, undefined, () => slice)
   }
 
   /**
-   * The timeout has passed: destroys all raw sockets, gives cleanups one more turn of the event loop, then gives them up.
+   * The timeout has passed: destroys all raw sockets, gives cleanups one more turn of the event loop, then gives them up; connections
+   * with cleanups come first. When half of `reserve` has passed, too, `done` is called, and what is left is done behind it: the other
+   * half is for what follows the drain.
    * An aborted drain does so without slices: the process ends a few turns later.
    */
-  giveUp (aborted: boolean, done: () => void): void {
+  giveUp (endAt: number, aborted: boolean, done: () => void): void {
     this.begun = this.givingUp = true
-    const { registry, clock } = this.#host
+    const { registry, clock, plan } = this.#host
+    // A process that stood still for longer has a little time, too.
+    const until = Math.max(endAt + plan.reserve / 2, clock.now() + plan.reserve / 8)
     const left = () => [...registry.snapshot(), ...registry.late]
-    const slice = aborted ? Infinity : LONG_SLICE
     const framesUntil = clock.now() + LONG_SLICE
     let count = 0
-    inSlices(clock, left(), (connection) => {
+    let isDone = false
+    const slice = () => aborted ? Infinity : isDone ? SLICE : this.#pace.longSlice
+    const end = () => {
+      if (!isDone) done()
+      isDone = true
+    }
+    const each = (act: (connection: ManagedConnection) => void, then: () => void) => {
+      inSlices(clock, left(), (connection) => {
+        act(connection)
+        if (clock.now() >= until) end()
+      }, then, slice)
+    }
+    const terminate = (connection: ManagedConnection) => {
       // The first frames take longest, as their code is not compiled yet: RUN of them are sent however long that takes.
       this.#closeFrames.terminate(connection, !aborted && (count++ < RUN || clock.now() < framesUntil))
       connection.startCleanups()
-    }, () => {
-      afterInput(clock, () => { inSlices(clock, left(), (connection) => { connection.giveUp() }, done, slice) })
-    }, slice)
+    }
+    each((connection) => { if (connection.parts.cleanups !== null) terminate(connection) }, () => {
+      each(terminate, () => {
+        afterInput(clock, () => { each((connection) => { connection.giveUp() }, end) })
+      })
+    })
   }
 
   /** Returns the milliseconds to reserve for destroying all raw sockets in slices of `slice` milliseconds. */

@@ -192,7 +192,7 @@ export class Drain {
     this.#preClose.run()
     // Before connections are notified: work that ends on its drainSignal was in flight, too.
     this.#work.waitForAll(this.#host.registry)
-    notifyAll(this.#host, this.#moments!.graceEnd, () => { this.#turns.bookings.whenAnswered(() => this.#grace()) })
+    notifyAll(this.#host, this.#moments!, () => { this.#turns.bookings.whenAnswered(() => this.#grace()) })
   }
 
   #grace (): void {
@@ -267,7 +267,7 @@ export class Drain {
   #giveUp (): void {
     if (this.#cutOff.givingUp || this.#phase === 'done') return
     this.#work.abandonAll()
-    this.#cutOff.giveUp(this.#builder.aborted, () => { this.#finish() })
+    this.#cutOff.giveUp(this.#moments!.endAt, this.#builder.aborted, () => { this.#finish() })
   }
 
   #finish (): void {

@@ -2,32 +2,34 @@
  * Notifies every connection of the drain: its state, its `drainSignal`, and the application's `onDrain`.
  */
 import { afterInput, inSlices } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { attempt, isThenable } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
+import type { DrainMoments } from './plan.ts'
 
 /**
- * Notifies all connections, a slice at a time, and calls `done` when input that had arrived by then was read. After `until`,
- * `onDrain` is not called any more.
+ * Notifies all connections, a slice at a time, and calls `done` when input that had arrived by then was read. After the end of grace
+ * `onDrain` is not called any more. After `cutAt` no connection is notified and no input is looked for: there was too little CPU time.
  */
-export function notifyAll (host: DrainHost, until: number, done: () => void): void {
+export function notifyAll (host: DrainHost, { graceEnd, cutAt }: DrainMoments, done: () => void): void {
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
-  inSlices(clock, connections, (connection) => { notify(host, connection, clock.now() < until) }, () => { readInput(host, connections, done) })
+  const inTime = (act: (connection: ManagedConnection) => void) => (connection: ManagedConnection) => { if (clock.now() < cutAt) act(connection) }
+  inSlices(clock, connections, inTime((connection) => { notify(host, connection, clock.now() < graceEnd) }), () => {
+    readInput(clock, connections, inTime((connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }), done)
+  })
 }
 
 /**
  * Reads input that has arrived: a job that was sent before the client knew of the drain is work in flight. Input that is still
  * unread after the second check counts as work of its connection and does not delay the others.
  */
-function readInput (host: DrainHost, connections: readonly ManagedConnection[], done: () => void): void {
-  const { clock } = host
+function readInput (clock: Clock, connections: readonly ManagedConnection[], read: (connection: ManagedConnection) => void, done: () => void): void {
   afterInput(clock, () => {
-    inSlices(clock, connections, (connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }, () => {
-      afterInput(clock, () => {
-        inSlices(clock, connections, (connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }, done)
-      })
+    inSlices(clock, connections, read, () => {
+      afterInput(clock, () => { inSlices(clock, connections, read, done) })
     })
   })
 }

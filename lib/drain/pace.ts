@@ -51,6 +51,9 @@ export class Pace {
 
   get queued (): number { return this.#queue.length - this.#next }
 
+  /** Longest slice of a turn when the drain is short of time, milliseconds. */
+  get longSlice (): number { return this.#throughput.longSlice }
+
   /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */
   toCut (count: number, slice: number): number { return this.#throughput.toCut(count, slice) }
 

@@ -5,6 +5,7 @@
  * Elapsed time and CPU time are both measured: they differ if the process gets little CPU. The application's own work makes turns
  * longer, too.
  */
+import { LONG_SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { FIRST_WINDOW } from './window.ts'
 
@@ -18,6 +19,8 @@ const TURN = 5
 /** Costs of destroying a raw socket, in costs of a frame: the call, with a frame before it, and the events that follow in the turn. */
 const CUT = 1.5
 const EVENTS = 0.75
+/** LONG_SLICE is divided by so much at most. */
+const LARGEST_DIVISOR = 3
 /** Cost of closing a connection, apart from its frame: the answer, the end of TCP, the cleanups; several times what it usually is. */
 const CLOSE = 0.38
 
@@ -78,6 +81,12 @@ export class Throughput {
     this.#frames += frames
     if (frames > 0) this.#frameCpu += this.#cpuAtEnd - this.#cpuAtStart
   }
+
+  /**
+   * Longest slice of a turn when the drain is short of time, milliseconds. Where the process gets little CPU, and not few turns, it is
+   * shorter: what the slice causes takes many times as long there, as caches and memory are cold.
+   */
+  get longSlice (): number { return LONG_SLICE / Math.min(LARGEST_DIVISOR, this.#starvation) }
 
   /** Returns the milliseconds that closing `count` connections will take. */
   toClose (count: number): number {

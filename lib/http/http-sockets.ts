@@ -19,11 +19,18 @@ export class HttpSockets {
   readonly #withoutTls = new Set<Socket>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #onClose: (this: Socket) => void
+  /** Called when no socket and no session is left. */
+  #onGone: (() => void) | null = null
 
   constructor () {
     const sockets = this.#sockets
     const withoutTls = this.#withoutTls
-    this.#onClose = function () { sockets.delete(this); withoutTls.delete(this) }
+    const check = () => { this.#check() }
+    this.#onClose = function () {
+      sockets.delete(this)
+      withoutTls.delete(this)
+      check()
+    }
   }
 
   /** Watches the sockets of a server. Returns a function that ends this. */
@@ -39,7 +46,10 @@ export class HttpSockets {
     }
     on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session)
-      session.once('close', () => { this.#sessions.delete(session) })
+      session.once('close', () => {
+        this.#sessions.delete(session)
+        this.#check()
+      })
     })
     // A listener of the application may answer later. Without one Node.js answers at once, which a listener of ours would prevent.
     if (server.listenerCount('clientError') > 0) on('clientError', (_error: Error, socket: Socket) => { this.forget(socket) })
@@ -62,7 +72,18 @@ export class HttpSockets {
   /** Stops watching a socket that carries a WebSocket, or on which an error is being answered. */
   forget (socket: Socket): void {
     if (this.#sockets.delete(socket) || this.#withoutTls.delete(socket)) socket.removeListener('close', this.#onClose)
+    this.#check()
   }
+
+  /** Resolves when no socket and no session is left; those that carry WebSockets are not watched any more. */
+  gone (): Promise<undefined> {
+    return new Promise((resolve) => {
+      this.#onGone = () => { resolve(undefined) }
+      this.#check()
+    })
+  }
+
+  #check (): void { if (this.#sockets.size + this.#withoutTls.size + this.#sessions.size === 0) this.#onGone?.() }
 
   /** Closes the sockets without a request in progress at once, the others after their last answer. */
   closeIdle (): void {

@@ -3,7 +3,7 @@
  * one by the next.
  *
  * `close` of the server is replaced by a method whose callback waits for drains, so that no onClose hook of another plugin starts
- * before the last cleanup. The last application to leave restores it.
+ * before the last cleanup; it does not wait for raw sockets that a drain had no time for. The last application to leave restores it.
  */
 import type { Server } from 'node:http'
 import { HttpSockets } from './http-sockets.ts'
@@ -16,8 +16,8 @@ export interface Gate {
   readonly closing: boolean
   /** Whether its drain has begun. */
   readonly draining: boolean
-  /** Starts the drain or joins it, and resolves at its end. */
-  drained (): Promise<unknown>
+  /** Starts the drain or joins it, and resolves at its end: to false if it had no time for all connections, whose raw sockets are left. */
+  drained (): Promise<boolean>
 }
 
 const byServer = new WeakMap<Server, ServerClose>()
@@ -75,7 +75,10 @@ export class ServerClose {
     }
     this.#close = server.close = (callback) => {
       const gates = this.#waitedFor()
-      void Promise.all([this.#stop(close), ...gates.map((gate) => gate.drained())]).then(([error]) => callback?.(error))
+      const stopped = this.#stop(close)
+      void Promise.all(gates.map((gate) => gate.drained()))
+        .then((complete) => complete.every(Boolean) ? stopped : Promise.race([stopped, this.sockets.gone()]))
+        .then((error) => callback?.(error))
       return server
     }
   }

@@ -113,6 +113,56 @@ test('where there is no time for close frames they are given up, and the drain e
   assert.ok(rig.frames.length > 0 && rig.frames.length < 1_000, `${rig.frames.length} frames`)
 })
 
+for (const [what, cleanup] of [['synchronous', () => {}], ['hanging', () => new Promise(() => {})]] as const) {
+  test(`where there is no time for all connections, ${what} cleanups come first; the report comes after half of the reserve, and the rest is cut off behind it`, async () => {
+    const rig = crowded(2_000, 0.1, { timeout: 2_000, reserve: 2_000, frameCost: 0.5, cutCost: 0.5 }, 'silent')
+    let cleaned = 0
+    for (const { connection } of rig.crowd(20, { peer: 'silent' })) {
+      connection.defer(() => {
+        cleaned++
+        return cleanup()
+      })
+    }
+    let cleanedInTime = 0
+    rig.host.events.on('drained', () => { cleanedInTime = cleaned })
+    const { report, longest } = await drain(rig)
+    assert.ok(report.duration > 2_000 && report.duration <= 3_100, `${report.duration} ms`)
+    assert.equal(cleanedInTime, 20)
+    const { total, unfinished } = report.connections
+    assert.equal(total, 2_020)
+    assert.ok(unfinished > 1_000, `${unfinished}`)
+    assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
+    await rig.clock.run(30_000)
+    assert.equal(rig.host.registry.size, 0)
+    assert.equal(rig.records.length, 2_020)
+    assert.equal(rig.reports.length, 1)
+  })
+}
+
+test('a process that stands still until long after its drain closes every connection when it goes on', async () => {
+  const rig = createRig({ timeout: 1_000, reserve: 1_000, frameCost: 0.02, cutCost: 0.02 })
+  rig.crowd(2_000)
+  void rig.start()
+  rig.clock.stall(10_000)
+  await rig.clock.run(1_000)
+  assert.equal(rig.reports[0]!.connections.unfinished, 0)
+  assert.equal(rig.records.length, 2_000)
+})
+
+test('where notifying all connections takes longer than the drain, the rest is closed without it', async () => {
+  const rig = createRig({ timeout: 2_000, reserve: 2_000 })
+  rig.crowd(1_000)
+  let notified = 0
+  rig.host.events.on('draining', () => {
+    notified++
+    rig.clock.stall(10)
+  })
+  const { report } = await drain(rig)
+  assert.ok(report.duration <= report.timeout, `${report.duration} ms`)
+  assert.equal(report.connections.unfinished, 0)
+  assert.ok(notified > 100 && notified < 200, `${notified}`)
+})
+
 test('a process with time enough closes every connection in full, however little CPU it has', async () => {
   const { report } = await drain(crowded(2_000, 0.05, { timeout: 60_000 }))
   assert.equal(report.connections.clean, 2_000)
@@ -245,7 +295,7 @@ test('a turn that comes before a frame is due has not made it wait', () => {
 
 test('cutting off begins in time for those whose raw sockets are there', () => {
   const host = { registry: { size: 10, cleaning: { size: 4 } } } as unknown as DrainHost
-  const pace = { toCut: (count: number, slice: number) => count * slice } as unknown as Pace
+  const pace = { longSlice: LONG_SLICE, toCut: (count: number, slice: number) => count * slice } as unknown as Pace
   const moments = { graceEnd: 0, lastFrameAt: 0, cutAt: 950, endAt: 1_000 }
   assert.equal(new CutOff(host, pace, {} as CloseFrames).at(moments), 1_000 - 1.25 * 6 * LONG_SLICE)
   assert.equal(new CutOff(host, { toCut: () => 1 } as unknown as Pace, {} as CloseFrames).at(moments), 950)

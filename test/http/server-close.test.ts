@@ -148,6 +148,40 @@ test('a request in flight is answered before server.close() calls back', async (
   await closing
 })
 
+test('what a drain has no time to cut off holds neither server.close() nor the onClose hooks; a request in flight does', async (t) => {
+  const request = gate()
+  let left = 0
+  const order: string[] = []
+  const app = await start(t, { drain: { timeout: 300, reserve: 200 } }, (app) => {
+    plain(app)
+    app.get('/http', async () => {
+      await request.wait()
+      return 'answered'
+    })
+    app.addHook('onClose', async () => {
+      left = app.sockets.size
+      order.push('onClose')
+    })
+  })
+  app.sockets.on('drained', ({ connections }) => { order.push(connections.unfinished > 0 ? 'drained, some are left' : 'drained') })
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(t, app, '/')))
+  const answer = fetch(`http://127.0.0.1:${portOf(app)}/http`).then(async (response) => { order.push(await response.text()) })
+  await request.arrived
+  // Ends of 50 ms each: 20 of them take longer than the drain and half of the reserve.
+  app.sockets.on('closing', () => {
+    const until = performance.now() + 50
+    while (performance.now() < until);
+  })
+  const closed = app.close()
+  await nextEvent(app, 'drained')
+  request.open()
+  await Promise.all([answer, closed])
+  assert.deepEqual(order, ['drained, some are left', 'answered', 'onClose'])
+  assert.ok(left > 0)
+  for (const { closed } of clients) await closed
+  await until(() => app.sockets.size === 0)
+})
+
 test('other HTTP servers in the process are left alone', async (t) => {
   await start(t, {}, plain)
   const other = http.createServer()

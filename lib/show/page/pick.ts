@@ -63,7 +63,7 @@ export async function pick<T extends { readonly id: number }> (clock: Clock, ite
       const row: Row<T> = { key: selection.key(item), id: item.id, item }
       if (start !== undefined && direction * compare(row, start) <= 0) passed++
       else insert(rows, row, direction)
-    }, resolve, SLICE)
+    }, resolve, () => SLICE)
   })
   await turn(clock)
   if (before !== undefined) rows.reverse()
