@@ -197,6 +197,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     only: options.signals !== false && options.signals.only,
     errors: options.signals !== false && options.signals.errors,
     budget: options.plan.timeout + options.plan.reserve,
+    reserve: options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
       tracker.on('progress', function onProgress ({ phase }) {
         if (phase === 'settle') return

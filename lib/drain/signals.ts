@@ -3,8 +3,8 @@
  *
  * This file decides what starts a shutdown, what joins it and what aborts it. The first signal or error drains and closes every
  * app, in parallel. Later errors join the shutdown, and so does the first signal after an error; a signal after a signal aborts
- * it. close-with-grace bounds the shutdown in time and ends the process. It installs no listeners: they would exit at once on
- * the second event, while apps are closing, and would not recognise a falsy error.
+ * it. close-with-grace ends the process, also if all this takes too long. It installs no listeners: they would exit at once on the
+ * second event, while apps are closing, and would not recognise a falsy error.
  */
 import closeWithGrace from 'close-with-grace'
 import { isatty } from 'node:tty'
@@ -22,6 +22,8 @@ export const STOP_SIGNALS = Object.freeze(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQU
 /** One of STOP_SIGNALS. */
 export type StopSignal = typeof STOP_SIGNALS[number]
 
+/** Time for the end of the process, the last of the budget, milliseconds: a quarter of the reserve if that is less. */
+const EXIT_TIME = 1_000
 /** Maximum wait for a logger to write its buffer, milliseconds. */
 const FLUSH_TIMEOUT = 500
 
@@ -32,8 +34,9 @@ export interface SignalTarget {
   readonly only: readonly StopSignal[] | false
   /** Whether uncaught errors and `beforeExit` start a shutdown, too. */
   readonly errors: boolean
-  /** Maximum time from the signal to the last onClose, milliseconds. */
+  /** Maximum time from the signal to the end of the process, milliseconds; and the part of it that follows the drain. */
   readonly budget: number
+  readonly reserve: number
   /** Starts the drain. Resolves when settling is over and the app is to be closed. */
   settle (trigger: DrainTrigger): Promise<void>
   /** Closes the app, which joins the drain. */
@@ -155,7 +158,8 @@ class Shutdown {
   readonly #first: SignalTarget[]
   readonly #limiter: LogLimiter
   readonly #apps: SignalTarget[] = []
-  readonly #aborted = deferred<void>()
+  /** Resolves when apps that are not closed yet are waited for no longer. */
+  readonly #ended = deferred<void>()
   /** Settles when every app that has joined so far is closed. */
   #closed: Promise<unknown> = Promise.resolve()
   #signal: StopSignal | null
@@ -170,13 +174,9 @@ class Shutdown {
   }
 
   start (): void {
-    const budget = Math.max(...this.#first.map(({ budget }) => budget))
-    closeWithGrace({
-      delay: Math.min(budget + FLUSH_TIMEOUT, LONGEST_TIMER),
-      logger: false,
-      skip: NO_EVENTS,
-      onTimeout: (delay) => { for (const { log } of this.#apps) log.error(`killed by timeout (${delay}ms)`) }
-    }, async () => { await this.#run() }).close()
+    const limit = Math.max(...this.#first.map(({ budget, reserve }) => budget - Math.min(EXIT_TIME, reserve / 4)))
+    const delay = Math.min(limit + 2 * FLUSH_TIMEOUT, LONGEST_TIMER)
+    closeWithGrace({ delay, logger: false, skip: NO_EVENTS }, async () => { await this.#run(limit) }).close()
   }
 
   /** Drains and closes one more app. */
@@ -197,7 +197,13 @@ class Shutdown {
       attempt(abort, () => {})
     }
     // An aborted drain takes this long to its report.
-    afterInput(systemClock, () => { this.#aborted.resolve() })
+    afterInput(systemClock, () => { this.#ended.resolve() })
+  }
+
+  #late (limit: number): void {
+    this.#failed = true
+    for (const { log } of this.#apps) log.error(`killed by timeout (${limit}ms)`)
+    this.#ended.resolve()
   }
 
   /** Logs an uncaught error, of any type; the exit code is then 1. */
@@ -206,9 +212,11 @@ class Shutdown {
     this.#limiter.warn('uncaught error: draining', { err: error ?? String(error) }, 'fatal')
   }
 
-  async #run (): Promise<void> {
+  async #run (limit: number): Promise<void> {
+    const timer = systemClock.setTimeout(() => { this.#late(limit) }, limit)
     for (const app of this.#first) this.join(app)
-    await Promise.race([this.#allClosed(), this.#aborted.promise])
+    await Promise.race([this.#allClosed(), this.#ended.promise])
+    systemClock.clearTimeout(timer)
     this.#limiter.close()
     await Promise.all(this.#apps.map(({ log }) => flush(log)))
     // close-with-grace then exits with 1.
