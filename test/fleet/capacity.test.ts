@@ -74,6 +74,13 @@ test('a process that gets a part of a CPU takes that part, within 20 seconds, an
   }
 })
 
+test('a process that had a CPU for almost all of its busy time lacks none', () => {
+  const { pass, random } = node({ cost: 0.002, other: 0.05, noise: 0.002 })
+  let measured = 0
+  for (let i = 0; i < 40; i++) measured = pass(20 + random() * 80, 5, 0.002, 0.88)
+  assert.ok(Math.abs(measured / ((1 - 0.05) / 0.002) - 1) < 0.05, `${measured}`)
+})
+
 test('CPU time of other threads is none of the event loop', () => {
   const { pass, counters, random } = node({ cost: 0.002, other: 0.1 })
   let measured = 0
