@@ -105,7 +105,7 @@ export const SCENARIOS: Record<string, ScenarioText> = {
       'orders until all are carried out': 'from the moment at which Redis listens again; 120 s at most',
       'orders given before the outage': 'calls that were answered before Redis was killed, if only in part: their order is kept for nodes that have not answered',
       'orders rejected': 'calls that were rejected while Redis was away; each was given again',
-      'added to a connection, 1,000 at once': 'CPU of the node from the handshake until its owner is counted in Redis; *in Redis*: CPU of Redis for it',
+      'added to a connection': 'CPU of the node for an owner, until it is counted in Redis; *in Redis*: CPU of Redis for it. Where they come one a millisecond, a call has 100 of them and finds caches and processors asleep',
       'added to a handshake by': 'median of the differences between `limits.perOwner` with `scope: \'fleet\'` and with `scope: \'node\'`'
     }
   },
