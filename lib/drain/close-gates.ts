@@ -16,15 +16,14 @@ import { isThenable } from '../base/guard.ts'
 import { beforePreClose } from '../base/internals.ts'
 import { ServerClose } from '../http/server-close.ts'
 import type { Gate } from '../http/server-close.ts'
+import type { DrainReport } from '../track/drain-report.ts'
 import type { TrackerState } from '../track/stats.ts'
 
 /** What the gates need of the tracker. */
 export interface DrainingTracker {
   readonly state: TrackerState
-  /** Number of connections. */
-  readonly size: number
   /** Starts the drain or joins it. */
-  startDrain (trigger: 'close'): Promise<unknown>
+  startDrain (trigger: 'close'): Promise<DrainReport>
   /** Runs a hook in the drain's *notify*. After *notify* has begun, calls it at once and returns its promise. */
   preClose (hook: () => unknown): unknown
 }
@@ -72,7 +71,8 @@ export class CloseGates implements Gate {
     // Input that has arrived is read first: it may be a request, or the rest of one. If the server listens again, or still, its
     // connections belong to another application.
     afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
-    return this.#tracker.size === 0
+    const { connections: { unfinished } } = await this.#tracker.startDrain('close')
+    return unfinished === 0
   }
 
   /** A raw socket has been upgraded to WebSocket. */
