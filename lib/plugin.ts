@@ -196,7 +196,7 @@ async function lifecycle (app: FastifyInstance, given: LifecycleOptions): Promis
     log,
     only: options.signals !== false && options.signals.only,
     errors: options.signals !== false && options.signals.errors,
-    budget: options.plan.timeout + options.plan.reserve,
+    timeout: options.plan.timeout,
     reserve: options.plan.reserve,
     settle: (trigger: DrainTrigger) => new Promise<void>((resolve) => {
       tracker.on('progress', function onProgress ({ phase }) {

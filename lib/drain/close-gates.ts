@@ -46,6 +46,7 @@ export class CloseGates implements Gate {
   #unmark: (() => void) | null = null
   /** Fastify closes the server of a serverFactory only after Fastify's own listen(). */
   #listens = false
+  #secondary: Server[] = []
   /** When the drain must start so that no other plugin closes clients without a code; null: in preClose. */
   #startsEarly: 'before preClose' | 'before the listener closes' | null = null
 
@@ -72,6 +73,8 @@ export class CloseGates implements Gate {
     // connections belong to another application.
     afterInput(this.#clock, () => { if (!this.#app.server.listening) this.#listener.sockets.closeIdle() })
     const { connections: { unfinished } } = await this.#tracker.startDrain('close')
+    // Fastify closes these when the last raw socket of its own server is gone.
+    if (unfinished > 0) for (const server of this.#secondary) server.close()
     return unfinished === 0
   }
 
@@ -87,6 +90,7 @@ export class CloseGates implements Gate {
   /** Fastify listens, on its own server and on these. */
   listens (secondary: Server[]): void {
     this.#listens = true
+    this.#secondary = secondary
     for (const server of secondary) this.#listener.sockets.watch(server)
   }
 

@@ -13,6 +13,8 @@ import type { DrainMoments } from './plan.ts'
 
 /** Ratio of the time reserved to the time expected; also of the time with close frames to the time without. */
 const MARGIN = 1.25
+/** Least time to give up all that is left, milliseconds: where `reserve` is short, or the process stood still until it was over. */
+const LEAST_TIME = 250
 /** Part of the connections that counts as done at the start: the first ones take longest. */
 const HEAD_START = 0.05
 
@@ -64,8 +66,7 @@ export class CutOff {
   giveUp (endAt: number, aborted: boolean, done: () => void): void {
     this.begun = this.givingUp = true
     const { registry, clock, plan } = this.#host
-    // A process that stood still for longer has a little time, too.
-    const until = Math.max(endAt + plan.reserve / 2, clock.now() + plan.reserve / 8)
+    const until = aborted ? Infinity : Math.max(endAt + plan.reserve / 2, clock.now() + LEAST_TIME)
     const left = () => [...registry.snapshot(), ...registry.late]
     const framesUntil = clock.now() + LONG_SLICE
     let count = 0

@@ -192,7 +192,7 @@ export class Drain {
     this.#preClose.run()
     // Before connections are notified: work that ends on its drainSignal was in flight, too.
     this.#work.waitForAll(this.#host.registry)
-    notifyAll(this.#host, this.#moments!, () => { this.#turns.bookings.whenAnswered(() => this.#grace()) })
+    notifyAll(this.#host, this.#moments!.graceEnd, () => this.#cutOff.at(this.#moments!), () => { this.#turns.bookings.whenAnswered(() => this.#grace()) })
   }
 
   #grace (): void {

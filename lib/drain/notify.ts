@@ -6,17 +6,17 @@ import type { Clock } from '../base/clock.ts'
 import { attempt, isThenable } from '../base/guard.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
-import type { DrainMoments } from './plan.ts'
 
 /**
  * Notifies all connections, a slice at a time, and calls `done` when input that had arrived by then was read. After the end of grace
- * `onDrain` is not called any more. After `cutAt` no connection is notified and no input is looked for: there was too little CPU time.
+ * `onDrain` is not called any more. When cutting off begins, no connection is notified and no input is looked for: there was too little
+ * CPU time.
  */
-export function notifyAll (host: DrainHost, { graceEnd, cutAt }: DrainMoments, done: () => void): void {
+export function notifyAll (host: DrainHost, graceEnd: number, cutAt: () => number, done: () => void): void {
   const { clock, registry } = host
   const connections = registry.snapshot()
   if (connections.length === 0) return done()
-  const inTime = (act: (connection: ManagedConnection) => void) => (connection: ManagedConnection) => { if (clock.now() < cutAt) act(connection) }
+  const inTime = (act: (connection: ManagedConnection) => void) => (connection: ManagedConnection) => { if (clock.now() < cutAt()) act(connection) }
   inSlices(clock, connections, inTime((connection) => { notify(host, connection, clock.now() < graceEnd) }), () => {
     readInput(clock, connections, inTime((connection) => { if (isUnread(host, connection)) connection.incoming.readInput() }), done)
   })

@@ -22,8 +22,10 @@ export const STOP_SIGNALS = Object.freeze(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQU
 /** One of STOP_SIGNALS. */
 export type StopSignal = typeof STOP_SIGNALS[number]
 
-/** Time for the end of the process, the last of the budget, milliseconds: a quarter of the reserve if that is less. */
+/** Time for the end of the process, the last of the reserve, milliseconds: a quarter of it if that is less. */
 const EXIT_TIME = 1_000
+/** Least time that applications have to close after their drain, milliseconds. */
+const LEAST_RESERVE = 500
 /** Maximum wait for a logger to write its buffer, milliseconds. */
 const FLUSH_TIMEOUT = 500
 
@@ -34,8 +36,8 @@ export interface SignalTarget {
   readonly only: readonly StopSignal[] | false
   /** Whether uncaught errors and `beforeExit` start a shutdown, too. */
   readonly errors: boolean
-  /** Maximum time from the signal to the end of the process, milliseconds; and the part of it that follows the drain. */
-  readonly budget: number
+  /** Maximum time for the drain, and for all that follows it until the end of the process, milliseconds. */
+  readonly timeout: number
   readonly reserve: number
   /** Starts the drain. Resolves when settling is over and the app is to be closed. */
   settle (trigger: DrainTrigger): Promise<void>
@@ -174,7 +176,7 @@ class Shutdown {
   }
 
   start (): void {
-    const limit = Math.max(...this.#first.map(({ budget, reserve }) => budget - Math.min(EXIT_TIME, reserve / 4)))
+    const limit = Math.max(...this.#first.map(({ timeout, reserve }) => timeout + Math.max(LEAST_RESERVE, reserve - Math.min(EXIT_TIME, reserve / 4))))
     const delay = Math.min(limit + 2 * FLUSH_TIMEOUT, LONGEST_TIMER)
     closeWithGrace({ delay, logger: false, skip: NO_EVENTS }, async () => { await this.#run(limit) }).close()
   }

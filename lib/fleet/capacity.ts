@@ -22,7 +22,9 @@ const LEAST_COST = 1e-5
 const FAST = 20
 /** Noise of the part of the event loop that is busy, at least: clocks are coarse. */
 const LEAST_NOISE = 0.005
-/** From this part of a CPU on, a process lacks none: CPU time is less than the time in which the event loop is busy on an idle machine, too. */
+/** From the second part of a CPU on a process lacks none, below the first it lacks the rest: CPU time is less than the time in which the
+ *  event loop is busy on an idle machine, too. */
+const LACKS = 0.7
 const WHOLE = 0.8
 /** Weight of the part of a CPU that a measurement has found when the next one is made. */
 const SHARE_FADES = 0.8
@@ -73,7 +75,7 @@ export class Capacity {
     if (read.now - this.#last.now >= LEAST_TIME) this.#take(read)
     const cost = Math.max(LEAST_COST, this.#cost)
     const part = this.#busy === 0 ? 1 : this.#worked / this.#busy
-    const share = part < WHOLE ? part : 1
+    const share = part < LACKS ? part : Math.min(1, LACKS + (part - LACKS) * (1 - LACKS) / (WHOLE - LACKS))
     const other = this.#n === 0 ? 0 : Math.min(MOST_OTHER * share, Math.max(0, (this.#y - cost * this.#x) / this.#n))
     const slow = Math.min(1, Math.max(FAST, this.#best) / Math.max(FAST, this.#mean))
     // Handshakes of a process that has little CPU are slow, too: that counts once.

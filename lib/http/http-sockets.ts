@@ -20,7 +20,7 @@ export class HttpSockets {
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #onClose: (this: Socket) => void
   /** Called when no socket and no session is left. */
-  #onGone: (() => void) | null = null
+  #onGone: Array<() => void> = []
 
   constructor () {
     const sockets = this.#sockets
@@ -78,12 +78,12 @@ export class HttpSockets {
   /** Resolves when no socket and no session is left; those that carry WebSockets are not watched any more. */
   gone (): Promise<undefined> {
     return new Promise((resolve) => {
-      this.#onGone = () => { resolve(undefined) }
+      this.#onGone.push(() => { resolve(undefined) })
       this.#check()
     })
   }
 
-  #check (): void { if (this.#sockets.size + this.#withoutTls.size + this.#sessions.size === 0) this.#onGone?.() }
+  #check (): void { if (this.#sockets.size + this.#withoutTls.size + this.#sessions.size === 0) for (const call of this.#onGone.splice(0)) call() }
 
   /** Closes the sockets without a request in progress at once, the others after their last answer. */
   closeIdle (): void {

@@ -3,7 +3,7 @@
  * one by the next.
  *
  * `close` of the server is replaced by a method whose callback waits for drains, so that no onClose hook of another plugin starts
- * before the last cleanup; it does not wait for raw sockets that a drain had no time for. The last application to leave restores it.
+ * before the last cleanup, unless a drain had no time for all connections. The last application to leave restores it.
  */
 import type { Server } from 'node:http'
 import { HttpSockets } from './http-sockets.ts'

@@ -149,6 +149,16 @@ test('a process that stands still until long after its drain closes every connec
   assert.equal(rig.records.length, 2_000)
 })
 
+for (const reserve of [0, 4]) {
+  test(`with a reserve of ${reserve} ms cleanups that hang are given up and named as with any other`, async () => {
+    const rig = createRig({ timeout: 1_000, reserve })
+    for (const { connection } of rig.crowd(50)) connection.defer(() => new Promise(() => {}))
+    const report = await rig.run()
+    assert.equal(report.cleanups.abandoned.length, 50)
+    assert.equal(report.connections.unfinished, 0)
+  })
+}
+
 test('where notifying all connections takes longer than the drain, the rest is closed without it', async () => {
   const rig = createRig({ timeout: 2_000, reserve: 2_000 })
   rig.crowd(1_000)

@@ -6,9 +6,10 @@ import net from 'node:net'
 import test, { mock } from 'node:test'
 import { tcpEnded } from '../helpers/ends.ts'
 import { gate } from '../helpers/gate.ts'
+import { ServerClose } from '../../lib/http/server-close.ts'
 import { nextEvent, turn } from '../helpers/records.ts'
 import { plain } from '../helpers/routes.ts'
-import { connect, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
+import { connect, handshake, portOf, rawTcp, start, until, within } from '../helpers/server.ts'
 import type { RawClient, TestApp } from '../helpers/server.ts'
 
 /** Connections that were never asked anything, as browsers open them ahead of need. */
@@ -164,10 +165,10 @@ test('what a drain has no time to cut off holds neither server.close() nor the o
     })
   })
   app.sockets.on('drained', ({ connections }) => { order.push(connections.unfinished > 0 ? 'drained, some are left' : 'drained') })
-  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(t, app, '/')))
+  const clients = await Promise.all(Array.from({ length: 40 }, () => connect(t, app, '/')))
   const answer = fetch(`http://127.0.0.1:${portOf(app)}/http`).then(async (response) => { order.push(await response.text()) })
   await request.arrived
-  // Ends of 50 ms each: 20 of them take longer than the drain and half of the reserve.
+  // Ends of 50 ms each: 40 of them take longer than the drain and half of the reserve.
   app.sockets.on('closing', () => {
     const until = performance.now() + 50
     while (performance.now() < until);
@@ -180,6 +181,42 @@ test('what a drain has no time to cut off holds neither server.close() nor the o
   assert.ok(left > 0)
   for (const { closed } of clients) await closed
   await until(() => app.sockets.size === 0)
+})
+
+test('two applications of which no drain had time for a raw socket are both called back when the last request is answered', async (t) => {
+  const server = http.createServer()
+  t.after(() => { server.close() })
+  const close = ServerClose.of(server)
+  const gates = [0, 1].map(() => ({ closing: true, draining: true, drained: async () => false }))
+  for (const gate of gates) {
+    close.join(gate)
+    t.after(() => { close.leave(gate) })
+  }
+  const upgraded = once(server, 'upgrade')
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  const websocket = net.connect(port, '127.0.0.1')
+  websocket.write(handshake('/'))
+  const [, raw] = await upgraded as [http.IncomingMessage, net.Socket]
+  close.sockets.forget(raw)
+  const requested = once(server, 'request')
+  const answer = fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
+  const [, response] = await requested as [http.IncomingMessage, http.ServerResponse]
+  let over = 0
+  const called = Promise.all(gates.map(() => new Promise<void>((resolve) => {
+    server.close(() => {
+      over++
+      resolve()
+    })
+  })))
+  await turn()
+  assert.equal(over, 0)
+  response.end()
+  assert.equal((await answer).status, 200)
+  await called
+  assert.equal(raw.destroyed, false)
+  raw.destroy()
 })
 
 test('other HTTP servers in the process are left alone', async (t) => {

@@ -73,7 +73,7 @@ const SCENARIOS: Record<string, Array<[way: string, scenario: Scenario, trace: R
     ['an onClose throws', stop({ options: SIGNALS, closeThrows: true }), /closing failed/]
   ],
   'the applications are not closed when the time for the end of the process begins': [
-    ['an onClose hangs', stop({ options: { ...SIGNALS, drain: { timeout: 200, reserve: 100 } }, onClose: -1 }), /killed by timeout \(275ms\)/]
+    ['an onClose hangs', stop({ options: { ...SIGNALS, drain: { timeout: 200, reserve: 100 } }, onClose: -1 }), /killed by timeout \(700ms\)/]
   ],
   'an uncaught error with `errors`, before or during a drain': [['before', async (t) => {
     const { child } = await run(t, [{ options: { signals: { errors: true } }, flush: 'none' }])
