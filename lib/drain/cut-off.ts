@@ -16,7 +16,7 @@ const MARGIN = 1.25
 /** Least time to give up all that is left, milliseconds: where `reserve` is short, or the process stood still until it was over. */
 const LEAST_TIME = 250
 /** Part of the connections that counts as done at the start: the first ones take longest. */
-const HEAD_START = 0.05
+const HEAD_START = 0.1
 
 export class CutOff {
   readonly #host: DrainHost

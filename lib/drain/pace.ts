@@ -3,7 +3,7 @@
  *
  * Frames go out when they are due (schedule.ts), in slices of 2 ms, with no more closing handshakes in flight than the window has
  * places. If all this would make the last frame late, it does not apply: each turn of the event loop sends as many frames as are
- * needed to be in time, in slices of at most 15 ms.
+ * needed to be in time, in slices of at most 20 ms.
  */
 import { LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'

@@ -91,7 +91,7 @@ test('4,000 connections that never answer are cut off in time though the applica
   assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
 })
 
-for (const [frameCost, told] of [[1, 64], [0.1, 151]] as const) {
+for (const [frameCost, told] of [[1, 64], [0.1, 201]] as const) {
   test(`when the time is up ${told} close frames of ${frameCost} ms still go out, and no more`, async () => {
     const rig = createRig({ timeout: 1_000, frameCost })
     rig.crowd(1_000)
@@ -242,7 +242,7 @@ test('CPU time that other threads use is not that of the answers', () => {
   assert.equal(window.freeAt(clock.now()), null)
 })
 
-test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 15 ms at most', () => {
+test('where others keep the event loop busy, as many frames leave in a turn as it takes, for 20 ms at most', () => {
   for (const [crowd, work, needed] of [[18_500, 95, 330], [5_000, 100, 91]] as const) {
     const clock = new FakeClock()
     let most = 0
@@ -259,7 +259,7 @@ test('where others keep the event loop busy, as many frames leave in a turn as i
       const startedAt = clock.now()
       pace.pump(0)
       most = Math.max(most, sent - before)
-      assert.ok(clock.now() - startedAt <= 15.1)
+      assert.ok(clock.now() - startedAt <= LONG_SLICE + 0.1)
       clock.stall(work)
     }
     assert.ok(clock.now() - work <= until, `${crowd} with ${work} ms: ${clock.now() - until} ms late`)
@@ -281,7 +281,7 @@ test('what cutting off will take follows from turns: their length, and how much 
       clock.stall(other)
     }
     turns.begin()
-    return turns.toCut(1_000, 15)
+    return turns.toCut(1_000, LONG_SLICE)
   }
   const atRest = expected(1, 0)
   assert.ok(atRest >= 30 && atRest <= 80, `${atRest}`)
@@ -312,5 +312,5 @@ test('cutting off begins in time for those whose raw sockets are there', () => {
 })
 
 test('before anything was measured a few are expected to take no time', () => {
-  assert.ok(new Throughput(new FakeClock()).toCut(100, 15) < 10)
+  assert.ok(new Throughput(new FakeClock()).toCut(100, LONG_SLICE) < 10)
 })
