@@ -176,7 +176,7 @@ class Shutdown {
   }
 
   start (): void {
-    const limit = Math.max(...this.#first.map(({ timeout, reserve }) => timeout + Math.max(LEAST_RESERVE, reserve - Math.min(EXIT_TIME, reserve / 4))))
+    const limit = Math.max(...this.#first.map(({ timeout, reserve }) => timeout + Math.max(LEAST_RESERVE, Math.ceil(reserve - Math.min(EXIT_TIME, reserve / 4)))))
     const delay = Math.min(limit + 2 * FLUSH_TIMEOUT, LONGEST_TIMER)
     closeWithGrace({ delay, logger: false, skip: NO_EVENTS }, async () => { await this.#run(limit) }).close()
   }
