@@ -11,18 +11,21 @@ import type { Suppression } from '../connection/suppression.ts'
 export class DrainSuppression implements Suppression {
   readonly #closed = new AsyncLocalStorage<Connection>()
   #count = 0
+  /** From Node.js 24 on `disable` leaves contexts as they are. */
+  #ended = false
 
   call<T> (connection: Connection, call: () => T): T { return this.#closed.run(connection, call) }
 
   applies (to: Connection | null): boolean {
     const from = this.#closed.getStore()
-    if (from === undefined || from === to) return false
+    if (from === undefined || from === to || this.#ended) return false
     this.#count++
     return true
   }
 
   /** Ends the suppression, because an enabled AsyncLocalStorage slows down the process. Returns the number of suppressed messages. */
   end (): number {
+    this.#ended = true
     this.#closed.disable()
     return this.#count
   }
