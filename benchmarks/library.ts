@@ -3,9 +3,10 @@
  * TypeScript loader may change what it runs.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { transformSync } from 'esbuild'
 
 const ROOT = join(import.meta.dirname, '..')
 /** Prefix of the names of the folders, in a `node_modules`. */
@@ -19,6 +20,16 @@ export function libraryFolder (revision = ''): string {
   const folder = build(revision)
   folders.set(revision, folder)
   return folder
+}
+
+/**
+ * Compiles a program of the benchmarks beside the library. The loader of TypeScript is a second thread on Node.js 20, and uses CPU time
+ * of the process that is measured.
+ */
+export function programFile (source: string): string {
+  const file = join(libraryFolder(), `${basename(dirname(source))}-${basename(source, '.ts')}.mjs`)
+  writeFileSync(file, transformSync(readFileSync(source, 'utf8'), { loader: 'ts', format: 'esm' }).code)
+  return file
 }
 
 function build (revision: string): string {

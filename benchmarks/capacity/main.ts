@@ -7,12 +7,10 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { transformSync } from 'esbuild'
-import { libraryFolder } from '../library.ts'
+import { libraryFolder, programFile } from '../library.ts'
 
 /** Costs of a handshake beside what the plugin and Fastify need, milliseconds. */
 const COSTS = [0, 1, 4, 16]
@@ -43,10 +41,7 @@ class Server {
   readonly #port: Promise<number>
 
   constructor (folder: string, cost: number) {
-    // Without a loader of TypeScript, which is a second thread on Node.js 20: its CPU time would count as that of handshakes.
-    const file = join(folder, 'capacity-server.mjs')
-    writeFileSync(file, transformSync(readFileSync(join(import.meta.dirname, 'server.ts'), 'utf8'), { loader: 'ts', format: 'esm' }).code)
-    this.#process = fork(file, [folder, String(cost)])
+    this.#process = fork(programFile(join(import.meta.dirname, 'server.ts')), [folder, String(cost)])
     process.once('exit', () => { this.stop() })
     this.#port = once(this.#process, 'message').then(([{ port }]) => (port as number))
   }

@@ -9,13 +9,12 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { transformSync } from 'esbuild'
 import type { DrainReport } from '../../lib/index.ts'
 import { starve } from '../../test/helpers/starve.ts'
-import { libraryFolder } from '../library.ts'
+import { libraryFolder, programFile } from '../library.ts'
 
 const CASES = [
   { clients: 5_000, share: 0.1, busy: 0, timeout: 8_000, reserve: 5_000 },
@@ -33,9 +32,7 @@ const LONGEST_TURN = 50
 type Message = { port?: number, drained?: DrainReport, database?: 'closed', exit?: number, longest?: number }
 
 const folder = libraryFolder()
-// Without a loader of TypeScript, which is a second thread on Node.js 20 and uses CPU time of the server.
-const serverFile = join(folder, 'starved-server.mjs')
-writeFileSync(serverFile, transformSync(readFileSync(join(import.meta.dirname, 'server.ts'), 'utf8'), { loader: 'ts', format: 'esm' }).code)
+const serverFile = programFile(join(import.meta.dirname, 'server.ts'))
 const children: ChildProcess[] = []
 let failed = false
 

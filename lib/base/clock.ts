@@ -82,7 +82,7 @@ export const systemClock: Clock = {
 export const SLICE = 2
 
 /** The same when a drain is short of time, milliseconds. What the work causes in its turn takes about as long again. */
-export const LONG_SLICE = 20
+export const LONG_SLICE = 17
 
 /**
  * Connections of neighbouring ids that are processed together: they are neighbours in memory, too. In random order the same

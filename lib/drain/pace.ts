@@ -3,7 +3,7 @@
  *
  * Frames go out when they are due (schedule.ts), in slices of 2 ms, with no more closing handshakes in flight than the window has
  * places. If all this would make the last frame late, it does not apply: each turn of the event loop sends as many frames as are
- * needed to be in time, in slices of at most 20 ms.
+ * needed to be in time, in slices of at most 17 ms.
  */
 import { LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
@@ -51,7 +51,7 @@ export class Pace {
 
   get queued (): number { return this.#queue.length - this.#next }
 
-  /** Longest slice of a turn when the drain is short of time, milliseconds. */
+  /** Longest slice of a turn that cuts off when the drain is short of time, milliseconds; frames have LONG_SLICE. */
   get longSlice (): number { return this.#throughput.longSlice }
 
   /** Returns the milliseconds that destroying `count` raw sockets will take, in slices of `slice` milliseconds. */

@@ -83,8 +83,8 @@ export class Throughput {
   }
 
   /**
-   * Longest slice of a turn when the drain is short of time, milliseconds. Where the process gets little CPU, and not few turns, it is
-   * shorter: what the slice causes takes many times as long there, as caches and memory are cold.
+   * Longest slice of a turn that cuts off when the drain is short of time, milliseconds. Where the process gets little CPU, and not few
+   * turns, it is shorter: what the slice causes takes many times as long there, as caches and memory are cold.
    */
   get longSlice (): number { return LONG_SLICE / Math.min(LARGEST_DIVISOR, this.#starvation) }
 
