@@ -264,7 +264,7 @@ const CLOCKS: readonly Action[] = [
   { name: 'the wall clock is set by years', weight: 0.2, alone: true, act: (world) => { world.time.jump(noted(world, world.random.pick([-5, 5]) * 31_536_000_000)) } },
   {
     name: 'the process gets little CPU',
-    weight: 1,
+    weight: 2,
     alone: true,
     act (world) {
       world.starved = true

@@ -28,6 +28,7 @@ export function chooseOptions (random: Random, hooks: Pick<LifecycleOptions, 'on
     mode: random.chance(0.85) ? 'enforce' : random.chance(0.5) ? 'observe' : Object.fromEntries(POLICIES.map((policy) => [policy, random.chance(0.5) ? 'observe' : 'enforce'])),
     drain: {
       timeout,
+      reserve: random.chance(0.3) ? random.upTo(1_000) : undefined,
       settleDelay: random.chance(0.3) ? random.upTo(timeout / 4) : 0,
       spread: random.chance(0.3) ? random.upTo(timeout / 4) : random.chance(0.3) ? false : 'auto',
       reconnect: { rate: random.pick([5, 20, 100, 1_000]), ...random.chance(0.5) && { minDelay: 0 } },

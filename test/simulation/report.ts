@@ -14,12 +14,12 @@ export function command (seed: number, runs = 1): string {
   return `npm run simulate -- --seed ${seed} --runs ${runs}`
 }
 
-/** Everything that helps to find out why a run failed. */
+/** Everything that helps to find out why a run failed; what it is comes last, where one looks in a long log. */
 export function describe ({ seed, steps, breach, trace }: RunResult): string {
   return [
+    `The last ${trace.length} things that happened in the run of seed ${seed} (milliseconds of the clock):`,
+    ...trace.map((line) => `  ${line}`),
     `Seed ${seed} broke "${breach!.invariant}" after ${steps} steps: ${breach!.message}`,
-    `  again: ${command(seed)}`,
-    `  the last ${trace.length} things that happened (milliseconds of the clock):`,
-    ...trace.map((line) => `  ${line}`)
+    `  again: ${command(seed)}`
   ].join('\n')
 }

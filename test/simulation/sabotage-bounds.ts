@@ -1,9 +1,12 @@
 /**
- * Deliberate breaks of what bounds connections (limits, rates, backpressure, pressure, modes), and of broadcasts.
+ * Deliberate breaks of what bounds connections (limits, rates, backpressure, pressure, modes), of broadcasts, and of the end of a
+ * drain that has too little CPU.
  */
 import { Enforcement } from '../../lib/track/enforcement.ts'
 import { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { EvictionBudget } from '../../lib/limit/eviction-budget.ts'
+import { CloseFrames } from '../../lib/drain/close-frame.ts'
+import { CutOff } from '../../lib/drain/cut-off.ts'
 import { Slots } from '../../lib/limit/slots.ts'
 import { Backpressure } from '../../lib/limit/backpressure.ts'
 import { Broadcasts } from '../../lib/track/broadcast.ts'
@@ -98,5 +101,26 @@ export const BOUNDS: readonly Sabotage[] = [
     begin: () => patch(Broadcasts.prototype, (original) => ({
       send: method<Broadcasts>(function (...[data, targets]: Parameters<Broadcasts['send']>) { return original.send.call(this, data, targets.slice(1)) })
     }))
+  },
+  {
+    invariant: 'what a drain leaves because there was too little CPU is ended right behind it',
+    what: 'nothing is given up after the report',
+    begin () {
+      let reported = false
+      const whileDraining = (original: (...args: never[]) => unknown) => method(function (...args) { if (!reported) Reflect.apply(original, this, args) })
+      const all = [
+        patch(CutOff.prototype, (original) => ({
+          giveUp: method<CutOff>(function (endAt: number, aborted: boolean, done: () => void) {
+            original.giveUp.call(this, endAt, aborted, () => {
+              reported = true
+              done()
+            })
+          })
+        })),
+        patch(CloseFrames.prototype, ({ terminate }) => ({ terminate: whileDraining(terminate) })),
+        patch(ManagedConnection.prototype, ({ giveUp }) => ({ giveUp: whileDraining(giveUp) }))
+      ]
+      return { undo: () => { for (const { undo } of all) undo!() } }
+    }
   }
 ]

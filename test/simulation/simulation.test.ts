@@ -52,7 +52,7 @@ test('npm run simulate tells its seed and count, and a failure from its seed', (
   assert.match(simulate('--runs', '1').stdout, /seed \d+, 1 runs\n/)
   const failed = simulate('--seed', '1', '--runs', '100', '--sabotage', 'a message is queued twice')
   assert.equal(failed.status, 1)
-  assert.match(failed.stderr, /^Seed (\d+) broke "messages come once and in order".*\n {2}again: npm run simulate -- --seed \1 --runs 1\n/)
+  assert.match(failed.stderr, /\nSeed (\d+) broke "messages come once and in order".*\n {2}again: npm run simulate -- --seed \1 --runs 1\n/)
   assert.equal(simulate('--runs', 'many').status, 2)
   assert.equal(simulate('--sabotage', 'nonsense').status, 2)
 })

@@ -85,9 +85,9 @@ export class World {
   readonly trace: string[] = []
   /** How many closed for which cause. */
   readonly causes: Partial<Record<CloseCause, number>> = {}
-  /** `back` is when each client comes back that was told so. */
-  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, overSince: number | null, aborted: boolean, reports: DrainReport[], back: number[] } =
-    { startedAt: null, doneAt: null, overSince: null, aborted: false, reports: [], back: [] }
+  /** `back` is when each client comes back that was told so; `left` are those that had not closed when the drain ended. */
+  readonly drain: { startedAt: Moment | null, doneAt: Moment | null, overSince: number | null, aborted: boolean, reports: DrainReport[], left: Peer[], back: number[] } =
+    { startedAt: null, doneAt: null, overSince: null, aborted: false, reports: [], left: [], back: [] }
 
   readonly cleanups: Cleanup[] = []
   /** Whatever the application still has to do. */

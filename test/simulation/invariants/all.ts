@@ -43,6 +43,8 @@ export function listen (world: World): void {
   tracker.on('drained', (report) => {
     world.drain.doneAt ??= world.time.moment
     world.drain.reports.push(report)
+    // But for a handshake that was accepted, or has opened, in the very last turn.
+    world.drain.left = [...world.live].filter(({ acceptedAt, openedAt }) => (openedAt ?? acceptedAt).now < world.clock.now() - 1)
     for (const invariant of invariants) violated(invariant, invariant.drained?.(world, report))
   })
 }

@@ -81,17 +81,24 @@ export const drain: readonly Invariant[] = [
   },
   {
     name: 'the drain ends every connection and reports once',
-    drained ({ drain, live, clock }, { connections, duration, work, phases }) {
+    drained ({ drain, clock, options }, { connections, duration, work, phases }) {
       if (drain.reports.length > 1) return 'it was reported twice'
-      // A handshake may open, or be accepted, in the very last turn.
-      const left = eachOf(live, ({ acceptedAt, openedAt }) => (openedAt ?? acceptedAt).now < clock.now() - 1 && 'is still there after the drain')
+      const { timeout, reserve } = options.plan
+      const early = drain.aborted ? Infinity : drain.startedAt!.now + timeout + reserve / 2 - clock.now()
+      const left = eachOf(drain.left, () => early > 0 && `is still there after the drain, ${early} ms before half of the reserve has passed`)
       if (left) return left
       const { total, clean, terminated, unfinished } = connections
+      if (drain.left.length > unfinished) return `${drain.left.length} connections are left, and the report says ${unfinished}`
       if (total !== clean + terminated + unfinished) return `of ${total} connections ${clean} were clean, ${terminated} terminated, ${unfinished} unfinished`
       if (work.inFlight !== work.finished + work.abandoned || work.finished < 0) return `of ${work.inFlight} works ${work.finished} finished, ${work.abandoned} were abandoned`
       const sum = Object.values(phases).reduce((total, phase) => total + phase)
       return Math.abs(sum - duration) > 1e-6 && `its phases took ${sum} ms, and all of it ${duration}`
     }
+  },
+  {
+    name: 'what a drain leaves because there was too little CPU is ended right behind it',
+    // By the first step after the drain all turns without a timer are over.
+    step: ({ drain }) => eachOf(drain.left, ({ closed }) => !closed && 'was left by the drain, and is still there')
   }
 ]
 
