@@ -33,6 +33,8 @@ export function hasTurns (spread: Spread, rate: number, count: number): boolean 
 
 export class Schedule {
   readonly #reconnect: ReconnectOptions
+  /** The spread is 'auto'. */
+  #isAuto = false
   #inTurns = false
   /** Time from one turn to the next, and the next turn. Monotonic milliseconds, as all moments here. */
   #interval: number
@@ -60,7 +62,8 @@ export class Schedule {
   /** Frames begin to go out: `count` of them, the last one by `until`. */
   begin (spread: Spread, count: number, now: number, until: number): void {
     const { rate, minDelay, maxDelay } = this.#reconnect
-    this.#inTurns = this.#given === null ? hasTurns(spread, rate, count) : spread === 'auto'
+    this.#isAuto = spread === 'auto'
+    this.#inTurns = this.#given === null ? hasTurns(spread, rate, count) : this.#isAuto
     const longestWait = maxDelay - minDelay + (this.#inTurns ? Math.max(0, until - now) : 0)
     this.#interval = Math.min(SECOND / rate, longestWait / Math.max(1, count))
     this.#empty()
@@ -101,7 +104,10 @@ export class Schedule {
 
   /** Returns when the next frame is due, if closing all connections that are left takes `closing` milliseconds. */
   due (closing: number): number {
-    return this.#inTurns ? Math.min(this.#next, Math.max(this.#evenly, this.#until - closing)) : this.#evenly
+    const turn = this.#next
+    // Connections that opened after the first frame may have turns to wait for, however few there were then.
+    const waits = this.#inTurns || (this.#isAuto && turn - this.#evenly >= LEAST_WAIT)
+    return waits ? Math.min(turn, Math.max(this.#evenly, this.#until - closing)) : this.#evenly
   }
 
   /** Returns the time until the turn of the next client. */

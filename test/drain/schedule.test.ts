@@ -50,6 +50,18 @@ test('turns are waited for unless all of them come within 100 ms', () => {
   assert.deepEqual([false, 0, 1_000].map((spread) => hasTurns(spread as Spread, 200, 20)), [false, false, false])
 })
 
+test('clients that come later than the first frame have their turns, however few there were then', () => {
+  const schedule = new Schedule({ ...RECONNECT, rate: 5 })
+  schedule.begin('auto', 0, 0, 52_000)
+  schedule.resume(700)
+  assert.deepEqual([schedule.due(0.4), schedule.wait(700)], [700, 0])
+  schedule.next(700, 1)
+  schedule.resume(710)
+  assert.deepEqual([schedule.due(0.4), schedule.wait(900)], [900, 0])
+  // But not longer than the last frame may wait.
+  assert.equal(schedule.due(51_200), 800)
+})
+
 test('a client is closed in its turn, and told no delay', () => {
   const sent = frames({ count: 10_000, until: 52_000 })
   for (const [i, { at, wait }] of sent.entries()) assert.deepEqual([at, wait], [i * 5, 0])

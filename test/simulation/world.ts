@@ -36,6 +36,9 @@ import type { Moment } from './time.ts'
 /** Steps that are kept to explain a failure. */
 const TRACE = 40
 
+/** After a longer one in a drain, milliseconds, turns of the event loop are expected to take longer. */
+const LONG_STALL = 100
+
 /** A cleanup that was added. */
 export interface Cleanup {
   name: string
@@ -98,7 +101,7 @@ export class World {
   readonly sending = new Sending(this)
   /** Ends the sabotage. */
   readonly undo: () => void
-  /** The process got little CPU for a while, or stood still again and again: a drain then closes connections earlier. */
+  /** The process got little CPU for a while, or stood still in the drain, or again and again: a drain then closes connections earlier. */
   starved = false
   /** What @fastify/under-pressure says. */
   underPressure = false
@@ -292,6 +295,7 @@ export class World {
 
   /** The event loop stands still, while peers go on. */
   async stall (ms: number): Promise<void> {
+    if (ms > LONG_STALL && this.drain.startedAt !== null) this.starved = true
     this.time.stall(ms)
     await this.turn()
   }
