@@ -24,6 +24,8 @@ export class Presences implements FleetPart {
   /** Owner → time of its last change that was told: since the last beat, and between the last two. */
   #last = new Map<string, number>()
   #before = new Map<string, number>()
+  /** Changes that the engine has told in this turn. */
+  readonly #changes: PresenceChange[] = []
   readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
 
   constructor (core: FleetCore) {
@@ -54,13 +56,22 @@ export class Presences implements FleetPart {
     if (offline.length > 0) this.changed({ at: now, online: [], offline })
   }
 
-  /** The engine has told a change to this node. */
-  changed ({ at, online, offline }: PresenceChange): void {
+  /** The engine has told a change to this node. Answers of two calls that arrive together may be taken in any order. */
+  changed (change: PresenceChange): void {
+    this.#changes.push(change)
+    if (this.#changes.length === 1) this.#core.clock.setImmediate(() => { this.#tell() })
+  }
+
+  close (): void { this.#tell() }
+
+  #tell (): void {
     const to = this.#core.others.filter(({ info }) => info['presence'] === true).map(({ id }) => id)
-    for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
-      this.#core.send(to, 'presence', { at, online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
+    for (const { at, online, offline } of this.#changes.splice(0).sort((a, b) => a.at - b.at)) {
+      for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
+        this.#core.send(to, 'presence', { at, online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
+      }
+      this.#emit({ at, online, offline }, true)
     }
-    this.#emit({ at, online, offline }, true)
   }
 
   get #listens (): boolean { return this.#core.listens('online') || this.#core.listens('offline') }

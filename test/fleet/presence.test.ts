@@ -93,6 +93,24 @@ test('the last event is right, however late the messages of one of two nodes arr
   assert.equal(third.at(-1), 'offline')
 })
 
+test('an owner who comes back at the end of its time away is offline, then online, although both are told in one turn', async () => {
+  const fleet = await setup(1)
+  const { node, memory, clock } = fleet
+  await clock.run(1_000)
+  node.open({ owner: 'ann' }).connection.end('drain', 1012, 'service restart; retry=0')
+  await clock.flush()
+  const heard = listen(fleet)
+  const { beat } = memory
+  memory.beat = (id, said) => {
+    const pulse = beat.call(memory, id, said)
+    // The answers of both calls have arrived, and that of the second is taken first.
+    if (pulse.offline.length > 0) node.open({ owner: 'ann' })
+    return pulse
+  }
+  await clock.run(20_000)
+  assert.deepEqual(heard, [[0, 'offline ann here'], [0, 'online ann here']])
+})
+
 test('without the engine, presence is what this node knows, or unknown', async () => {
   const { node, clock } = await setup()
   node.open({ owner: 'ann' })
