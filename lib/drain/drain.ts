@@ -8,7 +8,6 @@
 import type { Cleanup } from '../connection/cleanups.ts'
 import type { Timer } from '../base/clock.ts'
 import type { ActOptions, CloseRecord } from '../connection/connection.ts'
-import { NO_SUPPRESSION } from '../connection/suppression.ts'
 import { deferred } from '../base/deferred.ts'
 import { DRAIN_PHASES } from '../track/drain-report.ts'
 import type { DrainPhase, DrainPlan, DrainReport, DrainTrigger, Holder } from '../track/drain-report.ts'
@@ -271,14 +270,15 @@ export class Drain {
   }
 
   #finish (): void {
-    const { clock, events, refuseHandshakes } = this.#host
+    const { clock, events, registry, refuseHandshakes } = this.#host
     refuseHandshakes()
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#enter('done')
     this.#unhook!()
-    this.#host.suppression = NO_SUPPRESSION
     this.#turns.end()
-    const report = this.#builder.toReport({ work: this.#work.counts, held: this.#holders.all, suppressed: this.#suppression?.end() ?? 0 })
+    const report = this.#builder.toReport({ work: this.#work.counts, held: this.#holders.all, suppressed: this.#suppression?.count ?? 0 })
+    // Code of connections that are left does not send to each other either.
+    if (registry.size === 0) this.#suppression?.end()
     events.emit('drained', report)
     this.#report.resolve(report)
   }

@@ -14,7 +14,7 @@ export class DrainSuppression implements Suppression {
   /** From Node.js 24 on `disable` leaves contexts as they are. */
   #ended = false
 
-  call<T> (connection: Connection, call: () => T): T { return this.#closed.run(connection, call) }
+  call<T> (connection: Connection, call: () => T): T { return this.#ended ? call() : this.#closed.run(connection, call) }
 
   applies (to: Connection | null): boolean {
     const from = this.#closed.getStore()
@@ -23,10 +23,12 @@ export class DrainSuppression implements Suppression {
     return true
   }
 
-  /** Ends the suppression, because an enabled AsyncLocalStorage slows down the process. Returns the number of suppressed messages. */
-  end (): number {
+  /** Number of suppressed messages. */
+  get count (): number { return this.#count }
+
+  /** Ends the suppression, because an enabled AsyncLocalStorage slows down the process. */
+  end (): void {
     this.#ended = true
     this.#closed.disable()
-    return this.#count
   }
 }

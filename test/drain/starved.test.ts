@@ -139,6 +139,18 @@ for (const [what, cleanup] of [['synchronous', () => {}], ['hanging', () => new 
   })
 }
 
+test('close listeners of connections that are cut off behind the report send to no other connection either', async () => {
+  const rig = crowded(2_000, 0.1, { timeout: 2_000, reserve: 2_000, frameCost: 0.5, cutCost: 0.5 }, 'silent')
+  let sent = 0
+  rig.host.events.on('closing', () => { if (!rig.host.suppression.applies(null)) sent++ })
+  const { report } = await drain(rig)
+  assert.ok(report.connections.unfinished > 1_000)
+  await rig.clock.run(30_000)
+  assert.equal(rig.records.length, 2_000)
+  assert.equal(sent, 0)
+  assert.ok(report.suppressed > 0)
+})
+
 test('a process that stands still until long after its drain closes every connection when it goes on', async () => {
   const rig = createRig({ timeout: 1_000, reserve: 1_000, frameCost: 0.02, cutCost: 0.02 })
   rig.crowd(2_000)
