@@ -60,36 +60,35 @@ export class CutOff {
   /**
    * The timeout has passed: destroys all raw sockets, gives cleanups one more turn of the event loop, then gives them up; connections
    * with cleanups come first. When half of `reserve` has passed, too, `done` is called, and what is left is done behind it: the other
-   * half is for what follows the drain.
-   * An aborted drain does so without slices: the process ends a few turns later.
+   * half is for what follows the drain. `done` may be called again.
+   * An aborted drain does so without slices, also if it was done in slices until then: the process ends a few turns later.
    */
   giveUp (endAt: number, aborted: boolean, done: () => void): void {
     this.begun = this.givingUp = true
     const { registry, clock, plan } = this.#host
     const until = aborted ? Infinity : Math.max(endAt + plan.reserve / 2, clock.now() + LEAST_TIME)
+    const slice = () => aborted ? Infinity : clock.now() < until ? this.#pace.longSlice : SLICE
+    const each = (connections: readonly ManagedConnection[], act: (connection: ManagedConnection) => void, then: () => void) => {
+      inSlices(clock, connections, (connection) => {
+        act(connection)
+        if (clock.now() >= until) done()
+      }, then, slice)
+    }
     const left = () => [...registry.snapshot(), ...registry.late]
     const framesUntil = clock.now() + LONG_SLICE
     let count = 0
-    let isDone = false
-    const slice = () => aborted ? Infinity : isDone ? SLICE : this.#pace.longSlice
-    const end = () => {
-      if (!isDone) done()
-      isDone = true
-    }
-    const each = (act: (connection: ManagedConnection) => void, then: () => void) => {
-      inSlices(clock, left(), (connection) => {
-        act(connection)
-        if (clock.now() >= until) end()
-      }, then, slice)
-    }
     const terminate = (connection: ManagedConnection) => {
       // The first frames take longest, as their code is not compiled yet: RUN of them are sent however long that takes.
       this.#closeFrames.terminate(connection, !aborted && (count++ < RUN || clock.now() < framesUntil))
       connection.startCleanups()
     }
-    each((connection) => { if (connection.parts.cleanups !== null) terminate(connection) }, () => {
-      each(terminate, () => {
-        afterInput(clock, () => { each((connection) => { connection.giveUp() }, end) })
+    const others: ManagedConnection[] = []
+    each(left(), (connection) => {
+      if (connection.parts.cleanups === null) others.push(connection)
+      else terminate(connection)
+    }, () => {
+      each(others, terminate, () => {
+        afterInput(clock, () => { each(left(), (connection) => { connection.giveUp() }, done) })
       })
     })
   }

@@ -264,9 +264,8 @@ export class Drain {
   }
 
   #giveUp (): void {
-    if (this.#cutOff.givingUp || this.#phase === 'done') return
     this.#work.abandonAll()
-    this.#cutOff.giveUp(this.#moments!.endAt, this.#builder.aborted, () => { this.#finish() })
+    this.#cutOff.giveUp(this.#moments!.endAt, this.#builder.aborted, () => { if (this.#phase !== 'done') this.#finish() })
   }
 
   #finish (): void {

@@ -211,3 +211,24 @@ test('an abort of a crowd is over in four turns: the process ends after them', a
   for (let turn = 0; turn < 4; turn++) rig.clock.turn()
   assert.equal(rig.drain.phase, 'done')
 })
+
+test('an abort while connections are given up in slices gives up all at once', async () => {
+  const rig = createRig({ timeout: 1_000, cutCost: 1 })
+  const pairs = rig.crowd(500, { peer: 'silent' })
+  for (const { connection } of pairs) connection.defer(() => new Promise(() => {}))
+  void rig.start()
+  rig.clock.stall(1_000)
+  while (!pairs[0]!.socket.destroyed) rig.clock.turn()
+  assert.equal(pairs[499]!.socket.destroyed, false)
+  rig.drain.abort()
+  assert.ok(pairs.every(({ socket }) => socket.destroyed))
+  // After a second signal the process waits for the report for this long.
+  rig.clock.turn()
+  rig.clock.turn()
+  assert.equal(rig.drain.phase, 'done')
+  await rig.clock.run(10_000)
+  const [report, ...others] = rig.reports
+  assert.deepEqual([report!.aborted, report!.connections.unfinished, report!.cleanups.abandoned.length], [true, 0, 500])
+  assert.equal(others.length, 0)
+  assert.equal(rig.host.leftovers, 0)
+})
