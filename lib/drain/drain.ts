@@ -102,6 +102,7 @@ export class Drain {
   /** A connection has opened during the drain: it is closed with the others. */
   admitted (connection: ManagedConnection): void {
     if (this.#phase === 'settle') return
+    if (this.#cutOff.givingUp) return this.#closeFrames.terminate(connection, true)
     if (this.#phase === 'done' || this.#cutOff.begun) return this.#closeFrames.sendNow(connection)
     connection.startDraining()
     // While close frames are held back, #release adds it.

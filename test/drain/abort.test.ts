@@ -232,3 +232,18 @@ test('an abort while connections are given up in slices gives up all at once', a
   assert.equal(others.length, 0)
   assert.equal(rig.host.leftovers, 0)
 })
+
+test('a handshake that opens while connections are given up is told, cut off and cleaned up with them', async () => {
+  const rig = createRig({ timeout: 1_000 })
+  const { socket } = rig.connect({ peer: 'silent' })
+  void rig.start()
+  rig.clock.stall(1_000)
+  while (!socket.destroyed) rig.clock.turn()
+  const late = rig.admit({ peer: 'silent' })
+  late.connection.defer(() => new Promise(() => {}))
+  await rig.clock.flush()
+  assert.equal(rig.frames.at(-1)!.connection, late.connection.id)
+  const { connections, cleanups } = rig.reports[0]!
+  assert.deepEqual([connections.total, connections.unfinished, cleanups.abandoned.length], [2, 0, 1])
+  assert.equal(rig.host.leftovers, 0)
+})
