@@ -23,14 +23,8 @@ export class HttpSockets {
   #onGone: Array<() => void> = []
 
   constructor () {
-    const sockets = this.#sockets
-    const withoutTls = this.#withoutTls
-    const check = () => { this.#check() }
-    this.#onClose = function () {
-      sockets.delete(this)
-      withoutTls.delete(this)
-      check()
-    }
+    const forget = (socket: Socket) => { this.forget(socket) }
+    this.#onClose = function () { forget(this) }
   }
 
   /** Watches the sockets of a server. Returns a function that ends this. */
