@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { LONG_SLICE } from '../../lib/base/clock.ts'
+import { LONG_SLICE, SLICE } from '../../lib/base/clock.ts'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import type { DrainReport } from '../../lib/track/drain-report.ts'
 import { CutOff } from '../../lib/drain/cut-off.ts'
@@ -149,6 +149,25 @@ test('close listeners of connections that are cut off behind the report send to 
   assert.equal(rig.records.length, 2_000)
   assert.equal(sent, 0)
   assert.ok(report.suppressed > 0)
+})
+
+test('what is left is cut off behind the report in short turns, as onClose hooks run beside it', () => {
+  const { host: { registry }, clock, drain, ...rig } = createRig({ timeout: 1_000, reserve: 1_000, cutCost: 1 })
+  rig.crowd(2_000, { peer: 'silent' })
+  void rig.start()
+  clock.stall(1_000)
+  const longestTurn = (goesOn: () => boolean) => {
+    let longest = 0
+    while (goesOn()) {
+      const before = clock.cpu()
+      clock.turn()
+      longest = Math.max(longest, clock.cpu() - before)
+    }
+    return longest
+  }
+  assert.equal(longestTurn(() => drain.phase !== 'done'), LONG_SLICE)
+  assert.ok(registry.size > 1_000)
+  assert.equal(longestTurn(() => registry.size > 0), SLICE)
 })
 
 test('a process that stands still until long after its drain closes every connection when it goes on', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import test from 'node:test'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import test, { mock } from 'node:test'
 import type { ManagedConnection } from '../../lib/connection/managed-connection.ts'
 import { DrainSuppression } from '../../lib/drain/suppression.ts'
+import { createRig } from '../helpers/drain-rig.ts'
 
 const [alice, bob] = [{}, {}] as [ManagedConnection, ManagedConnection]
 
@@ -31,4 +33,14 @@ test('after its end nothing is suppressed', async () => {
   go()
   assert.equal(await later, false)
   assert.equal(suppression.count, 0)
+})
+
+test('a drain that has closed every connection ends the suppression: code that runs later gets no context', async (t) => {
+  const rig = createRig()
+  const { connection } = rig.connect()
+  await rig.run()
+  const run = mock.method(AsyncLocalStorage.prototype, 'run')
+  t.after(() => { run.mock.restore() })
+  assert.equal(rig.host.suppression.call(connection, () => rig.host.suppression.applies(null)), false)
+  assert.equal(run.mock.callCount(), 0)
 })
