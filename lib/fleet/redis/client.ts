@@ -83,7 +83,9 @@ const CLUSTER_OPTIONS = {
   enableReadyCheck: false,
   enableAutoPipelining: false,
   scaleReads: 'master',
-  clusterRetryStrategy: retryDelay
+  clusterRetryStrategy: retryDelay,
+  // What was sent when a connection ended is not sent again here either.
+  retryDelayOnFailover: 0
 }
 
 /** Checks a client, or what a function has returned. Throws SOCKETS_ERR_INVALID_OPTION. */
