@@ -18,7 +18,7 @@ import type { Pulse } from '../../lib/fleet/engine.ts'
 import type { RedisClient, Timeouts } from '../../lib/fleet/redis/client.ts'
 import { Connection } from '../../lib/fleet/redis/connection.ts'
 import { RedisEngine } from '../../lib/fleet/redis/redis-engine.ts'
-import { BEING_REMOVED } from '../../lib/fleet/redis/scripts.ts'
+import { BEAT, BEING_REMOVED } from '../../lib/fleet/redis/scripts.ts'
 import { EngineNode, LONG } from '../helpers/engine-node.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { missing } from '../helpers/optional.ts'
@@ -459,6 +459,20 @@ test('a label with half of a pair of surrogates is that of U+FFFD', { skip }, as
   assert.deepEqual((await a!.engine.label('a', [{ kind: 'owner', label: 'x\ud800', count: 1, away: 0 }])).online, ['x\ufffd'])
   assert.deepEqual((await a!.engine.find('owner', 'x\ud800')).nodes, [['a', 1]])
   assert.deepEqual((await a!.engine.find('owner', 'x\ufffd')).nodes, [['a', 1]])
+})
+
+test('a beat that is refused because its node is being removed leaves no key without a time to live', { skip }, async (t) => {
+  const server = await startRedis(t)
+  const client = new Redis({ ...server.options, lazyConnect: true })
+  t.after(() => { client.disconnect() })
+  const [a] = await join(t, client, ['a'])
+  await a!.engine.label('a', Array.from({ length: 6_000 }, (_, index) => ({ kind: 'owner', label: `owner ${index}`, count: 1, away: 0 })))
+  // Redis has lost calls of this node, and the node ends before it beats again.
+  const calls = 99
+  await assert.rejects(server.command('EVAL', BEAT.text, 1, '{chat}:', 'a', '{}', 1, LONG, LONG, '', calls), (error: Error) => error.message.includes(BEING_REMOVED))
+  const keys = await server.keys()
+  assert.ok(keys.has('{chat}:removed') && keys.has('{chat}:away'))
+  for (const [key, ttl] of keys) assert.ok(ttl > 0, `${key}: ${ttl}`)
 })
 
 test('every key has a time to live, and nothing is left when it is over', { skip }, async (t) => {

@@ -31,6 +31,7 @@ local told = { joined = not last[1], lost = {}, offline = {} }
 if last[1] and last[1] ~= heard then told = cjson.decode(last[2]) end
 -- Otherwise what it had written before would count as written now.
 if told.joined and call('ZSCORE', key('removed'), node) and remove_slice(node, ${MAX_REMOVED}) <= 0 then
+  keep(lease, key('away'), key('removed'))
   return redis.error_reply('ERR node ' .. node .. '${BEING_REMOVED}')
 end
 
