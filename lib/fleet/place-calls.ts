@@ -38,7 +38,7 @@ export class PlaceCalls {
   #inFlight = false
   /** Number of times that all was written anew: what a call before that has said may be lost. */
   #rewrites = 0
-  /** A call has failed: the engine may carry it out later, and nothing is called until a beat was answered. */
+  /** The engine may know something else, because a call has failed or was not made: nothing is called until a beat was answered. */
   #uncertain = false
 
   constructor (core: FleetCore, book: PlaceBook) {
@@ -54,6 +54,11 @@ export class PlaceCalls {
 
   /** Writes what this node has under a key, if the engine knows something else. */
   write (name: string): void {
+    // In an outage of hours, owners come and go that the engine need never know: after it, all is written anew.
+    if (!this.#core.up) {
+      this.#uncertain = true
+      return
+    }
     this.#changed.add(name)
     this.#schedule()
   }
@@ -70,7 +75,7 @@ export class PlaceCalls {
     this.#schedule()
   }
 
-  /** A beat was answered. Returns whether all is to be written anew: a call that has failed may have been carried out since. */
+  /** A beat was answered in time. Returns whether all is to be written anew: a call that has failed may have been carried out since. */
   resume (): boolean {
     const uncertain = this.#uncertain
     this.#uncertain = false

@@ -90,7 +90,7 @@ export class FleetPlaces implements FleetPart, SharedPlaces, PlaceBook {
     this.#calls.rewrite(names.filter((name) => this.#limitOf(name) !== null))
   }
 
-  beaten (): void { if (this.#calls.resume()) this.joined() }
+  beaten (): void { if (this.#core.up && this.#calls.resume()) this.joined() }
 
   close (): void {
     this.#closed = true

@@ -225,6 +225,31 @@ for (const onOutage of ['local', 'refuse'] as const) {
   })
 }
 
+for (const what of ['does not answer', 'answers late']) {
+  test(`owners who come and go while the engine ${what} are not kept for it`, async () => {
+    const fleet = await createPlaces(2, { limits: perOwner(9) })
+    const [one] = fleet.nodes as [PlacesNode]
+    const { connection } = await one.connect('ann')
+    await one.connect('bob')
+    if (what === 'answers late') one.lag = 500
+    else one.frozen = true
+    await fleet.clock.run(5_000)
+    const before = one.takes.length
+    for (let i = 0; i < 600; i++) {
+      void (await one.connect(`guest ${i}`)).connection.terminate()
+      await fleet.clock.run(10)
+    }
+    void connection.terminate()
+    await one.connect('cat')
+    one.frozen = false
+    one.lag = 0
+    await fleet.clock.run(5_000)
+    const written = one.takes.slice(before).flat().map(({ key, have }) => `${key} ${have}`)
+    assert.deepEqual([...new Set(written)].sort(), ['owner:ann 0', 'owner:bob 1', 'owner:cat 1'])
+    await end(fleet)
+  })
+}
+
 test('an engine that answers slowly holds no handshake for longer than 250 ms', async () => {
   const fleet = await createPlaces(1, { limits: perOwner(9) })
   const [node] = fleet.nodes as [PlacesNode]

@@ -22,6 +22,8 @@ export interface PlacesNode extends TrackerRig {
   readonly takes: Array<readonly PlacesAsked[]>
   /** No call is answered, and no message arrives. */
   frozen: boolean
+  /** Time until an answer arrives, milliseconds. */
+  lag: number
   /** Replaces the answer of `take`, once the engine has carried it out. */
   answer: ((given: PlacesGiven[]) => unknown) | null
   /**
@@ -104,6 +106,8 @@ function createNode (engine: FleetEngine, clock: FakeClock, options: LifecycleOp
     answer: null,
     get frozen () { return faulty.fault === 'hang' },
     set frozen (frozen) { faulty.fault = frozen ? 'hang' : 'none' },
+    get lag () { return faulty.lag },
+    set lag (lag) { faulty.lag = lag },
     handshake: (owner, move) => admit(rig, owner, move),
     async connect (owner, move) {
       const pair = await settle(clock, node.handshake(owner, move))
