@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { FleetCore } from '../../lib/fleet/core.ts'
+import type { Answer, FleetCore } from '../../lib/fleet/core.ts'
 import type { Pulse } from '../../lib/fleet/engine.ts'
 import { writeMessage } from '../../lib/fleet/messages.ts'
 import { FleetOrders } from '../../lib/fleet/orders.ts'
@@ -264,6 +264,28 @@ test('an engine that fails while another node is asked: that node may have heard
   await clock.run(6_000)
   assert.equal(connection.state, 'closed')
   assert.equal(await putWithin(fleet, 4_000), 0)
+})
+
+test('an engine that fails in the turn of the call: the order is kept for this node, too, and carried out once', async () => {
+  const fleet = await setup()
+  const { node, clock } = fleet
+  const { connection } = node.open({ owner: 'ann', peer: 'answers' })
+  node.faulty.fault = 'refuse'
+  let answer: Promise<Answer<number>> | undefined
+  // The beat is refused after the order was given, and before the nodes are asked.
+  node.faulty.calls.push = (name) => {
+    if (name === 'beat') queueMicrotask(() => { answer ??= node.sockets.disconnect({ owner: 'ann' }) })
+    return 0
+  }
+  await clock.run(2_300)
+  const { value, complete, missing } = await after(fleet, 300, answer!)
+  assert.deepEqual([value, complete, missing.length, connection.state], [0, false, 3, 'open'])
+  node.faulty.fault = 'none'
+  await clock.run(6_000)
+  assert.equal(connection.state, 'closed')
+  const back = node.open({ owner: 'ann' })
+  await clock.run(30_000)
+  assert.equal(back.connection.state, 'open')
 })
 
 test('an order that was carried out before an outage of 15 minutes, and still is in the inbox after it, is not carried out again', async () => {
