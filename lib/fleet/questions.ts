@@ -57,8 +57,11 @@ export class Questions implements FleetPart {
     return answer([...answers.values()].reduce((sum, count) => sum + count, 0), missing)
   }
 
-  async list (given: FleetFilter = 'all', { limit = PAGE, after }: FleetPageOptions = {}): Promise<FleetPage> {
+  async list (given: FleetFilter = 'all', page: FleetPageOptions = {}): Promise<FleetPage> {
     const filter = checkRemoteFilter(given)
+    // A bare number would be ignored.
+    if (typeof page !== 'object' || page === null) throw new SOCKETS_ERR_INVALID_ARGUMENT('page', 'an object such as { limit: 100 }', show(page))
+    const { limit = PAGE, after } = page
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new SOCKETS_ERR_INVALID_ARGUMENT('limit', `an integer from 1 to ${MAX_PAGE}`, show(limit))
     const { node: from, id } = after === undefined ? { node: '', id: 0 } : readCursor(after)
     const nodes = (nodesIn(filter) ?? [...this.#core.nodes.keys()]).filter((node) => node >= from).sort()

@@ -271,7 +271,7 @@ test('a node whose connections are long answers with as many as fit, and the nex
 
 test('a page that cannot be is refused', async () => {
   const { nodes: [a] } = await createFleet(1)
-  for (const page of [{ limit: 0 }, { limit: 501 }, { limit: 1.5 }, { limit: '9' }, { after: '' }, { after: 'x' }, { after: '1' }, { after: 1 }, { after: null }]) {
+  for (const page of [{ limit: 0 }, { limit: 501 }, { limit: 1.5 }, { limit: '9' }, { after: '' }, { after: 'x' }, { after: '1' }, { after: 1 }, { after: null }, null, 100, 'x']) {
     await assert.rejects(a!.sockets.list('all', page as never), code('SOCKETS_ERR_INVALID_ARGUMENT'), JSON.stringify(page))
   }
 })
