@@ -278,7 +278,10 @@ export interface Fleet {
    * SOCKETS_ERR_FLEET_UNAVAILABLE.
    */
   drain (options: FleetDrainOptions): Promise<Answer<number>>
-  /** Adds a listener; a listener that was added is not added again. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
+  /**
+   * Adds a listener; a listener that was added is not added again. Each event comes at most once: a node that is cut off does not hear
+   * what it missed. Throws SOCKETS_ERR_INVALID_ARGUMENT.
+   */
   on<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this
   /** Removes a listener. Throws SOCKETS_ERR_INVALID_ARGUMENT. */
   off<K extends keyof FleetEvents> (event: K, listener: FleetListener<K>): this
