@@ -2,8 +2,11 @@
  * The wait for a slow reader to catch up: until the bytes queued for it are at or below a low-water mark.
  */
 import type { WebSocket } from 'ws'
+import { show } from '../base/check.ts'
 import { Deadline, TICK } from '../base/deadlines.ts'
 import type { Deadlines } from '../base/deadlines.ts'
+import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { attempt } from '../base/guard.ts'
 import type { Settings } from './settings.ts'
 import type { Transport } from './transport.ts'
 
@@ -29,7 +32,7 @@ interface Writable {
   readonly signal: AbortSignal
 }
 
-/** Resolves when the queue is at or below the mark; rejects with the reason of the first signal that is aborted. */
+/** Resolves when the queue is at or below the mark; rejects with the reason of the first signal that is aborted, or with SOCKETS_ERR_INVALID_ARGUMENT. */
 export function untilWritable (host: WritableHost, connection: Writable, { signal }: WritableOptions): Promise<void> {
   const { transport, running } = host
   const { socket, settings: { backpressure: { maxBufferedBytes } } } = connection
@@ -37,6 +40,7 @@ export function untilWritable (host: WritableHost, connection: Writable, { signa
   const hasRoom = () => transport.pendingBytes(socket) <= mark
   const signals = signal === undefined ? [connection.signal] : [signal, connection.signal]
   return new Promise((resolve, reject) => {
+    if (!signals.every(isSignal)) throw new SOCKETS_ERR_INVALID_ARGUMENT('signal', 'an AbortSignal', show(signal))
     const aborted = signals.find((each) => each.aborted)
     if (aborted !== undefined) return reject(reasonOf(aborted))
     if (hasRoom()) return resolve()
@@ -58,11 +62,17 @@ export function untilWritable (host: WritableHost, connection: Writable, { signa
     const settle = () => {
       running.cancel(deadline)
       stopListening()
-      for (const each of signals) each.removeEventListener('abort', abort)
+      // Called in an event of the raw socket, where what a signal of another library throws would reach the process.
+      for (const each of signals) attempt(() => { each.removeEventListener('abort', abort) }, () => {})
     }
     for (const each of signals) each.addEventListener('abort', abort)
     running.set(deadline, TICK)
   })
+}
+
+/** Returns whether a value is a signal, of Node.js or of another library. */
+function isSignal (value: AbortSignal | null): boolean {
+  return typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function' && typeof value.removeEventListener === 'function'
 }
 
 function reasonOf (signal: AbortSignal): Error {

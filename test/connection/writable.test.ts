@@ -95,6 +95,23 @@ test('a drain does not end it: what is under way may be finished', async () => {
   assert.deepEqual(told, ['room'])
 })
 
+for (const [what, signal] of [['its controller', new AbortController()], ['null', null], ['a text', 'signal']] as Array<[string, never]>) {
+  test(`${what} in the place of a signal is refused at once, and leaves nothing`, async () => {
+    const { clock, told, wait, host, socket } = setup(false, 100_000)
+    wait(signal)
+    await clock.flush()
+    assert.deepEqual([told, host.running.size, socket.drains.size], [['SOCKETS_ERR_INVALID_ARGUMENT'], 0, 0])
+  })
+}
+
+test('a signal whose methods throw ends nothing else: what drains the queue goes on', async () => {
+  const { clock, told, wait, host, socket } = setup(false, 100_000)
+  wait({ aborted: false, addEventListener () {}, removeEventListener () { throw new Error('removed') } } as never)
+  socket.bytesPending(0)
+  await clock.flush()
+  assert.deepEqual([told, host.running.size, socket.drains.size], [['room'], 0, 0])
+})
+
 test('a signal that is aborted later holds nothing of ours', async () => {
   const { clock, told, wait, socket } = setup(false, 100_000)
   const controller = new AbortController()
