@@ -16,7 +16,7 @@ export function attempt<T> (call: () => T, failed: (error: unknown) => void): T 
   try {
     const result = call()
     if (!isThenable(result)) return result
-    const promise = Promise.resolve(result)
+    const promise = toPromise(result)
     promise.then(undefined, failed)
     return promise as T
   } catch (error) {
@@ -31,8 +31,24 @@ export function attempt<T> (call: () => T, failed: (error: unknown) => void): T 
  */
 export function atOnce<T> (callback: string, result: T): T {
   if (!isThenable(result)) return result
-  Promise.resolve(result).then(undefined, () => {})
+  toPromise(result).then(undefined, () => {})
   throw new SOCKETS_ERR_INVALID_ARGUMENT(`the result of ${callback}`, 'synchronous (do asynchronous work in a hook)', 'a promise')
+}
+
+const { then } = Promise.prototype
+
+/**
+ * Returns a promise for a foreign thenable: one that settles once, and calls back after this turn. `Promise.resolve` returns a promise
+ * of the application as it is, also if its `then` was replaced and does neither.
+ */
+export function toPromise<T> (thenable: PromiseLike<T>): Promise<T> {
+  try {
+    // Most are: a second promise for each would take two more turns of the microtask queue.
+    if (thenable.then === then) return Promise.resolve(thenable)
+  } catch {
+    // A getter has thrown. That rejects the promise below.
+  }
+  return new Promise((resolve) => { resolve(thenable) })
 }
 
 /** Returns true if a value has a `then` method; false if its getter throws. */

@@ -7,7 +7,7 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
-import { isThenable } from '../base/guard.ts'
+import { isThenable, toPromise } from '../base/guard.ts'
 
 /** Identity of a span, as OpenTelemetry's `SpanContext` (W3C Trace Context §3.2). */
 export interface TraceContext {
@@ -90,7 +90,7 @@ class ChannelTrace implements MessageTrace {
     const call = (): unknown => inner === null ? Reflect.apply(listener, socket, args) : inner.call(listener, socket, args)
     const result: unknown = receive.traceSync(call, received)
     if (!isThenable(result)) return result
-    const promise = Promise.resolve(result)
+    const promise = toPromise(result)
     const settled = () => { receive.asyncStart.runStores(received, () => { receive.asyncEnd.publish(received) }) }
     promise.then(settled, (error: unknown) => {
       received.error = error

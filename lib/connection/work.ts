@@ -2,6 +2,7 @@
  * Work in flight on one connection: a drain waits for it. Work may have a name for the report of a drain.
  */
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
+import { toPromise } from '../base/guard.ts'
 import type { ConnectionHost } from './host.ts'
 
 /** Counts work in flight. */
@@ -39,8 +40,7 @@ export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }>
   /** Counts a promise until it has settled. */
   hold (promise: PromiseLike<unknown>, failed?: (error: unknown) => void): void {
     this.start()
-    // A foreign thenable may call back twice, or throw; a promise does neither.
-    Promise.resolve(promise).then(() => { this.end() }, (error: unknown) => {
+    toPromise(promise).then(() => { this.end() }, (error: unknown) => {
       this.end()
       failed?.(error)
     })
@@ -58,7 +58,7 @@ export class Work<C extends { readonly host: Pick<ConnectionHost<C>, 'hooks'> }>
     const named = this.#named ??= new Set()
     const work = { name }
     named.add(work)
-    const once = Promise.resolve(promise)
+    const once = toPromise(promise)
     this.hold(once, failed)
     // After `hold`: the 'workEnded' hook may read the name.
     const forget = () => { named.delete(work) }

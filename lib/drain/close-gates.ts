@@ -12,7 +12,7 @@ import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import { afterInput, atMost } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
-import { isThenable } from '../base/guard.ts'
+import { isThenable, toPromise } from '../base/guard.ts'
 import { beforePreClose } from '../base/internals.ts'
 import { ServerClose } from '../http/server-close.ts'
 import type { Gate } from '../http/server-close.ts'
@@ -139,6 +139,6 @@ function call (hook: PreClose, app: FastifyInstance): unknown {
   return new Promise<void>((resolve, reject) => {
     const result: unknown = Reflect.apply(hook, app, [(error?: Error) => { if (error) reject(error); else resolve() }])
     // A hook may take a callback and be async all the same.
-    if (isThenable(result)) Promise.resolve(result).then(undefined, reject)
+    if (isThenable(result)) toPromise(result).then(undefined, reject)
   })
 }

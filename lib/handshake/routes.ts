@@ -10,7 +10,7 @@ import { pathAsRoute } from '../connection/facts.ts'
 import type { ConnectionFacts } from '../connection/facts.ts'
 import { handlerFailed, isExpected, noteFault } from '../connection/faults.ts'
 import { SOCKETS_ERR_OPTION_CONFLICT } from '../base/errors.ts'
-import { attempt, isThenable, nameOf } from '../base/guard.ts'
+import { attempt, isThenable, nameOf, toPromise } from '../base/guard.ts'
 import { nearMatch } from '../base/near-match.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
@@ -124,9 +124,10 @@ function wrap (handler: Handler, { options }: Route, takeErrors: ((socket: WebSo
     try {
       const result = handler.call(self, socket, request)
       if (!isThenable(result)) return undefined
-      if (options.waitForHandler) connection.work.holdNamed(nameOf(handler), result)
-      if (takeErrors === null) return unlessExpected(result, connection)
-      result.then(undefined, (error: unknown) => { handlerFailed(connection, error) })
+      const promise = toPromise(result)
+      if (options.waitForHandler) connection.work.holdNamed(nameOf(handler), promise)
+      if (takeErrors === null) return unlessExpected(promise, connection)
+      promise.then(undefined, (error: unknown) => { handlerFailed(connection, error) })
       return undefined
     } catch (error) {
       if (takeErrors === null) {

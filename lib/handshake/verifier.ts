@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { WebSocketServer } from 'ws'
-import { attempt, isThenable } from '../base/guard.ts'
+import { attempt, isThenable, toPromise } from '../base/guard.ts'
 
 interface Info { req: IncomingMessage }
 type Answer = (verified?: unknown, status?: unknown, ...rest: unknown[]) => void
@@ -54,7 +54,7 @@ function answersAtOnce (verifyClient: Verifier, verification: Verification): (th
     const answer = Reflect.apply(verifyClient, this, [info]) as unknown
     if (!answer) verification.declined(info.req, UNVERIFIED)
     // ws takes a promise for true. Its rejection must not reach the process.
-    if (isThenable(answer)) Promise.resolve(answer).then(undefined, (error: unknown) => { verification.failed(info.req, error) })
+    if (isThenable(answer)) toPromise(answer).then(undefined, (error: unknown) => { verification.failed(info.req, error) })
     return answer
   }
 }

@@ -2,7 +2,7 @@
  * What listeners of sockets return.
  */
 import type { WebSocket } from 'ws'
-import { isThenable } from '../base/guard.ts'
+import { isThenable, toPromise } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
@@ -22,6 +22,6 @@ export function handleResult (connection: ManagedConnection, type: string | symb
   // A handled rejection does not reach the process. Without isolation it must, as without this package.
   const failed = (error: unknown) => { if (connection.host.isolation) fault(connection, error); else void Promise.reject(error) }
   if (type === 'message') connection.work.hold(result, failed)
-  else if (type === 'close') connection.defer(function closeListener () { return Promise.resolve(result).then(undefined, failed) })
-  else Promise.resolve(result).then(undefined, failed)
+  else if (type === 'close') connection.defer(function closeListener () { return toPromise(result).then(undefined, failed) })
+  else toPromise(result).then(undefined, failed)
 }

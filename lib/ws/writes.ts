@@ -6,7 +6,7 @@
 import { Buffer } from 'node:buffer'
 import type { WebSocket } from 'ws'
 import { SOCKETS_ERR_DRAINING } from '../base/errors.ts'
-import { isThenable } from '../base/guard.ts'
+import { isThenable, toPromise } from '../base/guard.ts'
 import { fault } from '../connection/faults.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import { connectionOf } from '../connection/of-socket.ts'
@@ -34,7 +34,7 @@ export function writeMessage (socket: WebSocket, { bytes, payload, text }: Frame
     const result = (replaced ? socket.send(text ?? payload) : socket.send(payload, { binary: text === undefined })) as unknown
     // A `send` of the application may be async.
     if (isThenable(result)) {
-      Promise.resolve(result).then(undefined, (error: unknown) => {
+      toPromise(result).then(undefined, (error: unknown) => {
         const connection = connectionOf(socket)
         if (connection !== undefined) fault(connection, error)
       })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { FastifyBaseLogger } from 'fastify'
-import { attempt, guardLog, isThenable } from '../../lib/base/guard.ts'
+import { attempt, guardLog, isThenable, toPromise } from '../../lib/base/guard.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 
 test('a call that succeeds returns its value and reports nothing', () => {
@@ -37,6 +37,29 @@ for (const [what, then] of [
     assert.deepEqual(failures, ['broken'])
   })
 }
+
+for (const [what, ruin] of [
+  ['then that throws', (promise) => Object.assign(promise, { then () { throw new Error('broken') } })],
+  ['then that calls back twice, and at once', (promise) => Object.assign(promise, { then (_done: unknown, failed: (error: Error) => void) { failed(new Error('broken')); failed(new Error('second')) } })],
+  ['constructor that throws', (promise) => Object.defineProperty(promise, 'constructor', { get () { throw new Error('broken') } })]
+] as Array<[string, (promise: Promise<void>) => Promise<void>]>) {
+  test(`a promise with a ${what} rejects once, and later`, async () => {
+    const failures: unknown[] = []
+    attempt(() => ruin(Promise.resolve()), (error) => { failures.push((error as Error).message) })
+    assert.deepEqual(failures, [])
+    await new FakeClock().flush()
+    assert.deepEqual(failures, ['broken'])
+  })
+}
+
+test('a promise that is none but in name rejects', async () => {
+  await assert.rejects(toPromise(Object.create(Promise.prototype) as Promise<void>), TypeError)
+})
+
+test('a promise of the application is taken as it is', () => {
+  const promise = Promise.resolve()
+  assert.equal(toPromise(promise), promise)
+})
 
 test('a query builder that starts with each call of then is started once, also where its result is awaited', async () => {
   let queries = 0

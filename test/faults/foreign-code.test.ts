@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test'
 import { LogController } from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { Connection, LifecycleEvents, LifecycleOptions } from '../../lib/index.ts'
+import type { Connection, LifecycleEvents, LifecycleOptions, RouteSocketOptions } from '../../lib/index.ts'
 import { connect, create, Opcode, rawConnect, start, within } from '../helpers/server.ts'
 import type { TestApp } from '../helpers/server.ts'
 
@@ -37,6 +37,19 @@ const WAYS: Record<string, () => unknown> = {
   'rejects with what cannot be looked at': () => Promise.reject(HOSTILE),
   'returns what cannot be looked at': () => HOSTILE,
   'returns a thenable that throws': () => ({ then () { throw new Error('then') } }),
+  'returns a thenable that settles twice': () => ({ then (done: (value?: unknown) => void, failed: (error: unknown) => void) { done(); failed(new Error('second')); done() } }),
+  'returns a thenable whose getter throws at every second look': () => {
+    let looks = 0
+    return { get then () { if (++looks % 2 === 0) throw new Error('look'); return (done: () => void) => { done() } } }
+  },
+  'returns a promise whose then throws': () => Object.assign(Promise.resolve(), { then () { throw new Error('then') } }),
+  'returns a promise whose then never calls back': () => Object.assign(Promise.resolve(), { then (done: () => void) { hanging.add(done) } }),
+  'returns a promise whose then throws at the second call': () => {
+    const promise = Promise.resolve()
+    let calls = 0
+    return Object.assign(promise, { then (...args: []) { if (++calls > 1) throw new Error('then'); return Promise.prototype.then.apply(promise, args) } })
+  },
+  'returns a promise whose constructor throws': () => Object.defineProperty(Promise.resolve(), 'constructor', { get () { throw new Error('constructor') } }),
   'never settles': () => new Promise<void>((resolve) => { hanging.add(resolve) })
 }
 /* eslint-enable prefer-promise-reject-errors */
@@ -47,6 +60,7 @@ interface Seam {
   fastify?: (fail: () => never) => FastifyServerOptions
   app?: (app: FastifyInstance, fail: () => never) => void
   handler?: (socket: WebSocket, connection: Connection, fail: () => never) => unknown
+  route?: RouteSocketOptions
 }
 
 const EVENTS: Array<keyof LifecycleEvents> = ['open', 'draining', 'closing', 'closed', 'error', 'refused', 'observed', 'drain', 'progress', 'drained']
@@ -100,6 +114,7 @@ const SEAMS: Record<string, Seam> = {
       connection.defer(() => { throw new Error('cleanup') })
     }
   },
+  'a handler that is waited for': { handler: (_socket, _connection, fail) => fail(), route: { waitForHandler: true } },
   genReqId: { fastify: (fail) => ({ genReqId: () => ({ toString: fail }) as never }) }
 }
 
@@ -115,7 +130,7 @@ for (const [name, seam] of Object.entries(SEAMS)) {
 async function exercise (t: TestContext, seam: Seam, fail: () => never): Promise<void> {
   const app: TestApp = await start(t, { drain: { timeout: 1_000, reserve: 500 }, cleanupTimeout: 200, heartbeat: { interval: 200 }, ...seam.options?.(fail) }, (app) => {
     seam.app?.(app, fail)
-    app.get('/', { websocket: true }, (socket) => seam.handler?.(socket, app.sockets.of(socket), fail) as never)
+    app.get('/', { websocket: true, config: { sockets: seam.route ?? {} } }, (socket) => seam.handler?.(socket, app.sockets.of(socket), fail) as never)
   }, { fastify: (seam.fastify?.(fail) ?? {}) as never })
   // The three ways in which a connection ends: by its client, by a cut, by the drain.
   const options = { origin: 'http://a.example' }

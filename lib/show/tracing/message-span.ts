@@ -7,7 +7,7 @@
  */
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Attributes, Context, Span } from '@opentelemetry/api'
-import { attempt, isThenable } from '../../base/guard.ts'
+import { attempt, isThenable, toPromise } from '../../base/guard.ts'
 import type { MessageTrace } from '../../connection/tracing.ts'
 import { endSpan, failSpan } from './spans.ts'
 
@@ -33,7 +33,7 @@ export class MessageSpan implements MessageTrace {
       const result: unknown = context.with(this.#context, listener as () => unknown, socket, ...args as [])
       if (!isThenable(result)) return result
       this.#pending++
-      const promise = Promise.resolve(result)
+      const promise = toPromise(result)
       promise.then(() => { this.end() }, (error: unknown) => {
         failSpan(this.span, typeOf(error))
         this.end()
