@@ -67,23 +67,31 @@ export function nameOf (call: Function): string {
   return typeof name === 'string' && name !== '' ? name : 'anonymous'
 }
 
+function boundTo<T> (object: object, value: T): T { return typeof value === 'function' ? value.bind(object) as T : value }
+
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 
 /**
  * Makes a logger that never throws: if a serializer or the destination throws, the line is written without its fields, and
- * if that throws too, it is lost. Child loggers are guarded as well; all other properties are those of `log`.
+ * if that throws too, it is lost. Child loggers are guarded as well; all other properties are those of `log`,
+ * and undefined if reading them throws.
  */
 export function guardLog (log: FastifyBaseLogger): FastifyBaseLogger {
-  const guarded = Object.create(log) as FastifyBaseLogger
+  const own: Record<PropertyKey, unknown> = {}
   for (const level of LEVELS) {
-    guarded[level] = (...args: unknown[]) => {
+    own[level] = (...args: unknown[]) => {
       const write = (...line: unknown[]) => { attempt(() => Reflect.apply(log[level], log, line) as unknown, () => {}) }
       attempt(() => Reflect.apply(log[level], log, args) as unknown, () => { write(args.find((arg) => typeof arg === 'string') ?? 'a line could not be logged') })
     }
   }
-  guarded.child = (...args: Parameters<FastifyBaseLogger['child']>) => {
-    const child = attempt(() => log.child(...args), () => {})
-    return child === undefined ? guarded : guardLog(child)
+  own.child = (...args: Parameters<FastifyBaseLogger['child']>) => {
+    const child: unknown = attempt(() => log.child(...args), () => {})
+    return typeof child === 'object' && child !== null ? guardLog(child as FastifyBaseLogger) : guarded
   }
+  // Not inherited: methods of a class with private fields need the logger itself, and a frozen one takes no others in their place.
+  const guarded = new Proxy(Object.create(log) as FastifyBaseLogger, {
+    get: (_target, key) => Object.hasOwn(own, key) ? own[key] : attempt(() => boundTo(log, log[key as 'level']), () => {}),
+    set: (_target, key, value) => Reflect.set(log, key, value)
+  })
   return guarded
 }

@@ -113,6 +113,44 @@ test('a guarded logger logs as before, and keeps what else the logger has', () =
   assert.equal(guarded.level, 'info')
 })
 
+test('a guarded logger may be an object of a class with private fields', () => {
+  class Log {
+    #level = 'info'
+    readonly lines: unknown[] = []
+    get level (): string { return this.#level }
+    set level (level: string) { this.#level = level }
+    info (...args: unknown[]): void { this.lines.push([this.#level, ...args]) }
+    flush (done: () => void): void { if (this.#level !== '') done() }
+  }
+  const log = new Log()
+  const guarded = guardLog(log as never) as unknown as Log
+  guarded.level = 'debug'
+  let flushed = false
+  guarded.flush(() => { flushed = true })
+  guarded.info('text')
+  assert.deepEqual([guarded.level, log.level, flushed, log.lines], ['debug', 'debug', true, [['debug', 'text']]])
+})
+
+test('a guarded logger may be frozen', () => {
+  const log = Object.freeze(logger(() => false))
+  guardLog(log).info('text')
+  assert.deepEqual(log.lines, [['info', 'text']])
+})
+
+test('what a property of a logger throws does not reach the caller', () => {
+  const guarded = guardLog({ get level (): string { throw new Error('level') }, get info () { throw new Error('info') } } as never)
+  assert.equal(guarded.level, undefined)
+  assert.doesNotThrow(() => { guarded.info('text') })
+})
+
+for (const child of [undefined, null, 5, 'child']) {
+  test(`a logger whose child() returns ${child} logs by itself`, () => {
+    const log = { ...logger(() => false), child: () => child }
+    guardLog(log as never).child({}).info('text')
+    assert.deepEqual(log.lines, [['info', 'text']])
+  })
+}
+
 test('where the fields of a line cannot be logged, its text is', () => {
   const log = logger((_level, args) => typeof args[0] === 'object')
   guardLog(log).error({ err: new Error('x') }, 'text')

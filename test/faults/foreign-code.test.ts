@@ -103,11 +103,11 @@ const SEAMS: Record<string, Seam> = {
     fastify: (fail) => {
       const log: Record<string, unknown> = { level: 'debug', broken: false }
       for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal']) log[level] = () => log.broken ? fail() : undefined
-      return { logger: undefined, loggerInstance: Object.assign(log, { silent () {}, child: () => log.broken ? fail() : log }) as never, logController: new LogController({ disableRequestLogging: true }) }
+      return { logger: undefined, loggerInstance: Object.assign(log, { silent () {}, child: (bindings: object) => log.broken && 'connection' in bindings ? fail() : log }) as never, logController: new LogController({ disableRequestLogging: true }) }
     },
     options: () => ({ cleanupTimeout: 50 }),
     handler: (socket, connection) => {
-      // Fastify's own lines of the start are over.
+      // Fastify's own lines of the start are over, and it takes no rejection of `child`: only ours fails.
       ;(connection.log as unknown as { broken: boolean }).broken = true
       FAULT(socket)
       connection.defer(() => new Promise(() => {}))
