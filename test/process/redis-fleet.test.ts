@@ -78,6 +78,7 @@ describe('a fleet of processes on Redis', { skip: missing('redis') }, () => {
   test('CLIENT KILL of all connections', async () => {
     for (const type of ['normal', 'pubsub']) await server.command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
     await agreed(nodes)
+    await assertNotGone(nodes)
   })
 
   test('each answer of Redis comes half a second later', async () => {
@@ -86,6 +87,7 @@ describe('a fleet of processes on Redis', { skip: missing('redis') }, () => {
     await assertConnected(nodes)
     for (const proxy of proxies) proxy.delay = 0
     await agreed(nodes)
+    await assertNotGone(nodes)
   })
 
   test('a node whose network to Redis is cut for longer than its lease is lost, keeps its connections, and joins anew', async (t) => {
@@ -118,6 +120,7 @@ describe('a fleet of processes on Redis', { skip: missing('redis') }, () => {
     await assertConnected(nodes)
     await server.command('CONFIG', 'SET', 'maxmemory', 0)
     await agreed(nodes)
+    await assertNotGone(nodes)
   })
 
   test('messages of another program and of another version are ignored and counted', async () => {
