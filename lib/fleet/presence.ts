@@ -6,6 +6,7 @@
  * to come back, or whose node was lost, stays online for that time.
  */
 import { show } from '../base/check.ts'
+import { afterInput } from '../base/clock.ts'
 import { SOCKETS_ERR_INVALID_ARGUMENT } from '../base/errors.ts'
 import { must } from './ask.ts'
 import type { FleetCore, FleetPart } from './core.ts'
@@ -24,8 +25,8 @@ export class Presences implements FleetPart {
   /** Owner → time of its last change that was told: since the last beat, and between the last two. */
   #last = new Map<string, number>()
   #before = new Map<string, number>()
-  /** Changes that the engine has told in this turn. */
-  readonly #changes: PresenceChange[] = []
+  /** Changes that are about to be told; `here`: the engine has told them to this node. */
+  readonly #changes: Array<PresenceChange & { here: boolean }> = []
   readonly hears = { presence: (body: unknown): void => { this.#hear(body) } }
 
   constructor (core: FleetCore) {
@@ -56,21 +57,28 @@ export class Presences implements FleetPart {
     if (offline.length > 0) this.changed({ at: now, online: [], offline })
   }
 
-  /** The engine has told a change to this node. Answers of two calls that arrive together may be taken in any order. */
-  changed (change: PresenceChange): void {
-    this.#changes.push(change)
-    if (this.#changes.length === 1) this.#core.clock.setImmediate(() => { this.#tell() })
-  }
+  /** The engine has told a change to this node. */
+  changed (change: PresenceChange): void { this.#add({ ...change, here: true }) }
 
   close (): void { this.#tell() }
 
+  /** Adds a change: what has arrived by now, answers of several calls and messages, is told in the order of the engine. */
+  #add (change: PresenceChange & { here: boolean }): void {
+    this.#changes.push(change)
+    if (this.#changes.length === 1) afterInput(this.#core.clock, () => { this.#tell() })
+  }
+
   #tell (): void {
     const to = this.#core.others.filter(({ info }) => info['presence'] === true).map(({ id }) => id)
-    for (const { at, online, offline } of this.#changes.splice(0).sort((a, b) => a.at - b.at)) {
-      for (let i = 0; to.length > 0 && i < Math.max(online.length, offline.length); i += BATCH) {
-        this.#core.send(to, 'presence', { at, online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
-      }
-      this.#emit({ at, online, offline }, true)
+    for (const change of this.#changes.splice(0).sort((a, b) => a.at - b.at)) {
+      if (change.here && to.length > 0) this.#send(to, change)
+      this.#emit(change)
+    }
+  }
+
+  #send (to: readonly string[], { at, online, offline }: PresenceChange): void {
+    for (let i = 0; i < Math.max(online.length, offline.length); i += BATCH) {
+      this.#core.send(to, 'presence', { at, online: online.slice(i, i + BATCH), offline: offline.slice(i, i + BATCH) }).catch(() => {})
     }
   }
 
@@ -79,10 +87,10 @@ export class Presences implements FleetPart {
   #hear (body: unknown): void {
     const { at, online, offline } = body as Record<string, unknown>
     must(Number.isFinite(at))
-    this.#emit({ at: at as number, online: owners(online), offline: owners(offline) }, false)
+    this.#add({ at: at as number, online: owners(online), offline: owners(offline), here: false })
   }
 
-  #emit ({ at, online, offline }: PresenceChange, here: boolean): void {
+  #emit ({ at, online, offline, here }: PresenceChange & { here: boolean }): void {
     if (!this.#listens) return
     for (const owner of online) if (this.#isNews(owner, at)) this.#core.emit('online', { owner, here })
     for (const owner of offline) if (this.#isNews(owner, at)) this.#core.emit('offline', { owner, here })
