@@ -68,8 +68,11 @@ export const deadlines: readonly Invariant[] = [
     name: 'the lifetime is never late',
     step: (world) => acts(world, 'lifetime') && eachOpen(world, (peer) => {
       const { maxLifetime, working } = peer.connection
-      const over = maxLifetime === false ? -1 : world.clock.now() - peer.acceptedAt.now - maxLifetime
-      return late(world, peer, endedSince, over >= (working ? world.options.plan.grace : 0), 'has lived too long')
+      const now = world.clock.now()
+      const over = maxLifetime === false ? -1 : now - peer.acceptedAt.now - maxLifetime
+      // The code that reads its messages was at work on the one of this step when the deadline was looked at.
+      const worked = working || peer.deliveredAt.at(-1) === now
+      return late(world, peer, endedSince, over >= (worked ? world.options.plan.grace : 0), 'has lived too long')
     })
   }
 ]
