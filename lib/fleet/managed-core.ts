@@ -42,7 +42,6 @@ export class ManagedCore implements FleetCore {
   readonly engine: GuardedEngine
   readonly events: Emitter<EmittedEvents>
   readonly #host: FleetHost
-  readonly #startedAt: number
   readonly #messages: Messages
   readonly #membership: Membership
   readonly #ask: Ask
@@ -63,7 +62,6 @@ export class ManagedCore implements FleetCore {
     this.hooks = hooks
     this.mover = mover
     this.reconnectRate = reconnectRate
-    this.#startedAt = clock.wallNow()
     this.#downSince = clock.now()
     this.events = new Emitter<EmittedEvents>({ joined: 0, left: 0, lost: 0, up: 0, down: 0, online: 0, offline: 0 }, (error, event) => { host.listenerFailed(error, event) })
     this.engine = new GuardedEngine(engine, clock, {
@@ -164,7 +162,7 @@ export class ManagedCore implements FleetCore {
   /** What this node says at a beat. */
   #say (): Omit<Beat, 'lease' | 'away'> {
     const draining = this.#host.draining()
-    const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, expected: this.#host.expected(), started: this.#startedAt }
+    const info: Record<string, unknown> = { version: VERSION, state: draining ? 'draining' : 'running', connections: this.registry.size, expected: this.#host.expected() }
     const settled: string[] = []
     let capacity = this.reconnectRate
     this.#tell((part) => {

@@ -65,7 +65,7 @@ test('a part adds to what the node says, and to its beats', async () => {
   }
   await whileRunning(clock, core.start())
   assert.deepEqual(beats, [{
-    info: { version: '0.1.0', state: 'running', connections: 0, expected: 0, started: clock.wallNow(), places: 3, orders: 4 },
+    info: { version: '0.1.0', state: 'running', connections: 0, expected: 0, places: 3, orders: 4 },
     capacity: 7,
     settled: ['1', '2', '3'],
     away: 15_000,
