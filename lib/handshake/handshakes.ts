@@ -228,7 +228,8 @@ export class Handshakes implements HandshakeGuard, Verification {
       if (!this.isInProgress(request)) throw error
       this.failed(request, error)
     }
-    if (this.isInProgress(request)) this.#await(handshake)
+    // A close frame that refuses it opens with a handshake of its own.
+    if (this.#inProgress.get(handshake.raw) === handshake) this.#await(handshake)
   }
 
   /** Watches a handshake that waits for a hook, for `verifyClient`, or for places that nodes share. */

@@ -6,6 +6,7 @@ import test from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocket, WebSocketServer } from 'ws'
 import { rawSocketOf } from '../../lib/base/internals.ts'
+import type { ManagedTracker } from '../../lib/track/managed-tracker.ts'
 import { connectBusy } from '../helpers/busy.ts'
 import { tcpEnded } from '../helpers/ends.ts'
 import { answerAndWait, assertRefused, gate } from '../helpers/gate.ts'
@@ -179,6 +180,20 @@ test('handshakes that are no handshakes are answered 400 and closed, and nothing
     await tcpEnded(raw)
   }
   assert.equal(app.sockets.stats().opened, 0)
+})
+
+test('a handshake that is no handshake, and that a close frame would refuse, leaves no deadline', async (t) => {
+  const app = await start(t, { refusal: 'close', limits: { perAddress: { max: 1 } } }, plain)
+  await connect(t, app, '/')
+  const { leftovers } = app.sockets as ManagedTracker
+  const connected = once(app.server, 'connection') as Promise<[net.Socket]>
+  const raw = await rawHandshake(t, app, '/', { 'Sec-WebSocket-Key': 'short' })
+  const [accepted] = await connected
+  const gone = new Promise((resolve) => { accepted.once('close', resolve) })
+  assert.equal((await raw.answer).status, 400)
+  raw.end()
+  await gone
+  assert.equal((app.sockets as ManagedTracker).leftovers, leftovers)
 })
 
 test('a handshake with data behind it loses none of it', async (t) => {
