@@ -43,11 +43,8 @@ export class Handshakes implements HandshakeGuard, Verification {
 
   constructor (checks: HandshakeChecks) {
     this.#checks = checks
-    const end = (raw: Duplex): void => {
-      const handshake = this.#inProgress.get(raw)
-      if (this.#end(handshake)) handshake!.trace?.ended(handshake!.declined)
-    }
-    this.#onClose = function () { end(this) }
+    const gone = (raw: Duplex): void => { this.#gone(raw) }
+    this.#onClose = function () { gone(this) }
   }
 
   /**
@@ -267,12 +264,19 @@ export class Handshakes implements HandshakeGuard, Verification {
     return true
   }
 
+  /** Ends the handshake of a raw socket that is gone. */
+  #gone (raw: Duplex): void {
+    const handshake = this.#inProgress.get(raw)
+    if (this.#end(handshake)) handshake!.trace?.ended(handshake!.declined)
+  }
+
   /** Refuses a handshake that waits. */
   #cutOff (handshake: Handshake, refused: Refused): void {
     const { raw, written } = handshake
-    // A hook has written an answer and left the connection open.
-    if (bytesWritten(raw) > written) raw.destroy()
-    else this.#refuse(handshake, refused)
+    if (bytesWritten(raw) <= written) return this.#refuse(handshake, refused)
+    // A hook has written an answer and left the connection open. 'close' may be emitted after the app has closed.
+    raw.destroy()
+    this.#gone(raw)
   }
 
   /** Refuses a handshake: with a close frame if that is configured and ws can open the socket, else over HTTP. */

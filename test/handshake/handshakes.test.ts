@@ -121,6 +121,19 @@ test('a hook that has answered on the raw socket and left it open is cut off wit
   hook.open()
 })
 
+test('a handshake that a hook has answered is over when the app has closed', async (t) => {
+  const hook = gate()
+  const app = await start(t, { limits: { total: { max: 5 } } }, (app) => {
+    app.get('/', { websocket: true, preHandler: answerAndWait(hook) }, () => {})
+  })
+  const raw = await rawHandshake(t, app, '/')
+  await hook.arrived
+  assert.equal((await raw.answer).status, 418)
+  await app.close()
+  assert.equal((app.sockets as ManagedTracker).leftovers, 0)
+  hook.open()
+})
+
 for (const [what, hook, status] of [
   ['rejects', async () => { throw Object.assign(new Error('no'), { statusCode: 401 }) }, 401],
   ['replies', async (_request: FastifyRequest, reply: FastifyReply) => reply.code(403).send('no'), 403]
