@@ -22,6 +22,8 @@ const ENTRIES = new Map(entries.map(({ name, file }) => [name, `lib/${file}.ts`]
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 /** Libraries that documents show and this project does not install. */
 const NOT_INSTALLED = ['partysocket/ws', 'graphql-ws']
+/** Documents whose JavaScript can be pasted into a TypeScript file as it is. */
+const ALSO_TYPESCRIPT = ['docs/guides/deploy.md', 'docs/guides/fleet.md']
 /** Names that a fragment leans on, as its reader would have them. */
 const PRELUDE = `
   import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -120,7 +122,7 @@ suite('code blocks of the documents', { concurrency: 2 }, () => {
   }
 
   // What a block adds to the types of the package is true of its own program only.
-  const typed = scripts.filter(({ language }) => language === 'ts')
+  const typed = scripts.filter(({ language, place }) => language === 'ts' || ALSO_TYPESCRIPT.some((path) => place.startsWith(`${path}:`)))
   const augments = ({ text }: CodeBlock) => text.includes('declare module')
   const programs = new Map(typed.filter(augments).map((block) => [block.place, [block]])).set('all others', typed.filter((block) => !augments(block)))
   for (const [name, program] of programs) {
@@ -134,7 +136,7 @@ suite('code blocks of the documents', { concurrency: 2 }, () => {
           noUnusedParameters: false,
           paths: Object.fromEntries([...ENTRIES].map(([name, source]) => [name, [join(ROOT, source)]]))
         },
-        files: [join(folder, 'prelude.mts'), ...program.map((block) => write(block, 'read'))],
+        files: [join(folder, 'prelude.mts'), ...program.map((block) => write({ ...block, language: 'ts' }, 'read'))],
         include: [],
         exclude: []
       }))
