@@ -12,7 +12,7 @@ export type DrainReason = string | ((connection: Connection, delay: number) => s
 export interface ReconnectOptions {
   /** Clients a second that the other servers can accept. @default 200 */
   rate: number
-  /** Shortest delay. @default 0 if another server takes over (terminationGracePeriod, preStop or settleDelay is given), else 1000 */
+  /** Shortest delay. @default 0 if another server takes over (terminationGracePeriod, preStop, settleDelay or fleet is given), else 1000 */
   minDelay: number
   /** Longest delay. @default 60000 */
   maxDelay: number
