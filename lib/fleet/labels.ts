@@ -212,6 +212,8 @@ export class FleetLabels implements FleetPart, Partial<ConnectionHooks<ManagedCo
     const { engine, node } = this.#core
     while (this.#hasMore) {
       await this.#pause.wait()
+      // A call would not be made: what has changed is news to the engine as before.
+      if (!this.#core.up) this.#waits = true
       const batch = this.#waits ? null : this.#take()
       if (batch === null) continue
       try {

@@ -308,7 +308,7 @@ test('without the fleet no connection is counted; one that begins later counts t
 
   const memory = new MemoryFleet(clock)
   const { registry } = connection.host as unknown as { registry: Registry }
-  const core = { node: 'n', clock, registry, hooks, mover, engine: memory.engine() } as unknown as FleetCore
+  const core = { node: 'n', clock, registry, hooks, mover, up: true, engine: memory.engine() } as unknown as FleetCore
   memory.beat('n', { info: '', capacity: 1, lease: 6_000, settled: [], away: 0 })
   const told: PresenceChange[] = []
   const labels = new FleetLabels(core, (change) => { told.push(change) })

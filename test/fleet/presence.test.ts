@@ -70,6 +70,23 @@ test('an owner who has come and gone between two calls, and is expected back, is
   assert.deepEqual(heard.slice(2).map(([, event]) => event), ['offline ann here', 'offline ann'])
 })
 
+test('so is one who has come and gone before the engine answers in time', async () => {
+  const fleet = await setup()
+  const { node, clock } = fleet
+  const heard = listen(fleet)
+  // Two beats are late; the one after them is not.
+  node.faulty.lag = 300
+  await clock.run(4_000)
+  const { connection } = node.open({ owner: 'ann' })
+  await clock.run(100)
+  connection.end('drain', 1012, 'service restart; retry=0')
+  node.faulty.lag = 0
+  await clock.run(3_000)
+  assert.deepEqual(heard, [[0, 'online ann here'], [1, 'online ann']])
+  await clock.run(20_000)
+  assert.deepEqual(heard.slice(2).map(([, event]) => event), ['offline ann here', 'offline ann'])
+})
+
 test('the last event is right, however late the messages of one of two nodes arrive', async () => {
   const fleet = await setup(3)
   const { node, other, memory, clock } = fleet
