@@ -3,15 +3,15 @@
  *
  * It also ends the span `request` that @fastify/otel has begun, which ends its spans when an answer is sent: a handshake has none.
  */
-import { context, createContextKey, isSpanContextValid, propagation, SpanKind, trace } from '@opentelemetry/api'
-import type { Context, Span } from '@opentelemetry/api'
+import { context, createContextKey, propagation, SpanKind, trace } from '@opentelemetry/api'
+import type { Attributes, Context, Span } from '@opentelemetry/api'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import { attempt } from '../../base/guard.ts'
 import type { ManagedConnection } from '../../connection/managed-connection.ts'
 import type { HandshakeTrace } from '../../connection/tracing.ts'
 import { keep } from './kept-context.ts'
-import { endSpan, failed, failSpan, startSpan } from './spans.ts'
+import { contextOf, endSpan, failed, failSpan, startSpan } from './spans.ts'
 
 /** Where @opentelemetry/core keeps what instrumentations of servers tell those of frameworks: then @fastify/otel makes no second SERVER span. */
 const RPC_METADATA = createContextKey('OpenTelemetry SDK Context Key RPC_METADATA')
@@ -35,6 +35,8 @@ export function withoutHandshake (given: Context): Context { return given.delete
 class HandshakeSpan implements HandshakeTrace<ManagedConnection> {
   readonly #span: Span
   readonly #context: Context
+  /** What is known of the handshake before it ends. */
+  readonly #attributes: Attributes = {}
   #request: TracedRequest | undefined
 
   constructor (span: Span, parent: Context) {
@@ -44,13 +46,12 @@ class HandshakeSpan implements HandshakeTrace<ManagedConnection> {
 
   run (step: () => void): void { context.with(this.#context, step) }
   routed (request: FastifyRequest): void { this.#request = request }
-  refused (reason: string): void { this.#span.setAttribute('websocket.refused', reason) }
+  refused (reason: string): void { this.#attributes['websocket.refused'] = reason }
 
   opened (connection: ManagedConnection): void {
-    const spanContext = this.#span.spanContext()
-    // Without an SDK there is none.
-    if (isSpanContextValid(spanContext)) keep(connection, spanContext)
-    this.#span.setAttribute('websocket.connection.id', connection.id)
+    const spanContext = contextOf(this.#span)
+    if (spanContext !== undefined) keep(connection, spanContext)
+    this.#attributes['websocket.connection.id'] = connection.id
     this.ended(101)
   }
 
@@ -59,7 +60,7 @@ class HandshakeSpan implements HandshakeTrace<ManagedConnection> {
     const request = this.#request
     if (request !== undefined) {
       const { url } = request.routeOptions
-      if (url !== undefined) this.#span.setAttribute('http.route', url)
+      if (url !== undefined) this.#attributes['http.route'] = url
       attempt(() => {
         const theirs = request.opentelemetry?.().span
         if (theirs?.isRecording() === true) endSpan(theirs, attributes)
@@ -67,6 +68,6 @@ class HandshakeSpan implements HandshakeTrace<ManagedConnection> {
     }
     if (status === undefined) failSpan(this.#span, 'connection_closed')
     else if (status >= 500) failSpan(this.#span, String(status))
-    endSpan(this.#span, attributes)
+    endSpan(this.#span, { ...this.#attributes, ...attributes })
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Starts and ends spans. Propagators, samplers and span processors are code of the application: what they throw goes to OpenTelemetry's own
- * logger, and what would have been traced goes on untraced.
+ * Starts, reads and ends spans. Spans, propagators, samplers and span processors are code of the application: what they throw goes to
+ * OpenTelemetry's own logger, and what would have been traced goes on untraced.
  */
-import { diag, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { Attributes, Context, Span, SpanOptions, Tracer } from '@opentelemetry/api'
+import { diag, isSpanContextValid, SpanStatusCode, trace } from '@opentelemetry/api'
+import type { Attributes, Context, Span, SpanContext, SpanOptions, Tracer } from '@opentelemetry/api'
 import { attempt } from '../../base/guard.ts'
 import type { ManagedConnection } from '../../connection/managed-connection.ts'
 
@@ -14,19 +14,29 @@ let tracer: Tracer | undefined
 
 /** Starts a span; returns undefined if that has failed. */
 export function startSpan (name: string, options: SpanOptions, parent: Context): Span | undefined {
-  return attempt(() => (tracer ??= trace.getTracer(NAME)).startSpan(name, options, parent), failed)
+  return attempt(() => (tracer ??= trace.getTracer(NAME)).startSpan(name, options, parent), failed) ?? undefined
+}
+
+/** Returns the context of a span; undefined if it has no valid one, as without an SDK. */
+export function contextOf (span: Span): SpanContext | undefined {
+  return attempt(() => {
+    const given = span.spanContext()
+    return isSpanContextValid(given) ? given : undefined
+  }, failed)
 }
 
 export function endSpan (span: Span, attributes: Attributes = {}): void {
-  attempt(() => { span.setAttributes(attributes).end() }, failed)
+  attempt(() => span.setAttributes(attributes), failed)
+  // It may be async, and reject.
+  attempt<unknown>(() => span.end(), failed)
 }
 
 /** Marks a span as failed. `type` has few values: the message of an error may contain what must not be traced. */
 export function failSpan (span: Span, type: string): void {
-  attempt(() => {
-    // One that has ended tells OpenTelemetry's logger of each change.
-    if (span.isRecording()) span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
-  }, failed)
+  // One that has ended tells OpenTelemetry's logger of each change.
+  if (attempt(() => span.isRecording(), failed) !== true) return
+  attempt(() => span.setAttribute('error.type', type), failed)
+  attempt(() => span.setStatus({ code: SpanStatusCode.ERROR }), failed)
 }
 
 /** Returns what each span of a connection says of it. The route of an adopted server is a path, which may contain a token. */
