@@ -15,8 +15,11 @@ import type { DrainMoments } from './plan.ts'
 const MARGIN = 1.25
 /** Least time to give up all that is left, milliseconds: where `reserve` is short, or the process stood still until it was over. */
 const LEAST_TIME = 250
-/** Part of the connections that counts as done at the start: the first ones take longest. */
-const HEAD_START = 0.1
+/**
+ * Part of the time for cutting off in which no close frame is given up, nor the pace measured: the first ones take longest, as their
+ * code is not compiled yet.
+ */
+const WARM_UP = 2 / 3
 
 export class CutOff {
   readonly #host: DrainHost
@@ -46,15 +49,21 @@ export class CutOff {
     const { clock, registry } = this.#host
     const startedAt = clock.now()
     const left = registry.snapshot()
-    let done = left.length * HEAD_START
+    const warmAt = startedAt + (endAt - startedAt) * WARM_UP
+    let [coldAt, cold] = [startedAt, 0]
+    let done = 0
     const slice = startedAt + this.#expected(SLICE) < endAt ? SLICE : this.#pace.longSlice
     inSlices(clock, left, (connection) => {
       // giveUp() has them all.
       if (this.givingUp) return
       const now = clock.now()
-      const rest = (now - startedAt) * (left.length - done) / done++
-      this.#closeFrames.terminate(connection, now + rest / MARGIN <= endAt)
-    }, undefined, () => slice)
+      const rest = (now - coldAt) * (left.length - done) / (done++ - cold)
+      this.#closeFrames.terminate(connection, now < warmAt || now + rest / MARGIN <= endAt)
+    }, undefined, () => {
+      const now = clock.now()
+      if (now < warmAt) [coldAt, cold] = [now, done]
+      return slice
+    })
   }
 
   /**

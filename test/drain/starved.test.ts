@@ -91,6 +91,26 @@ test('4,000 connections that never answer are cut off in time though the applica
   assert.ok(longest <= 50, `${longest} ms of CPU in one turn`)
 })
 
+test('no client goes without its code because the first frames, whose code is not compiled yet, take longest', async () => {
+  const rig = crowded(8_000, 1, { timeout: 3_000, frameCost: (before) => before < 1_500 ? 0.1 : 0.01, cutCost: 0.02 })
+  const { report } = await drain(rig, 95)
+  assert.ok(report.duration <= 3_000, `${report.duration} ms`)
+  assert.equal(rig.frames.length, 8_000)
+})
+
+test('where turns come late, connections are notified in longer slices', async () => {
+  const notified = async (busy: number) => {
+    const rig = createRig({ timeout: 3_000 })
+    rig.crowd(8_000)
+    rig.host.events.on('draining', () => { rig.clock.stall(0.005) })
+    await drain(rig, busy)
+    return rig.reports[0]!.phases.notify
+  }
+  // 40 ms of work: 20 turns, and those that look for input.
+  assert.ok(await notified(0) < 50)
+  assert.ok(await notified(95) < 800, `${await notified(95)} ms`)
+})
+
 for (const [frameCost, told] of [[1, 64], [0.1, 171]] as const) {
   test(`when the time is up ${told} close frames of ${frameCost} ms still go out, and no more`, async () => {
     const rig = createRig({ timeout: 1_000, frameCost })

@@ -34,8 +34,8 @@ export interface RigOptions extends Partial<PlanInput>, Omit<FakeHostOptions, 'c
   /** @default false */
   maxConnections?: number | false
   random?: () => number
-  /** Milliseconds of the event loop that each close frame takes. @default 0 */
-  frameCost?: number
+  /** Milliseconds of the event loop that each close frame takes, by the number of those before it. @default 0 */
+  frameCost?: number | ((before: number) => number)
   /** The same for destroying a raw socket. @default 0 */
   cutCost?: number
 }
@@ -110,7 +110,7 @@ export function createRig ({
   transport.close = (socket, code, reason) => {
     frames.push({ at: clock.now() - startedAt, connection: fake(socket).connection!.id, code, reason, retry: Number(/retry=(\d+)/.exec(reason)?.[1]) })
     FakeTransport.prototype.close.call(transport, socket, code, reason)
-    clock.stall(frameCost)
+    clock.stall(typeof frameCost === 'number' ? frameCost : frameCost(frames.length - 1))
   }
   transport.terminate = (socket) => {
     FakeTransport.prototype.terminate.call(transport, socket)
