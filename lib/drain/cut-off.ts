@@ -50,18 +50,19 @@ export class CutOff {
     const startedAt = clock.now()
     const left = registry.snapshot()
     const warmAt = startedAt + (endAt - startedAt) * WARM_UP
-    let [coldAt, cold] = [startedAt, 0]
+    // The pace is that since the last slice which began before.
+    let [since, doneThen] = [startedAt, 0]
     let done = 0
     const slice = startedAt + this.#expected(SLICE) < endAt ? SLICE : this.#pace.longSlice
     inSlices(clock, left, (connection) => {
       // giveUp() has them all.
       if (this.givingUp) return
       const now = clock.now()
-      const rest = (now - coldAt) * (left.length - done) / (done++ - cold)
+      const rest = (now - since) * (left.length - done) / (done++ - doneThen)
       this.#closeFrames.terminate(connection, now < warmAt || now + rest / MARGIN <= endAt)
     }, undefined, () => {
       const now = clock.now()
-      if (now < warmAt) [coldAt, cold] = [now, done]
+      if (now < warmAt) [since, doneThen] = [now, done]
       return slice
     })
   }
