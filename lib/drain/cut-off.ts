@@ -58,7 +58,7 @@ export class CutOff {
       // giveUp() has them all.
       if (this.givingUp) return
       const now = clock.now()
-      const rest = (now - since) * (left.length - done) / (done++ - doneThen)
+      const rest = (now - since) * (left.length - ++done) / (done - doneThen)
       this.#closeFrames.terminate(connection, now < warmAt || now + rest / MARGIN <= endAt)
     }, undefined, () => {
       const now = clock.now()
@@ -70,7 +70,7 @@ export class CutOff {
   /**
    * The timeout has passed: destroys all raw sockets, gives cleanups one more turn of the event loop, then gives them up; connections
    * with cleanups come first. When half of `reserve` has passed, too, `done` is called, and what is left is done behind it: the other
-   * half is for what follows the drain. `done` may be called again.
+   * half is for what follows the drain. `done` is called again when all is done, and may be called between.
    * An aborted drain does so without slices, also if it was done in slices until then: the process ends a few turns later.
    */
   giveUp (endAt: number, aborted: boolean, done: () => void): void {

@@ -102,7 +102,7 @@ export class Drain {
   /** A connection has opened during the drain: it is closed with the others. */
   admitted (connection: ManagedConnection): void {
     if (this.#phase === 'settle') return
-    if (this.#cutOff.givingUp) return this.#closeFrames.terminate(connection, true)
+    if (this.#cutOff.givingUp) return this.#closeFrames.terminate(connection, !this.#builder.aborted)
     if (this.#phase === 'done' || this.#cutOff.begun) return this.#closeFrames.sendNow(connection)
     connection.startDraining()
     // While close frames are held back, #release adds it.
@@ -184,10 +184,9 @@ export class Drain {
 
   #stop (): void {
     if (this.#phase !== 'settle') return
-    const { clock, plan } = this.#host
     // A late drain shortens the spread first, then grace.
     const { graceEnd, lastFrameAt } = this.#moments!
-    this.#moments!.graceEnd = Math.min(lastFrameAt, Math.max(graceEnd, clock.now() + plan.grace))
+    this.#moments!.graceEnd = Math.min(lastFrameAt, Math.max(graceEnd, this.#host.clock.now() + this.#host.plan.grace))
     this.#enter('notify')
     this.#preClose.run()
     // Before connections are notified: work that ends on its drainSignal was in flight, too.
@@ -266,19 +265,20 @@ export class Drain {
 
   #giveUp (): void {
     this.#work.abandonAll()
-    this.#cutOff.giveUp(this.#moments!.endAt, this.#builder.aborted, () => { if (this.#phase !== 'done') this.#finish() })
+    this.#cutOff.giveUp(this.#moments!.endAt, this.#builder.aborted, () => { this.#finish() })
   }
 
   #finish (): void {
     const { clock, events, registry, refuseHandshakes } = this.#host
+    // Code of connections that are left does not send to each other either.
+    if (registry.size === 0) this.#suppression?.end()
+    if (this.#phase === 'done') return
     refuseHandshakes()
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#enter('done')
     this.#unhook!()
     this.#turns.end()
     const report = this.#builder.toReport({ work: this.#work.counts, held: this.#holders.all, suppressed: this.#suppression?.count ?? 0 })
-    // Code of connections that are left does not send to each other either.
-    if (registry.size === 0) this.#suppression?.end()
     events.emit('drained', report)
     this.#report.resolve(report)
   }

@@ -136,7 +136,7 @@ export class FleetOrders implements FleetPart {
     const asked = await this.#core.ask<unknown>('order', sent, to).then(
       (answers) => readAnswers(this.#core, answers, (answer) => readCount((answer as { connections: unknown }).connections)),
       () => {
-        // The engine has failed meanwhile: this node has begun, unless that was in this turn, and the others may have heard.
+        // The engine has failed meanwhile: this node has carried it out, unless that was before the question, and the others may have heard.
         const here = this.#done.get(sent.id)
         return { answers: new Map(here && [[node, here.connections]]), missing: missingOf(this.#core.nodes, to.filter((id) => id !== node || here === undefined)) }
       })

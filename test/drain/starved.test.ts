@@ -169,6 +169,9 @@ test('close listeners of connections that are cut off behind the report send to 
   assert.equal(rig.records.length, 2_000)
   assert.equal(sent, 0)
   assert.ok(report.suppressed > 0)
+  // When the last one has closed, the suppression is over.
+  const { connection } = rig.connect()
+  rig.host.suppression.call(connection, () => { assert.equal(rig.host.suppression.applies(null), false) })
 })
 
 test('what is left is cut off behind the report in short turns, as onClose hooks run beside it', () => {
