@@ -39,11 +39,11 @@ const { then } = Promise.prototype
 
 /**
  * Returns a promise for a foreign thenable: one that settles once, and calls back after this turn. `Promise.resolve` returns a promise
- * of the application as it is, also if its `then` was replaced and does neither.
+ * of the application as it is, even if its `then` was replaced and breaks both rules.
  */
 export function toPromise<T> (thenable: PromiseLike<T>): Promise<T> {
   try {
-    // Most are: a second promise for each would take two more turns of the microtask queue.
+    // Most thenables are plain promises: a second one for each would take two more turns of the microtask queue.
     if (thenable.then === then) return Promise.resolve(thenable)
   } catch {
     // A getter has thrown. That rejects the promise below.
@@ -77,7 +77,8 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
  * and undefined if reading them throws.
  */
 export function guardLog (log: FastifyBaseLogger): FastifyBaseLogger {
-  const own: Record<PropertyKey, unknown> = {}
+  // Not a child of `log`: methods of a class with private fields need the logger itself, and a frozen one takes no others in their place.
+  const own = {} as FastifyBaseLogger
   for (const level of LEVELS) {
     own[level] = (...args: unknown[]) => {
       const write = (...line: unknown[]) => { attempt(() => Reflect.apply(log[level], log, line) as unknown, () => {}) }
@@ -88,10 +89,11 @@ export function guardLog (log: FastifyBaseLogger): FastifyBaseLogger {
     const child: unknown = attempt(() => log.child(...args), () => {})
     return typeof child === 'object' && child !== null ? guardLog(child as FastifyBaseLogger) : guarded
   }
-  // Not inherited: methods of a class with private fields need the logger itself, and a frozen one takes no others in their place.
-  const guarded = new Proxy(Object.create(log) as FastifyBaseLogger, {
-    get: (_target, key) => Object.hasOwn(own, key) ? own[key] : attempt(() => boundTo(log, log[key as 'level']), () => {}),
-    set: (_target, key, value) => Reflect.set(log, key, value)
+  // What the application replaces, as test suites do, becomes a property of the target.
+  const guarded: FastifyBaseLogger = new Proxy(own, {
+    get: (target, key) => Object.hasOwn(target, key) ? target[key as 'level'] : attempt(() => boundTo(log, log[key as 'level']), () => {}),
+    set: (target, key, value) => Object.hasOwn(target, key) ? Reflect.set(target, key, value) : Reflect.set(log, key, value),
+    has: (target, key) => Object.hasOwn(target, key) || key in log
   })
   return guarded
 }

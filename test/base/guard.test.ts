@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import test from 'node:test'
+import test, { mock } from 'node:test'
 import type { FastifyBaseLogger } from 'fastify'
 import { attempt, guardLog, isThenable, toPromise } from '../../lib/base/guard.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+import { createLog } from '../helpers/tracker-rig.ts'
 
 test('a call that succeeds returns its value and reports nothing', () => {
   assert.equal(attempt(() => 5, () => assert.fail('failed')), 5)
@@ -111,6 +112,22 @@ test('a guarded logger logs as before, and keeps what else the logger has', () =
   assert.deepEqual(log.lines, [['info', { a: 1 }, 'text'], ['warn', 'from a child']])
   assert.equal(guarded.custom, 'kept')
   assert.equal(guarded.level, 'info')
+})
+
+test('methods of a guarded logger can be replaced, as test suites do, and the logger itself is as it was', () => {
+  const written: string[] = []
+  const log = createLog('none').log
+  log.warn = (text: unknown) => { written.push(String(text)) }
+  const guarded = guardLog(log)
+  const warn = mock.method(guarded, 'warn', () => {})
+  guarded.warn('one')
+  assert.equal(warn.mock.callCount(), 1)
+  warn.mock.restore()
+  guarded.warn('two')
+  assert.deepEqual(written, ['two'])
+  Object.freeze(guarded)
+  guarded.warn('three')
+  assert.deepEqual(written, ['two', 'three'])
 })
 
 test('a guarded logger may be an object of a class with private fields', () => {
