@@ -65,7 +65,12 @@ export function untilWritable (host: WritableHost, connection: Writable, { signa
       // Called in an event of the raw socket, where what a signal of another library throws would reach the process.
       for (const each of signals) attempt(() => { each.removeEventListener('abort', abort) }, () => {})
     }
-    for (const each of signals) each.addEventListener('abort', abort)
+    try {
+      for (const each of signals) each.addEventListener('abort', abort)
+    } catch (error) {
+      settle()
+      throw error
+    }
     running.set(deadline, TICK)
   })
 }

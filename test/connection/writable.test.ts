@@ -112,6 +112,13 @@ test('a signal whose methods throw ends nothing else: what drains the queue goes
   assert.deepEqual([told, host.running.size, socket.drains.size], [['room'], 0, 0])
 })
 
+test('a signal that takes no listener rejects with its error, and leaves nothing', async () => {
+  const { clock, told, wait, host, socket } = setup(false, 100_000)
+  wait({ aborted: false, addEventListener () { throw new Error('added') }, removeEventListener () {} } as never)
+  await clock.flush()
+  assert.deepEqual([told.length, host.running.size, socket.drains.size], [1, 0, 0])
+})
+
 test('a signal that is aborted later holds nothing of ours', async () => {
   const { clock, told, wait, socket } = setup(false, 100_000)
   const controller = new AbortController()
