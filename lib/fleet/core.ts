@@ -68,7 +68,7 @@ export interface FleetCore {
   readonly nodes: ReadonlyMap<string, NodeView>
   /** Those but this one. */
   readonly others: readonly NodeView[]
-  /** Time of the engine, by the last beat and the clock of this node. */
+  /** Time of the engine, by the beats and the clock of this node. */
   now (): number
   /** Beats at once, or as soon as the last beat is 250 ms old: after the engine has refused a call, or when news must not wait. */
   beat (): void

@@ -105,7 +105,7 @@ export class GuardedEngine implements FleetEngine {
         settle(() => { resolve(value) })
       }
       try {
-        // A foreign thenable becomes a promise: its `then` may throw, or call both.
+        // What throws here, or settles twice, is taken once.
         Promise.resolve(call()).then(answered, refused)
       } catch (error) {
         refused(error)
