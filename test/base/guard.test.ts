@@ -46,7 +46,7 @@ for (const [what, ruin] of [
 ] as Array<[string, (promise: Promise<void>) => Promise<void>]>) {
   test(`a promise with a ${what} rejects once, and later`, async () => {
     const failures: unknown[] = []
-    attempt(() => ruin(Promise.resolve()), (error) => { failures.push((error as Error).message) })
+    void attempt(() => ruin(Promise.resolve()), (error) => { failures.push((error as Error).message) })
     assert.deepEqual(failures, [])
     await new FakeClock().flush()
     assert.deepEqual(failures, ['broken'])
