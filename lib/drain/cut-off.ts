@@ -4,7 +4,7 @@
  * Both are done in slices, and begin early enough to end in time even if the process gets little CPU: a drain sends fewer close
  * frames rather than end late.
  */
-import { afterInput, inSlices, LONG_SLICE, RUN, SLICE } from '../base/clock.ts'
+import { afterInput, inSlices, RUN, SLICE } from '../base/clock.ts'
 import type { ManagedConnection } from '../connection/managed-connection.ts'
 import type { DrainHost } from './host.ts'
 import type { CloseFrames } from './close-frame.ts'
@@ -20,6 +20,8 @@ const LEAST_TIME = 250
  * code is not compiled yet.
  */
 const WARM_UP = 2 / 3
+/** Part of the time for giving up in which close frames still go out. */
+const WITH_FRAMES = 0.25
 
 export class CutOff {
   readonly #host: DrainHost
@@ -85,7 +87,7 @@ export class CutOff {
       }, then, slice)
     }
     const left = () => [...registry.snapshot(), ...registry.late]
-    const framesUntil = clock.now() + LONG_SLICE
+    const framesUntil = clock.now() + (until - clock.now()) * WITH_FRAMES
     let count = 0
     const terminate = (connection: ManagedConnection) => {
       // The first frames take longest, as their code is not compiled yet: RUN of them are sent however long that takes.
